@@ -1,0 +1,54 @@
+# make demo   install and train four optimizers on the embedded digits
+# make test   install and run the default tests        make test-all   the slow ones too
+# make lint   format, lint, types, layers              make ui         look at the runs
+# make bench  ratios against hand-written loops        make docs       render tables from results
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-all lint format ui bench docs clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/.base: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing; the first time takes some minutes and about 6 GB, most of it torch."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.base
+	$(BIN)/python -m lit_lossopt demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not gpu"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The safe settings for a person's own machine: this machine only, no jobs, no gateway, no telemetry.
+ui: $(VENV)/.base
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_ENABLE_AI_GATEWAY=false MLFLOW_DISABLE_TELEMETRY=true \
+		$(BIN)/mlflow ui --host 127.0.0.1 --port 5000
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.render
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.render
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

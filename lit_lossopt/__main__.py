@@ -1,0 +1,70 @@
+"""Picks the command from the first word and imports only what that command needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from lit_lossopt.errors import UserError, did_you_mean
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 2 something typed is wrong, 130 and 143 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except UserError as error:
+        if os.environ.get("LOSSOPT_TRACEBACK"):
+            raise
+        print(f"lossopt: {error}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(words: list[str]) -> int:
+    from lit_lossopt import usage
+
+    command, rest = (words[0], words[1:]) if words else ("--help", [])
+    if command in ("-h", "--help", "help"):
+        print(usage.overview())
+    elif command == "--version":
+        from lit_lossopt import __version__
+
+        print(__version__)
+    elif command == "__complete":
+        from lit_lossopt.completion import candidates
+
+        print("\n".join(candidates(rest)))
+    elif command not in usage.COMMANDS:
+        known = ", ".join(usage.COMMANDS)
+        raise UserError(f"{command}: no such command{did_you_mean(command, usage.COMMANDS)}; there are: {known}")
+    elif "-h" in rest or "--help" in rest:
+        print(usage.command_help(command))
+    elif command == "configs":
+        usage.check_bare(command, rest)
+        print(usage.config_list())
+    elif command == "completion":
+        from lit_lossopt.completion import script
+
+        print(script(rest), end="")
+    elif command == "demo":
+        from lit_lossopt.demo import demo
+
+        return demo(rest, main)
+    else:
+        return _train(command, rest)
+    return 0
+
+
+def _train(command: str, rest: list[str]) -> int:
+    from lit_lossopt.command_line import prepare
+
+    prepared = prepare(command, rest)
+    # Ten seconds of imports, so only after everything that can be checked without them.
+    from lit_lossopt.cli import run_trainer
+
+    return run_trainer(prepared)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The loss and learning rate of every step, without a device synchronisation in any of them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from lit_lossopt import names
+from lit_lossopt.recording import Point, send_points
+
+COPY_EVERY = 50
+
+
+class StepValues(pl.Callback):
+    """Keeps each step's loss on the device and hands the values on in one copy every ``COPY_EVERY`` steps.
+
+    Step n is the n-th optimizer step, from 1; its loss is taken before the update, its rate is the one the update
+    used. Where gradients are accumulated, the loss of a step is the mean over its batches.
+    """
+
+    def __init__(self) -> None:
+        self.latest_loss = float("nan")
+        self._batch_losses: list[Tensor] = []
+        self._losses: list[Tensor] = []
+        self._marks: list[tuple[int, int, dict[str, float]]] = []
+        self._rates: dict[str, float] = {}
+        self._last_step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin counting where training begins."""
+        self._last_step = trainer.global_step
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the rates that the coming step will use: the schedule moves on before the batch ends."""
+        self._rates = learning_rates(trainer.optimizers)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the loss; once enough steps have gathered, send them."""
+        self._batch_losses.append(outputs["loss"].detach())
+        step = trainer.global_step
+        if step == self._last_step:
+            return
+        self._last_step = step
+        self._losses.append(_mean(self._batch_losses))
+        self._batch_losses = []
+        self._marks.append((step, time.time_ns() // 1_000_000, self._rates))
+        if len(self._marks) >= COPY_EVERY:
+            self._flush(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Send what has gathered, so that the record is whole up to each evaluation."""
+        self._flush(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Send the rest."""
+        self._flush(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Send the rest: the last steps before a failure are those that explain it."""
+        self._flush(trainer)
+
+    def _flush(self, trainer: pl.Trainer) -> None:
+        if not self._marks:
+            return
+        losses = torch.stack(self._losses).tolist()
+        points = [
+            Point(name, value, step, milliseconds)
+            for loss, (step, milliseconds, rates) in zip(losses, self._marks, strict=True)
+            for name, value in ((names.TRAIN_LOSS, loss), *rates.items())
+        ]
+        self.latest_loss = losses[-1]
+        self._losses, self._marks = [], []
+        send_points(trainer.loggers, points)
+
+
+def learning_rates(optimizers: list[torch.optim.Optimizer]) -> dict[str, float]:
+    """Return metric name → learning rate: one name where all parameter groups agree, otherwise one a group."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    rates = [float(group["lr"]) for group in groups]
+    if len(set(rates)) <= 1:
+        return {names.TRAIN_LR: rates[0]} if rates else {}
+    return {
+        f"{names.TRAIN_LR}/{group.get('name', index)}": rate
+        for index, (group, rate) in enumerate(zip(groups, rates, strict=True))
+    }
+
+
+def _mean(losses: list[Tensor]) -> Tensor:
+    return losses[0] if len(losses) == 1 else torch.stack(losses).mean()

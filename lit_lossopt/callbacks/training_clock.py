@@ -1,0 +1,60 @@
+"""Time spent training, apart from evaluation and saving, and how much was seen by then."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from lit_lossopt import names
+
+
+class TrainingClock(pl.Callback):
+    """Logs training seconds, examples seen and epochs at each evaluation, so that arms can share any of these axes."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.examples = 0
+        self._since: float | None = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Run while batches run; what lies between an evaluation and the next batch is not training."""
+        if self._since is None:
+            self._since = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the examples."""
+        self.examples += len(batch[1])
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop for the evaluation, and log."""
+        self._stop(pl_module.device)
+        if trainer.state.fn != "fit":
+            return
+        epochs = 0.0 if trainer.sanity_checking else _epochs(trainer)
+        values = {names.TRAIN_SECONDS: self.seconds, names.EXAMPLES: float(self.examples), names.EPOCH: epochs}
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=trainer.global_step)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop for good."""
+        self._stop(pl_module.device)
+
+    def _stop(self, device: torch.device) -> None:
+        if self._since is None:
+            return
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        self.seconds += time.monotonic() - self._since
+        self._since = None
+
+
+def _epochs(trainer: pl.Trainer) -> float:
+    """Return the epochs done, fractions included."""
+    return float(trainer.fit_loop.total_batch_idx + 1) / trainer.num_training_batches

@@ -1,0 +1,272 @@
+"""LossOptCLI: LightningCLI with this package's parser settings, logger and callbacks, and one-line errors."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import pickle
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import yaml
+from jsonargparse import ArgumentError, Namespace, set_parsing_settings
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from lit_lossopt.callbacks.checkpoints import RUN_KEY, RunCheckpoints
+from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
+from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
+from lit_lossopt.callbacks.pictures import ConfusionPicture
+from lit_lossopt.callbacks.predictions import PredictionTable
+from lit_lossopt.callbacks.step_values import StepValues
+from lit_lossopt.callbacks.training_clock import TrainingClock
+from lit_lossopt.command_line import Prepared
+from lit_lossopt.config_check import ALLOWED_IMPORTS, LINKED
+from lit_lossopt.config_merge import Settings
+from lit_lossopt.data import ImageDataModule
+from lit_lossopt.errors import Notice, UserError, one_line
+from lit_lossopt.model import count_parameters
+from lit_lossopt.module import LossOptModule
+from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_ARTIFACT, TAG_ARM, TAG_SEED, TAG_TRIAL_KEY
+from lit_lossopt.parser_messages import readable
+from lit_lossopt.tracking.description import arm_name, flat_parameters, trial_key
+from lit_lossopt.tracking.logger import RunLogger
+
+INTERRUPTED, TERMINATED = 130, 143
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_epochs": 5,
+    # A whole validation before the first step: curves begin at step 0.
+    "num_sanity_val_steps": -1,
+    "enable_model_summary": False,
+    # Values of steps do not go through Lightning's own logging; 1 only keeps its warning about short epochs away.
+    "log_every_n_steps": 1,
+    # The order of batches is ours: a function of (seed, epoch).
+    "use_distributed_sampler": False,
+}
+
+
+def run_trainer(prepared: Prepared) -> int:
+    """Run ``fit``, ``validate``, ``test`` or ``predict`` and return the exit status.
+
+    Raises:
+        UserError: something that a person typed or provided cannot be used.
+    """
+    quieten()
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *prepared.allowed])
+    with _typed_errors(prepared.settings):
+        cli = LossOptCLI(prepared)
+    return cli.run()
+
+
+class RunDescription(SaveConfigCallback):
+    """Starts the MLflow run with readable parameters and tags, and keeps the resolved config as an artifact."""
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Describe the run, if it is new."""
+        logger = trainer.logger
+        if not isinstance(logger, RunLogger) or not isinstance(pl_module, LossOptModule) or logger.version:
+            return
+        text = self.parser.dump(self.config, skip_none=False)
+        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="json"))
+        arm = arm_name(config, class_defaults(config["model"]))
+        seed = config["seed_everything"]
+        logger.start(
+            run_name=f"{arm} seed={seed}",
+            params=flat_parameters(config, _built(pl_module)),
+            tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_TRIAL_KEY: trial_key(config)},
+        )
+        logger.log_text(text, CONFIG_ARTIFACT)
+
+
+class LossOptCLI(LightningCLI):
+    """The parser, the classes and the trainer of one command; ``run`` runs it."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.command = prepared.command
+        super().__init__(
+            LossOptModule,
+            ImageDataModule,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            save_config_callback=RunDescription,
+            save_config_kwargs={"save_to_log_dir": False},
+            trainer_defaults=TRAINER_DEFAULTS,
+            parser_kwargs={
+                "allow_abbrev": False,
+                "exit_on_error": False,
+                **{name: {"allow_abbrev": False, "exit_on_error": False} for name in self.subcommands()},
+            },
+            args=prepared.arguments(),
+        )
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Ask for the seed as a number; True would mean 0."""
+        parser.add_argument(
+            "--seed_everything", type=NonNegativeInt, default=0, help="Seed of weights, split, order and dropout."
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add threads, tracking and predictions, and link what the data decide."""
+        parser.add_argument(
+            "--threads", type=PositiveInt | None, default=None, help="CPU threads; results differ in the last bits."
+        )
+        parser.add_class_arguments(RunLogger, "tracking")
+        parser.add_lightning_class_args(PredictionTable, "predictions")
+        for name in LINKED["model"][:-1]:
+            parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "model.seed")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse without Lightning's warning about arguments given in Python."""
+        self.config: Namespace = parser.parse_args(args)  # type: ignore[arg-type]  # a list here
+
+    def _parse_ckpt_path(self) -> None:
+        """Skip Lightning's own look into the checkpoint: ours hold no hyperparameters."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Leave running to ``run``, so that errors of what was typed are apart from errors of training."""
+
+    def before_instantiate_classes(self) -> None:
+        """Set the threads before anything computes."""
+        threads = self._get(self.config, "threads")
+        if threads:
+            torch.set_num_threads(threads)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Return the trainer with this package's logger and callbacks."""
+        given = self._get(self.config_init, "trainer")
+        logger: Any = given.get("logger")
+        if logger is None or logger is True:
+            logger = self._get(self.config_init, "tracking") if self.command in ("fit", "test") else False
+        callbacks: list[pl.Callback] = [
+            FinalEvaluation(),
+            StepValues(),
+            TrainingClock(),
+            EvaluationLines(),
+            ConfusionPicture(),
+        ]
+        if given.get("enable_progress_bar") is not False:
+            callbacks.append(ProgressBar())
+        if given.get("enable_checkpointing") is not False and not given.get("fast_dev_run"):
+            callbacks.append(RunCheckpoints())
+        own = given.get("callbacks") or []
+        return super().instantiate_trainer(
+            logger=logger, callbacks=[*(own if isinstance(own, list) else [own]), *callbacks], **kwargs
+        )
+
+    def after_instantiate_classes(self) -> None:
+        """Build the optimizer once on trial: what it refuses is said before a run exists."""
+        if self.command != "fit":
+            return
+        if 0 in (self.trainer.max_epochs, self.trainer.max_steps):
+            raise UserError("trainer.max_epochs or trainer.max_steps is 0: there would be nothing to train")
+        try:
+            self.model.configure_optimizers()
+        except (ValueError, TypeError) as error:
+            raise UserError(f"model.optimizer or model.lr_scheduler: {one_line(str(error))}") from error
+
+    def run(self) -> int:
+        """Run the command; return the exit status."""
+        logger = self.trainer.logger
+        if self.command == "test" and isinstance(logger, RunLogger):
+            self._attach(logger)
+        try:
+            super()._run_subcommand(self.command)
+        except SIGTERMException:
+            return TERMINATED
+        except SystemExit:
+            if self.trainer.interrupted:
+                return INTERRUPTED
+            raise
+        except MisconfigurationException as error:
+            raise UserError(one_line(str(error))) from error
+        except RuntimeError as error:
+            if "loading state_dict" not in str(error):
+                raise
+            raise UserError(
+                f"--ckpt_path: the weights do not fit this network ({one_line(str(error), 200)}); use the config of "
+                "their run, kept there as the artifact config.yaml"
+            ) from error
+        if self.command == "fit":
+            self._say_where(logger)
+        return 0
+
+    def _attach(self, logger: RunLogger) -> None:
+        path = self._get(self.config, "ckpt_path")
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+            raise UserError(f"--ckpt_path {path}: not a whole checkpoint ({one_line(str(error), 120)})") from error
+        run_id = checkpoint.get(RUN_KEY)
+        if run_id and logger.attach(run_id):
+            print(f"test results go to run {run_id}")
+
+    def _say_where(self, logger: Any) -> None:
+        if not isinstance(logger, RunLogger) or not logger.version:
+            return
+        best = self.trainer.callback_metrics.get(BEST_VAL_ACCURACY)
+        shown = f"best val accuracy {float(best):.4f}; " if best is not None else ""
+        print(f"{shown}run {logger.version} in experiment {logger.name}; compare runs with: mlflow ui")
+
+
+def class_defaults(model: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return, for each class that a resolved ``model`` config names, its arguments' defaults."""
+    chosen = {
+        key: value["class_path"] for key, value in model.items() if isinstance(value, dict) and "class_path" in value
+    }
+    return {
+        key: {name: item.default for name, item in inspect.signature(_imported(path)).parameters.items()}
+        for key, path in chosen.items()
+    }
+
+
+def _imported(class_path: str) -> Any:
+    module, _, name = class_path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _built(module: LossOptModule) -> dict[str, Any]:
+    """Return what is known once things are built: the optimizer's full defaults, parameter count, threads."""
+    defaults = module.new_optimizer().defaults
+    return {
+        **{f"optimizer.{name}": value for name, value in defaults.items() if value is not None},
+        "parameters": count_parameters(module.network),
+        "threads": torch.get_num_threads(),
+    }
+
+
+@contextmanager
+def _typed_errors(settings: Settings) -> Iterator[None]:
+    """Turn what the parser and the constructors say of a person's arguments into one line."""
+    try:
+        yield
+    except (ArgumentError, ValueError, TypeError, MisconfigurationException) as error:
+        if "gpu backend" in str(error):
+            raise UserError(
+                "trainer.accelerator=gpu: torch finds no GPU here; leave it out to train on the CPU"
+            ) from error
+        raise UserError(readable(str(error), settings)) from error
+
+
+def quieten() -> None:
+    """Silence notices that tell the reader nothing about the experiment."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed", "alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Lightning 2.6 uses what torch 2.15 deprecates.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    plain = warnings.formatwarning
+
+    def one_line_notice(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> str:
+        return f"lossopt: {message}\n" if issubclass(category, Notice) else plain(message, category, *place, **line)
+
+    warnings.formatwarning = one_line_notice

@@ -1,0 +1,65 @@
+"""Shell completion: commands, config names, flags, class names and their arguments, in a tenth of a second."""
+
+from __future__ import annotations
+
+from lit_lossopt.config_check import LINKED
+from lit_lossopt.config_files import shipped_names
+from lit_lossopt.config_merge import DEFAULTS, Settings
+from lit_lossopt.errors import UserError
+from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths, full_class_path
+from lit_lossopt.usage import COMMANDS, FLAGS
+
+_BASH = """\
+_lossopt() {
+    local IFS=$'\\n' word="${COMP_WORDS[COMP_CWORD]}"
+    COMPREPLY=($(compgen -W "$(lossopt __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "$word"))
+    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+}
+COMP_WORDBREAKS="${COMP_WORDBREAKS//=/}"
+complete -o default -F _lossopt lossopt
+"""
+_SCRIPTS = {"bash": _BASH, "zsh": f"autoload -U +X bashcompinit && bashcompinit\n{_BASH}"}
+
+
+def script(words: list[str]) -> str:
+    """Return the completion script for ``bash`` or ``zsh``.
+
+    Raises:
+        UserError: another shell.
+    """
+    if len(words) != 1 or words[0] not in _SCRIPTS:
+        raise UserError(f"completion: name one shell of {', '.join(_SCRIPTS)}, got: {' '.join(words) or 'none'}")
+    return _SCRIPTS[words[0]]
+
+
+def candidates(words: list[str]) -> list[str]:
+    """Return what the last word can become, given the words before it (without the program's name)."""
+    current = words[-1] if words else ""
+    if len(words) <= 1:
+        return [*COMMANDS, "--help"]
+    if words[-2] in ("--config", "-c"):
+        return shipped_names()
+    key, equals, _ = current.removeprefix("--").partition("=")
+    if equals:
+        values = shipped_names() if key == "config" else list(class_paths(key)) if key in FAMILIES else []
+        return [f"--{key}={value}" for value in values]
+    if words[-2].removeprefix("--") in FAMILIES:
+        return list(class_paths(words[-2].removeprefix("--")))
+    flags = [flag.split()[0] for group in FLAGS.values() for flag, _ in group]
+    return sorted({*flags, *_argument_flags(words[:-1])})
+
+
+def _argument_flags(words: list[str]) -> list[str]:
+    """Return ``--model.optimizer.lr=`` and the like, for the classes chosen so far."""
+    settings = Settings()
+    settings.merge(DEFAULTS, "the defaults")
+    found = []
+    for family in FAMILIES:
+        chosen = next((word.partition("=")[2] for word in reversed(words) if word.startswith(f"--{family}=")), None)
+        node = settings.tree
+        for part in family.split("."):
+            node = node.get(part) or {}
+        path = full_class_path(family, chosen) if chosen else node.get("class_path", "")
+        filled = {"params", "optimizer", *LINKED["data"], *LINKED["model"], "num_outputs"}
+        found += [f"--{family}.{name}=" for name in class_parameters(family, path) or {} if name not in filled]
+    return found

@@ -1,0 +1,165 @@
+"""Several sources of settings become one, and a changed class never inherits the arguments of another.
+
+The sources are the defaults, each ``--config`` in order, then the flags in order; the later wins. LightningCLI would
+keep every argument that the new class also accepts: ``sgd.yaml`` (lr 0.1, weight decay 5e-4) and then ``adamw.yaml``
+would train AdamW with SGD's rate and decay, in silence. Here a class keeps its arguments while it stays the same
+class, and starts from its own defaults when it changes. Only arguments that a family's base class in this package
+declares (batch size, classes and seed of the data modules) outlive a change: they mean the same in each class.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from lit_lossopt.config_yaml import load_value
+from lit_lossopt.errors import UserError
+from lit_lossopt.signatures import FAMILIES, class_parameters, full_class_path, shared_parameters
+
+Tree = dict[str, Any]
+
+DEFAULTS: Tree = {
+    "model": {
+        "network": "MiniCNN",
+        "criterion": "CrossEntropyLoss",
+        "optimizer": {"class_path": "Adam", "init_args": {"lr": 1e-3}},
+    },
+    "data": "DigitsDataModule",
+}
+COMMAND_LINE = "the command line"
+# Settings that speak of a class chosen beside them, and so go with it.
+COMPANIONS = {"model.optimizer": "model.decay_biases", "model.lr_scheduler": "model.lr_scheduler_interval"}
+_CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
+
+
+@dataclass
+class Settings:
+    """The merged settings, and for each dotted key the source that set it last."""
+
+    tree: Tree = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def origin(self, key: str) -> str:
+        """Return the source of ``key`` or of the nearest key above it."""
+        while key and key not in self.origins:
+            key = key.rpartition(".")[0]
+        return self.origins.get(key, COMMAND_LINE)
+
+    def value(self, key: str) -> Any:
+        """Return the value at a dotted key, arguments of classes included, or None."""
+        node: Any = self.tree
+        for part in key.split("."):
+            arguments = node.get("init_args") if isinstance(node, dict) else None
+            node = (arguments or node).get(part) if isinstance(arguments or node, dict) else None
+        return node
+
+    def merge(self, tree: Tree, source: str) -> None:
+        """Lay ``tree`` over the settings."""
+        before = {family: self._class_at(family) for family in COMPANIONS}
+        self._merge(self.tree, copy.deepcopy(tree), source, "")
+        for family, key in COMPANIONS.items():
+            changed = before[family] is not None and self._class_at(family) != before[family]
+            if changed and self.origins.get(key) not in (None, source):
+                group, _, name = key.partition(".")
+                self.tree[group].pop(name, None)
+
+    def merge_flag(self, key: str, text: str) -> None:
+        """Lay one flag over the settings: ``--model.optimizer.lr=1e-3`` or ``--model.optimizer=SGD``."""
+        family = family_of(key)
+        argument = key[len(family) + 1 :].removeprefix("init_args.") if family else key
+        value = text if self._wants_text(family, argument) else load_value(text, f"--{key}")
+        if family and argument and argument not in _CLASS_KEYS:
+            value = {"init_args": {argument: value}}
+        elif family and argument:
+            value = {argument: value}
+        self.merge(_nested(family or key, value), COMMAND_LINE)
+
+    def _wants_text(self, family: str, argument: str) -> bool:
+        current = self._at(family) if family else None
+        annotations = class_parameters(family, current.get("class_path", "")) if isinstance(current, dict) else None
+        return (annotations or {}).get(argument, "").startswith(("str", "Path"))
+
+    def _class_at(self, family: str) -> str | None:
+        choice = self._at(family)
+        return choice.get("class_path") if isinstance(choice, dict) else None
+
+    def _at(self, key: str) -> Any:
+        node: Any = self.tree
+        for part in key.split("."):
+            node = node.get(part, {}) if isinstance(node, dict) else {}
+        return node
+
+    def _merge(self, into: Tree, tree: Tree, source: str, prefix: str) -> None:
+        for name, value in tree.items():
+            key, old = f"{prefix}{name}", into.get(name)
+            new = _as_class(key, value, source) if key in FAMILIES else value
+            if name.endswith("+") and isinstance(new, list):
+                into[name[:-1]] = [*(into.get(name[:-1]) or []), *new]
+                self.origins[key[:-1]] = source
+            elif isinstance(new, dict) and (key in FAMILIES or "class_path" in new):
+                into[name] = self._merge_class(old if isinstance(old, dict) else {}, new, source, key)
+            elif isinstance(new, dict) and isinstance(old, dict):
+                self._merge(old, new, source, f"{key}.")
+            elif isinstance(new, dict):
+                into[name] = {}
+                self._merge(into[name], new, source, f"{key}.")
+            else:
+                into[name] = new
+                self.origins[key] = source
+
+    def _merge_class(self, old: Tree, new: Tree, source: str, key: str) -> Tree:
+        arguments = dict(old.get("init_args") or {})
+        if new.get("class_path", old.get("class_path")) != old.get("class_path"):
+            shared = shared_parameters(key) if key in FAMILIES else set()
+            arguments = {name: value for name, value in arguments.items() if name in shared}
+            old = {}
+        given = new.get("init_args") or {}
+        self.origins[key] = source
+        self.origins.update({f"{key}.{name}": source for name in given})
+        merged = {**old, **new, "init_args": {**arguments, **given}}
+        return {name: value for name, value in merged.items() if value != {}}
+
+
+def family_of(key: str) -> str:
+    """Return the class-valued key that ``key`` is or lies under, or an empty string."""
+    return next((family for family in FAMILIES if key == family or key.startswith(f"{family}.")), "")
+
+
+def merge_flags(settings: Settings, flags: list[tuple[str, str]]) -> None:
+    """Apply flags in order, but a class before the arguments typed ahead of it.
+
+    ``--model.optimizer.lr=0.1 --model.optimizer=SGD`` means SGD at 0.1, in either order.
+    """
+    rank = {key: index for index, (key, _) in reversed(list(enumerate(flags))) if key in FAMILIES}
+    first_use = {family: min(i for i, (key, _) in enumerate(flags) if family_of(key) == family) for family in rank}
+    order = sorted(
+        range(len(flags)),
+        key=lambda i: first_use[flags[i][0]] - 0.5 if rank.get(flags[i][0]) == i else i,
+    )
+    for index in order:
+        settings.merge_flag(*flags[index])
+
+
+def _as_class(key: str, value: Any, source: str) -> Any:
+    """Return the one form of a class-valued setting: full class path and arguments."""
+    if isinstance(value, dict) and not isinstance(value.get("init_args") or {}, dict):
+        raise UserError(f"{key}.init_args={value['init_args']!r} from {source}: not a mapping of arguments to values")
+    if isinstance(value, str):
+        return {"class_path": full_class_path(key, value)}
+    if not isinstance(value, dict):
+        return value
+    loose = {name: item for name, item in value.items() if name not in _CLASS_KEYS}
+    form = {name: item for name, item in value.items() if name in _CLASS_KEYS}
+    if isinstance(form.get("class_path"), str):
+        form["class_path"] = full_class_path(key, form["class_path"])
+    if loose:
+        form["init_args"] = {**(form.get("init_args") or {}), **loose}
+    return form
+
+
+def _nested(key: str, value: Any) -> Tree:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    tree: Tree = value
+    return tree

@@ -1,0 +1,165 @@
+"""Strict reading of one YAML file: what a lenient reader would accept in silence is refused with its place.
+
+Refused: duplicate keys, numbers that are not finite, nesting deeper than any config needs, aliases that unfold into
+more than a config can hold ("billion laughs"), and files that are no text. Nothing here recurses on the input before
+its depth is known.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lit_lossopt.errors import UserError, one_line
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 40
+MAX_NODES = 10_000
+
+# YAML 1.2 floats: PyYAML's own pattern (YAML 1.1) reads 1e-3 as a string.
+_FLOAT = re.compile(
+    r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?(?:[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)"
+    r"|[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML's safe loader with YAML 1.2 floats and without dates."""
+
+
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rules if not tag.endswith((":float", ":timestamp"))]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+def load_config(path: Path, label: str) -> dict[str, Any]:
+    """Return the mapping in ``path``; ``label`` names the file in errors.
+
+    Raises:
+        UserError: the file is not a strict, finite, shallow YAML mapping.
+    """
+    text = _read_text(path, label)
+    loaded = load_strict(text, label)
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise UserError(f"{label}: a config is a mapping of keys to values, not a {type(loaded).__name__}")
+    return loaded
+
+
+def load_strict(text: str, label: str) -> Any:
+    """Return the value that ``text`` denotes, read strictly.
+
+    Raises:
+        UserError: see the module.
+    """
+    try:
+        _check_shape(text, label)
+        node = yaml.compose(text, Loader=_StrictLoader)
+        if node is None:
+            return None
+        _check_expansion(node, label)
+        _check_keys(node, label)
+        loader = _StrictLoader("")
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        problem = (error.problem if isinstance(error, yaml.MarkedYAMLError) else None) or str(error)
+        place = f", line {mark.line + 1}" if mark is not None else ""
+        raise UserError(f"{label}{place}: not valid YAML: {one_line(problem)}") from error
+
+
+def load_value(text: str, label: str) -> Any:
+    """Return the value of a command-line flag: YAML where that parses, otherwise the text as it stands."""
+    try:
+        _check_shape(text, label)
+    except yaml.YAMLError:
+        return text
+    return load_strict(text, label)
+
+
+def first_not_finite(value: Any, key: str = "") -> tuple[str, float] | None:
+    """Return (dotted key, number) of the first number in ``value`` that is infinite or NaN, or None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return key, value
+    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        found = first_not_finite(inner, f"{key}.{name}" if key else str(name))
+        if found:
+            return found
+    return None
+
+
+def _read_text(path: Path, label: str) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{label}: cannot be read: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{label}: {len(data):,} bytes are no config (at most {MAX_BYTES:,})")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{label}: not a text file (byte {error.start} is not UTF-8)") from error
+    if "\0" in text:
+        raise UserError(f"{label}: not a text file (it holds NUL bytes)")
+    return text
+
+
+def _check_shape(text: str, label: str) -> None:
+    """Walk the events, which PyYAML makes without recursion, so that the later, recursive steps are safe."""
+    depth = nodes = 0
+    for event in yaml.parse(text, Loader=_StrictLoader):
+        nodes += isinstance(event, yaml.NodeEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise UserError(f"{label}, line {event.start_mark.line + 1}: nested deeper than {MAX_DEPTH} levels")
+        if nodes > MAX_NODES:
+            raise UserError(f"{label}: more than {MAX_NODES:,} values are no config")
+
+
+def _check_expansion(root: yaml.Node, label: str) -> None:
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+
+    def size(node: yaml.Node) -> int:
+        if id(node) in open_nodes:
+            raise UserError(f"{label}, line {node.start_mark.line + 1}: an alias refers to itself")
+        if id(node) not in sizes:
+            open_nodes.add(id(node))
+            sizes[id(node)] = 1 + sum(map(size, _children(node)))
+            open_nodes.discard(id(node))
+        return sizes[id(node)]
+
+    if size(root) > MAX_NODES:
+        raise UserError(f"{label}: its aliases unfold into more than {MAX_NODES:,} values; write them out")
+
+
+def _check_keys(node: yaml.Node, label: str, prefix: str = "") -> None:
+    if not isinstance(node, yaml.MappingNode):
+        for child in _children(node):
+            _check_keys(child, label, prefix)
+        return
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise UserError(f"{label}, line {line}: a key must be a word")
+        if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+            raise UserError(
+                f"{label}, line {line}: key {prefix}{key.value!s} stands twice (first in line {seen[key.value]})"
+            )
+        seen[key.value] = line
+        _check_keys(value, label, f"{prefix}{key.value}.")
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in node.value for child in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []

@@ -1,0 +1,61 @@
+"""The first minute: four optimizers on the embedded digits, a table, and the line that opens the curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lit_lossopt import names
+from lit_lossopt.errors import UserError
+
+ARMS = ("sgd", "sgd_momentum", "adam", "rmsprop")
+EXPERIMENT = "demo"
+
+
+def demo(words: Sequence[str], main: Callable[[list[str]], int]) -> int:
+    """Train each arm by its shipped config, then show accuracy, loss and time; return the exit status."""
+    epochs = _epochs(words)
+    for arm in ARMS:
+        print(f"\n— {arm} —", flush=True)
+        command = ["fit", "--config", arm, "--config", "digits", f"--trainer.max_epochs={epochs}", "--threads=1"]
+        print(f"lossopt {' '.join(command)}")
+        status = main([*command, f"--tracking.experiment={EXPERIMENT}"])
+        if status:
+            return status
+    _show()
+    return 0
+
+
+def _epochs(words: Sequence[str]) -> int:
+    text = " ".join(words).replace("=", " ").split()
+    if not text:
+        return 20
+    if len(text) != 2 or text[0] != "--epochs" or not text[1].isdigit() or int(text[1]) < 1:
+        raise UserError(f"demo takes only --epochs N, got: {' '.join(words)}")
+    return int(text[1])
+
+
+def _show() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from lit_lossopt.tracking.runs import read_runs
+
+    table = Table(title="MiniCNN on digits, one seed each: a first look, not yet a verdict", title_justify="left")
+    for heading in ("run", "val accuracy", "best", "val loss", "last step's loss", "training s"):
+        table.add_column(heading, justify="left" if heading == "run" else "right", no_wrap=heading == "run")
+    for run in read_runs(EXPERIMENT)[-len(ARMS) :]:
+        value = run.metrics
+        table.add_row(
+            run.name,
+            f"{value[names.metric(names.VAL, 'accuracy')]:.3f}",
+            f"{value[names.BEST_VAL_ACCURACY]:.3f}",
+            f"{value[names.metric(names.VAL, 'loss')]:.3f}",
+            f"{value[names.TRAIN_LOSS]:.3f}",
+            f"{value[names.TRAIN_SECONDS]:.1f}",
+        )
+    console = Console()
+    console.print("\n", table)
+    console.print(
+        f"Every step's loss of each run is in ./mlflow.db. To compare the curves: make ui (or: mlflow ui), then choose "
+        f"the experiment '{EXPERIMENT}', tick the runs, and open train/loss under 'Compare'."
+    )

@@ -1,0 +1,30 @@
+"""The one exception for what a person typed or provided: a single line, shown without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something a person can mend: the message says what happened, why, and what to do, in one line.
+
+    The command line prints it as it stands and exits with status 2.
+    """
+
+
+class Notice(UserWarning):
+    """Something a person should know and that does not stop the program; shown as one line."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the nearest of ``known``, or an empty string."""
+    candidates = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), list(candidates), n=1, cutoff=0.5)
+    return f" (did you mean {candidates[near[0]]!r}?)" if near else ""
+
+
+def one_line(text: str, limit: int = 400) -> str:
+    """Return ``text`` with white space folded, cut to ``limit`` characters."""
+    folded = " ".join(text.split())
+    return folded if len(folded) <= limit else folded[: limit - 1] + "…"

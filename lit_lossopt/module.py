@@ -1,0 +1,153 @@
+"""LossOptModule: a network, a loss and an optimizer as one LightningModule, each of them free to change alone."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Literal, cast
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, ReduceLROnPlateau
+from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
+from torch import Tensor, nn
+
+from lit_lossopt import names
+from lit_lossopt.losses import contract_of, predicted_classes
+from lit_lossopt.model import MiniCNN, NetworkFactory, build_network
+from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
+from lit_lossopt.seeds import derive_seed
+from lit_lossopt.yardsticks import Yardsticks
+
+Batch = tuple[Tensor, Tensor]
+
+
+class LossOptModule(pl.LightningModule):
+    """Trains a classifier of images with any loss, any optimizer and any schedule.
+
+    Args:
+        network: makes the network; those of ``in_channels``, ``image_size``, ``num_outputs`` that it takes are filled
+            in. Default: MiniCNN.
+        criterion: the loss, under its contract in ``lit_lossopt.losses``. Default: CrossEntropyLoss.
+        optimizer: makes the optimizer from parameter groups. Default: Adam, lr 1e-3.
+        lr_scheduler: makes the schedule from the optimizer. Default: a constant rate.
+        lr_scheduler_interval: whether the schedule counts epochs or steps.
+        decay_biases: whether weight decay also acts on biases and norms, as torch does by itself.
+        num_classes: number of classes K (from the data).
+        in_channels: channels of the images (from the data).
+        image_size: height and width of the images in pixels (from the data).
+        seed: fixes initial weights and dropout; runs that share it are paired.
+
+    Raises:
+        ValueError: the loss has no contract, or the network or optimizer refuses its arguments.
+    """
+
+    def __init__(
+        self,
+        network: NetworkFactory | None = None,
+        criterion: nn.Module | None = None,
+        optimizer: OptimizerCallable | None = None,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
+        decay_biases: bool = True,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        image_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.criterion = criterion or nn.CrossEntropyLoss()
+        self.contract = contract_of(self.criterion)
+        self.num_classes = num_classes
+        self.seed = seed
+        torch.manual_seed(derive_seed(seed, "weights"))
+        self.network = build_network(
+            network or functools.partial(MiniCNN),
+            in_channels=in_channels,
+            image_size=image_size,
+            num_outputs=self.contract.num_outputs(num_classes),
+        ).to(memory_format=torch.channels_last)
+        self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=1e-3)
+        self.make_lr_scheduler = lr_scheduler
+        self.lr_scheduler_interval = lr_scheduler_interval
+        self.decay_biases = decay_biases
+        self.val_yardsticks = Yardsticks(num_classes)
+        self.test_yardsticks = Yardsticks(num_classes)
+        self.best_val_accuracy = 0.0
+        self.confusion: dict[str, Tensor] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return outputs ``[N, M]`` for normalised images ``[N, C, H, W]``."""
+        outputs: Tensor = self.network(images)
+        return outputs
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of outputs ``[N, M]`` for labels ``[N]``."""
+        loss: Tensor = self.criterion(outputs, self.contract.encode_targets(labels, outputs))
+        return loss
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        """Return a fresh optimizer over the network's parameter groups."""
+        return build_optimizer(self.make_optimizer, self.network, decay_biases=self.decay_biases)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizer and, if there is one, its schedule."""
+        optimizer = self.new_optimizer()
+        if self.make_lr_scheduler is None:
+            return optimizer
+        scheduler = self.make_lr_scheduler(optimizer)
+        schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_scheduler_interval}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            schedule["monitor"] = scheduler.monitor
+        return {"optimizer": optimizer, "lr_scheduler": cast("LRSchedulerConfigType", schedule)}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make this step's dropout a function of (seed, step), whatever was drawn before."""
+        torch.manual_seed(derive_seed(self.seed, "step", self.trainer.fit_loop.total_batch_idx))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        images, labels = batch
+        return self.loss(self(images), labels)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the validation metrics."""
+        self._evaluate(self.val_yardsticks, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the test metrics."""
+        self._evaluate(self.test_yardsticks, batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | None]:
+        """Return predicted classes ``[N]`` and, where the loss implies them, probabilities ``[N, K]``."""
+        outputs = self(batch[0])
+        implied = self.contract.probabilities
+        return {"classes": predicted_classes(outputs), "probabilities": implied(outputs) if implied else None}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics at the step that they belong to, step 0 included."""
+        values = self._conclude(names.VAL, self.val_yardsticks)
+        if not self.trainer.sanity_checking:
+            accuracy = names.metric(names.VAL, "accuracy")
+            self.best_val_accuracy = max(self.best_val_accuracy, values[accuracy])
+            values[names.BEST_VAL_ACCURACY] = self.best_val_accuracy
+            self.log_dict(values, logger=False)
+        self._send(values)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        values = self._conclude(names.TEST, self.test_yardsticks)
+        self.log_dict(values, logger=False)
+        self._send(values)
+
+    def _evaluate(self, yardsticks: Yardsticks, batch: Batch) -> None:
+        images, labels = batch
+        outputs = self(images)
+        yardsticks.update(outputs, labels, self.loss(outputs, labels))
+
+    def _conclude(self, split: str, yardsticks: Yardsticks) -> dict[str, float]:
+        values, self.confusion[split] = yardsticks.conclude()
+        return {names.metric(split, name): value for name, value in values.items()}
+
+    def _send(self, values: dict[str, float]) -> None:
+        for logger in self.loggers:
+            logger.log_metrics(values, step=self.trainer.global_step)

@@ -1,0 +1,33 @@
+"""Every metric, tag and artifact name, spelled once.
+
+A ``/`` gives MLflow's charts their sections; tags begin with ``lossopt.``.
+"""
+
+from __future__ import annotations
+
+TRAIN_LOSS = "train/loss"
+TRAIN_LR = "train/lr"
+TRAIN_SECONDS = "time/train_seconds"
+EPOCH = "progress/epoch"
+EXAMPLES = "progress/examples"
+
+VAL = "val"
+TEST = "test"
+BEST_VAL_ACCURACY = "best/val_accuracy"
+
+TAG_ARM = "lossopt.arm"
+TAG_SEED = "lossopt.seed"
+TAG_TRIAL_KEY = "lossopt.trial_key"
+TAG_VERDICT = "lossopt.verdict"
+TAG_FRAMEWORK = "lossopt.framework"
+
+CONFIG_ARTIFACT = "config.yaml"
+CHECKPOINT_FOLDER = "checkpoints"
+PICTURE_FOLDER = "pictures"
+
+EXPERIMENT = "lit_lossopt"
+
+
+def metric(split: str, quantity: str) -> str:
+    """Return the name of an evaluated quantity: ``metric("val", "accuracy")`` is ``val/accuracy``."""
+    return f"{split}/{quantity}"

@@ -1,0 +1,41 @@
+"""What a callback may ask of a logger beyond Lightning's own ``log_metrics``, and how to reach loggers without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+
+class Point(NamedTuple):
+    """One value of one metric: its step, and the wall-clock time in milliseconds since 1970."""
+
+    name: str
+    value: float
+    step: int
+    milliseconds: int
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """A logger that takes many points at once, and files."""
+
+    def log_points(self, points: Sequence[Point]) -> None:
+        """Store points, each at its own step and time."""
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        """Store a file among the run's artifacts."""
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """A local folder of this run for checkpoints."""
+
+
+def send_points(loggers: Iterable[Any], points: Sequence[Point]) -> None:
+    """Hand points to every logger: at once where it can, otherwise one by one."""
+    for logger in loggers:
+        if isinstance(logger, Recorder):
+            logger.log_points(points)
+        else:
+            for point in points:
+                logger.log_metrics({point.name: point.value}, step=point.step)

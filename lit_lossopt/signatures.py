@@ -1,0 +1,155 @@
+"""Which classes a config can name and which arguments they take, read from source files without importing them.
+
+Importing torch and lightning takes some ten seconds; a misspelt name should not cost that. So the sources are parsed
+with ``ast``. Whatever cannot be told this way (a class of another package, arguments behind ``**kwargs``) is answered
+with None and left to the real parser.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Family:
+    """The classes that one key of a config can name by bare name.
+
+    ``sources`` pairs an import prefix with the file or folder below a top-level package that defines the classes;
+    ``bases`` are the class names from which a member descends, and which are no members themselves.
+    """
+
+    sources: tuple[tuple[str, str], ...]
+    bases: frozenset[str]
+    moved: tuple[tuple[str, str], ...] = ()
+
+
+FAMILIES: dict[str, Family] = {
+    "model.network": Family((("lit_lossopt.model", "lit_lossopt/model.py"),), frozenset({"Module"})),
+    "model.criterion": Family(
+        (("torch.nn", "torch/nn/modules/loss.py"), ("lit_lossopt.losses", "lit_lossopt/losses.py")),
+        frozenset({"Module", "_Loss", "_WeightedLoss"}),
+    ),
+    "model.optimizer": Family((("torch.optim", "torch/optim"),), frozenset({"Optimizer"})),
+    # Lightning needs to know what to monitor, so it accepts only its own subclass of this one.
+    "model.lr_scheduler": Family(
+        (("torch.optim.lr_scheduler", "torch/optim/lr_scheduler.py"),),
+        frozenset({"LRScheduler"}),
+        moved=(("ReduceLROnPlateau", "lightning.pytorch.cli.ReduceLROnPlateau"),),
+    ),
+    "data": Family((("lit_lossopt.data", "lit_lossopt/data"),), frozenset({"ImageDataModule"})),
+}
+
+
+def class_paths(key: str) -> dict[str, str]:
+    """Return bare name -> full class path for the family of ``key``, sorted by name."""
+    family = FAMILIES[key]
+    members = {
+        name: f"{prefix}.{name}"
+        for prefix, place in family.sources
+        for name in _classes(place)
+        if not name.startswith("_") and family.bases & set(_ancestry(place, name))
+    }
+    return dict(sorted({**members, **dict(family.moved)}.items()))
+
+
+def full_class_path(key: str, name: str) -> str:
+    """Return the full path of what ``name`` means at ``key``: bare names are looked up, dotted ones canonical.
+
+    ``torch.optim.sgd.SGD`` and ``SGD`` are the same class; an unknown bare name is returned unchanged.
+    """
+    known = class_paths(key)
+    bare = name.rpartition(".")[2]
+    if bare not in known:
+        return name
+    prefixes = [prefix for prefix, _ in FAMILIES[key].sources]
+    ours = "." not in name or known[bare] == name or any(name.startswith(f"{prefix}.") for prefix in prefixes)
+    return known[bare] if ours else name
+
+
+def class_parameters(key: str, class_path: str) -> dict[str, str] | None:
+    """Return parameter name -> annotation text of a family's class, or None where that cannot be read."""
+    bare = class_path.rpartition(".")[2]
+    if class_paths(key).get(bare) != class_path or bare in dict(FAMILIES[key].moved):
+        return None
+    for _, place in FAMILIES[key].sources:
+        if bare in _classes(place):
+            return _constructor_parameters(place, bare)
+    return None
+
+
+def shared_parameters(key: str) -> set[str]:
+    """Return the parameters that the family's own base class declares: the same argument in each of its classes.
+
+    Only a base class of this package counts: an argument that merely bears the same name in two of torch's classes
+    (``lr``, ``weight_decay``) means something else in each.
+    """
+    own = [place for _, place in FAMILIES[key].sources if place.startswith("lit_lossopt/data")]
+    return {
+        name for place in own for base in FAMILIES[key].bases for name in _constructor_parameters(place, base) or ()
+    }
+
+
+def function_parameters(place: str, class_name: str, function: str = "__init__") -> dict[str, str]:
+    """Return parameter name -> annotation text of a method in the file ``place`` (empty where it has none)."""
+    definition = _classes(place).get(class_name)
+    method = _method(definition, function) if definition else None
+    return _parameters(method) if method else {}
+
+
+def _constructor_parameters(place: str, class_name: str) -> dict[str, str] | None:
+    found: dict[str, str] = {}
+    for name in [class_name, *_ancestry(place, class_name)]:
+        definition = _classes(place).get(name)
+        if definition is None:
+            return None
+        method = _method(definition, "__init__")
+        if method is None:
+            continue
+        found = {**_parameters(method), **found}
+        if method.args.kwarg is None:
+            return found
+    return None
+
+
+def _ancestry(place: str, class_name: str) -> list[str]:
+    """Return the names of the first bases upwards; the last one may be defined elsewhere."""
+    names: list[str] = []
+    definition = _classes(place).get(class_name)
+    while definition is not None and definition.bases:
+        base = ast.unparse(definition.bases[0]).rpartition(".")[2]
+        names.append(base)
+        definition = _classes(place).get(base) if base != definition.name else None
+    return names
+
+
+def _method(definition: ast.ClassDef, name: str) -> ast.FunctionDef | None:
+    return next((item for item in definition.body if isinstance(item, ast.FunctionDef) and item.name == name), None)
+
+
+def _parameters(method: ast.FunctionDef) -> dict[str, str]:
+    arguments = [*method.args.posonlyargs, *method.args.args, *method.args.kwonlyargs]
+    return {
+        item.arg: ast.unparse(item.annotation) if item.annotation else "" for item in arguments if item.arg != "self"
+    }
+
+
+@cache
+def _classes(place: str) -> dict[str, ast.ClassDef]:
+    path = _locate(place)
+    if path is None:
+        return {}
+    files = sorted(path.glob("*.py")) if path.is_dir() else [path]
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+    return {item.name: item for tree in trees for item in tree.body if isinstance(item, ast.ClassDef)}
+
+
+def _locate(place: str) -> Path | None:
+    package, _, rest = place.partition("/")
+    spec = importlib.util.find_spec(package)
+    roots = list(spec.submodule_search_locations or ()) if spec else []
+    path = Path(roots[0]) / rest if roots else None
+    return path if path and path.exists() else None

@@ -1,0 +1,82 @@
+"""A resolved config in words: the run's name, its arm, its flat parameters, its key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+Config = Mapping[str, Any]
+
+# What does not change a result: where it is written, and how it is shown.
+_NO_RESULT = ("tracking", "predictions", "ckpt_path", "weights_only", "config")
+
+
+def trial_key(config: Config) -> str:
+    """Return the SHA-256 of everything in a resolved config that can change the result."""
+    relevant = {name: value for name, value in config.items() if name not in _NO_RESULT}
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what distinguishes a run but for its seed: ``sgd lr=0.01 momentum=0.9 CrossEntropyLoss``.
+
+    Args:
+        config: the resolved config.
+        defaults: for ``optimizer``, ``criterion``, ``lr_scheduler`` and ``network`` the class's default arguments;
+            arguments that differ from them are named.
+    """
+    model = config["model"]
+    parts = [_spelled(model["optimizer"], defaults.get("optimizer", {}), lower=True)]
+    if not model.get("decay_biases", True):
+        parts.append("decay_biases=False")
+    parts.append(_spelled(model["criterion"], defaults.get("criterion", {})))
+    if model.get("lr_scheduler"):
+        parts.append(_spelled(model["lr_scheduler"], defaults.get("lr_scheduler", {})))
+    network = _spelled(model["network"], defaults.get("network", {}))
+    return " ".join([*parts, *([network] if network != "MiniCNN" else [])])
+
+
+def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:
+    """Return readable flat parameters: ``optimizer=Adam``, ``optimizer.lr=0.001``, ``data.batch_size=64``.
+
+    ``extra`` comes on top: the built optimizer's defaults and what is known only at run time.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in config["model"].items():
+        _flatten(name, value, flat)
+    for name in ("data", "trainer"):
+        _flatten(name, config.get(name), flat)
+    flat |= {"seed": config.get("seed_everything"), **extra}
+    return {name: _text(value) for name, value in flat.items() if value is not None}
+
+
+def _flatten(name: str, value: Any, into: dict[str, Any]) -> None:
+    if isinstance(value, Mapping) and "class_path" in value:
+        into[name] = value["class_path"].rpartition(".")[2]
+        _flatten(name, {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}, into)
+    elif isinstance(value, Mapping):
+        for inner, item in value.items():
+            _flatten(f"{name}.{inner}", item, into)
+    else:
+        into[name] = value
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, default=str) if isinstance(value, list | tuple) else f"{value}"
+
+
+def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Any], *, lower: bool = False) -> str:
+    """Return ``adam lr=0.001`` or ``CrossEntropyLoss(label_smoothing=0.1)``: the class and what was changed."""
+    name = choice["class_path"].rpartition(".")[2]
+    arguments = choice.get("init_args") or {}
+    named = {key: value for key, value in arguments.items() if key == "lr" or value != defaults.get(key)}
+    words = [f"{key}={_number(value)}" for key, value in sorted(named.items(), key=lambda item: item[0] != "lr")]
+    if lower:
+        return " ".join([name.lower(), *words])
+    return f"{name}({', '.join(words)})" if words else name
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else f"{value}"

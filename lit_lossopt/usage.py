@@ -1,0 +1,119 @@
+"""Help that a person can read, without importing what it speaks of.
+
+Every flag named here is checked by a test against the real parser.
+"""
+
+from __future__ import annotations
+
+from lit_lossopt.config_files import shipped_folder, shipped_names, summary
+from lit_lossopt.config_merge import DEFAULTS
+from lit_lossopt.errors import UserError
+from lit_lossopt.signatures import class_paths
+
+COMMANDS = {
+    "fit": "train, and record every step's loss in MLflow",
+    "validate": "evaluate trained weights on the validation images",
+    "test": "evaluate trained weights on the test images, recorded in their run",
+    "predict": "write a table of predictions: file, class, probabilities",
+    "demo": "train four optimizers on the embedded digits and show a table",
+    "configs": "list the shipped configs and what each shows",
+    "completion": "print the shell completion script for bash or zsh",
+}
+
+FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
+    "What to run": (
+        ("--config NAME|FILE", "settings by bare name (see: lossopt configs) or path; several compose, the later wins"),
+        ("--seed_everything N", "seed of weights, split, batch order and dropout; runs that share it are paired (0)"),
+        ("--threads N", "CPU threads; recorded, because results differ in the last bits with it"),
+        ("--ckpt_path FILE", "trained weights (validate, test, predict)"),
+        ("--allow-import PKG", "let a config name classes of one more package"),
+    ),
+    "Loss, optimizer, network": (
+        ("--model.criterion NAME", "{criterion}, or any loss with a contract"),
+        (
+            "--model.optimizer NAME",
+            "SGD, Adam, AdamW, RMSprop, or any of torch.optim; arguments as --model.optimizer.lr=0.1",
+        ),
+        ("--model.lr_scheduler NAME", "any of torch.optim.lr_scheduler; --model.lr_scheduler_interval step|epoch"),
+        ("--model.decay_biases BOOL", "whether weight decay also acts on biases and norms (true, as in torch)"),
+        ("--model.network CLASS", "MiniCNN (channels, hidden, dropout), or any nn.Module by its class path"),
+    ),
+    "Data": (
+        ("--data NAME", "{data}"),
+        ("--data.folder PATH", "images in train/<class>/* and test/<class>/*, or the CIFAR-10 archive"),
+        ("--data.classes LIST", "names of the classes to keep, as [cat,dog]"),
+        ("--data.batch_size N", "images a batch (64)"),
+        ("--data.validate_on_test BOOL", "train on all training images, evaluate on the test images"),
+    ),
+    "Training and tracking": (
+        ("--trainer.max_epochs N", "passes over the training images (5); or --trainer.max_steps N"),
+        ("--trainer.val_check_interval N", "evaluate every N steps, beside each epoch's end"),
+        ("--trainer.accelerator NAME", "cpu, gpu, auto"),
+        (
+            "--tracking.experiment NAME",
+            "MLflow experiment (lit_lossopt); the store is MLFLOW_TRACKING_URI or ./mlflow.db",
+        ),
+        ("--tracking.run_name NAME", "by default optimizer, rate, loss and seed"),
+        ("--predictions.path FILE", "table that predict writes (predictions.csv)"),
+    ),
+    "Looking": (
+        ("--print_config", "print the resolved settings and stop"),
+        ("--model.optimizer.help NAME", "arguments of a class"),
+        ("--help-all", "every flag of the Trainer too"),
+    ),
+}
+
+EXAMPLES = """\
+Examples
+  lossopt demo
+  lossopt fit --config sgd_momentum --config digits
+  lossopt fit --config adam --config digits --model.optimizer.lr=3e-3 --seed_everything 1
+  lossopt fit --config sgd --model.criterion=MSELoss --data=DigitsDataModule
+  mlflow ui
+"""
+
+
+def overview() -> str:
+    """Return the answer to ``lossopt --help``."""
+    commands = "\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items())
+    return (
+        "Which loss, which optimizer, at which learning rate: controlled experiments on a small CNN.\n\n"
+        "Usage: python -m lit_lossopt COMMAND [--config NAME] [--key=value ...]     (or: lossopt COMMAND ...)\n\n"
+        f"Commands\n{commands}\n\n{EXAMPLES}\nCOMMAND --help tells its flags."
+    )
+
+
+def command_help(command: str) -> str:
+    """Return the answer to ``lossopt COMMAND --help``."""
+    head = f"{command}: {COMMANDS[command]}\n"
+    if command == "demo":
+        return f"{head}\nUsage: lossopt demo [--epochs N]     (default: 20, under a minute)"
+    if command == "configs":
+        return f"{head}\nUsage: lossopt configs"
+    if command == "completion":
+        return f'{head}\nUsage: eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)'
+    choices = {key.rpartition(".")[2]: ", ".join(class_paths(key)) for key in ("data",)}
+    choices["criterion"] = "CrossEntropyLoss, BCEWithLogitsLoss, MSELoss"
+    sections = [
+        "\n".join([title, *(f"  {flag:<33}{text.format(**choices)}" for flag, text in flags)])
+        for title, flags in FLAGS.items()
+    ]
+    default = DEFAULTS["model"]
+    given = f"Without a config: {default['optimizer']['class_path']}, {default['criterion']}, the embedded digits."
+    return "\n\n".join([f"{head}\nUsage: lossopt {command} [--config NAME] [--key=value ...]", *sections, given])
+
+
+def config_list() -> str:
+    """Return one line a shipped config."""
+    lines = [f"  {name:<28}{summary(shipped_folder() / f'{name}.yaml')}" for name in shipped_names()]
+    return "\n".join(["Shipped configs (--config NAME; several compose, the later wins):", *lines])
+
+
+def check_bare(command: str, rest: list[str]) -> None:
+    """Refuse words after a command that takes none.
+
+    Raises:
+        UserError: there are some.
+    """
+    if rest:
+        raise UserError(f"{command} takes no arguments, got: {' '.join(rest)}")
