@@ -2,7 +2,7 @@
 
 Run: ``LOSSOPT_IMAGE_FOLDER=path/to/images python -m benchmarks.cifar10_jpeg`` with the images in ``train/<class>/*``
 and ``test/<class>/*`` (about fifteen minutes on two cores). Each trial is the command that a person would type, with
-one thread, two at a time. Writes ``results/cifar10_jpeg.json``; ``python -m benchmarks.render`` makes ``docs/results.md`` of it.
+one thread, two at a time. Writes ``results/cifar10_jpeg.json``; ``make docs`` renders it.
 """
 
 from __future__ import annotations

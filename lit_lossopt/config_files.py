@@ -32,7 +32,7 @@ def summary(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
     opening = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
     text = " ".join(line.lstrip("# ") for line in opening)
-    return re.split(r"(?<=[.;:]) ", text, maxsplit=1)[0].rstrip(";:")
+    return re.split(r"(?<=[.;]) ", text, maxsplit=1)[0].rstrip(";")
 
 
 def find_config(name: str) -> Path:

@@ -41,10 +41,10 @@ class Settings:
     origins: dict[str, str] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:
-        """Return the source of ``key`` or of the nearest key above it."""
-        while key and key not in self.origins:
-            key = key.rpartition(".")[0]
-        return self.origins.get(key, COMMAND_LINE)
+        """Return the source of ``key``, of something below it, or of the nearest key above it."""
+        below = (source for name, source in self.origins.items() if name.startswith(f"{key}."))
+        above = key.rpartition(".")[0]
+        return self.origins.get(key) or next(below, None) or (self.origin(above) if above else COMMAND_LINE)
 
     def value(self, key: str) -> Any:
         """Return the value at a dotted key, arguments of classes included, or None."""
@@ -55,9 +55,10 @@ class Settings:
         return node
 
     def merge(self, tree: Tree, source: str) -> None:
-        """Lay ``tree`` over the settings."""
+        """Lay ``tree`` over the settings; its first keys may be dotted (``model.optimizer.lr: 0.1``)."""
         before = {family: self._class_at(family) for family in COMPANIONS}
-        self._merge(self.tree, copy.deepcopy(tree), source, "")
+        for name, value in copy.deepcopy(tree).items():
+            self._merge(self.tree, _nested(name, value), source, "")
         for family, key in COMPANIONS.items():
             changed = before[family] is not None and self._class_at(family) != before[family]
             if changed and self.origins.get(key) not in (None, source):

@@ -27,6 +27,10 @@ _FLOAT = re.compile(
 )
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+_KEY_TAGS = ("tag:yaml.org,2002:str", _MERGE)
+
+
 class _StrictLoader(yaml.SafeLoader):
     """PyYAML's safe loader with YAML 1.2 floats and without dates."""
 
@@ -69,9 +73,9 @@ def load_strict(text: str, label: str) -> Any:
         loader = _StrictLoader("")
         return loader.construct_document(node)
     except (yaml.YAMLError, ValueError) as error:
-        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        problem = (error.problem if isinstance(error, yaml.MarkedYAMLError) else None) or str(error)
-        place = f", line {mark.line + 1}" if mark is not None else ""
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        place = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{label}{place}: not valid YAML: {one_line(problem)}") from error
 
 
@@ -119,7 +123,8 @@ def _check_shape(text: str, label: str) -> None:
         nodes += isinstance(event, yaml.NodeEvent)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise UserError(f"{label}, line {event.start_mark.line + 1}: nested deeper than {MAX_DEPTH} levels")
+            line = event.start_mark.line + 1 if event.start_mark else "?"
+            raise UserError(f"{label}, line {line}: nested deeper than {MAX_DEPTH} levels")
         if nodes > MAX_NODES:
             raise UserError(f"{label}: more than {MAX_NODES:,} values are no config")
 
@@ -149,14 +154,18 @@ def _check_keys(node: yaml.Node, label: str, prefix: str = "") -> None:
     seen: dict[str, int] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode):
-            raise UserError(f"{label}, line {line}: a key must be a word")
-        if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+        if not isinstance(key, yaml.ScalarNode) or key.tag not in _KEY_TAGS:
+            raise UserError(f"{label}, line {line}: a key must be a word, not {_plain(key)}")
+        if key.value in seen and key.tag != _MERGE:
             raise UserError(
                 f"{label}, line {line}: key {prefix}{key.value!s} stands twice (first in line {seen[key.value]})"
             )
         seen[key.value] = line
         _check_keys(value, label, f"{prefix}{key.value}.")
+
+
+def _plain(node: yaml.Node) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else f"a {node.id}"
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

@@ -1,0 +1,114 @@
+"""What a person types: errors in one line, at once, and nothing heavy imported for them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lit_lossopt.__main__ import main
+from lit_lossopt.completion import candidates
+from lit_lossopt.config_files import shipped_names
+from lit_lossopt.usage import COMMANDS
+
+HEAVY = ("torch", "torchvision", "lightning", "torchmetrics", "mlflow", "sklearn", "numpy", "jsonargparse")
+
+TYPED_WRONG = [
+    ("fitt", "no such command .did you mean 'fit'"),
+    ("fit --config sgdd", "no such file, and no config of that name .did you mean 'sgd'"),
+    ("fit foo", "foo: not a flag"),
+    ("fit --config", "a value is missing"),
+    ("fit --config --threads=1", "a value is missing"),
+    ("fit --model.optimizer", "a value is missing"),
+    ("fit --model.optimizer=Adm", "model.optimizer=Adm from the command line: no such class .did you mean 'Adam'"),
+    ("fit --model.optimizer=torch.optim.Adan", "no such class .did you mean 'Adam'"),
+    ("fit --model.criterion=CrossEntrpyLoss", "no such class .did you mean 'CrossEntropyLoss'"),
+    ("fit --model.optimizer=SGD --model.optimizer.momentun=.9", "momentun=0.9 .*SGD has no argument .*'momentum'"),
+    ("fit --config sgd --model.optimizer.betas=[1,2]", "SGD has no argument 'betas'"),
+    ("fit --model.optimiser=SGD", "model has no 'optimiser' .did you mean 'optimizer'"),
+    ("fit --modle.optimizer=SGD", "no such key .did you mean 'model'"),
+    ("fit --trainer.max_epoch=3", "trainer has no 'max_epoch' .did you mean 'max_epochs'"),
+    ("fit --trainer.max_ep 3", "trainer has no 'max_ep'"),
+    ("fit --tracking.experimnt=x", "tracking has no 'experimnt' .did you mean 'experiment'"),
+    ("fit --data.bach_size=3", "DigitsDataModule has no argument 'bach_size' .did you mean 'batch_size'"),
+    ("fit --model.optimizer.lr=.nan", "model.optimizer.lr=nan from the command line: not a finite number"),
+    ("fit --model.optimizer.lr=-.inf", "model.optimizer.lr=-inf from the command line: not a finite number"),
+    ("fit --model.network=evil.Net", "importing evil is not allowed to a config .*--allow-import evil"),
+    ("fit --model.criterion=os.system", "importing os is not allowed"),
+    ("fit --model.network=torch.hub.load", "importing torch is not allowed"),
+    ("fit --model.num_classes=3", "set from the data or the seed"),
+    ("fit --model=3", "give its parts"),
+    ("fit --data=3", "not the name of a class"),
+    ("fit --ckpt_path=nothing.ckpt", "no such file"),
+    ("fit --ckpt_path=https://example.org/x.ckpt", "only a local file is loaded"),
+    ("test", "name trained weights with --ckpt_path"),
+    ("predict --config adam", "name trained weights with --ckpt_path"),
+    ("completion fish", "name one shell of bash, zsh"),
+    ("configs foo", "takes no arguments"),
+    ("demo --fast", "demo takes only --epochs N"),
+]
+
+
+@pytest.mark.parametrize(("typed", "message"), TYPED_WRONG, ids=[typed for typed, _ in TYPED_WRONG])
+def test_one_line_and_exit_2(typed: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(typed.split()) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("lossopt: ")
+    assert shown.err.count("\n") == 1
+    assert re.search(message, shown.err)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "model:\n  optimizer:\n    class_path: SGD\n    init_args: {lr: .inf}\n",
+            r"model.optimizer.lr=inf from mine.yaml",
+        ),
+        ("model:\n  optimizer:\n    class_path: SGD\n    init_args: {lr: 1}\n    init_args: {lr: 2}\n", "stands twice"),
+        ("model: {optimizer: {class_path: SGD, init_args: {lrr: 1}}}", "lrr=1 from mine.yaml: SGD has no argument"),
+        ("model: {optimizer: {class_path: SGD, init_args: 3}}", "init_args=3 from mine.yaml: not a mapping"),
+        ("model: {optmizer: SGD}", "model.optmizer from mine.yaml: model has no 'optmizer'"),
+        ("fit: {model: {optimizer: SGD}}", "fit from mine.yaml: no such key"),
+        ("trainer: {callbacks: [{class_path: subprocess.Popen, init_args: {args: [x]}}]}", "importing subprocess"),
+        ("trainer: 3", "trainer from mine.yaml: give its parts"),
+        ("model.optimizer.lrr: 3", "lrr=3 from mine.yaml: SGD has no argument"),
+    ],
+)
+def test_an_error_in_a_file_names_the_file(content: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text(content)
+    assert main(["fit", "--config", "sgd", "--config", "mine.yaml"]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+
+
+LIGHT = [
+    "--help", "fit --help", "test -h", "demo --help", "configs", "completion bash", "__complete fit --mo",
+    "fit --config sgdd", "fit --model.optimizer=Adm", "fit --model.optimizer.lrr=3", "fit --trainer.max_epoch=3",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", LIGHT)
+def test_help_and_typing_errors_import_nothing_heavy(typed: str) -> None:
+    program = f"import sys; from lit_lossopt.__main__ import main; main({typed.split()!r}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not set(HEAVY) & set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {name} " in shown for name in COMMANDS)
+
+
+def test_completion_offers_what_fits() -> None:
+    assert set(COMMANDS) <= set(candidates([""]))
+    assert candidates(["fit", "--config", "s"]) == shipped_names()
+    assert "--model.optimizer=RMSprop" in candidates(["fit", "--model.optimizer=R"])
+    assert "--model.optimizer.momentum=" in candidates(["fit", "--model.optimizer=SGD", "--model.opt"])
+    assert "--model.optimizer.momentum=" not in candidates(["fit", "--model.opt"])

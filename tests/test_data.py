@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import hashlib
+import pickle
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.datasets import CIFAR10
+
+from lit_lossopt.data import CIFAR10DataModule, DigitsDataModule, ImageFolderDataModule
+from lit_lossopt.data.cifar10 import CLASS_NAMES
+from lit_lossopt.data.image_data import BatchLoader, LabelledImages, channel_statistics
+from lit_lossopt.data.image_folder import cached_pixels, image_files
+from lit_lossopt.errors import Notice, UserError
+
+
+def digits(**options: Any) -> DigitsDataModule:
+    data = DigitsDataModule(**options)
+    data.setup("fit")
+    return data
+
+
+def sources(data: LabelledImages) -> set[str]:
+    return set(data.sources)
+
+
+def test_splits_are_stratified_disjoint_and_whole() -> None:
+    data = digits(val_fraction=0.2)
+    data.setup("test")
+    train, val, test = (data.images(split) for split in ("train", "val", "test"))
+    assert len(train) + len(val) + len(test) == 1797 == len(sources(train) | sources(val) | sources(test))
+    shares = [np.bincount(split.labels.numpy()) / len(split) for split in (train, val, test)]
+    assert np.abs(shares[0] - shares[1]).max() < 0.005
+    assert np.abs(shares[0] - shares[2]).max() < 0.005
+
+
+def test_the_seed_chooses_the_validation_split_and_never_the_test_split() -> None:
+    first, same, other = digits(seed=1), digits(seed=1), digits(seed=2)
+    assert sources(first.images("val")) == sources(same.images("val")) != sources(other.images("val"))
+    for data in (first, other):
+        data.setup("test")
+    assert first.images("test").sources == other.images("test").sources
+
+
+def test_order_is_a_function_of_seed_and_epoch_alone() -> None:
+    data = digits(seed=3)
+    expected = [data.epoch_order(epoch) for epoch in range(3)]
+    torch.manual_seed(99)
+    again = digits(seed=3, batch_size=7, eval_batch_size=5)
+    for epoch in (2, 0, 1):
+        torch.testing.assert_close(again.epoch_order(epoch), expected[epoch])
+    assert not torch.equal(expected[0], expected[1])
+    assert not torch.equal(expected[0], digits(seed=4).epoch_order(0))
+    assert sorted(expected[0].tolist()) == list(range(len(data.images("train"))))
+
+
+def test_batches_are_the_images_in_their_order() -> None:
+    data = digits(batch_size=100, drop_last=False)
+    train, order = data.images("train"), data.epoch_order(0)
+    batches = list(data.train_dataloader())
+    assert [len(labels) for _, labels in batches] == [100] * 12 + [93]
+    torch.testing.assert_close(torch.cat([images for images, _ in batches]), train.images[order])
+    torch.testing.assert_close(torch.cat([labels for _, labels in batches]), train.labels[order])
+    assert all(images.is_contiguous(memory_format=torch.channels_last) for images, _ in batches)
+
+
+def test_a_smaller_last_batch_is_left_out() -> None:
+    loader = digits(batch_size=100).train_dataloader()
+    assert len(loader) == 12
+    assert [len(labels) for _, labels in loader] == [100] * 12
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6, 7])
+def test_length_is_the_number_of_batches(size: int) -> None:
+    data = LabelledImages(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6), ["x"] * 6)
+    for drop_last in (False, True):
+        loader = BatchLoader(data, size, drop_last=drop_last)
+        assert len(list(loader)) == len(loader)
+
+
+def test_classes_are_kept_by_name_in_the_given_order() -> None:
+    data = digits(classes=[8, "3"])
+    data.setup("test")
+    assert data.class_names == ["8", "3"]
+    assert data.num_classes == 2
+    whole = digits()
+    whole.setup("test")
+    expected = Counter(label for label in whole.images("test").labels.tolist() if label in (3, 8))
+    found = Counter(data.images("test").labels.tolist())
+    assert found == {0: expected[8], 1: expected[3]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": ["cat", "3"]}, "data.classes: no class 'cat'"),
+        ({"classes": ["3"]}, "at least two different"),
+        ({"classes": ["3", "3"]}, "at least two different"),
+        ({"classes": []}, "at least two different"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"val_fraction": 0.0}, "val_fraction=0.0"),
+        ({"val_fraction": 1.0}, "val_fraction=1.0"),
+        ({"batch_size": 5000}, "only 1293 training images"),
+    ],
+)
+def test_impossible_settings_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        digits(**options)
+
+
+def normalised(data: DigitsDataModule | ImageFolderDataModule, images: Tensor) -> Tensor:
+    return data.on_after_batch_transfer((images, torch.zeros(len(images))), 0)[0]
+
+
+def test_normalisation_is_zero_mean_and_unit_deviation_on_the_training_images() -> None:
+    data = digits()
+    values = normalised(data, data.images("train").images).double()
+    assert float(values.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(values.std(correction=0)) == pytest.approx(1, abs=1e-5)
+
+
+def test_statistics_are_those_of_the_obvious_formula() -> None:
+    images = torch.randint(0, 256, (3000, 3, 5, 4), dtype=torch.uint8)
+    mean, std = channel_statistics(images)
+    flat = images.double().transpose(0, 1).flatten(1)
+    torch.testing.assert_close(mean.double(), flat.mean(dim=1), rtol=1e-6, atol=0)
+    torch.testing.assert_close(std.double(), flat.std(dim=1, correction=0), rtol=1e-6, atol=0)
+
+
+def test_testing_alone_normalises_as_training_did() -> None:
+    trained, tested = digits(), DigitsDataModule()
+    tested.setup("test")
+    images = tested.images("test").images
+    torch.testing.assert_close(normalised(trained, images), normalised(tested, images), rtol=0.02, atol=0.02)
+
+
+def test_validate_on_test_trains_on_everything_and_says_so() -> None:
+    with pytest.warns(Notice, match="measured on the test images"):
+        data = digits(validate_on_test=True)
+    data.setup("test")
+    assert len(data.images("train")) == 1437
+    assert data.images("val").sources == data.images("test").sources
+
+
+def test_folder_is_read_by_class(image_folder: Path) -> None:
+    data = ImageFolderDataModule(folder=image_folder, val_fraction=0.25, batch_size=8)
+    data.setup("fit")
+    data.setup("test")
+    assert data.class_names == ["cat", "dog", "frog"]
+    assert (len(data.images("train")), len(data.images("val")), len(data.images("test"))) == (54, 18, 24)
+    test = data.images("test")
+    for image, label, source in zip(test.images, test.labels.tolist(), test.sources, strict=True):
+        assert Path(source).parent.name == data.class_names[label]
+        expected = np.asarray(Image.open(source))
+        np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), expected)
+
+
+def test_decoded_images_are_kept_by_content(image_folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "kept"
+    files = image_files(image_folder / "test", ["cat"])
+    first = cached_pixels(files, 32, cache)
+    (kept,) = cache.iterdir()
+    stamp = kept.stat().st_mtime_ns
+    np.testing.assert_array_equal(cached_pixels(files, 32, cache), first)
+    assert kept.stat().st_mtime_ns == stamp
+    moved = Path(shutil.copytree(image_folder / "test" / "cat", tmp_path / "moved"))
+    cached_pixels(sorted(moved.iterdir()), 32, cache)
+    assert len(list(cache.iterdir())) == 1
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(moved / "000.png")
+    changed = cached_pixels(sorted(moved.iterdir()), 32, cache)
+    assert changed[0, 0, 0].tolist() == [1, 2, 3]
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_other_sizes_and_modes_are_brought_to_rgb(image_folder: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(image_folder, tmp_path / "odd"))
+    Image.new("L", (50, 20), 128).save(root / "test" / "cat" / "gray.png")
+    data = ImageFolderDataModule(folder=root, size=16)
+    data.setup("test")
+    test = data.images("test")
+    assert test.images.shape == (25, 3, 16, 16)
+    (gray,) = [index for index, source in enumerate(test.sources) if source.endswith("gray.png")]
+    assert set(test.images[gray].flatten().tolist()) == {128}
+
+
+def test_all_unreadable_images_are_listed_at_once(image_folder: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(image_folder, tmp_path / "broken"))
+    for name in ("bad1.png", "bad2.jpg"):
+        (root / "train" / "dog" / name).write_bytes(b"not an image")
+    with pytest.raises(UserError, match=r"2 of 74 images cannot be read: .*bad1\.png.*bad2\.jpg"):
+        ImageFolderDataModule(folder=root).setup("fit")
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [((), "there is no folder"), (("train/cat",), "at least two"), (("train/cat", "train/dog"), "no images in")],
+)
+def test_a_folder_without_what_is_needed_is_refused(tmp_path: Path, made: tuple[str, ...], message: str) -> None:
+    for name in made:
+        (tmp_path / "images" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match=message):
+        ImageFolderDataModule(folder=tmp_path / "images").setup("fit")
+
+
+def test_images_to_predict_may_lie_anywhere(image_folder: Path) -> None:
+    data = ImageFolderDataModule(folder=image_folder, predict_folder=image_folder / "train")
+    data.setup("predict")
+    assert len(data.images("predict")) == 72
+    assert set(data.images("predict").labels.tolist()) == {-1}
+
+
+def official_archive(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a small CIFAR-10 in the official format, and its checksums in place of the official ones."""
+    base = root / CIFAR10.base_folder
+    base.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    lists: dict[str, list[list[str]]] = {}
+    for attribute, names in (
+        ("train_list", [name for name, _ in CIFAR10.train_list]),
+        ("test_list", [name for name, _ in CIFAR10.test_list]),
+    ):
+        lists[attribute] = []
+        for name in names:
+            content = {"data": random.integers(0, 256, (20, 3072), dtype=np.uint8), "labels": list(range(10)) * 2}
+            payload = pickle.dumps(content)
+            (base / name).write_bytes(payload)
+            lists[attribute].append([name, hashlib.md5(payload).hexdigest()])  # noqa: S324  # the format's own checksum
+        monkeypatch.setattr(CIFAR10, attribute, lists[attribute])
+    payload = pickle.dumps({"label_names": CLASS_NAMES})
+    (base / "batches.meta").write_bytes(payload)
+    meta = {**CIFAR10.meta, "md5": hashlib.md5(payload).hexdigest()}  # noqa: S324  # the format's own checksum
+    monkeypatch.setattr(CIFAR10, "meta", meta)
+
+
+def test_cifar10_in_its_official_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    official_archive(tmp_path / "data", monkeypatch)
+    data = CIFAR10DataModule(folder=tmp_path / "data", download=False, classes=["cat", "dog"], batch_size=4)
+    data.prepare_data()
+    data.setup("fit")
+    data.setup("test")
+    assert len(data.images("train")) + len(data.images("val")) == 20
+    assert data.images("test").images.shape == (4, 3, 32, 32)
+    first = pickle.loads((tmp_path / "data" / CIFAR10.base_folder / "test_batch").read_bytes())  # noqa: S301  # ours
+    cat = first["data"][3].reshape(3, 32, 32)
+    np.testing.assert_array_equal(data.images("test").images[0].numpy(), cat)
+
+
+def test_cifar10_that_is_not_there_names_the_ways_out(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"put cifar-10-python.tar.gz into .*--data=DigitsDataModule"):
+        CIFAR10DataModule(folder=tmp_path / "none", download=False).prepare_data()
