@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import logging
 import pickle
 import warnings
@@ -13,7 +14,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-import yaml
 from jsonargparse import ArgumentError, Namespace, set_parsing_settings
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -27,9 +27,9 @@ from lit_lossopt.callbacks.pictures import ConfusionPicture
 from lit_lossopt.callbacks.predictions import PredictionTable
 from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.callbacks.training_clock import TrainingClock
+from lit_lossopt.callbacks.verdict import Verdict
 from lit_lossopt.command_line import Prepared
 from lit_lossopt.config_check import ALLOWED_IMPORTS, LINKED
-from lit_lossopt.config_merge import Settings
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.errors import Notice, UserError, one_line
 from lit_lossopt.model import count_parameters
@@ -61,7 +61,7 @@ def run_trainer(prepared: Prepared) -> int:
     """
     quieten()
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *prepared.allowed])
-    with _typed_errors(prepared.settings):
+    with _typed_errors(prepared):
         cli = LossOptCLI(prepared)
     return cli.run()
 
@@ -74,8 +74,8 @@ class RunDescription(SaveConfigCallback):
         logger = trainer.logger
         if not isinstance(logger, RunLogger) or not isinstance(pl_module, LossOptModule) or logger.version:
             return
-        text = self.parser.dump(self.config, skip_none=False)
-        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="json"))
+        text = self.parser.dump(self.config, skip_unset=False)
+        config = json.loads(self.parser.dump(self.config, skip_unset=False, format="json"))
         arm = arm_name(config, class_defaults(config["model"]))
         seed = config["seed_everything"]
         logger.start(
@@ -155,10 +155,11 @@ class LossOptCLI(LightningCLI):
             TrainingClock(),
             EvaluationLines(),
             ConfusionPicture(),
+            Verdict(),
         ]
         if given.get("enable_progress_bar") is not False:
             callbacks.append(ProgressBar())
-        if given.get("enable_checkpointing") is not False and not given.get("fast_dev_run"):
+        if self.command == "fit" and given.get("enable_checkpointing") is not False and not given.get("fast_dev_run"):
             callbacks.append(RunCheckpoints())
         own = given.get("callbacks") or []
         return super().instantiate_trainer(
@@ -247,7 +248,7 @@ def _built(module: LossOptModule) -> dict[str, Any]:
 
 
 @contextmanager
-def _typed_errors(settings: Settings) -> Iterator[None]:
+def _typed_errors(prepared: Prepared) -> Iterator[None]:
     """Turn what the parser and the constructors say of a person's arguments into one line."""
     try:
         yield
@@ -256,7 +257,7 @@ def _typed_errors(settings: Settings) -> Iterator[None]:
             raise UserError(
                 "trainer.accelerator=gpu: torch finds no GPU here; leave it out to train on the CPU"
             ) from error
-        raise UserError(readable(str(error), settings)) from error
+        raise UserError(readable(str(error), prepared.settings, dict(prepared.rest))) from error
 
 
 def quieten() -> None:
@@ -265,6 +266,8 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning 2.6 uses what torch 2.15 deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # Evaluating needs no checkpoint callback.
+    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
     plain = warnings.formatwarning
 
     def one_line_notice(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> str:

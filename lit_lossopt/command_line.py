@@ -12,8 +12,11 @@ from lit_lossopt.config_merge import DEFAULTS, Settings, merge_flags
 from lit_lossopt.config_yaml import load_config
 from lit_lossopt.errors import UserError
 
-TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+_LOOKING = ("help", "help-all", "print_config")
 _NEEDS_CHECKPOINT = ("validate", "test", "predict")
+
+
+Flag = tuple[str, str | None]
 
 
 @dataclass
@@ -23,33 +26,36 @@ class CommandLine:
     Attributes:
         configs: names given by ``--config``, in order.
         flags: (key, value) of flags that set a class or its arguments; merged by this package.
-        rest: all other words, left to the parser as they are.
+        rest: (key, value or None) of all other flags, left to the parser.
         allowed: packages given by ``--allow-import``.
     """
 
     configs: list[str] = field(default_factory=list)
     flags: list[tuple[str, str]] = field(default_factory=list)
-    rest: list[str] = field(default_factory=list)
+    rest: list[Flag] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
-
-    def rest_keys(self) -> list[str]:
-        """Return the keys among the words left to the parser."""
-        keys = [word[2:].partition("=")[0] for word in self.rest if word.startswith("--")]
-        return [key for key in keys if key not in ("help", "print_config") and not key.endswith(".help")]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A command with its settings, ready for the parser."""
+    """A command with its settings, ready for the parser.
+
+    Attributes:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        settings: what was merged.
+        rest: (key, value or None) of flags left to the parser.
+        allowed: packages given by ``--allow-import``.
+    """
 
     command: str
     settings: Settings
-    rest: list[str]
+    rest: list[Flag]
     allowed: list[str]
 
     def arguments(self) -> list[str]:
         """Return the words for the parser: one config holding everything that was merged, then the rest."""
-        return [self.command, f"--config={json.dumps(self.settings.tree)}", *self.rest]
+        words = [f"--{key}" if value is None else f"--{key}={value}" for key, value in self.rest]
+        return [self.command, f"--config={json.dumps(self.settings.tree)}", *words]
 
 
 def prepare(command: str, words: list[str]) -> Prepared:
@@ -65,9 +71,11 @@ def prepare(command: str, words: list[str]) -> Prepared:
         path = find_config(name)
         settings.merge(load_config(path, str(path)), str(path))
     merge_flags(settings, line.flags)
-    check_settings(settings, command, line.rest_keys(), line.allowed)
-    _check_checkpoint(command, settings, line)
-    return Prepared(command, settings, line.rest, line.allowed)
+    keys = [key for key, _ in line.rest if key not in _LOOKING and not key.endswith(".help")]
+    check_settings(settings, command, keys, line.allowed)
+    prepared = Prepared(command, settings, line.rest, line.allowed)
+    _check_checkpoint(prepared)
+    return prepared
 
 
 def split_words(words: list[str]) -> CommandLine:
@@ -78,41 +86,43 @@ def split_words(words: list[str]) -> CommandLine:
     """
     line, queue = CommandLine(), list(words)
     while queue:
-        word = queue.pop(0)
-        if word.startswith("-c") and not word.startswith("--"):
-            word, queue = "--config", [word[2:].lstrip("="), *queue] if len(word) > 2 else queue
-        if not word.startswith("--"):
-            raise UserError(f"{word}: not a flag; flags begin with -- (a config is named with --config {word})")
-        key, equals, value = word[2:].partition("=")
-        is_ours = key in ("config", "allow-import") or folded(key)
-        if is_ours and not equals:
-            if not queue or (queue[0].startswith("--") and len(queue[0]) > 2):
+        key, value = _next_flag(queue)
+        if key in ("config", "allow-import") or folded(key):
+            if value is None:
                 raise UserError(f"--{key}: a value is missing")
-            value = queue.pop(0)
-        if key == "config":
-            line.configs.append(value)
-        elif key == "allow-import":
-            line.allowed.append(value)
-        elif folded(key):
-            line.flags.append((key, value))
+            if key == "config":
+                line.configs.append(value)
+            elif key == "allow-import":
+                line.allowed.append(value)
+            else:
+                line.flags.append((key, value))
         else:
-            line.rest.append("--help" if word == "--help-all" else word)
-            takes_next = not equals and queue and not queue[0].startswith("--") and key not in ("help", "print_config")
-            line.rest += [queue.pop(0)] if takes_next else []
+            line.rest.append(("help" if key == "help-all" else key, value))
     return line
 
 
-def _check_checkpoint(command: str, settings: Settings, line: CommandLine) -> None:
-    given = settings.tree.get("ckpt_path")
-    for index, word in enumerate(line.rest):
-        if word == "--ckpt_path":
-            given = next(iter(line.rest[index + 1 :]), None)
-        elif word.startswith("--ckpt_path="):
-            given = word.partition("=")[2]
-    wants_help = any("help" in word or word.startswith("--print_config") for word in line.rest)
-    if given is None and command in _NEEDS_CHECKPOINT and not wants_help:
+def _next_flag(queue: list[str]) -> Flag:
+    """Take a flag and its value, if it has one, from the front of the words."""
+    word = queue.pop(0)
+    if word.startswith("-c") and not word.startswith("--"):
+        word = f"--config={word[2:].lstrip('=')}" if len(word) > 2 else "--config"
+    if not word.startswith("--"):
+        raise UserError(f"{word}: not a flag; flags begin with -- (a config is named with --config {word})")
+    key, equals, value = word[2:].partition("=")
+    if equals:
+        return key, value
+    if key in _LOOKING or not queue or queue[0].startswith("--"):
+        return key, None
+    return key, queue.pop(0)
+
+
+def _check_checkpoint(prepared: Prepared) -> None:
+    typed = dict(prepared.rest)
+    given = typed.get("ckpt_path", prepared.settings.tree.get("ckpt_path"))
+    only_looks = any(key in _LOOKING or key.endswith(".help") for key in typed)
+    if given is None and prepared.command in _NEEDS_CHECKPOINT and not only_looks:
         raise UserError(
-            f"{command}: name trained weights with --ckpt_path FILE (a run keeps its best and last under "
+            f"{prepared.command}: name trained weights with --ckpt_path FILE (a run keeps its best and last under "
             "mlruns/<experiment>/<run id>/artifacts/checkpoints)"
         )
     if isinstance(given, str) and "://" in given:

@@ -165,7 +165,11 @@ def _check_keys(node: yaml.Node, label: str, prefix: str = "") -> None:
 
 
 def _plain(node: yaml.Node) -> str:
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else f"a {node.id}"
+    return (
+        str(node.value)
+        if isinstance(node, yaml.ScalarNode)
+        else f"a {type(node).__name__.removesuffix('Node').lower()}"
+    )
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

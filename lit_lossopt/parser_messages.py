@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from lit_lossopt.config_check import import_refusal
 from lit_lossopt.config_merge import Settings
@@ -18,20 +19,20 @@ _WORDING = (
     (re.compile(r"Expected an? <class '(?:[\w.]*\.)?(\w+)'>"), r"expected \1"),
     (re.compile(r"Expected a typing\.Literal\[(.*?)\]"), r"expected one of \1"),
     (re.compile(r"^Expected "), "expected "),
-    (re.compile(r"Not of type \w+: does not conform to restriction v"), "must be "),
-    (re.compile(r"Not of type (?:Non|Not)?(?:Negative|Positive)Int: .*"), "expected a whole number"),
+    (re.compile(r"Not of type \w+:.* does not conform to restriction v"), "must be "),
+    (re.compile(r"Not of type \w+Int: .*"), "expected a whole number"),
     (re.compile(r"\.? ?Got value: .*$"), ""),
 )
 
 
-def readable(message: str, settings: Settings) -> str:
-    """Return the parser's message as one line."""
+def readable(message: str, settings: Settings, typed: Mapping[str, str | None]) -> str:
+    """Return the parser's message as one line; ``typed`` holds the flags that are not part of the settings."""
     key = _key(message)
     denied = re.search(r"Importing '([\w.]+)' is not allowed", message)
     reason = import_refusal(denied[1]) if denied else _reason(message)
     if not key:
         return one_line(reason)
-    value = settings.value(key)
+    value = typed.get(key, settings.value(key))
     if value is None:
         given = re.search(r"(?:Given|Got) value: (.*)", message)
         value = given[1].strip() if given else None

@@ -26,9 +26,11 @@ class Recorder(Protocol):
     def log_file(self, path: Path, folder: str = "") -> None:
         """Store a file among the run's artifacts."""
 
-    @property
+    def set_verdict(self, verdict: str) -> None:
+        """Say how the run ends: ``completed``, ``interrupted`` or ``failed``."""
+
     def checkpoint_folder(self) -> Path:
-        """A local folder of this run for checkpoints."""
+        """Return a local folder of this run for checkpoints."""
 
 
 def send_points(loggers: Iterable[Any], points: Sequence[Point]) -> None:

@@ -34,7 +34,7 @@ class RunCheckpoints(ModelCheckpoint):
         """Choose the folder: the run's artifacts where there is a run, otherwise Lightning's own choice."""
         recorder = next((logger for logger in trainer.loggers if isinstance(logger, Recorder)), None)
         if recorder is not None and stage == "fit" and trainer.is_global_zero:
-            self.dirpath = str(recorder.checkpoint_folder)
+            self.dirpath = str(recorder.checkpoint_folder())
         super().setup(trainer, pl_module, stage)
 
     def on_save_checkpoint(

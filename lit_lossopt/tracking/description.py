@@ -9,6 +9,13 @@ from typing import Any
 
 Config = Mapping[str, Any]
 
+# Of the Trainer's forty arguments, those that change what is computed.
+_TRAINING = (
+    "accelerator", "devices", "precision", "max_epochs", "max_steps", "max_time", "val_check_interval",
+    "check_val_every_n_epoch", "limit_train_batches", "limit_val_batches", "overfit_batches",
+    "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "deterministic",
+)  # fmt: skip
+
 # What does not change a result: where it is written, and how it is shown.
 _NO_RESULT = ("tracking", "predictions", "ckpt_path", "weights_only", "config")
 
@@ -46,8 +53,8 @@ def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:
     flat: dict[str, Any] = {}
     for name, value in config["model"].items():
         _flatten(name, value, flat)
-    for name in ("data", "trainer"):
-        _flatten(name, config.get(name), flat)
+    _flatten("data", config.get("data"), flat)
+    _flatten("trainer", {name: value for name, value in config["trainer"].items() if name in _TRAINING}, flat)
     flat |= {"seed": config.get("seed_everything"), **extra}
     return {name: _text(value) for name, value in flat.items() if value is not None}
 
@@ -71,11 +78,16 @@ def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Any], *, lower: b
     """Return ``adam lr=0.001`` or ``CrossEntropyLoss(label_smoothing=0.1)``: the class and what was changed."""
     name = choice["class_path"].rpartition(".")[2]
     arguments = choice.get("init_args") or {}
-    named = {key: value for key, value in arguments.items() if key == "lr" or value != defaults.get(key)}
+    named = {key: value for key, value in arguments.items() if key == "lr" or not _same(value, defaults.get(key))}
     words = [f"{key}={_number(value)}" for key, value in sorted(named.items(), key=lambda item: item[0] != "lr")]
     if lower:
         return " ".join([name.lower(), *words])
     return f"{name}({', '.join(words)})" if words else name
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Compare as a config would spell it: a tuple is a list there."""
+    return bool((list(default) if isinstance(default, tuple) else default) == value)
 
 
 def _number(value: Any) -> str:

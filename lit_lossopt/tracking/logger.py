@@ -64,9 +64,8 @@ class RunLogger(Logger):
         """Where the runs are kept."""
         return mlflow.get_tracking_uri()
 
-    @property
     def checkpoint_folder(self) -> Path:
-        """Folder for checkpoints: among the run's artifacts, or local until the end where these lie on a server."""
+        """Return the folder for checkpoints: among the run's artifacts, or local until the end where these lie on a server."""
         self.start()
         folder = self._local_artifacts or Path("mlruns") / "unsent" / str(self._run_id)
         return folder / names.CHECKPOINT_FOLDER
@@ -159,8 +158,8 @@ class RunLogger(Logger):
         client, run_id = self._run()
         if status != "success" and self._verdict == "completed":
             self._verdict = "failed"
-        if self._local_artifacts is None and self.checkpoint_folder.is_dir():
-            client.log_artifacts(run_id, str(self.checkpoint_folder), names.CHECKPOINT_FOLDER)
+        if self._local_artifacts is None and self.checkpoint_folder().is_dir():
+            client.log_artifacts(run_id, str(self.checkpoint_folder()), names.CHECKPOINT_FOLDER)
         self.log_tags({names.TAG_VERDICT: self._verdict})
         ended = {"completed": "FINISHED", "interrupted": "KILLED"}.get(self._verdict, "FAILED")
         client.set_terminated(run_id, ended)

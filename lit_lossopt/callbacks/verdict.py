@@ -1,0 +1,19 @@
+"""How a run ended, said to its loggers while they can still be reached."""
+
+from __future__ import annotations
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from lit_lossopt.recording import Recorder
+
+
+class Verdict(pl.Callback):
+    """Tells an interruption (Ctrl-C, SIGTERM), which is missing data, from a failure."""
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Set the verdict."""
+        verdict = "interrupted" if isinstance(exception, KeyboardInterrupt | SIGTERMException) else "failed"
+        for logger in trainer.loggers:
+            if isinstance(logger, Recorder):
+                logger.set_verdict(verdict)

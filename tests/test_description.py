@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lit_lossopt.tracking.description import arm_name, flat_parameters, trial_key
+
+DEFAULTS = {
+    "optimizer": {"lr": 1e-3, "momentum": 0, "weight_decay": 0, "betas": (0.9, 0.999)},
+    "criterion": {"reduction": "mean", "label_smoothing": 0.0},
+    "network": {"channels": (32, 64), "hidden": 128},
+}
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    optimizer = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01, "momentum": 0.9, "weight_decay": 0}}
+    model = {
+        "network": {"class_path": "lit_lossopt.model.MiniCNN", "init_args": {"channels": [32, 64], "hidden": 128}},
+        "criterion": {"class_path": "torch.nn.CrossEntropyLoss", "init_args": {"reduction": "mean", "weight": None}},
+        "optimizer": optimizer,
+        "lr_scheduler": None,
+        "decay_biases": True,
+        **changes,
+    }
+    return {
+        "seed_everything": 3,
+        "model": model,
+        "data": {"class_path": "x.DigitsDataModule", "init_args": {"batch_size": 64, "classes": ["3", 8]}},
+        "trainer": {"max_epochs": 5, "enable_progress_bar": None, "num_sanity_val_steps": -1},
+        "tracking": {"experiment": "a"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "sgd lr=0.01 momentum=0.9 CrossEntropyLoss"),
+        (
+            {"optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-3, "betas": [0.9, 0.999]}}},
+            "adam lr=0.001 CrossEntropyLoss",
+        ),
+        ({"decay_biases": False}, "sgd lr=0.01 momentum=0.9 decay_biases=False CrossEntropyLoss"),
+        (
+            {"criterion": {"class_path": "torch.nn.CrossEntropyLoss", "init_args": {"label_smoothing": 0.1}}},
+            "sgd lr=0.01 momentum=0.9 CrossEntropyLoss(label_smoothing=0.1)",
+        ),
+        (
+            {"lr_scheduler": {"class_path": "a.StepLR", "init_args": {"step_size": 3}}},
+            "sgd lr=0.01 momentum=0.9 CrossEntropyLoss StepLR(step_size=3)",
+        ),
+        (
+            {"network": {"class_path": "lit_lossopt.model.MiniCNN", "init_args": {"hidden": 9}}},
+            "sgd lr=0.01 momentum=0.9 CrossEntropyLoss MiniCNN(hidden=9)",
+        ),
+    ],
+)
+def test_an_arm_is_named_by_what_was_chosen(changes: dict[str, Any], name: str) -> None:
+    assert arm_name(config(**changes), DEFAULTS) == name
+
+
+def test_parameters_are_flat_and_without_noise() -> None:
+    found = flat_parameters(config(), {"optimizer.nesterov": False, "parameters": 7})
+    assert found == {
+        "network": "MiniCNN", "network.channels": "[32, 64]", "network.hidden": "128",
+        "criterion": "CrossEntropyLoss", "criterion.reduction": "mean",
+        "optimizer": "SGD", "optimizer.lr": "0.01", "optimizer.momentum": "0.9", "optimizer.weight_decay": "0",
+        "optimizer.nesterov": "False", "decay_biases": "True",
+        "data": "DigitsDataModule", "data.batch_size": "64", "data.classes": '["3", 8]',
+        "trainer.max_epochs": "5", "seed": "3", "parameters": "7",
+    }  # fmt: skip
+
+
+def test_the_key_changes_with_what_can_change_a_result_and_with_nothing_else() -> None:
+    key = trial_key(config())
+    assert trial_key({**config(), "tracking": {"experiment": "b"}, "ckpt_path": "x"}) == key
+    assert trial_key({**config(), "seed_everything": 4}) != key
+    assert trial_key(config(decay_biases=False)) != key

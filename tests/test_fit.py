@@ -1,0 +1,337 @@
+"""The whole way: from a typed command to what stands in MLflow."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from lit_lossopt.__main__ import main
+from lit_lossopt.config_files import shipped_names
+from lit_lossopt.data import DigitsDataModule
+from lit_lossopt.model import MiniCNN
+from lit_lossopt.seeds import derive_seed
+from lit_lossopt.tracking.runs import History, Run, read_history, read_runs
+
+pytestmark = pytest.mark.usefixtures("store")
+BATCHES = 20  # of 64 in the 1,293 training digits
+
+
+def fit(*words: str, epochs: int = 1) -> Run:
+    """Train on digits and return the run."""
+    command = ["fit", *words, "--threads=1", f"--trainer.max_epochs={epochs}"]
+    if not any(word.startswith("--data=") for word in words):
+        command.append("--data=DigitsDataModule")
+    assert main(command) == 0
+    return read_runs("lit_lossopt")[-1]
+
+
+def losses(run: Run) -> History:
+    return read_history(run.run_id, "train/loss")
+
+
+def artifacts(run: Run) -> Path:
+    return Path("mlruns") / "lit_lossopt" / run.run_id / "artifacts"
+
+
+def test_the_loss_and_rate_of_every_step_are_kept_once_and_in_order() -> None:
+    run = fit("--config", "sgd_momentum", epochs=3)
+    for metric in ("train/loss", "train/lr"):
+        np.testing.assert_array_equal(read_history(run.run_id, metric).steps, np.arange(1, 3 * BATCHES + 1))
+    assert np.isfinite(losses(run).values).all()
+    assert set(read_history(run.run_id, "train/lr").values) == {0.01}
+    accuracy = read_history(run.run_id, "val/accuracy")
+    np.testing.assert_array_equal(accuracy.steps, [0, 20, 40, 60])
+    assert run.metrics["best/val_accuracy"] == accuracy.values[1:].max()
+    np.testing.assert_array_equal(read_history(run.run_id, "progress/examples").values, [0, 1280, 2560, 3840])
+    np.testing.assert_array_equal(read_history(run.run_id, "progress/epoch").values, [0, 1, 2, 3])
+    seconds = read_history(run.run_id, "time/train_seconds").values
+    assert seconds[0] == 0
+    assert (np.diff(seconds) > 0).all()
+
+
+def test_a_run_describes_itself() -> None:
+    run = fit("--config", "adam", "--seed_everything=7")
+    assert run.name == "adam lr=0.001 CrossEntropyLoss seed=7"
+    assert run.status == "FINISHED"
+    assert run.tags["lossopt.arm"] == "adam lr=0.001 CrossEntropyLoss"
+    assert run.tags["lossopt.seed"] == "7"
+    assert run.tags["lossopt.verdict"] == "completed"
+    assert run.tags["lossopt.framework"] == "pytorch"
+    assert len(run.tags["lossopt.trial_key"]) == 64
+    expected = {
+        "optimizer": "Adam", "optimizer.eps": "1e-08", "optimizer.amsgrad": "False", "criterion": "CrossEntropyLoss",
+        "network": "MiniCNN", "data": "DigitsDataModule", "data.batch_size": "64", "threads": "1", "seed": "7",
+    }  # fmt: skip
+    assert expected.items() <= run.params.items()
+    assert not [name for name in run.params if "class_path" in name or "init_args" in name]
+    files = {str(path.relative_to(artifacts(run))) for path in artifacts(run).rglob("*") if path.is_file()}
+    assert files == {"config.yaml", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "pictures/confusion_val.png"}
+
+
+def test_the_kept_config_repeats_the_run_to_the_bit() -> None:
+    first = fit("--config", "sgd_momentum", "--seed_everything=1", epochs=2)
+    assert main(["fit", "--config", str(artifacts(first) / "config.yaml")]) == 0
+    second = read_runs("lit_lossopt")[-1]
+    assert second.run_id != first.run_id
+    np.testing.assert_array_equal(losses(first).values, losses(second).values)
+    assert first.tags["lossopt.trial_key"] == second.tags["lossopt.trial_key"]
+
+
+def test_the_losses_are_those_of_a_hand_written_loop_to_the_bit() -> None:
+    run = fit("--config", "sgd_momentum", "--model.optimizer.weight_decay=1e-3", "--seed_everything=5", epochs=2)
+    data = DigitsDataModule(seed=5)
+    data.setup("fit")
+    torch.manual_seed(derive_seed(5, "weights"))
+    network = MiniCNN(in_channels=1, image_size=8).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-3)
+    expected: list[float] = []
+    for epoch in range(2):
+        for index in data.epoch_order(epoch).split(64)[:BATCHES]:  # type: ignore[no-untyped-call]  # torch's own
+            torch.manual_seed(derive_seed(5, "step", len(expected)))
+            train = data.images("train")
+            batch = train.take(index)
+            images, labels = data.on_after_batch_transfer((batch.images, batch.labels), 0)
+            loss = nn.functional.cross_entropy(network(images), labels)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            optimizer.step()
+            expected.append(loss.item())
+    assert losses(run).values.tolist() == expected
+
+
+def test_arms_that_share_a_seed_start_from_the_same_weights_and_batches() -> None:
+    runs = [fit("--config", name) for name in ("sgd", "adam", "rmsprop")]
+    first = {losses(run).values[0] for run in runs}
+    start = {read_history(run.run_id, "val/loss").values[0] for run in runs}
+    assert len(first) == len(start) == 1
+    other = fit("--config", "sgd", "--seed_everything=1")
+    assert losses(other).values[0] not in first
+
+
+def test_nothing_depends_on_how_often_is_evaluated() -> None:
+    often = fit("--config", "adam", "--trainer.val_check_interval=3", "--data.eval_batch_size=7", epochs=2)
+    seldom = fit("--config", "adam", "--trainer.check_val_every_n_epoch=2", epochs=2)
+    np.testing.assert_array_equal(losses(often).values, losses(seldom).values)
+    np.testing.assert_array_equal(
+        read_history(often.run_id, "val/accuracy").steps, [0, 3, 6, 9, 12, 15, 18, 23, 26, 29, 32, 35, 38, 40]
+    )
+    np.testing.assert_array_equal(read_history(seldom.run_id, "val/accuracy").steps, [0, 40])
+
+
+def test_training_that_ends_between_evaluations_is_evaluated_at_its_end() -> None:
+    run = fit("--config", "adam", "--trainer.max_steps=25", epochs=-1)
+    assert losses(run).steps[-1] == 25
+    np.testing.assert_array_equal(read_history(run.run_id, "val/accuracy").steps, [0, 20, 25])
+    assert (artifacts(run) / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_step_is_an_update_where_gradients_are_accumulated() -> None:
+    whole = fit("--config", "sgd", "--data.batch_size=64", "--model.network.dropout=0")
+    parts = fit("--config", "sgd", "--data.batch_size=16", "--trainer.accumulate_grad_batches=4",
+                "--model.network.dropout=0", "--trainer.max_steps=20")  # fmt: skip
+    assert len(losses(parts).steps) == len(losses(whole).steps) == 20
+    np.testing.assert_allclose(losses(parts).values, losses(whole).values, rtol=1e-4)
+
+
+def test_a_schedule_is_seen_in_the_rates() -> None:
+    words = ["--config", "sgd", "--model.lr_scheduler=ExponentialLR", "--model.lr_scheduler.gamma=0.5"]
+    epochs = read_history(fit(*words, epochs=2).run_id, "train/lr").values
+    np.testing.assert_allclose(epochs, [0.01] * BATCHES + [0.005] * BATCHES)
+    steps = read_history(fit(*words, "--model.lr_scheduler_interval=step").run_id, "train/lr").values
+    np.testing.assert_allclose(steps, [0.01 * 0.5**step for step in range(BATCHES)])
+
+
+@pytest.mark.parametrize("criterion", ["CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss"])
+def test_each_loss_learns_ten_and_two_classes(criterion: str) -> None:
+    ten = fit("--config", "adam", f"--model.criterion={criterion}", epochs=12)
+    assert ten.metrics["val/accuracy"] > 0.8
+    two = fit("--config", "adam", f"--model.criterion={criterion}", "--data.classes=[3,8]", epochs=20)
+    assert two.metrics["val/accuracy"] > 0.9
+
+
+def test_binary_cross_entropy_needs_one_logit_for_two_classes() -> None:
+    run = fit("--config", "binary_bce", "--data.classes=[3,8]")
+    state = torch.load(artifacts(run) / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert state["network.linear2.weight"].shape == (1, 128)
+
+
+OVERLAYS = ("digits", "image_folder", "gpu")
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_names() if name not in OVERLAYS])
+def test_every_shipped_config_trains(name: str) -> None:
+    extra = ["--data.classes=[3,8]"] if name == "binary_bce" else []
+    command = ["fit", "--config", name, "--config", "digits", *extra, "--trainer.max_epochs=2", "--threads=1"]
+    assert main(command) == 0
+    history = losses(read_runs("lit_lossopt")[-1])
+    assert history.values[-3:].mean() < history.values[:3].mean()
+
+
+def test_the_image_folder_overlay_trains_tests_and_predicts(image_folder: Path) -> None:
+    data = ["--config", "image_folder", f"--data.folder={image_folder}", "--data.batch_size=8", "--threads=1"]
+    assert main(["fit", "--config", "adam", *data, "--trainer.max_epochs=6"]) == 0
+    (run,) = read_runs("lit_lossopt")
+    checkpoint = f"--ckpt_path={artifacts(run) / 'checkpoints' / 'best.ckpt'}"
+    assert main(["validate", *data, checkpoint]) == 0
+    assert main(["test", *data, checkpoint]) == 0
+    (tested,) = read_runs("lit_lossopt")
+    assert tested.status == "FINISHED"
+    assert tested.metrics["test/accuracy"] > 0.9
+    assert (artifacts(run) / "pictures" / "confusion_test.png").is_file()
+    assert main(["predict", *data, checkpoint, "--predictions.path=out/table.csv"]) == 0
+    with Path("out/table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 24
+    right = [row for row in rows if Path(row["file"]).parent.name == row["class"]]
+    assert len(right) / 24 == pytest.approx(tested.metrics["test/accuracy"])
+    for row in rows:
+        shares = {name: float(row[f"p({name})"]) for name in ("cat", "dog", "frog")}
+        assert math.isclose(sum(shares.values()), 1, abs_tol=1e-4)
+        assert max(shares, key=lambda name: shares[name]) == row["class"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: see the test that uses it")
+def test_without_a_gpu_the_gpu_overlay_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--config", "gpu"]) == 2
+    assert "torch finds no GPU here" in capsys.readouterr().err
+    assert read_runs_or_none() is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_gpu_overlay_trains_on_a_gpu() -> None:
+    run = fit("--config", "adam", "--config", "gpu", epochs=12)
+    assert run.metrics["val/accuracy"] > 0.8
+
+
+def read_runs_or_none() -> list[Run] | None:
+    from lit_lossopt.errors import UserError
+
+    try:
+        return read_runs("lit_lossopt")
+    except UserError:
+        return None
+
+
+TYPED_WRONG = [
+    ("--model.optimizer.lr=abc", "model.optimizer.lr=abc from the command line: expected float"),
+    ("--model.optimizer.lr=-1", "Invalid learning rate: -1"),
+    ("--model.optimizer.betas=[1,2,3]", "model.optimizer.betas=[1, 2, 3] from the command line: expected a tuple"),
+    ("--data.batch_size=x", "data.batch_size=x from the command line: expected int"),
+    ("--data.batch_size=0", "data.batch_size=0"),
+    ("--data.classes=[cat,dog]", "no class 'cat'"),
+    ("--trainer.max_epochs=abc", "trainer.max_epochs=abc from the command line: expected int"),
+    ("--trainer.max_epochs=0", "nothing to train"),
+    ("--trainer.accelerator=gpu2", "invalid accelerator name"),
+    ("--trainer.callbacks=os.system", "importing os is not allowed to a config"),
+    ("--seed_everything=true", "seed_everything=true from the command line: expected a whole number"),
+    ("--seed_everything=-1", "seed_everything=-1 from the command line: must be >=0"),
+    ("--threads=0", "threads=0 from the command line: must be >0"),
+    ("--model.criterion=NLLLoss", "NLLLoss: no contract says"),
+    ("--model.network.dropout=2", "dropout=2.0: must be in [0, 1)"),
+    ("--model.network=torch.nn.Nope", "has no attribute 'Nope'"),
+    ("--model.lr_scheduler=StepLR", "the following arguments are required: step_size"),
+    ("--model.lr_scheduler_interval=epochs", "expected one of 'epoch', 'step'"),
+    ("--data=ImageFolderDataModule --data.folder=nowhere", "there is no folder nowhere/train"),
+    ("--data=CIFAR10DataModule --data.download=false", "CIFAR-10 is not in data and could not be fetched"),
+    ("--data.batch_size=5000", "only 1293 training images"),
+]
+
+
+@pytest.mark.parametrize(("typed", "message"), TYPED_WRONG, ids=[typed for typed, _ in TYPED_WRONG])
+def test_what_only_the_libraries_can_judge_is_one_line_too(
+    typed: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *typed.split()]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+    assert read_runs_or_none() is None
+
+
+class _Breaks(nn.Module):
+    """A network that works until it does not."""
+
+    raised: BaseException = RuntimeError("the third step breaks")
+
+    def __init__(self, in_channels: int, image_size: int, num_outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_channels * image_size**2, num_outputs)
+        self.steps = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.steps += self.training
+        if self.steps == 3:
+            raise self.raised
+        outputs: torch.Tensor = self.linear(images.flatten(1))
+        return outputs
+
+
+def test_a_run_that_breaks_says_failed_and_keeps_its_steps() -> None:
+    words = ["--model.network=tests.test_fit._Breaks", "--allow-import=tests"]
+    with pytest.raises(RuntimeError, match="the third step breaks"):
+        fit(*words)
+    (run,) = read_runs("lit_lossopt")
+    assert (run.status, run.tags["lossopt.verdict"]) == ("FAILED", "failed")
+    np.testing.assert_array_equal(losses(run).steps, [1, 2])
+
+
+def test_an_interrupted_run_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Breaks, "raised", KeyboardInterrupt())
+    command = ["fit", "--model.network=tests.test_fit._Breaks", "--allow-import=tests"]
+    assert main(command) == 130
+    (run,) = read_runs("lit_lossopt")
+    assert (run.status, run.tags["lossopt.verdict"]) == ("KILLED", "interrupted")
+    np.testing.assert_array_equal(losses(run).steps, [1, 2])
+
+
+def test_any_network_can_take_minicnns_place() -> None:
+    run = fit("--model.network=tests.test_fit._Linear", "--allow-import=tests", epochs=5)
+    assert run.params["network"] == "_Linear"
+    assert run.metrics["val/accuracy"] > 0.5
+
+
+class _Linear(_Breaks):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.linear(images.flatten(1))
+        return outputs
+
+
+def test_weights_that_do_not_fit_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit("--config", "adam")
+    checkpoint = f"--ckpt_path={artifacts(run) / 'checkpoints' / 'last.ckpt'}"
+    capsys.readouterr()
+    assert main(["test", "--model.network.hidden=7", checkpoint]) == 2
+    assert "the weights do not fit this network" in capsys.readouterr().err
+    Path("broken.ckpt").write_bytes(b"not a checkpoint")
+    assert main(["test", "--ckpt_path=broken.ckpt"]) == 2
+    assert "not a whole checkpoint" in capsys.readouterr().err
+
+
+def test_another_experiment_name_and_run_name() -> None:
+    assert main(["fit", "--tracking.experiment=mine", "--tracking.run_name=first", "--trainer.max_epochs=1"]) == 0
+    (run,) = read_runs("mine")
+    assert run.name == "first"
+
+
+def test_print_config_prints_what_would_run_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", "--config", "sgd_momentum", "--config", "adamw", "--print_config"])
+    assert ended.value.code == 0
+    printed: dict[str, Any] = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["optimizer"]["class_path"] == "torch.optim.AdamW"
+    assert "momentum" not in printed["model"]["optimizer"]["init_args"]
+    assert read_runs_or_none() is None
+
+
+def test_fast_dev_run_leaves_no_run() -> None:
+    assert main(["fit", "--trainer.fast_dev_run=true"]) == 0
+    assert read_runs_or_none() is None
