@@ -65,7 +65,7 @@ class RunLogger(Logger):
         return mlflow.get_tracking_uri()
 
     def checkpoint_folder(self) -> Path:
-        """Return the folder for checkpoints: among the run's artifacts, or local until the end where these lie on a server."""
+        """Return the folder for checkpoints: among the run's artifacts, or local until the end if these are remote."""
         self.start()
         folder = self._local_artifacts or Path("mlruns") / "unsent" / str(self._run_id)
         return folder / names.CHECKPOINT_FOLDER
