@@ -38,24 +38,22 @@ def _show() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from lit_lossopt.tracking.runs import read_runs
+    from lit_lossopt.tracking.runs import charts_page, read_runs
 
+    runs = read_runs(EXPERIMENT)[-len(ARMS) :]
     table = Table(title="MiniCNN on digits, one seed each: a first look, not yet a verdict", title_justify="left")
-    for heading in ("run", "val accuracy", "best", "val loss", "last step's loss", "training s"):
-        table.add_column(heading, justify="left" if heading == "run" else "right", no_wrap=heading == "run")
-    for run in read_runs(EXPERIMENT)[-len(ARMS) :]:
+    table.add_column("optimizer", no_wrap=True)
+    for heading in ("val accuracy", "best", "val loss", "train loss", "seconds"):
+        table.add_column(heading, justify="right", min_width=len(heading.split()[-1]))
+    for run in runs:
         value = run.metrics
-        table.add_row(
-            run.name,
-            f"{value[names.metric(names.VAL, 'accuracy')]:.3f}",
-            f"{value[names.BEST_VAL_ACCURACY]:.3f}",
-            f"{value[names.metric(names.VAL, 'loss')]:.3f}",
-            f"{value[names.TRAIN_LOSS]:.3f}",
-            f"{value[names.TRAIN_SECONDS]:.1f}",
-        )
+        shown = [names.metric(names.VAL, "accuracy"), names.BEST_VAL_ACCURACY, names.metric(names.VAL, "loss")]
+        numbers = [f"{value[name]:.3f}" for name in (*shown, names.TRAIN_LOSS)]
+        arm = run.tags[names.TAG_ARM].removesuffix(f" {run.params['criterion']}")
+        table.add_row(arm, *numbers, f"{value[names.TRAIN_SECONDS]:.1f}")
     console = Console()
     console.print("\n", table)
-    console.print(
-        f"Every step's loss of each run is in ./mlflow.db. To compare the curves: make ui (or: mlflow ui), then choose "
-        f"the experiment '{EXPERIMENT}', tick the runs, and open train/loss under 'Compare'."
+    print(
+        "Every step's loss of each run is kept in ./mlflow.db. To see the curves: make ui (or: mlflow ui), then open\n"
+        f"http://127.0.0.1:5000{charts_page(EXPERIMENT)}"
     )

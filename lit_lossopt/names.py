@@ -8,8 +8,8 @@ from __future__ import annotations
 TRAIN_LOSS = "train/loss"
 TRAIN_LR = "train/lr"
 TRAIN_SECONDS = "time/train_seconds"
-EPOCH = "progress/epoch"
-EXAMPLES = "progress/examples"
+EPOCHS = "time/epochs"
+EXAMPLES = "time/examples"
 
 VAL = "val"
 TEST = "test"
@@ -20,6 +20,8 @@ TAG_SEED = "lossopt.seed"
 TAG_TRIAL_KEY = "lossopt.trial_key"
 TAG_VERDICT = "lossopt.verdict"
 TAG_FRAMEWORK = "lossopt.framework"
+# MLflow's own: the colour of a run's lines in its charts.
+TAG_COLOUR = "mlflow.runColor"
 
 CONFIG_ARTIFACT = "config.yaml"
 CHECKPOINT_FOLDER = "checkpoints"

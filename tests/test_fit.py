@@ -50,8 +50,8 @@ def test_the_loss_and_rate_of_every_step_are_kept_once_and_in_order() -> None:
     accuracy = read_history(run.run_id, "val/accuracy")
     np.testing.assert_array_equal(accuracy.steps, [0, 20, 40, 60])
     assert run.metrics["best/val_accuracy"] == accuracy.values[1:].max()
-    np.testing.assert_array_equal(read_history(run.run_id, "progress/examples").values, [0, 1280, 2560, 3840])
-    np.testing.assert_array_equal(read_history(run.run_id, "progress/epoch").values, [0, 1, 2, 3])
+    np.testing.assert_array_equal(read_history(run.run_id, "time/examples").values, [0, 1280, 2560, 3840])
+    np.testing.assert_array_equal(read_history(run.run_id, "time/epochs").values, [0, 1, 2, 3])
     seconds = read_history(run.run_id, "time/train_seconds").values
     assert seconds[0] == 0
     assert (np.diff(seconds) > 0).all()

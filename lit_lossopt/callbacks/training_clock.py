@@ -38,7 +38,7 @@ class TrainingClock(pl.Callback):
         if trainer.state.fn != "fit":
             return
         epochs = 0.0 if trainer.sanity_checking else _epochs(trainer)
-        values = {names.TRAIN_SECONDS: self.seconds, names.EXAMPLES: float(self.examples), names.EPOCH: epochs}
+        values = {names.TRAIN_SECONDS: self.seconds, names.EXAMPLES: float(self.examples), names.EPOCHS: epochs}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
 

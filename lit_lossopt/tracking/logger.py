@@ -23,6 +23,9 @@ from lit_lossopt.recording import Point
 
 MAX_POINTS = 1000
 MAX_PARAM_CHARACTERS = 6000
+RUNS_FOR_COLOUR = 200
+# Told apart by the colour-blind. Source: Okabe and Ito 2008, "Color Universal Design", without its yellow.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 class RunLogger(Logger):
@@ -82,11 +85,11 @@ class RunLogger(Logger):
             return
         try:
             self._client = MlflowClient(self.tracking_uri)
-            run = self._client.create_run(
-                self._experiment_id(self._client),
-                run_name=self.run_name or run_name,
-                tags={names.TAG_FRAMEWORK: "pytorch", **(tags or {})},
-            )
+            experiment_id = self._experiment_id(self._client)
+            all_tags = {names.TAG_FRAMEWORK: "pytorch", **(tags or {})}
+            if names.TAG_ARM in all_tags:
+                all_tags[names.TAG_COLOUR] = _colour(self._client, experiment_id, all_tags[names.TAG_ARM])
+            run = self._client.create_run(experiment_id, run_name=self.run_name or run_name, tags=all_tags)
             self._run_id = run.info.run_id
             self._local_artifacts = _local_path(run.info.artifact_uri)
             self.log_hyperparams(params or {})
@@ -179,6 +182,14 @@ class RunLogger(Logger):
         # client cannot write.
         folder = (Path("mlruns") / self.experiment_name).absolute().as_uri() if local else None
         return str(client.create_experiment(self.experiment_name, artifact_location=folder))
+
+
+def _colour(client: MlflowClient, experiment_id: str, arm: str) -> str:
+    """Return the arm's colour in this experiment, or the one used least: MLflow's own, by run id, often collide."""
+    tags = [run.data.tags for run in client.search_runs([experiment_id], max_results=RUNS_FOR_COLOUR)]
+    used = [tag[names.TAG_COLOUR] for tag in tags if names.TAG_COLOUR in tag]
+    mine = [tag[names.TAG_COLOUR] for tag in tags if tag.get(names.TAG_ARM) == arm and names.TAG_COLOUR in tag]
+    return mine[0] if mine else min(COLOURS, key=used.count)
 
 
 def _local_path(uri: str) -> Path | None:

@@ -56,5 +56,11 @@ def read_history(run_id: str, metric: str) -> History:
     )
 
 
+def charts_page(experiment: str) -> str:
+    """Return the address, behind the server's own, of MLflow's page that draws an experiment's metrics."""
+    found = MlflowClient().get_experiment_by_name(experiment)
+    return f"/#/experiments/{found.experiment_id}/runs?compareRunsMode=CHART" if found else "/"
+
+
 def _record(run: MlflowRun) -> Run:
     return Run(run.info.run_id, run.info.run_name, run.info.status, run.data.params, run.data.tags, run.data.metrics)
