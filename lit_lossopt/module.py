@@ -102,7 +102,11 @@ class LossOptModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make this step's dropout a function of (seed, step), whatever was drawn before."""
-        torch.manual_seed(derive_seed(self.seed, "step", self.trainer.fit_loop.total_batch_idx))
+        seed = derive_seed(self.seed, "step", self.trainer.fit_loop.total_batch_idx)
+        # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
