@@ -23,7 +23,8 @@ from torchvision import transforms
 
 from benchmarks.harness import interleave, ratio, write
 from lit_lossopt.cli import TRAINER_DEFAULTS, quieten
-from lit_lossopt.data.image_data import BatchLoader, ImageDataModule, LabelledImages, Split, as_images
+from lit_lossopt.data.batches import BatchLoader, LabelledImages, as_images
+from lit_lossopt.data.image_data import ImageDataModule, Split
 from lit_lossopt.model import MiniCNN
 from lit_lossopt.module import LossOptModule
 

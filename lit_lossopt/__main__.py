@@ -14,6 +14,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(words)
+    except BrokenPipeError:
+        # Whoever read the output has had enough (lossopt configs | head).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except UserError as error:
         if os.environ.get("LOSSOPT_TRACEBACK"):
             raise

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import json
 import logging
-import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +11,12 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from jsonargparse import ArgumentError, Namespace, set_parsing_settings
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt, register_type
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.callbacks import ProgressBar as BaseBar
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
 from lit_lossopt.callbacks.checkpoints import RUN_KEY, RunCheckpoints
 from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
@@ -32,17 +30,19 @@ from lit_lossopt.command_line import Prepared
 from lit_lossopt.config_check import ALLOWED_IMPORTS, LINKED
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.errors import Notice, UserError, one_line
-from lit_lossopt.model import count_parameters
 from lit_lossopt.module import LossOptModule
-from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_ARTIFACT, TAG_ARM, TAG_SEED, TAG_TRIAL_KEY
+from lit_lossopt.names import BEST_VAL_ACCURACY
 from lit_lossopt.parser_messages import readable
-from lit_lossopt.tracking.description import arm_name, flat_parameters, trial_key
+from lit_lossopt.preflight import check_batches, check_budget, check_optimizer, read_checkpoint
+from lit_lossopt.run_description import RunDescription
 from lit_lossopt.tracking.logger import RunLogger
 
 INTERRUPTED, TERMINATED = 130, 143
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 5,
+    # Results are those of one device unless several are asked for; "auto" would take every GPU there is.
+    "devices": 1,
     # A whole validation before the first step: curves begin at step 0.
     "num_sanity_val_steps": -1,
     "enable_model_summary": False,
@@ -51,6 +51,16 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     # The order of batches is ours: a function of (seed, epoch).
     "use_distributed_sampler": False,
 }
+
+
+def _read_tensor(values: Any) -> Tensor:
+    """Return the tensor that a list in a config means, such as class weights."""
+    if not isinstance(values, list):
+        raise ValueError("expected a list of numbers")  # noqa: TRY004  # the parser expects a ValueError
+    return torch.tensor(values, dtype=torch.float32)
+
+
+register_type(Tensor, serializer=Tensor.tolist, deserializer=_read_tensor, fail_already_registered=False)
 
 
 def run_trainer(prepared: Prepared) -> int:
@@ -66,31 +76,12 @@ def run_trainer(prepared: Prepared) -> int:
     return cli.run()
 
 
-class RunDescription(SaveConfigCallback):
-    """Starts the MLflow run with readable parameters and tags, and keeps the resolved config as an artifact."""
-
-    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Describe the run, if it is new."""
-        logger = trainer.logger
-        if not isinstance(logger, RunLogger) or not isinstance(pl_module, LossOptModule) or logger.version:
-            return
-        text = self.parser.dump(self.config, skip_unset=False)
-        config = json.loads(self.parser.dump(self.config, skip_unset=False, format="json"))
-        arm = arm_name(config, class_defaults(config["model"]))
-        seed = config["seed_everything"]
-        logger.start(
-            run_name=f"{arm} seed={seed}",
-            params=flat_parameters(config, _built(pl_module)),
-            tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_TRIAL_KEY: trial_key(config)},
-        )
-        logger.log_text(text, CONFIG_ARTIFACT)
-
-
 class LossOptCLI(LightningCLI):
     """The parser, the classes and the trainer of one command; ``run`` runs it."""
 
     def __init__(self, prepared: Prepared) -> None:
         self.command = prepared.command
+        self.checkpoint: dict[str, Any] = {}
         strict = {"allow_abbrev": False, "exit_on_error": False}
         super().__init__(
             LossOptModule,
@@ -149,39 +140,45 @@ class LossOptCLI(LightningCLI):
         logger: Any = given.get("logger")
         if logger is None or logger is True:
             logger = self._get(self.config_init, "tracking") if self.command in ("fit", "test") else False
+        step_values = StepValues()
         callbacks: list[pl.Callback] = [
             FinalEvaluation(),
-            StepValues(),
-            TrainingClock(),
+            step_values,
+            TrainingClock(step_values),
             EvaluationLines(),
             ConfusionPicture(),
             Verdict(),
         ]
-        if given.get("enable_progress_bar") is not False:
+        own = given.get("callbacks") or []
+        own = own if isinstance(own, list) else [own]
+        if given.get("enable_progress_bar") is not False and not any(isinstance(one, BaseBar) for one in own):
             callbacks.append(ProgressBar())
         if self.command == "fit" and given.get("enable_checkpointing") is not False and not given.get("fast_dev_run"):
             callbacks.append(RunCheckpoints())
-        own = given.get("callbacks") or []
-        return super().instantiate_trainer(
-            logger=logger, callbacks=[*(own if isinstance(own, list) else [own]), *callbacks], **kwargs
-        )
+        return super().instantiate_trainer(logger=logger, callbacks=[*own, *callbacks], **kwargs)
 
     def after_instantiate_classes(self) -> None:
-        """Build the optimizer once on trial: what it refuses is said before a run exists."""
-        if self.command != "fit":
-            return
-        if 0 in (self.trainer.max_epochs, self.trainer.max_steps):
-            raise UserError("trainer.max_epochs or trainer.max_steps is 0: there would be nothing to train")
-        try:
-            self.model.configure_optimizers()
-        except (ValueError, TypeError) as error:
-            raise UserError(f"model.optimizer or model.lr_scheduler: {one_line(str(error))}") from error
+        """Try everything that can be tried before a run exists: what does not fit is said now."""
+        if self.trainer.world_size > 1:
+            raise UserError(f"trainer.devices: {self.trainer.world_size} devices are not supported yet; take 1")
+        path = self._get(self.config, "ckpt_path")
+        if path:
+            self.checkpoint = read_checkpoint(path)
+        if self.command == "fit":
+            check_budget(self.trainer)
+            self.datamodule.prepare_data()
+            self.datamodule.setup("fit")
+            check_batches(self.trainer, len(self.datamodule.train_dataloader()))
+            check_optimizer(self.model)
+            images, labels = next(iter(self.datamodule.val_dataloader()))
+            self.model.check_batch(self.datamodule.on_after_batch_transfer((images[:2], labels[:2]), 0))
 
     def run(self) -> int:
         """Run the command; return the exit status."""
         logger = self.trainer.logger
-        if self.command == "test" and isinstance(logger, RunLogger):
-            self._attach(logger)
+        run_id = self.checkpoint.get(RUN_KEY)
+        if self.command == "test" and isinstance(logger, RunLogger) and run_id and logger.attach(run_id):
+            print(f"test results go to run {run_id}")
         try:
             super()._run_subcommand(self.command)
         except SIGTERMException:
@@ -192,26 +189,14 @@ class LossOptCLI(LightningCLI):
             raise
         except MisconfigurationException as error:
             raise UserError(one_line(str(error))) from error
-        except RuntimeError as error:
-            if "loading state_dict" not in str(error):
+        except (RuntimeError, ValueError, KeyError) as error:
+            remedy = next((remedy for words, remedy in _REMEDIES.items() if words in str(error)), None)
+            if remedy is None:
                 raise
-            raise UserError(
-                f"--ckpt_path: the weights do not fit this network ({one_line(str(error), 200)}); use the config of "
-                "their run, kept there as the artifact config.yaml"
-            ) from error
+            raise UserError(f"{remedy} ({one_line(str(error), 200)})") from error
         if self.command == "fit":
             self._say_where(logger)
         return 0
-
-    def _attach(self, logger: RunLogger) -> None:
-        path = self._get(self.config, "ckpt_path")
-        try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-            raise UserError(f"--ckpt_path {path}: not a whole checkpoint ({one_line(str(error), 120)})") from error
-        run_id = checkpoint.get(RUN_KEY)
-        if run_id and logger.attach(run_id):
-            print(f"test results go to run {run_id}")
 
     def _say_where(self, logger: Any) -> None:
         if not isinstance(logger, RunLogger) or not logger.version:
@@ -221,30 +206,13 @@ class LossOptCLI(LightningCLI):
         print(f"{shown}run {logger.version} in experiment {logger.name}; compare runs with: mlflow ui")
 
 
-def class_defaults(model: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return, for each class that a resolved ``model`` config names, its arguments' defaults."""
-    chosen = {
-        key: value["class_path"] for key, value in model.items() if isinstance(value, dict) and "class_path" in value
-    }
-    return {
-        key: {name: item.default for name, item in inspect.signature(_imported(path)).parameters.items()}
-        for key, path in chosen.items()
-    }
-
-
-def _imported(class_path: str) -> Any:
-    module, _, name = class_path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
-
-
-def _built(module: LossOptModule) -> dict[str, Any]:
-    """Return what is known once things are built: the optimizer's full defaults, parameter count, threads."""
-    defaults = module.new_optimizer().defaults
-    return {
-        **{f"optimizer.{name}": value for name, value in defaults.items() if value is not None},
-        "parameters": count_parameters(module.network),
-        "threads": torch.get_num_threads(),
-    }
+# What a person typed can also show itself only while training: the libraries' words, and what they mean here.
+_REMEDIES = {
+    "loading state_dict": "--ckpt_path: the weights do not fit this network; use their run's config.yaml",
+    "Early stopping conditioned on metric": "trainer.callbacks: EarlyStopping has no such metric; take val/loss or "
+    "val/accuracy",
+    "Tried to step": "model.lr_scheduler: its total_steps are fewer than the steps of training",
+}
 
 
 @contextmanager
@@ -252,7 +220,7 @@ def _typed_errors(prepared: Prepared) -> Iterator[None]:
     """Turn what the parser and the constructors say of a person's arguments into one line."""
     try:
         yield
-    except (ArgumentError, ValueError, TypeError, MisconfigurationException) as error:
+    except (ArgumentError, ValueError, TypeError, ImportError, MisconfigurationException) as error:
         if "gpu backend" in str(error):
             raise UserError(
                 "trainer.accelerator=gpu: torch finds no GPU here; leave it out to train on the CPU"

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lit_lossopt.config_check import check_settings, folded
-from lit_lossopt.config_files import find_config
+from lit_lossopt.config_files import find_config, is_file
 from lit_lossopt.config_merge import DEFAULTS, Settings, merge_flags
 from lit_lossopt.config_yaml import load_config
 from lit_lossopt.errors import UserError
+from lit_lossopt.signatures import FAMILIES
 
 _LOOKING = ("help", "help-all", "print_config")
 _NEEDS_CHECKPOINT = ("validate", "test", "predict")
@@ -65,17 +66,23 @@ def prepare(command: str, words: list[str]) -> Prepared:
         UserError: anything that can be seen to be wrong without importing the libraries.
     """
     line = split_words(words)
+    settings = merged(line)
+    keys = [key for key, _ in line.rest if key not in _LOOKING and not key.endswith(".help")]
+    check_settings(settings, command, keys, line.allowed)
+    prepared = Prepared(command, settings, line.rest, line.allowed)
+    _check_checkpoint(prepared)
+    return prepared
+
+
+def merged(line: CommandLine) -> Settings:
+    """Return defaults, configs and flags in one, unchecked."""
     settings = Settings()
     settings.merge(DEFAULTS, "the defaults")
     for name in line.configs:
         path = find_config(name)
         settings.merge(load_config(path, str(path)), str(path))
     merge_flags(settings, line.flags)
-    keys = [key for key, _ in line.rest if key not in _LOOKING and not key.endswith(".help")]
-    check_settings(settings, command, keys, line.allowed)
-    prepared = Prepared(command, settings, line.rest, line.allowed)
-    _check_checkpoint(prepared)
-    return prepared
+    return settings
 
 
 def split_words(words: list[str]) -> CommandLine:
@@ -109,6 +116,8 @@ def _next_flag(queue: list[str]) -> Flag:
     if not word.startswith("--"):
         raise UserError(f"{word}: not a flag; flags begin with -- (a config is named with --config {word})")
     key, equals, value = word[2:].partition("=")
+    if key.removesuffix(".class_path") in FAMILIES:
+        key = key.removesuffix(".class_path")
     if equals:
         return key, value
     if key in _LOOKING or not queue or queue[0].startswith("--"):
@@ -127,5 +136,5 @@ def _check_checkpoint(prepared: Prepared) -> None:
         )
     if isinstance(given, str) and "://" in given:
         raise UserError(f"--ckpt_path {given}: only a local file is loaded; download it first if you trust it")
-    if given is not None and not Path(str(given)).is_file():
+    if given is not None and not is_file(Path(str(given))):
         raise UserError(f"--ckpt_path {given}: no such file")

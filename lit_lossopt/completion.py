@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lit_lossopt.config_check import LINKED
-from lit_lossopt.config_files import shipped_names
-from lit_lossopt.config_merge import DEFAULTS, Settings
+from lit_lossopt.command_line import merged, split_words
+from lit_lossopt.config_check import FILLED
+from lit_lossopt.config_files import known_names
 from lit_lossopt.errors import UserError
-from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths, full_class_path
+from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths
 from lit_lossopt.usage import COMMANDS, FLAGS
 
 _BASH = """\
@@ -38,10 +38,10 @@ def candidates(words: list[str]) -> list[str]:
     if len(words) <= 1:
         return [*COMMANDS, "--help"]
     if words[-2] in ("--config", "-c"):
-        return shipped_names()
+        return known_names()
     key, equals, _ = current.removeprefix("--").partition("=")
     if equals:
-        values = shipped_names() if key == "config" else list(class_paths(key)) if key in FAMILIES else []
+        values = known_names() if key == "config" else list(class_paths(key)) if key in FAMILIES else []
         return [f"--{key}={value}" for value in values]
     if words[-2].removeprefix("--") in FAMILIES:
         return list(class_paths(words[-2].removeprefix("--")))
@@ -50,16 +50,15 @@ def candidates(words: list[str]) -> list[str]:
 
 
 def _argument_flags(words: list[str]) -> list[str]:
-    """Return ``--model.optimizer.lr=`` and the like, for the classes chosen so far."""
-    settings = Settings()
-    settings.merge(DEFAULTS, "the defaults")
-    found = []
-    for family in FAMILIES:
-        chosen = next((word.partition("=")[2] for word in reversed(words) if word.startswith(f"--{family}=")), None)
-        node = settings.tree
-        for part in family.split("."):
-            node = node.get(part) or {}
-        path = full_class_path(family, chosen) if chosen else node.get("class_path", "")
-        filled = {"params", "optimizer", *LINKED["data"], *LINKED["model"], "num_outputs"}
-        found += [f"--{family}.{name}=" for name in class_parameters(family, path) or {} if name not in filled]
-    return found
+    """Return ``--model.optimizer.lr=`` and the like, for the classes that configs and flags have chosen so far."""
+    try:
+        settings = merged(split_words(words[1:]))
+    except UserError:
+        settings = merged(split_words([]))
+    chosen = {family: (settings.value(family) or {}).get("class_path", "") for family in FAMILIES}
+    return [
+        f"--{family}.{name}="
+        for family, class_path in chosen.items()
+        for name in class_parameters(family, class_path) or {}
+        if name not in FILLED.get(family, ())
+    ]

@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Iterator
 from typing import Any
 
-from lit_lossopt.config_merge import COMMAND_LINE, Settings, family_of
+from lit_lossopt.config_merge import COMMAND_LINE, GROUPS, Settings, family_of
 from lit_lossopt.config_yaml import first_not_finite
 from lit_lossopt.errors import UserError, did_you_mean
 from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths, function_parameters
@@ -16,12 +16,6 @@ ALLOWED_IMPORTS = ("torch.nn", "torch.optim", "torchvision", "lightning.pytorch"
 _TRAINER = "lightning/pytorch/trainer/trainer.py"
 # Filled in from the data and the seed, so that they cannot disagree with them.
 LINKED = {"model": ("num_classes", "in_channels", "image_size", "seed"), "data": ("seed",)}
-_MAPPINGS = {
-    "model": "criterion",
-    "trainer": "max_epochs",
-    "tracking": "experiment",
-    "predictions": "path",
-}
 OWN_KEYS = ("seed_everything", "threads", "trainer", "model", "data", "tracking", "predictions")
 
 
@@ -42,9 +36,8 @@ def check_settings(settings: Settings, command: str, flags: list[str], allowed: 
         key = found[0].replace(".init_args", "")
         raise UserError(f"{key}={found[1]} from {settings.origin(key)}: not a finite number")
     groups = _groups(command)
-    for name, part in _MAPPINGS.items():
-        if name in flags or not isinstance(settings.tree.get(name, {}), dict):
-            raise UserError(f"{name} from {settings.origin(name)}: give its parts, as {name}.{part}")
+    for name in set(flags) & set(GROUPS):
+        raise UserError(f"{name} from {COMMAND_LINE}: give its parts, as {name}.{GROUPS[name]}")
     for key in [*_first_keys(settings.tree), *flags]:
         _check_key(key, settings.origin(key) if key not in flags else COMMAND_LINE, groups)
     for key, class_path in _class_paths(settings.tree):
@@ -116,7 +109,7 @@ def _check_class(key: str, settings: Settings) -> None:
     value: Any = settings.tree
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    if value is None:
+    if value is None and key == "model.lr_scheduler":
         return
     class_path = value.get("class_path") if isinstance(value, dict) else value
     origin, known = settings.origin(key), class_paths(key)
@@ -134,9 +127,10 @@ def _check_class(key: str, settings: Settings) -> None:
     if parameters is None:
         return
     bare = class_path.rpartition(".")[2]
-    linked = LINKED["data"] if key == "data" else ()
-    settable = {name for name in parameters if name not in (*linked, *_FILLED.get(key, ()))}
+    settable = {name for name in parameters if name not in FILLED.get(key, ())}
     for name in value.get("init_args") or {}:
+        if name in FILLED.get(key, ()):
+            raise UserError(f"{key}.{name} from {settings.origin(f'{key}.{name}')}: set by the program, not by hand")
         if name not in settable:
             raise UserError(
                 f"{key}.{name}={value['init_args'][name]} from {settings.origin(f'{key}.{name}')}: "
@@ -145,7 +139,8 @@ def _check_class(key: str, settings: Settings) -> None:
 
 
 # Given by the program, not by a config.
-_FILLED = {
+FILLED = {
+    "data": LINKED["data"],
     "model.network": ("in_channels", "image_size", "num_outputs", "num_classes"),
     "model.optimizer": ("params",),
     "model.lr_scheduler": ("optimizer",),

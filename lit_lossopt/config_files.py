@@ -27,6 +27,11 @@ def shipped_names() -> list[str]:
     return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
 
 
+def known_names() -> list[str]:
+    """Return the bare names of the shipped configs and of those in ``configs/`` of the working folder, sorted."""
+    return sorted({*shipped_names(), *(path.stem for path in Path("configs").glob("*.yaml"))})
+
+
 def summary(path: Path) -> str:
     """Return the first sentence of the comment that opens a config and says what it shows."""
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -42,15 +47,21 @@ def find_config(name: str) -> Path:
         UserError: no such file; the message lists the shipped configs and the nearest match.
     """
     for candidate in _candidates(name):
-        if candidate.is_file():
+        if is_file(candidate):
             return candidate
-    shipped = shipped_names()
-    local = sorted(path.stem for path in Path("configs").glob("*.yaml")) if Path("configs").is_dir() else []
-    known = sorted({*shipped, *local})
+    known = known_names()
     raise UserError(
         f"--config {name}: no such file, and no config of that name{did_you_mean(Path(name).stem, known)}; "
         f"there are: {', '.join(known)}"
     )
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is such a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _candidates(name: str) -> list[Path]:

@@ -27,6 +27,8 @@ DEFAULTS: Tree = {
     },
     "data": "DigitsDataModule",
 }
+# First keys that hold settings, each with one of them as an example.
+GROUPS = {"model": "criterion", "trainer": "max_epochs", "tracking": "experiment", "predictions": "path"}
 COMMAND_LINE = "the command line"
 # Settings that speak of a class chosen beside them, and so go with it.
 COMPANIONS = {"model.optimizer": "model.decay_biases", "model.lr_scheduler": "model.lr_scheduler_interval"}
@@ -41,10 +43,13 @@ class Settings:
     origins: dict[str, str] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:
-        """Return the source of ``key``, of something below it, or of the nearest key above it."""
+        """Return the source of ``key``, or of what lies below it, or of the nearest key above it that was set whole."""
         below = (source for name, source in self.origins.items() if name.startswith(f"{key}."))
-        above = key.rpartition(".")[0]
-        return self.origins.get(key) or next(below, None) or (self.origin(above) if above else COMMAND_LINE)
+        found = self.origins.get(key) or next(below, None)
+        while found is None and key:
+            key = key.rpartition(".")[0]
+            found = self.origins.get(key)
+        return found or COMMAND_LINE
 
     def value(self, key: str) -> Any:
         """Return the value at a dotted key, arguments of classes included, or None."""
@@ -55,13 +60,17 @@ class Settings:
         return node
 
     def merge(self, tree: Tree, source: str) -> None:
-        """Lay ``tree`` over the settings; its first keys may be dotted (``model.optimizer.lr: 0.1``)."""
-        before = {family: self._class_at(family) for family in COMPANIONS}
-        for name, value in copy.deepcopy(tree).items():
-            self._merge(self.tree, _nested(name, value), source, "")
+        """Lay ``tree`` over the settings; its keys may be dotted (``model.optimizer.lr: 0.1``).
+
+        Raises:
+            UserError: a group of settings, or a class's arguments, is not a mapping.
+        """
+        before = {family: (self._class_at(family), self.origins.get(family)) for family in COMPANIONS}
+        self._merge(self.tree, copy.deepcopy(tree), source, "")
         for family, key in COMPANIONS.items():
-            changed = before[family] is not None and self._class_at(family) != before[family]
-            if changed and self.origins.get(key) not in (None, source):
+            old_class, old_source = before[family]
+            changed = old_class is not None and self._class_at(family) != old_class
+            if changed and self.origins.get(key) == old_source:
                 group, _, name = key.partition(".")
                 self.tree[group].pop(name, None)
 
@@ -94,6 +103,11 @@ class Settings:
     def _merge(self, into: Tree, tree: Tree, source: str, prefix: str) -> None:
         for name, value in tree.items():
             key, old = f"{prefix}{name}", into.get(name)
+            if "." in name:
+                self._merge(into, _nested(name, value), source, prefix)
+                continue
+            if key in GROUPS and not isinstance(value, dict):
+                raise UserError(f"{key}={value} from {source}: give its parts, as {key}.{GROUPS[key]}")
             new = _as_class(key, value, source) if key in FAMILIES else value
             if name.endswith("+") and isinstance(new, list):
                 into[name[:-1]] = [*(into.get(name[:-1]) or []), *new]
@@ -150,6 +164,9 @@ def _as_class(key: str, value: Any, source: str) -> Any:
         return {"class_path": full_class_path(key, value)}
     if not isinstance(value, dict):
         return value
+    clash = [name for name in value if name not in _CLASS_KEYS and name in (value.get("init_args") or {})]
+    if clash:
+        raise UserError(f"{key}.{clash[0]} from {source}: stands twice, with init_args and without")
     loose = {name: item for name, item in value.items() if name not in _CLASS_KEYS}
     form = {name: item for name, item in value.items() if name in _CLASS_KEYS}
     if isinstance(form.get("class_path"), str):

@@ -27,19 +27,32 @@ _FLOAT = re.compile(
 )
 
 
+_INT = "^(?:[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+)$"
 _MERGE = "tag:yaml.org,2002:merge"
 _KEY_TAGS = ("tag:yaml.org,2002:str", _MERGE)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader with YAML 1.2 floats and without dates."""
+    """PyYAML's safe loader with the plain numbers and truth values of YAML 1.2, and without dates.
+
+    YAML 1.1 reads 010 as eight, 1:30 as ninety and a class named ``no`` as false.
+    """
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        text = str(self.construct_scalar(node)).replace("_", "")
+        return int(text, 0) if "0x" in text or "0o" in text else int(text)
 
 
 _StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if not tag.endswith((":float", ":timestamp"))]
+    first: [(tag, pattern) for tag, pattern in rules if not tag.endswith((":float", ":int", ":bool", ":timestamp"))]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(_INT), list("-+0123456789"))
 _StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
 
 
 def load_config(path: Path, label: str) -> dict[str, Any]:

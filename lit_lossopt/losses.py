@@ -101,12 +101,18 @@ def contract_of(criterion: nn.Module) -> LossContract:
     """Return the contract of a loss, found along its class's ancestry.
 
     Raises:
-        ValueError: the loss is not registered; the message says how to.
+        ValueError: the loss is not registered, and how to do that; or it does not average over the batch.
     """
+    name = type(criterion).__name__
+    reduction = getattr(criterion, "reduction", "mean")
+    if reduction not in ("mean", "batchmean"):
+        raise ValueError(
+            f"{name} with reduction={reduction}: a loss here is a mean over the batch, so that neither the learning "
+            "rate nor the values depend on its size; leave reduction at mean"
+        )
     for loss_class in type(criterion).__mro__:
         if loss_class in _CONTRACTS:
             return _CONTRACTS[loss_class]
-    name = type(criterion).__name__
     known = ", ".join(sorted(registered.__name__ for registered in _CONTRACTS))
     raise ValueError(
         f"{name}: no contract says what targets this loss takes; known are {known}; for another, call "

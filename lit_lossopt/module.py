@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLR
 from torch import Tensor, nn
 
 from lit_lossopt import names
+from lit_lossopt.errors import UserError
 from lit_lossopt.losses import contract_of, predicted_classes
 from lit_lossopt.model import MiniCNN, NetworkFactory, build_network
 from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
@@ -19,6 +20,7 @@ from lit_lossopt.seeds import derive_seed
 from lit_lossopt.yardsticks import Yardsticks
 
 Batch = tuple[Tensor, Tensor]
+CRITERION_KEY = "lossopt_criterion"
 
 
 class LossOptModule(pl.LightningModule):
@@ -58,7 +60,7 @@ class LossOptModule(pl.LightningModule):
         self.criterion = criterion or nn.CrossEntropyLoss()
         self.contract = contract_of(self.criterion)
         self.num_classes = num_classes
-        self.seed = seed
+        self.seed = int(seed)
         torch.manual_seed(derive_seed(seed, "weights"))
         self.network = build_network(
             network or functools.partial(MiniCNN),
@@ -77,7 +79,7 @@ class LossOptModule(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return outputs ``[N, M]`` for normalised images ``[N, C, H, W]``."""
-        outputs: Tensor = self.network(images)
+        outputs: Tensor = self.network(images.to(self.dtype))
         return outputs
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -143,13 +145,58 @@ class LossOptModule(pl.LightningModule):
         self.log_dict(values, logger=False)
         self._send(values)
 
+    def check_batch(self, batch: Batch) -> None:
+        """Try a batch without learning from it, so that what does not fit together is said before a run exists.
+
+        Args:
+            batch: normalised images ``[N, C, H, W]`` and labels ``[N]``.
+
+        Raises:
+            ValueError: the network refuses the images, or its outputs do not suit the loss.
+        """
+        images, labels = batch
+        was_training = self.network.training
+        self.network.eval()
+        try:
+            with torch.no_grad():
+                outputs = self(images)
+                wanted = (len(labels), self.contract.num_outputs(self.num_classes))
+                if tuple(outputs.shape) != wanted:
+                    raise ValueError(
+                        f"model.network gives outputs {list(outputs.shape)} for {len(labels)} images; "
+                        f"{type(self.criterion).__name__} on {self.num_classes} classes needs {list(wanted)}"
+                    )
+                loss = self.loss(outputs, labels)
+        except (RuntimeError, IndexError, AttributeError) as error:
+            raise ValueError(f"model.network or model.criterion fails on a first batch: {error}") from error
+        finally:
+            self.network.train(was_training)
+        if loss.ndim:
+            raise ValueError(f"model.criterion gives {list(loss.shape)} values for a batch; a loss is one number")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say which loss the outputs were trained for."""
+        checkpoint[CRITERION_KEY] = type(self.criterion).__name__
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights that another loss trained: their outputs mean something else.
+
+        Raises:
+            UserError: the losses differ.
+        """
+        trained, asked = checkpoint.get(CRITERION_KEY), type(self.criterion).__name__
+        if trained not in (None, asked):
+            raise UserError(
+                f"--ckpt_path: these weights were trained with {trained}, not {asked}; use their run's config.yaml, or "
+                f"--model.criterion={trained}"
+            )
+
     def _evaluate(self, yardsticks: Yardsticks, batch: Batch) -> None:
         images, labels = batch
-        outputs = self(images)
-        yardsticks.update(outputs, labels, self.loss(outputs, labels))
+        yardsticks.update(self(images), labels)
 
     def _conclude(self, split: str, yardsticks: Yardsticks) -> dict[str, float]:
-        values, self.confusion[split] = yardsticks.conclude()
+        values, self.confusion[split] = yardsticks.conclude(self.loss)
         return {names.metric(split, name): value for name, value in values.items()}
 
     def _send(self, values: dict[str, float]) -> None:

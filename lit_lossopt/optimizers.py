@@ -43,4 +43,7 @@ def build_optimizer(optimizer: OptimizerCallable, network: nn.Module, *, decay_b
     Raises:
         ValueError: the optimizer refuses its arguments, for example a negative learning rate.
     """
-    return optimizer(parameter_groups(network, decay_biases=decay_biases))
+    built = optimizer(parameter_groups(network, decay_biases=decay_biases))
+    if isinstance(built, torch.optim.SparseAdam):
+        raise ValueError("SparseAdam updates only sparse gradients, which images do not give; take Adam")  # noqa: TRY004
+    return built

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from lit_lossopt.config_check import import_refusal
-from lit_lossopt.config_merge import Settings
+from lit_lossopt.config_merge import COMMAND_LINE, Settings
 from lit_lossopt.errors import one_line
 
 # Lines that lead to a reason but are none.
@@ -37,7 +37,8 @@ def readable(message: str, settings: Settings, typed: Mapping[str, str | None]) 
         given = re.search(r"(?:Given|Got) value: (.*)", message)
         value = given[1].strip() if given else None
     shown = "" if value is None or isinstance(value, dict) else f"={value}"
-    return one_line(f"{key}{shown} from {settings.origin(key)}: {reason}")
+    was_typed = any(key == name or key.startswith(f"{name}.") for name in typed)
+    return one_line(f"{key}{shown} from {COMMAND_LINE if was_typed else settings.origin(key)}: {reason}")
 
 
 def _key(message: str) -> str:

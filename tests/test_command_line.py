@@ -41,6 +41,14 @@ TYPED_WRONG = [
     ("fit --model.network=torch.hub.load", "importing torch is not allowed"),
     ("fit --model.num_classes=3", "set from the data or the seed"),
     ("fit --model=3", "give its parts"),
+    ("fit --model.optimizer=null", "model.optimizer=None from the command line: not the name of a class"),
+    ("fit --model.criterion=", "not the name of a class"),
+    ("fit --model.network=null", "not the name of a class"),
+    ("fit --data=null", "data=None from the command line: not the name of a class"),
+    ("fit --data.seed=3", "data.seed from the command line: set by the program"),
+    ("fit --model.network.num_outputs=3", "set by the program"),
+    (f"fit --config {'x' * 300}", "no such file"),
+    (f"test --ckpt_path {'x' * 300}", "no such file"),
     ("fit --data=3", "not the name of a class"),
     ("fit --ckpt_path=nothing.ckpt", "no such file"),
     ("fit --ckpt_path=https://example.org/x.ckpt", "only a local file is loaded"),
@@ -75,13 +83,15 @@ def test_one_line_and_exit_2(typed: str, message: str, capsys: pytest.CaptureFix
         ("model: {optmizer: SGD}", "model.optmizer from mine.yaml: model has no 'optmizer'"),
         ("fit: {model: {optimizer: SGD}}", "fit from mine.yaml: no such key"),
         ("trainer: {callbacks: [{class_path: subprocess.Popen, init_args: {args: [x]}}]}", "importing subprocess"),
-        ("trainer: 3", "trainer from mine.yaml: give its parts"),
+        ("model: null", "model=None from mine.yaml: give its parts"),
+        ("model: {optimizer: {class_path: SGD, lr: 1, init_args: {lr: 2}}}", "lr from mine.yaml: stands twice"),
+        ("trainer: 3", "trainer=3 from mine.yaml: give its parts"),
         ("model.optimizer.lrr: 3", "lrr=3 from mine.yaml: SGD has no argument"),
     ],
 )
 def test_an_error_in_a_file_names_the_file(content: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.yaml").write_text(content)
-    assert main(["fit", "--config", "sgd", "--config", "mine.yaml"]) == 2
+    assert main(["fit", "--config", "adamw", "--config", "sgd", "--config", "mine.yaml"]) == 2
     shown = capsys.readouterr().err
     assert message in shown
     assert shown.count("\n") == 1
@@ -112,3 +122,17 @@ def test_completion_offers_what_fits() -> None:
     assert "--model.optimizer=RMSprop" in candidates(["fit", "--model.optimizer=R"])
     assert "--model.optimizer.momentum=" in candidates(["fit", "--model.optimizer=SGD", "--model.opt"])
     assert "--model.optimizer.momentum=" not in candidates(["fit", "--model.opt"])
+    assert "--model.optimizer.momentum=" in candidates(["fit", "--config", "sgd", "--model.opt"])
+    assert "--model.optimizer.alpha=" in candidates(["fit", "--model.optimizer", "RMSprop", "--model.opt"])
+
+
+def test_completion_offers_a_persons_own_configs() -> None:
+    Path("configs").mkdir()
+    Path("configs/mine.yaml").write_text("# Mine.")
+    assert "mine" in candidates(["fit", "--config", "m"])
+
+
+def test_output_may_be_cut_short() -> None:
+    command = f"{sys.executable} -m lit_lossopt configs | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -90,6 +90,11 @@ def test_the_rule_holds_for_every_class(key: str, first: Any, second: str) -> No
     assert "init_args" not in merged(model(**{key: first}), flags=[(f"model.{key}", second)]).tree["model"][key]
 
 
+def test_the_class_may_be_typed_as_class_path_and_behind_its_arguments() -> None:
+    words = ["--model.optimizer.lr=0.1", "--model.optimizer.class_path=SGD"]
+    assert optimizer(prepare("fit", words).settings) == {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}
+
+
 def test_none_takes_a_scheduler_away() -> None:
     assert merged(model(lr_scheduler="StepLR"), model(lr_scheduler=None)).tree["model"]["lr_scheduler"] is None
 
@@ -98,6 +103,8 @@ def test_whether_biases_decay_goes_with_the_optimizer_it_was_said_of() -> None:
     assert "decay_biases" not in prepare("fit", ["--config", "adamw", "--config", "sgd"]).settings.tree["model"]
     tree = prepare("fit", ["--config", "adamw", "--model.optimizer.lr=0.1"]).settings.tree
     assert tree["model"]["decay_biases"] is False
+    mine = merged(DEFAULTS, model(decay_biases=False), model(optimizer=SGD))
+    assert mine.tree["model"]["decay_biases"] is False
     later = merged(model(optimizer=ADAMW, decay_biases=False), model(decay_biases=False, optimizer="SGD"))
     assert later.tree["model"]["decay_biases"] is False
 
@@ -120,6 +127,7 @@ def test_dotted_keys_of_a_file_are_the_same_as_nested_ones() -> None:
     settings = merged(DEFAULTS, tree)
     assert optimizer(settings)["init_args"] == {"lr": 1.0, "momentum": 0.9, "weight_decay": 5e-4}
     assert settings.tree["trainer"] == {"max_epochs": 2}
+    assert optimizer(merged(DEFAULTS, {"model": {"optimizer.lr": 2.0}}))["init_args"] == {"lr": 2.0}
 
 
 def test_the_source_of_each_value_is_known() -> None:

@@ -29,7 +29,7 @@ REFUSED = {
     "python object": (b"a: !!python/object/apply:os.system ['true']", "not valid YAML"),
     "a list as key": (b"[1, 2]: 3", "a key must be a word, not a sequence"),
     "a number as key": (b"a: {1: 2}", "a key must be a word, not 1"),
-    "a truth value as key": (b"on: 2", "a key must be a word, not on"),
+    "a truth value as key": (b"true: 2", "a key must be a word, not true"),
     "two documents": (b"a: 1\n---\nb: 2\n", "not valid YAML"),
 }
 REFUSED["3000 deep, block"] = (("\n".join(f"{' ' * i}a:" for i in range(900))).encode(), "nested deeper than")
@@ -49,7 +49,8 @@ def test_refused(tmp_path: Path, content: bytes, message: str) -> None:
     ("text", "value"),
     [
         ("1e-3", 0.001), ("1e5", 1e5), ("-2.5E+3", -2500.0), (".5", 0.5), ("5.", 5.0), ("12", 12), ("true", True),
-        ("null", None), ("1_000", 1000), ("sgd", "sgd"), ("[1e-3, a]", [0.001, "a"]), ("2026-01-01", "2026-01-01"),
+        ("null", None), ("1_000", 1000), ("010", 10), ("0x1f", 31), ("1:30", "1:30"), ("no", "no"),
+        ("on", "on"), ("sgd", "sgd"), ("[1e-3, a]", [0.001, "a"]), ("2026-01-01", "2026-01-01"),
         ("e3", "e3"), ("1e", "1e"), ("", None),
     ],
 )  # fmt: skip

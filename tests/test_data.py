@@ -15,8 +15,8 @@ from torch import Tensor
 from torchvision.datasets import CIFAR10
 
 from lit_lossopt.data import CIFAR10DataModule, DigitsDataModule, ImageFolderDataModule
+from lit_lossopt.data.batches import BatchLoader, LabelledImages, channel_statistics
 from lit_lossopt.data.cifar10 import CLASS_NAMES
-from lit_lossopt.data.image_data import BatchLoader, LabelledImages, channel_statistics
 from lit_lossopt.data.image_folder import cached_pixels, image_files
 from lit_lossopt.errors import Notice, UserError
 

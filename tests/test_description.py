@@ -59,6 +59,13 @@ def test_an_arm_is_named_by_what_was_chosen(changes: dict[str, Any], name: str) 
     assert arm_name(config(**changes), DEFAULTS) == name
 
 
+def test_an_arm_names_what_else_tells_runs_apart() -> None:
+    other = config()
+    other["data"]["init_args"]["batch_size"] = 16
+    other["trainer"]["gradient_clip_val"] = 0.1
+    assert arm_name(other, DEFAULTS).endswith("CrossEntropyLoss batch_size=16 gradient_clip_val=0.1")
+
+
 def test_parameters_are_flat_and_without_noise() -> None:
     found = flat_parameters(config(), {"optimizer.nesterov": False, "parameters": 7})
     assert found == {
@@ -74,5 +81,10 @@ def test_parameters_are_flat_and_without_noise() -> None:
 def test_the_key_changes_with_what_can_change_a_result_and_with_nothing_else() -> None:
     key = trial_key(config())
     assert trial_key({**config(), "tracking": {"experiment": "b"}, "ckpt_path": "x"}) == key
+    shown = {**config()["trainer"], "enable_progress_bar": False}
+    evaluated = {**config()["data"]["init_args"], "eval_batch_size": 7}
+    assert trial_key({**config(), "trainer": shown}) == key
+    assert trial_key({**config(), "data": {**config()["data"], "init_args": evaluated}}) == key
+    assert trial_key({**config(), "trainer": {**shown, "gradient_clip_val": 1.0}}) != key
     assert trial_key({**config(), "seed_everything": 4}) != key
     assert trial_key(config(decay_biases=False)) != key

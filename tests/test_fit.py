@@ -175,16 +175,22 @@ def test_every_shipped_config_trains(name: str) -> None:
     assert history.values[-3:].mean() < history.values[:3].mean()
 
 
-def test_the_image_folder_overlay_trains_tests_and_predicts(image_folder: Path) -> None:
+def test_the_image_folder_overlay_trains_tests_and_predicts(
+    image_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = ["--config", "image_folder", f"--data.folder={image_folder}", "--data.batch_size=8", "--threads=1"]
     assert main(["fit", "--config", "adam", *data, "--trainer.max_epochs=6"]) == 0
     (run,) = read_runs("lit_lossopt")
     checkpoint = f"--ckpt_path={artifacts(run) / 'checkpoints' / 'best.ckpt'}"
+    capsys.readouterr()
     assert main(["validate", *data, checkpoint]) == 0
+    assert f"val accuracy {run.metrics['best/val_accuracy']:.4f}" in capsys.readouterr().out
     assert main(["test", *data, checkpoint]) == 0
+    shown = capsys.readouterr().out
     (tested,) = read_runs("lit_lossopt")
     assert tested.status == "FINISHED"
     assert tested.metrics["test/accuracy"] > 0.9
+    assert f"test accuracy {tested.metrics['test/accuracy']:.4f}" in shown
     assert (artifacts(run) / "pictures" / "confusion_test.png").is_file()
     assert main(["predict", *data, checkpoint, "--predictions.path=out/table.csv"]) == 0
     with Path("out/table.csv").open() as file:
@@ -243,14 +249,29 @@ TYPED_WRONG = [
     ("--data=ImageFolderDataModule --data.folder=nowhere", "there is no folder nowhere/train"),
     ("--data=CIFAR10DataModule --data.download=false", "CIFAR-10 is not in data and could not be fetched"),
     ("--data.batch_size=5000", "only 1293 training images"),
+    ("--data.val_fraction=0.001", "data.val_fraction=0.001: 1437 training images of 10 classes cannot be split"),
+    ("--model.decay_biases=maybe", "model.decay_biases=maybe from the command line: expected bool"),
+    ("--trainer.logger=CSVLogger", "trainer.logger=CSVLogger from the command line"),
+    ("--trainer.val_check_interval=1000", "an epoch has 20 steps"),
+    ("--trainer.limit_train_batches=0", "nothing to train"),
+    ("--trainer.devices=2 --trainer.accelerator=cpu", "2 devices are not supported yet"),
+    ("--model.criterion.reduction=none", "reduction=none: a loss here is a mean"),
+    ("--model.criterion.reduction=sum", "reduction=sum: a loss here is a mean"),
+    ("--model.criterion.weight=[1,2]", "fails on a first batch"),
+    ("--model.optimizer=SparseAdam", "SparseAdam updates only sparse gradients"),
+    ("--model.lr_scheduler=StepLR --model.lr_scheduler.step_size=0", "model.optimizer or model.lr_scheduler"),
+    ("--model.network=torchvision.models.AlexNet", "model.network or model.criterion fails on a first batch"),
+    ("--model.network=torch.nn.Flatten", "Flatten has no trainable parameters"),
+    ("--model.network=tests.test_fit._Narrow --allow-import=tests", "gives outputs [2, 3] for 2 images; CrossEntropy"),
 ]
 
 
+@pytest.mark.parametrize("before", [[], ["--config", "adam", "--config", "digits"]], ids=["alone", "after configs"])
 @pytest.mark.parametrize(("typed", "message"), TYPED_WRONG, ids=[typed for typed, _ in TYPED_WRONG])
 def test_what_only_the_libraries_can_judge_is_one_line_too(
-    typed: str, message: str, capsys: pytest.CaptureFixture[str]
+    typed: str, message: str, before: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["fit", *typed.split()]) == 2
+    assert main(["fit", *before, *typed.split()]) == 2
     shown = capsys.readouterr().err
     assert message in shown
     assert shown.count("\n") == 1
@@ -299,6 +320,11 @@ def test_any_network_can_take_minicnns_place() -> None:
     assert run.metrics["val/accuracy"] > 0.5
 
 
+class _Narrow(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 3))
+
+
 class _Linear(_Breaks):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         outputs: torch.Tensor = self.linear(images.flatten(1))
@@ -311,9 +337,113 @@ def test_weights_that_do_not_fit_are_one_line(capsys: pytest.CaptureFixture[str]
     capsys.readouterr()
     assert main(["test", "--model.network.hidden=7", checkpoint]) == 2
     assert "the weights do not fit this network" in capsys.readouterr().err
-    Path("broken.ckpt").write_bytes(b"not a checkpoint")
-    assert main(["test", "--ckpt_path=broken.ckpt"]) == 2
-    assert "not a whole checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+@pytest.mark.parametrize("content", ["garbage", "empty", "list", "plain dict"])
+def test_what_is_no_checkpoint_is_one_line(command: str, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("broken.ckpt")
+    if content in ("garbage", "empty"):
+        path.write_bytes(b"not a checkpoint" if content == "garbage" else b"")
+    else:
+        torch.save([1] if content == "list" else {"a": torch.zeros(1)}, path)
+    assert main([command, "--ckpt_path=broken.ckpt"]) == 2
+    shown = capsys.readouterr().err
+    assert "not a whole checkpoint" in shown or "not the checkpoint of a training run" in shown
+    assert shown.count("\n") == 1
+    assert read_runs_or_none() is None
+
+
+def trained(*words: str) -> str:
+    return f"--ckpt_path={artifacts(fit(*words)) / 'checkpoints' / 'last.ckpt'}"
+
+
+def test_weights_are_not_used_for_what_they_were_not_trained_for(capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = trained("--model.criterion=MSELoss", "--seed_everything=7", "--data.classes=[3,8]")
+    for command, typed, message in (
+        ("predict", "--data.classes=[3,8]", "trained with MSELoss, not CrossEntropyLoss"),
+        ("predict", "--model.criterion=MSELoss --data.classes=[8,3]", "trained on the classes 3, 8, not on 8, 3"),
+        ("validate", "--model.criterion=MSELoss --data.classes=[3,8]", "add --seed_everything=7"),
+    ):
+        assert main([command, checkpoint, *typed.split()]) == 2
+        shown = capsys.readouterr().err
+        assert message in shown
+        assert shown.count("\n") == 1
+
+
+def test_a_run_is_tested_with_its_own_normalisation_and_config() -> None:
+    run = fit("--config", "adam", "--seed_everything=3")
+    config = str(artifacts(run) / "config.yaml")
+    checkpoint = artifacts(run) / "checkpoints" / "last.ckpt"
+    assert main(["test", "--config", config, f"--ckpt_path={checkpoint}"]) == 0
+    (tested,) = read_runs("lit_lossopt")
+    state = torch.load(checkpoint, weights_only=True)
+    data = DigitsDataModule(seed=3)
+    data.setup("fit")
+    data.setup("test")
+    network = MiniCNN(in_channels=1, image_size=8).eval()
+    weights = {name: value for name, value in state["state_dict"].items() if name.startswith("network.")}
+    network.load_state_dict({name.removeprefix("network."): value for name, value in weights.items()})
+    for split, name in (("val", "val/loss"), ("test", "test/loss")):
+        images = data.images(split)  # type: ignore[arg-type]  # a table of splits
+        batch, labels = data.on_after_batch_transfer((images.images, images.labels), 0)
+        assert tested.metrics[name] == pytest.approx(
+            nn.functional.cross_entropy(network(batch), labels).item(), rel=1e-5
+        )
+
+
+@pytest.mark.parametrize("size", [1, 7, 144])
+def test_evaluated_values_do_not_depend_on_the_evaluations_batch_size(size: int) -> None:
+    weights = f"--model.criterion.weight=[{','.join(str(i + 1) for i in range(10))}]"
+    one = fit("--config", "adam", weights)
+    other = fit("--config", "adam", weights, f"--data.eval_batch_size={size}")
+    assert other.metrics["val/loss"] == pytest.approx(one.metrics["val/loss"], rel=1e-5)
+    assert other.tags["lossopt.trial_key"] == one.tags["lossopt.trial_key"]
+
+
+def test_predictions_keep_to_the_classes_and_may_be_fewer() -> None:
+    checkpoint = trained("--data.classes=[3,8]")
+    for extra, count in (([], 72), (["--data.eval_batch_size=10", "--trainer.limit_predict_batches=2"], 20)):
+        assert main(["predict", checkpoint, "--data.classes=[3,8]", *extra]) == 0
+        with Path("predictions.csv").open() as file:
+            assert len(list(csv.reader(file))) == count + 1
+
+
+def test_predictions_that_cannot_be_written_are_refused_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", trained(), "--predictions.path=."]) == 2
+    assert "predictions.path=.: cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("postgresql://me:secret@host/db", "holds a name or password"),
+        ("https://me:secret@host", "holds a name or password"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite:////proc/nowhere/mlflow.db", "cannot start a run"),
+        ("nonsense://x", "cannot start a run"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_one_line(
+    uri: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert main(["fit", "--trainer.max_epochs=1"]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown.splitlines()[-1]
+    assert "secret" not in shown
+
+
+def test_a_metric_that_early_stopping_does_not_find_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    callback = "--trainer.callbacks=EarlyStopping"
+    assert main(["fit", callback, "--trainer.callbacks.monitor=val_loss", "--trainer.max_epochs=1"]) == 2
+    assert "EarlyStopping has no such metric" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("off", ["logger", "enable_checkpointing", "enable_progress_bar"])
+def test_parts_of_the_trainer_can_be_switched_off(off: str) -> None:
+    assert main(["fit", f"--trainer.{off}=false", "--trainer.max_epochs=1"]) == 0
 
 
 def test_another_experiment_name_and_run_name() -> None:

@@ -14,14 +14,17 @@ from lit_lossopt.callbacks.step_values import StepValues
 
 
 class EvaluationLines(pl.Callback):
-    """Prints epoch, step, loss and accuracy at each evaluation during training."""
+    """Prints epoch, step, loss and accuracy at each evaluation during training, and the result of any other."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the line."""
         values = trainer.callback_metrics
         accuracy = values.get(names.metric(names.VAL, "accuracy"))
         loss = values.get(names.metric(names.VAL, "loss"))
-        if trainer.sanity_checking or trainer.state.fn != "fit" or accuracy is None or loss is None:
+        if trainer.sanity_checking or accuracy is None or loss is None:
+            return
+        if trainer.state.fn != "fit":
+            print(f"val loss {float(loss):.4f}  val accuracy {float(accuracy):.4f}", flush=True)
             return
         epochs = (trainer.fit_loop.total_batch_idx + 1) / trainer.num_training_batches
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
@@ -30,6 +33,11 @@ class EvaluationLines(pl.Callback):
             f"train loss {_latest_loss(trainer):.4f}  val loss {float(loss):.4f}  val accuracy {float(accuracy):.4f}",
             flush=True,
         )
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the result of a test."""
+        loss, accuracy = (trainer.callback_metrics[names.metric(names.TEST, name)] for name in ("loss", "accuracy"))
+        print(f"test loss {float(loss):.4f}  test accuracy {float(accuracy):.4f}", flush=True)
 
 
 class ProgressBar(TQDMProgressBar):

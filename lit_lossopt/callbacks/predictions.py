@@ -10,6 +10,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from lit_lossopt.errors import UserError
+
 
 class PredictionTable(pl.Callback):
     """Writes one row an image: its file, the predicted class and, where the loss implies them, all probabilities.
@@ -22,6 +24,21 @@ class PredictionTable(pl.Callback):
         self.path = Path(path)
         self._classes: list[Tensor] = []
         self._probabilities: list[Tensor] = []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Make sure that the table can be written before anything is computed.
+
+        Raises:
+            UserError: it cannot.
+        """
+        if stage != "predict":
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a"):
+                pass
+        except OSError as error:
+            raise UserError(f"predictions.path={self.path}: cannot be written ({error.strerror})") from error
 
     def on_predict_batch_end(
         self,
@@ -43,10 +60,11 @@ class PredictionTable(pl.Callback):
         class_names: list[str] = data.class_names
         classes = torch.cat(self._classes).tolist()
         probabilities = torch.cat(self._probabilities).tolist() if self._probabilities else [[]] * len(classes)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["file", "class", *(f"p({name})" for name in class_names if self._probabilities)])
-            for source, label, row in zip(data.images("predict").sources, classes, probabilities, strict=True):
+            # Fewer than there are if the Trainer was told to stop early (limit_predict_batches).
+            sources = data.images("predict").sources[: len(classes)]
+            for source, label, row in zip(sources, classes, probabilities, strict=True):
                 writer.writerow([source, class_names[label], *(f"{value:.6g}" for value in row)])
         print(f"{len(classes)} predictions in {self.path}")

@@ -24,6 +24,7 @@ class StepValues(pl.Callback):
 
     def __init__(self) -> None:
         self.latest_loss = float("nan")
+        self.storing_seconds = 0.0
         self._batch_losses: list[Tensor] = []
         self._losses: list[Tensor] = []
         self._marks: list[tuple[int, int, dict[str, float]]] = []
@@ -78,7 +79,9 @@ class StepValues(pl.Callback):
         ]
         self.latest_loss = losses[-1]
         self._losses, self._marks = [], []
+        started = time.monotonic()
         send_points(trainer.loggers, points)
+        self.storing_seconds += time.monotonic() - started
 
 
 def learning_rates(optimizers: list[torch.optim.Optimizer]) -> dict[str, float]:

@@ -9,12 +9,18 @@ import lightning.pytorch as pl
 import torch
 
 from lit_lossopt import names
+from lit_lossopt.callbacks.step_values import StepValues
 
 
 class TrainingClock(pl.Callback):
-    """Logs training seconds, examples seen and epochs at each evaluation, so that arms can share any of these axes."""
+    """Logs training seconds, examples seen and epochs at each evaluation, so that arms can share any of these axes.
 
-    def __init__(self) -> None:
+    Args:
+        step_values: the callback that stores the values of steps meanwhile; that time is not training either.
+    """
+
+    def __init__(self, step_values: StepValues) -> None:
+        self.step_values = step_values
         self.seconds = 0.0
         self.examples = 0
         self._since: float | None = None
@@ -24,7 +30,7 @@ class TrainingClock(pl.Callback):
     ) -> None:
         """Run while batches run; what lies between an evaluation and the next batch is not training."""
         if self._since is None:
-            self._since = time.monotonic()
+            self._since = time.monotonic() - self.step_values.storing_seconds
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -51,7 +57,7 @@ class TrainingClock(pl.Callback):
             return
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        self.seconds += time.monotonic() - self._since
+        self.seconds += time.monotonic() - self.step_values.storing_seconds - self._since
         self._since = None
 
 

@@ -10,7 +10,8 @@ from urllib.error import URLError
 import torch
 from torchvision.datasets import CIFAR10
 
-from lit_lossopt.data.image_data import ImageDataModule, LabelledImages, Split, as_images
+from lit_lossopt.data.batches import LabelledImages, as_images
+from lit_lossopt.data.image_data import ImageDataModule, Split
 from lit_lossopt.errors import UserError, one_line
 
 CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -7,7 +7,8 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from lit_lossopt.data.image_data import ImageDataModule, LabelledImages, Split, as_images
+from lit_lossopt.data.batches import LabelledImages, as_images
+from lit_lossopt.data.image_data import ImageDataModule, Split
 
 TEST_FRACTION = 0.2
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -17,62 +15,12 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from lit_lossopt.data.batches import BatchLoader, LabelledImages, channel_statistics
 from lit_lossopt.errors import Notice, UserError, did_you_mean
 from lit_lossopt.seeds import derive_seed
 
 NOTE_TEST_IMAGES = "data.validate_on_test: val/… is measured on the test images; choose nothing by it"
 Split = Literal["train", "test", "predict"]
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """Images ``[N, C, H, W]`` uint8 (channels last in memory), labels ``[N]`` int64 (−1: unknown), and their names."""
-
-    images: Tensor
-    labels: Tensor
-    sources: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, index: Tensor) -> LabelledImages:
-        """Return the images at ``index`` ``[M]`` int64."""
-        channels_last = self.images.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
-        return LabelledImages(channels_last, self.labels[index], [self.sources[i] for i in index.tolist()])
-
-
-class BatchLoader:
-    """Serves batches ``(images [B, C, H, W] uint8, labels [B])`` of an array in memory.
-
-    Args:
-        data: the images.
-        batch_size: images a batch.
-        order: called at the start of each pass, gives the order ``[N]`` of the images; None keeps them as they are.
-        drop_last: leave out a last batch that would be smaller.
-    """
-
-    def __init__(
-        self,
-        data: LabelledImages,
-        batch_size: int,
-        order: Callable[[], Tensor] | None = None,
-        *,
-        drop_last: bool = False,
-    ) -> None:
-        self.data = data
-        self.batch_size = batch_size
-        self.order = order
-        self.drop_last = drop_last
-        self._rows = data.images.permute(0, 2, 3, 1).contiguous()
-
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.data), self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = self.order() if self.order else torch.arange(len(self.data))
-        for index in torch.split(order, self.batch_size)[: len(self)]:
-            yield self._rows.index_select(0, index).permute(0, 3, 1, 2), self.data.labels.index_select(0, index)
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -114,7 +62,8 @@ class ImageDataModule(pl.LightningDataModule):
         self.val_fraction = val_fraction
         self.drop_last = drop_last
         self.validate_on_test = validate_on_test
-        self.seed = seed
+        # A plain int: a checkpoint may hold no class of the parser's.
+        self.seed = int(seed)
         self._labels_kept = self._choose(classes)
         self._splits: dict[str, LabelledImages] = {}
         self._statistics: tuple[Tensor, Tensor] | None = None
@@ -155,7 +104,8 @@ class ImageDataModule(pl.LightningDataModule):
         if stage == "test" and "test" not in self._splits:
             self._splits["test"] = self._keep(self.read("test"))
         if stage == "predict" and "predict" not in self._splits:
-            self._splits["predict"] = self.read("predict")
+            everything = self.read("predict")
+            self._splits["predict"] = everything if (everything.labels < 0).any() else self._keep(everything)
 
     def images(self, split: Literal["train", "val", "test", "predict"]) -> LabelledImages:
         """Return the images of a split that ``setup`` has read."""
@@ -189,6 +139,40 @@ class ImageDataModule(pl.LightningDataModule):
         scale, shift = self._normalisation(images.device)
         return images.to(torch.float32).mul_(scale).add_(shift), labels
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what trained weights depend on: normalisation, classes, and how the validation images were chosen."""
+        scale, shift = self._normalisation(torch.device("cpu"))
+        return {
+            "scale": scale,
+            "shift": shift,
+            "class_names": self.class_names,
+            "split": self._split_settings(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the normalisation of trained weights; refuse other classes, and another split in validation.
+
+        Raises:
+            UserError: what was trained on and what is asked for do not fit together.
+        """
+        if list(state_dict["class_names"]) != self.class_names:
+            raise UserError(
+                f"--ckpt_path: trained on the classes {', '.join(state_dict['class_names'])}, not on "
+                f"{', '.join(self.class_names)}; use the run's config.yaml"
+            )
+        mine = self._split_settings()
+        differing = [f"--{name}={value}" for name, value in state_dict["split"].items() if mine[name] != value]
+        if differing and self.trainer and self.trainer.state.fn == "validate":
+            raise UserError(
+                "--ckpt_path: other images were held out when these weights were trained, so some of those asked for "
+                f"were trained on; add {' '.join(differing)}"
+            )
+        self._statistics = state_dict["scale"], state_dict["shift"]
+
+    def _split_settings(self) -> dict[str, Any]:
+        settings = {"data.val_fraction": self.val_fraction, "data.validate_on_test": self.validate_on_test}
+        return {"seed_everything": self.seed, **settings}
+
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0
 
@@ -209,12 +193,18 @@ class ImageDataModule(pl.LightningDataModule):
             warnings.warn(NOTE_TEST_IMAGES, Notice, stacklevel=2)
             self._splits["train"], self._splits["val"] = training, self._keep(self.read("test"))
             return
-        train, val = train_test_split(
-            torch.arange(len(training)).numpy(),
-            test_size=self.val_fraction,
-            stratify=training.labels.numpy(),
-            random_state=derive_seed(self.seed, "split"),
-        )
+        try:
+            train, val = train_test_split(
+                torch.arange(len(training)).numpy(),
+                test_size=self.val_fraction,
+                stratify=training.labels.numpy(),
+                random_state=derive_seed(self.seed, "split"),
+            )
+        except ValueError as error:
+            raise UserError(
+                f"data.val_fraction={self.val_fraction}: {len(training)} training images of {self.num_classes} classes "
+                "cannot be split so that each class has one on both sides; change it, or add images"
+            ) from error
         self._splits["train"] = training.take(torch.from_numpy(train).sort().values)
         self._splits["val"] = training.take(torch.from_numpy(val).sort().values)
         self._check_size(self._splits["train"])
@@ -249,22 +239,3 @@ class ImageDataModule(pl.LightningDataModule):
         labels = relabel[data.labels]
         kept = data.take((labels >= 0).nonzero().flatten())
         return LabelledImages(kept.images, labels[labels >= 0], kept.sources)
-
-
-def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation ``[C]`` float32 of images ``[N, C, H, W]`` uint8, exact to rounding."""
-    total = torch.zeros(images.shape[1], dtype=torch.float64)
-    squares = torch.zeros_like(total)
-    for chunk in torch.split(images, 1024):
-        values = chunk.to(torch.float32)
-        total += values.sum(dim=(0, 2, 3), dtype=torch.float64)
-        squares += values.square().sum(dim=(0, 2, 3), dtype=torch.float64)
-    count = images.numel() / images.shape[1]
-    mean = total / count
-    std = (squares / count - mean.square()).clamp_min(1e-12).sqrt()
-    return mean.float(), std.float()
-
-
-def as_images(array: Any) -> Tensor:
-    """Return an array ``[N, H, W, C]`` uint8 as a tensor ``[N, C, H, W]``, channels last in memory, without a copy."""
-    return torch.from_numpy(array).permute(0, 3, 1, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from lit_lossopt.data.image_data import ImageDataModule, LabelledImages, Split, as_images
-from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.data.batches import LabelledImages, as_images
+from lit_lossopt.data.image_data import ImageDataModule, Split
+from lit_lossopt.errors import Notice, UserError, one_line
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}
 Pixels = NDArray[np.uint8]
@@ -90,10 +92,13 @@ def cached_pixels(files: Sequence[Path], size: int, cache: Path) -> Pixels:
     if kept.is_file():
         return np.load(kept)  # type: ignore[no-any-return]  # numpy types load() as Any
     pixels = _decode_all(files, size)
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=cache, suffix=".part", delete=False) as part:
-        np.save(part, pixels)
-    Path(part.name).replace(kept)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache, suffix=".part", delete=False) as part:
+            np.save(part, pixels)
+        Path(part.name).replace(kept)
+    except OSError as error:
+        warnings.warn(f"decoded images cannot be kept in {cache} ({error.strerror})", Notice, stacklevel=2)
     return pixels
 
 

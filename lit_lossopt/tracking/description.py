@@ -17,12 +17,20 @@ _TRAINING = (
 )  # fmt: skip
 
 # What does not change a result: where it is written, and how it is shown.
+_DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "predict_folder")
 _NO_RESULT = ("tracking", "predictions", "ckpt_path", "weights_only", "config")
+
+
+# Settings beside the model that tell arms of one experiment apart.
+_IN_ARM = ("batch_size", "accumulate_grad_batches", "gradient_clip_val", "precision")
 
 
 def trial_key(config: Config) -> str:
     """Return the SHA-256 of everything in a resolved config that can change the result."""
     relevant = {name: value for name, value in config.items() if name not in _NO_RESULT}
+    relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in _TRAINING}
+    data = dict(config["data"].get("init_args") or {})
+    relevant["data"] = {**config["data"], "init_args": {k: v for k, v in data.items() if k not in _DATA_NO_RESULT}}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -42,7 +50,11 @@ def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
     if model.get("lr_scheduler"):
         parts.append(_spelled(model["lr_scheduler"], defaults.get("lr_scheduler", {})))
     network = _spelled(model["network"], defaults.get("network", {}))
-    return " ".join([*parts, *([network] if network != "MiniCNN" else [])])
+    parts += [network] if network != "MiniCNN" else []
+    chosen = {**(config["data"].get("init_args") or {}), **config["trainer"]}
+    usual = {"batch_size": 64, "accumulate_grad_batches": 1}
+    parts += [f"{name}={chosen[name]}" for name in _IN_ARM if chosen.get(name) not in (None, usual.get(name))]
+    return " ".join(parts)
 
 
 def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:

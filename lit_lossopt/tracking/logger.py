@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,13 @@ from lightning.pytorch.loggers import Logger
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
 
+STORE_ERRORS = (MlflowException, SQLAlchemyError, ImportError, OSError)
 MAX_POINTS = 1000
 MAX_PARAM_CHARACTERS = 6000
 RUNS_FOR_COLOUR = 200
@@ -84,7 +87,7 @@ class RunLogger(Logger):
         if self._run_id is not None:
             return
         try:
-            self._client = MlflowClient(self.tracking_uri)
+            self._client = connect(self.tracking_uri)
             experiment_id = self._experiment_id(self._client)
             all_tags = {names.TAG_FRAMEWORK: "pytorch", **(tags or {})}
             if names.TAG_ARM in all_tags:
@@ -93,15 +96,15 @@ class RunLogger(Logger):
             self._run_id = run.info.run_id
             self._local_artifacts = _local_path(run.info.artifact_uri)
             self.log_hyperparams(params or {})
-        except MlflowException as error:
-            raise UserError(f"cannot start a run in {self.tracking_uri}: {one_line(str(error))}") from error
+        except STORE_ERRORS as error:
+            raise UserError(f"cannot start a run in {self.tracking_uri}: {one_line(str(error), 200)}") from error
 
     def attach(self, run_id: str) -> bool:
         """Add to an existing run, without changing its status; return whether the store has it."""
-        client = MlflowClient(self.tracking_uri)
         try:
+            client = connect(self.tracking_uri)
             run = client.get_run(run_id)
-        except MlflowException:
+        except STORE_ERRORS:
             return False
         self._client, self._run_id, self._attached = client, run_id, True
         self._local_artifacts = _local_path(run.info.artifact_uri)
@@ -182,6 +185,31 @@ class RunLogger(Logger):
         # client cannot write.
         folder = (Path("mlruns") / self.experiment_name).absolute().as_uri() if local else None
         return str(client.create_experiment(self.experiment_name, artifact_location=folder))
+
+
+def connect(uri: str) -> MlflowClient:
+    """Return a client of the store; a database that does not exist yet is made by one process at a time.
+
+    Raises:
+        UserError: the address holds a password, or names a database that is gone when the program ends.
+    """
+    parsed = urlparse(uri)
+    if parsed.username or parsed.password:
+        raise UserError(
+            "MLFLOW_TRACKING_URI holds a name or password, which would show up in logs; use MLFLOW_TRACKING_USERNAME "
+            "and MLFLOW_TRACKING_PASSWORD with a server"
+        )
+    if not uri.startswith("sqlite:"):
+        return MlflowClient(uri)
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri in ("sqlite://", "sqlite:///") or path.name == ":memory:":
+        raise UserError(f"MLFLOW_TRACKING_URI={uri}: a database in memory is gone when the program ends; name a file")
+    # Processes that make a database at the same time break each other.
+    with Path(f"{path}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    return client
 
 
 def _colour(client: MlflowClient, experiment_id: str, arm: str) -> str:

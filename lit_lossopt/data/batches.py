@@ -1,0 +1,80 @@
+"""Images as one uint8 array in memory, and batches of it: a batch is one gather, without per-image Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images ``[N, C, H, W]`` uint8 (channels last in memory), labels ``[N]`` int64 (−1: unknown), and their names."""
+
+    images: Tensor
+    labels: Tensor
+    sources: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> LabelledImages:
+        """Return the images at ``index`` ``[M]`` int64."""
+        channels_last = self.images.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
+        return LabelledImages(channels_last, self.labels[index], [self.sources[i] for i in index.tolist()])
+
+
+class BatchLoader:
+    """Serves batches ``(images [B, C, H, W] uint8, labels [B])`` of an array in memory.
+
+    Args:
+        data: the images.
+        batch_size: images a batch.
+        order: called at the start of each pass, gives the order ``[N]`` of the images; None keeps them as they are.
+        drop_last: leave out a last batch that would be smaller.
+    """
+
+    def __init__(
+        self,
+        data: LabelledImages,
+        batch_size: int,
+        order: Callable[[], Tensor] | None = None,
+        *,
+        drop_last: bool = False,
+    ) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        self.order = order
+        self.drop_last = drop_last
+        self._rows = data.images.permute(0, 2, 3, 1).contiguous()
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.data), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = self.order() if self.order else torch.arange(len(self.data))
+        for index in torch.split(order, self.batch_size)[: len(self)]:
+            yield self._rows.index_select(0, index).permute(0, 3, 1, 2), self.data.labels.index_select(0, index)
+
+
+def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation ``[C]`` float32 of images ``[N, C, H, W]`` uint8, exact to rounding."""
+    total = torch.zeros(images.shape[1], dtype=torch.float64)
+    squares = torch.zeros_like(total)
+    for chunk in torch.split(images, 1024):
+        values = chunk.to(torch.float32)
+        total += values.sum(dim=(0, 2, 3), dtype=torch.float64)
+        squares += values.square().sum(dim=(0, 2, 3), dtype=torch.float64)
+    count = images.numel() / images.shape[1]
+    mean = total / count
+    std = (squares / count - mean.square()).clamp_min(1e-12).sqrt()
+    return mean.float(), std.float()
+
+
+def as_images(array: Any) -> Tensor:
+    """Return an array ``[N, H, W, C]`` uint8 as a tensor ``[N, C, H, W]``, channels last in memory, without a copy."""
+    return torch.from_numpy(array).permute(0, 3, 1, 2)

@@ -1,0 +1,64 @@
+"""What a run says of itself in MLflow: name, parameters, tags and the config that repeats it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.cli import SaveConfigCallback
+
+from lit_lossopt.model import count_parameters
+from lit_lossopt.module import LossOptModule
+from lit_lossopt.names import CONFIG_ARTIFACT, TAG_ARM, TAG_SEED, TAG_TRIAL_KEY
+from lit_lossopt.tracking.description import arm_name, flat_parameters, trial_key
+from lit_lossopt.tracking.logger import RunLogger
+
+
+class RunDescription(SaveConfigCallback):
+    """Starts the MLflow run with readable parameters and tags, and keeps the resolved config as an artifact."""
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Describe the run, if it is new."""
+        logger = trainer.logger
+        if not isinstance(logger, RunLogger) or not isinstance(pl_module, LossOptModule) or logger.version:
+            return
+        text = self.parser.dump(self.config, skip_unset=False)
+        config = json.loads(self.parser.dump(self.config, skip_unset=False, format="json"))
+        arm = arm_name(config, class_defaults(config["model"]))
+        seed = config["seed_everything"]
+        logger.start(
+            run_name=f"{arm} seed={seed}",
+            params=flat_parameters(config, _built(pl_module)),
+            tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_TRIAL_KEY: trial_key(config)},
+        )
+        logger.log_text(text, CONFIG_ARTIFACT)
+
+
+def class_defaults(model: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return, for each class that a resolved ``model`` config names, its arguments' defaults."""
+    chosen = {
+        key: value["class_path"] for key, value in model.items() if isinstance(value, dict) and "class_path" in value
+    }
+    return {
+        key: {name: item.default for name, item in inspect.signature(_imported(path)).parameters.items()}
+        for key, path in chosen.items()
+    }
+
+
+def _imported(class_path: str) -> Any:
+    module, _, name = class_path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _built(module: LossOptModule) -> dict[str, Any]:
+    """Return what is known once things are built: the optimizer's full defaults, parameter count, threads."""
+    defaults = module.new_optimizer().defaults
+    return {
+        **{f"optimizer.{name}": value for name, value in defaults.items() if value is not None},
+        "parameters": count_parameters(module.network),
+        "threads": torch.get_num_threads(),
+    }
