@@ -21,6 +21,7 @@ from torch import Tensor
 from lit_lossopt.callbacks.checkpoints import RUN_KEY, RunCheckpoints
 from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
 from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
+from lit_lossopt.callbacks.optimizer_phases import OptimizerPhases
 from lit_lossopt.callbacks.pictures import ConfusionPicture
 from lit_lossopt.callbacks.predictions import PredictionTable
 from lit_lossopt.callbacks.step_values import StepValues
@@ -143,6 +144,7 @@ class LossOptCLI(LightningCLI):
         step_values = StepValues()
         callbacks: list[pl.Callback] = [
             FinalEvaluation(),
+            OptimizerPhases(),
             step_values,
             TrainingClock(step_values),
             EvaluationLines(),

@@ -16,8 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 EncodeTargets = Callable[[Tensor, Tensor], Tensor]
+EncodeOutputs = Callable[[Tensor], Tensor]
 NumOutputs = Callable[[int], int]
 Probabilities = Callable[[Tensor], Tensor]
+
+
+def unchanged(outputs: Tensor) -> Tensor:
+    """Return outputs ``[N, M]`` as they are."""
+    return outputs
 
 
 @dataclass(frozen=True)
@@ -28,11 +34,15 @@ class LossContract:
         encode_targets: (labels ``[N]`` int64, outputs ``[N, M]``) → the targets that the loss takes.
         num_outputs: number of classes K → outputs M that the network's last layer needs.
         probabilities: outputs ``[N, M]`` → class probabilities ``[N, K]`` that the loss implies; None: it implies none.
+        encode_outputs: outputs ``[N, M]`` → what the loss takes in their place; by default as they are.
+        source: the paper or formula.
     """
 
     encode_targets: EncodeTargets
     num_outputs: NumOutputs
     probabilities: Probabilities | None
+    encode_outputs: EncodeOutputs = unchanged
+    source: str = ""
 
 
 def class_indices(labels: Tensor, outputs: Tensor) -> Tensor:  # noqa: ARG001  # one signature for all
@@ -50,6 +60,11 @@ def binary_or_one_hot(labels: Tensor, outputs: Tensor) -> Tensor:
     if outputs.shape[1] == 1:
         return labels.to(outputs.dtype).unsqueeze(1)
     return one_hot(labels, outputs)
+
+
+def plus_minus_one(labels: Tensor, outputs: Tensor) -> Tensor:
+    """Return ±1 in the outputs' dtype: ``[N, 1]`` for a single output, otherwise +1 for the class, −1 for others."""
+    return binary_or_one_hot(labels, outputs) * 2 - 1
 
 
 def one_per_class(num_classes: int) -> int:
@@ -77,6 +92,11 @@ def sigmoid_normalised(outputs: Tensor) -> Tensor:
 def clipped_normalised(outputs: Tensor) -> Tensor:
     """Return outputs clipped to [0, 1] and normalised; uniform where all are clipped to zero."""
     return _normalised(outputs.clamp(0, 1))
+
+
+def log_softmax(outputs: Tensor) -> Tensor:
+    """Return log-probabilities ``[N, K]``."""
+    return outputs.log_softmax(dim=1)
 
 
 def predicted_classes(outputs: Tensor) -> Tensor:
@@ -120,6 +140,101 @@ def contract_of(criterion: nn.Module) -> LossContract:
     )
 
 
-register_loss(nn.CrossEntropyLoss, LossContract(class_indices, one_per_class, softmax))
-register_loss(nn.BCEWithLogitsLoss, LossContract(binary_or_one_hot, one_if_binary, sigmoid_normalised))
-register_loss(nn.MSELoss, LossContract(one_hot, one_per_class, clipped_normalised))
+class FocalLoss(nn.Module):
+    """Cross-entropy that gives little weight to what is already right: the mean of −(1 − p)^γ log p.
+
+    Outputs ``[N, K]``, labels ``[N]`` int64; p is the softmax probability of the true class. γ = 0 is cross-entropy.
+
+    Args:
+        gamma: focusing parameter γ ≥ 0.
+
+    Raises:
+        ValueError: γ is negative.
+
+    Source: Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 4, with a softmax.
+    """
+
+    def __init__(self, gamma: float = 2.0) -> None:
+        super().__init__()
+        if gamma < 0:
+            raise ValueError(f"gamma={gamma}: must not be negative")
+        self.gamma = gamma
+
+    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean over the batch."""
+        log_p = outputs.log_softmax(dim=1).gather(1, labels.unsqueeze(1)).squeeze(1)
+        # Kept above zero: at p = 1 a power γ < 1 would have an infinite slope.
+        weight = (1 - log_p.exp()).clamp_min(torch.finfo(outputs.dtype).tiny) ** self.gamma
+        return -(weight * log_p).mean()
+
+
+class SquentropyLoss(nn.Module):
+    """Cross-entropy plus the mean square of the wrong classes' outputs: −log p_y + Σ_{j≠y} z_j² / (K − 1), averaged.
+
+    Outputs z ``[N, K]`` with K ≥ 2, labels y ``[N]`` int64.
+
+    Source: Hui, Belkin, Wright 2023, "Cut your Losses with Squentropy", equation 2.
+    """
+
+    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean over the batch."""
+        wrong = outputs.square().sum(dim=1) - outputs.gather(1, labels.unsqueeze(1)).squeeze(1).square()
+        return functional.cross_entropy(outputs, labels) + wrong.mean() / (outputs.shape[1] - 1)
+
+
+class HingeLoss(nn.Module):
+    """The mean of max(0, 1 − t z) over outputs z and targets t = ±1 of the same shape: one-vs-rest for K > 2 classes.
+
+    (torch's HingeEmbeddingLoss is another function, and its MultiMarginLoss compares classes with each other.)
+
+    Source: Cortes and Vapnik 1995, "Support-Vector Networks".
+    """
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over batch and outputs."""
+        return (1 - targets * outputs).clamp_min(0).mean()
+
+
+class SquaredHingeLoss(nn.Module):
+    """The mean of max(0, 1 − t z)² over outputs z and targets t = ±1 of the same shape.
+
+    Source: Tang 2013, "Deep Learning using Linear Support Vector Machines", equation 5.
+    """
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over batch and outputs."""
+        return (1 - targets * outputs).clamp_min(0).square().mean()
+
+
+def registered_losses() -> dict[str, LossContract]:
+    """Return name → contract of every known loss, sorted by name."""
+    return dict(sorted((loss_class.__name__, contract) for loss_class, contract in _CONTRACTS.items()))
+
+
+_SOFTMAX = "softmax cross-entropy"
+_REGRESSION = "regression on one-hot targets"
+register_loss(nn.CrossEntropyLoss, LossContract(class_indices, one_per_class, softmax, source=_SOFTMAX))
+register_loss(
+    nn.NLLLoss,
+    LossContract(class_indices, one_per_class, softmax, log_softmax, "cross-entropy in two parts"),
+)
+register_loss(
+    nn.KLDivLoss,
+    LossContract(one_hot, one_per_class, softmax, log_softmax, "Kullback and Leibler 1951"),
+)
+register_loss(FocalLoss, LossContract(class_indices, one_per_class, softmax, source="Lin et al. 2017"))
+register_loss(SquentropyLoss, LossContract(class_indices, one_per_class, softmax, source="Hui, Belkin, Wright 2023"))
+register_loss(
+    nn.BCEWithLogitsLoss,
+    LossContract(binary_or_one_hot, one_if_binary, sigmoid_normalised, source="logistic regression, one-vs-rest"),
+)
+register_loss(
+    nn.SoftMarginLoss,
+    LossContract(plus_minus_one, one_if_binary, sigmoid_normalised, source="the same function as BCEWithLogitsLoss"),
+)
+register_loss(nn.MSELoss, LossContract(one_hot, one_per_class, clipped_normalised, source=f"{_REGRESSION}; Brier 1950"))
+for _loss in (nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss):
+    register_loss(_loss, LossContract(one_hot, one_per_class, None, source=_REGRESSION))
+register_loss(nn.MultiMarginLoss, LossContract(class_indices, one_per_class, None, source="Crammer and Singer 2001"))
+register_loss(HingeLoss, LossContract(plus_minus_one, one_if_binary, None, source="Cortes and Vapnik 1995"))
+register_loss(SquaredHingeLoss, LossContract(plus_minus_one, one_if_binary, None, source="Tang 2013"))

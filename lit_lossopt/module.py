@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError
+from lit_lossopt.guard import check_first_batch
 from lit_lossopt.losses import contract_of, predicted_classes
 from lit_lossopt.model import MiniCNN, NetworkFactory, build_network
 from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
+from lit_lossopt.schedules import with_warmup
 from lit_lossopt.seeds import derive_seed
 from lit_lossopt.yardsticks import Yardsticks
 
@@ -33,6 +35,7 @@ class LossOptModule(pl.LightningModule):
         optimizer: makes the optimizer from parameter groups. Default: Adam, lr 1e-3.
         lr_scheduler: makes the schedule from the optimizer. Default: a constant rate.
         lr_scheduler_interval: whether the schedule counts epochs or steps.
+        lr_warmup: epochs or steps (the schedule's unit) of linear warm-up in front of the schedule.
         decay_biases: whether weight decay also acts on biases and norms, as torch does by itself.
         num_classes: number of classes K (from the data).
         in_channels: channels of the images (from the data).
@@ -50,6 +53,7 @@ class LossOptModule(pl.LightningModule):
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
+        lr_warmup: int = 0,
         decay_biases: bool = True,
         num_classes: int = 10,
         in_channels: int = 3,
@@ -71,10 +75,13 @@ class LossOptModule(pl.LightningModule):
         self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=1e-3)
         self.make_lr_scheduler = lr_scheduler
         self.lr_scheduler_interval = lr_scheduler_interval
+        self.lr_warmup = lr_warmup
         self.decay_biases = decay_biases
         self.val_yardsticks = Yardsticks(num_classes)
         self.test_yardsticks = Yardsticks(num_classes)
         self.best_val_accuracy = 0.0
+        self._checked = False
+        self._first_loss: Tensor | None = None
         self.confusion: dict[str, Tensor] = {}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -84,7 +91,8 @@ class LossOptModule(pl.LightningModule):
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of outputs ``[N, M]`` for labels ``[N]``."""
-        loss: Tensor = self.criterion(outputs, self.contract.encode_targets(labels, outputs))
+        targets = self.contract.encode_targets(labels, outputs)
+        loss: Tensor = self.criterion(self.contract.encode_outputs(outputs), targets)
         return loss
 
     def new_optimizer(self) -> torch.optim.Optimizer:
@@ -94,26 +102,37 @@ class LossOptModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and, if there is one, its schedule."""
         optimizer = self.new_optimizer()
-        if self.make_lr_scheduler is None:
+        scheduler = with_warmup(self.make_lr_scheduler, optimizer, self.lr_warmup)
+        if scheduler is None:
             return optimizer
-        scheduler = self.make_lr_scheduler(optimizer)
         schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_scheduler_interval}
         if isinstance(scheduler, ReduceLROnPlateau):
             schedule["monitor"] = scheduler.monitor
         return {"optimizer": optimizer, "lr_scheduler": cast("LRSchedulerConfigType", schedule)}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Look at the first batch before learning from it."""
+        self._first_loss = None
+        if not self._checked:
+            self.check_batch(batch)
+            self._checked = True
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return the loss of a batch, and what it was when the step began: LBFGS looks at a batch several times."""
+        self._seed_dropout()
+        images, labels = batch
+        loss = self.loss(self(images), labels)
+        if self._first_loss is None:
+            self._first_loss = loss.detach()
+        return {"loss": loss, "loss_before": self._first_loss}
+
+    def _seed_dropout(self) -> None:
         """Make this step's dropout a function of (seed, step), whatever was drawn before."""
         seed = derive_seed(self.seed, "step", self.trainer.fit_loop.total_batch_idx)
         # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch."""
-        images, labels = batch
-        return self.loss(self(images), labels)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation metrics."""
@@ -160,19 +179,11 @@ class LossOptModule(pl.LightningModule):
         try:
             with torch.no_grad():
                 outputs = self(images)
-                wanted = (len(labels), self.contract.num_outputs(self.num_classes))
-                if tuple(outputs.shape) != wanted:
-                    raise ValueError(
-                        f"model.network gives outputs {list(outputs.shape)} for {len(labels)} images; "
-                        f"{type(self.criterion).__name__} on {self.num_classes} classes needs {list(wanted)}"
-                    )
-                loss = self.loss(outputs, labels)
+                check_first_batch(self.criterion, self.contract, outputs, labels, self.num_classes)
         except (RuntimeError, IndexError, AttributeError) as error:
             raise ValueError(f"model.network or model.criterion fails on a first batch: {error}") from error
         finally:
             self.network.train(was_training)
-        if loss.ndim:
-            raise ValueError(f"model.criterion gives {list(loss.shape)} values for a batch; a loss is one number")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say which loss the outputs were trained for."""
@@ -196,7 +207,7 @@ class LossOptModule(pl.LightningModule):
         yardsticks.update(self(images), labels)
 
     def _conclude(self, split: str, yardsticks: Yardsticks) -> dict[str, float]:
-        values, self.confusion[split] = yardsticks.conclude(self.loss)
+        values, self.confusion[split] = yardsticks.conclude(self.loss, self.contract.probabilities)
         return {names.metric(split, name): value for name, value in values.items()}
 
     def _send(self, values: dict[str, float]) -> None:

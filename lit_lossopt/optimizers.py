@@ -1,4 +1,4 @@
-"""Parameter groups: which values a weight decay pulls towards zero, and what else a group may set apart."""
+"""Parameter groups, and the optimizers that torch lacks: Muon for convolutions, SGD with decoupled weight decay."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import Muon as MatrixMuon
 
-OptimizerCallable = Callable[[Iterable[Any]], torch.optim.Optimizer]
+OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
 
 
 def parameter_groups(network: nn.Module, *, decay_biases: bool) -> list[dict[str, Any]]:
@@ -37,7 +39,7 @@ def parameter_groups(network: nn.Module, *, decay_biases: bool) -> list[dict[str
     return [group for group in groups if group["params"]]
 
 
-def build_optimizer(optimizer: OptimizerCallable, network: nn.Module, *, decay_biases: bool) -> torch.optim.Optimizer:
+def build_optimizer(optimizer: OptimizerCallable, network: nn.Module, *, decay_biases: bool) -> Optimizer:
     """Return the optimizer over the network's parameter groups.
 
     Raises:
@@ -46,4 +48,155 @@ def build_optimizer(optimizer: OptimizerCallable, network: nn.Module, *, decay_b
     built = optimizer(parameter_groups(network, decay_biases=decay_biases))
     if isinstance(built, torch.optim.SparseAdam):
         raise ValueError("SparseAdam updates only sparse gradients, which images do not give; take Adam")  # noqa: TRY004
+    if isinstance(built, torch.optim.LBFGS):
+        # It flattens weights and gradients as views, which channels_last does not allow.
+        network.to(memory_format=torch.contiguous_format)
     return built
+
+
+class SGDW(SGD):
+    """SGD with decoupled weight decay: weights shrink by lr × weight_decay, apart from gradient and momentum.
+
+    With SGD's own ``weight_decay`` (L2) the decay passes through the momentum buffer.
+
+    Args:
+        params: parameters or groups.
+        lr: learning rate.
+        momentum: momentum factor.
+        weight_decay: decay per unit of learning rate.
+        nesterov: whether to use Nesterov momentum.
+
+    Source: Loshchilov, Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 1 (without its schedule).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        weight_decay: float = 0.01,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # one form
+        """Decay, then make SGD's step without its own decay."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        decays = [group["weight_decay"] for group in self.param_groups]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            group["weight_decay"] = 0.0
+        super().step()
+        for group, decay in zip(self.param_groups, decays, strict=True):
+            group["weight_decay"] = decay
+        return loss
+
+
+class Muon(Optimizer):
+    """Muon on the weights of hidden layers, convolutions as matrices; AdamW on the rest.
+
+    torch's Muon takes matrices only. A convolution's weight ``[O, I, H, W]`` is given to it as the matrix
+    ``[O, H·W·I]`` or ``[O, I·H·W]``, whichever is a view in its memory layout: orthogonalisation does not depend on the
+    order of columns. Biases, norms and the last layer, whose rows are classes, go to AdamW.
+
+    Args:
+        params: parameters or groups, in the network's order.
+        lr: learning rate of Muon.
+        weight_decay: decoupled weight decay of both.
+        momentum: momentum of Muon.
+        nesterov: whether Muon's momentum is Nesterov's.
+        ns_steps: Newton-Schulz iterations.
+        adjust_lr_fn: how Muon's rate is scaled with a matrix's shape: ``original`` or ``match_rms_adamw``.
+        adamw_lr: learning rate of AdamW; follows the same schedule.
+        adamw_betas: AdamW's coefficients.
+
+    Raises:
+        ValueError: there is no hidden matrix for Muon.
+
+    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; torch.optim.Muon.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.02,
+        weight_decay: float = 0.0,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        ns_steps: int = 5,
+        adjust_lr_fn: str | None = None,
+        adamw_lr: float = 1e-3,
+        adamw_betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        given = list(params)
+        groups: list[dict[str, Any]] = given if given and isinstance(given[0], dict) else [{"params": given}]
+        matrices = [p for group in groups for p in group["params"] if p.ndim > 1]
+        hidden = {id(parameter) for parameter in matrices[:-1]}
+        if not hidden:
+            raise ValueError("Muon needs a hidden layer: this network has only one weight matrix; take AdamW")
+        muon = {
+            "lr": lr,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "ns_steps": ns_steps,
+            "adjust_lr_fn": adjust_lr_fn,
+        }
+        adamw = {"lr": adamw_lr, "betas": adamw_betas}
+        routed = []
+        for group in groups:
+            for rule, options, mine in (("muon", muon, True), ("adamw", adamw, False)):
+                chosen = [p for p in group["params"] if (id(p) in hidden) is mine]
+                name = f"{group['name']}_{rule}" if group.get("name", "all") != "all" else rule
+                if chosen:
+                    routed.append({"weight_decay": weight_decay, **group, **options, "params": chosen, "name": name})
+        super().__init__(routed, {"lr": lr, "weight_decay": weight_decay, **muon, "adamw_lr": adamw_lr})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # one form
+        """Let each group's rule make its step."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if "betas" in group:
+                self._delegate(AdamW, group, {p: p for p in parameters}, ("lr", "betas", "weight_decay"))
+            else:
+                options = ("lr", "momentum", "nesterov", "ns_steps", "adjust_lr_fn", "weight_decay")
+                self._delegate(MatrixMuon, group, {p: _matrix(p) for p in parameters}, options)
+        return loss
+
+    def _delegate(
+        self,
+        rule: Callable[..., Optimizer],
+        group: dict[str, Any],
+        stands_for: dict[Tensor, Tensor],
+        options: tuple[str, ...],
+    ) -> None:
+        """Make one step of ``rule`` on tensors that share the parameters' memory; their state is kept under ours."""
+        if not stands_for:
+            return
+        inner = rule(list(stands_for.values()), **{name: group[name] for name in options})
+        for parameter, stand_in in stands_for.items():
+            if self.state[parameter]:
+                inner.state[stand_in] = self.state[parameter]
+        inner.step()
+        for parameter, stand_in in stands_for.items():
+            self.state[parameter] = inner.state[stand_in]
+
+
+def _matrix(parameter: Tensor) -> Tensor:
+    """Return a matrix ``[O, -1]`` in the parameter's own memory, with the gradient to match."""
+    assert parameter.grad is not None
+    # A copy in place of a view would be updated and lost: permute to the order in memory before flattening.
+    in_memory = (0, 2, 3, 1) if parameter.ndim == 4 and not parameter.is_contiguous() else tuple(range(parameter.ndim))
+    matrix = parameter.detach().permute(in_memory).view(parameter.shape[0], -1)
+    matrix.grad = parameter.grad.permute(in_memory).reshape(parameter.shape[0], -1)
+    return matrix

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.module import LossOptModule
+from lit_lossopt.schedules import with_warmup
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -63,10 +64,9 @@ def check_optimizer(module: LossOptModule) -> None:
         UserError: they refuse their arguments.
     """
     try:
-        optimizer = module.new_optimizer()
-        scheduler = module.make_lr_scheduler(optimizer) if module.make_lr_scheduler else None
-        if isinstance(scheduler, LRScheduler) and not isinstance(scheduler, ReduceLROnPlateau):
-            with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"):
+            scheduler = with_warmup(module.make_lr_scheduler, module.new_optimizer(), module.lr_warmup)
+            if isinstance(scheduler, LRScheduler) and not isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step()
     except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(f"model.optimizer or model.lr_scheduler: {one_line(str(error))}") from error

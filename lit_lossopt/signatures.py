@@ -19,12 +19,14 @@ class Family:
     """The classes that one key of a config can name by bare name.
 
     ``sources`` pairs an import prefix with the file or folder below a top-level package that defines the classes;
-    ``bases`` are the class names from which a member descends, and which are no members themselves.
+    ``bases`` are the class names from which a member descends, ``moved`` are names that mean a class elsewhere, and
+    ``more`` is a further source for names that are not found in the others.
     """
 
     sources: tuple[tuple[str, str], ...]
     bases: frozenset[str]
     moved: tuple[tuple[str, str], ...] = ()
+    more: tuple[str, str] | None = None
 
 
 FAMILIES: dict[str, Family] = {
@@ -33,7 +35,12 @@ FAMILIES: dict[str, Family] = {
         (("torch.nn", "torch/nn/modules/loss.py"), ("lit_lossopt.losses", "lit_lossopt/losses.py")),
         frozenset({"Module", "_Loss", "_WeightedLoss"}),
     ),
-    "model.optimizer": Family((("torch.optim", "torch/optim"),), frozenset({"Optimizer"})),
+    # Ours come last and so take the name: Muon, which routes what torch's Muon refuses.
+    "model.optimizer": Family(
+        (("torch.optim", "torch/optim"), ("lit_lossopt.optimizers", "lit_lossopt/optimizers.py")),
+        frozenset({"Optimizer", "SGD"}),
+        more=("pytorch_optimizer", "pytorch_optimizer/optimizer"),
+    ),
     # Lightning needs to know what to monitor, so it accepts only its own subclass of this one.
     "model.lr_scheduler": Family(
         (("torch.optim.lr_scheduler", "torch/optim/lr_scheduler.py"),),
@@ -64,7 +71,8 @@ def full_class_path(key: str, name: str) -> str:
     known = class_paths(key)
     bare = name.rpartition(".")[2]
     if bare not in known:
-        return name
+        more = FAMILIES[key].more
+        return f"{more[0]}.{name}" if more and "." not in name and name in _classes(more[1]) else name
     prefixes = [prefix for prefix, _ in FAMILIES[key].sources]
     ours = "." not in name or known[bare] == name or any(name.startswith(f"{prefix}.") for prefix in prefixes)
     return known[bare] if ours else name
@@ -75,8 +83,8 @@ def class_parameters(key: str, class_path: str) -> dict[str, str] | None:
     bare = class_path.rpartition(".")[2]
     if class_paths(key).get(bare) != class_path or bare in dict(FAMILIES[key].moved):
         return None
-    for _, place in FAMILIES[key].sources:
-        if bare in _classes(place):
+    for prefix, place in FAMILIES[key].sources:
+        if class_path == f"{prefix}.{bare}":
             return _constructor_parameters(place, bare)
     return None
 

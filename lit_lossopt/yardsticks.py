@@ -1,4 +1,8 @@
-"""What an evaluation measures, whatever the loss: mean loss, accuracy, confusion matrix."""
+"""What an evaluation measures, whatever the loss, so that arms with different losses can be compared.
+
+Accuracy and the confusion matrix exist for every loss. Negative log-likelihood, Brier score and expected calibration
+error need class probabilities; a loss that implies none leaves them empty.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,66 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassConfusionMatrix
 
 from lit_lossopt.losses import predicted_classes
+
+# A true class given no probability at all would make the negative log-likelihood infinite.
+PROBABILITY_FLOOR = 1e-7
+CALIBRATION_BINS = 15
+
+
+class NegativeLogLikelihood(Metric):
+    """The mean of −log p of the true class, with p floored at 1e-7; nats.
+
+    Source: MacKay 2003, "Information Theory, Inference, and Learning Algorithms", §39.
+    """
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, probabilities: Tensor, labels: Tensor) -> None:
+        """Add probabilities ``[N, K]`` and labels ``[N]``."""
+        true = probabilities.gather(1, labels.unsqueeze(1)).double().clamp_min(PROBABILITY_FLOOR)
+        self.total -= true.log().sum()
+        self.count += len(labels)
+
+    def compute(self) -> Tensor:
+        """Return the mean."""
+        return self.total / self.count
+
+
+class BrierScore(Metric):
+    """The mean over examples of Σ_k (p_k − y_k)² over all K classes: 0 is perfect, 2 the worst.
+
+    Source: Brier 1950, "Verification of Forecasts Expressed in Terms of Probability".
+    """
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, probabilities: Tensor, labels: Tensor) -> None:
+        """Add probabilities ``[N, K]`` and labels ``[N]``."""
+        truth = nn.functional.one_hot(labels, probabilities.shape[1])
+        self.total += (probabilities.double() - truth).square().sum()
+        self.count += len(labels)
+
+    def compute(self) -> Tensor:
+        """Return the mean."""
+        return self.total / self.count
 
 
 class Yardsticks(nn.Module):
@@ -22,8 +83,12 @@ class Yardsticks(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
         self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+        self.accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        self.nll = NegativeLogLikelihood()
+        self.brier = BrierScore()
+        # Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
+        self.ece = MulticlassCalibrationError(num_classes, n_bins=CALIBRATION_BINS, norm="l1", validate_args=False)
         self._outputs: list[Tensor] = []
         self._labels: list[Tensor] = []
 
@@ -32,13 +97,23 @@ class Yardsticks(nn.Module):
         self._outputs.append(outputs.detach())
         self._labels.append(labels)
 
-    def conclude(self, loss: Callable[[Tensor, Tensor], Tensor]) -> tuple[dict[str, float], Tensor]:
-        """Return the values by name and the confusion matrix ``[K, K]`` (rows: true classes), and begin anew."""
+    def conclude(
+        self, loss: Callable[[Tensor, Tensor], Tensor], probabilities: Callable[[Tensor], Tensor] | None
+    ) -> tuple[dict[str, float], Tensor]:
+        """Return the values by name and the confusion matrix ``[K, K]`` (rows: true classes), and begin anew.
+
+        Args:
+            loss: outputs and labels → the mean loss.
+            probabilities: outputs → class probabilities that the loss implies, or None.
+        """
         outputs, labels = torch.cat(self._outputs), torch.cat(self._labels)
         self._outputs, self._labels = [], []
         predicted = predicted_classes(outputs)
         values = {"loss": float(loss(outputs, labels)), "accuracy": float(self.accuracy(predicted, labels))}
+        if probabilities is not None:
+            implied = probabilities(outputs.float())
+            values |= {name: float(getattr(self, name)(implied, labels)) for name in ("nll", "brier", "ece")}
         matrix = self.confusion(predicted, labels).cpu()
-        self.accuracy.reset()
-        self.confusion.reset()
+        for metric in (self.accuracy, self.confusion, self.nll, self.brier, self.ece):
+            metric.reset()
         return values, matrix

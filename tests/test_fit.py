@@ -16,6 +16,7 @@ from torch import nn
 from lit_lossopt.__main__ import main
 from lit_lossopt.config_files import shipped_names
 from lit_lossopt.data import DigitsDataModule
+from lit_lossopt.losses import registered_losses
 from lit_lossopt.model import MiniCNN
 from lit_lossopt.seeds import derive_seed
 from lit_lossopt.tracking.runs import History, Run, read_history, read_runs
@@ -149,12 +150,17 @@ def test_a_schedule_is_seen_in_the_rates() -> None:
     np.testing.assert_allclose(steps, [0.01 * 0.5**step for step in range(BATCHES)])
 
 
-@pytest.mark.parametrize("criterion", ["CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss"])
+@pytest.mark.parametrize("criterion", registered_losses())
 def test_each_loss_learns_ten_and_two_classes(criterion: str) -> None:
-    ten = fit("--config", "adam", f"--model.criterion={criterion}", epochs=12)
+    words = ["--config", "adam", f"--model.criterion={criterion}", "--model.optimizer.lr=3e-3"]
+    ten = fit(*words, epochs=8)
     assert ten.metrics["val/accuracy"] > 0.8
-    two = fit("--config", "adam", f"--model.criterion={criterion}", "--data.classes=[3,8]", epochs=20)
+    two = fit(*words, "--data.classes=[3,8]", epochs=12)
     assert two.metrics["val/accuracy"] > 0.9
+    judged = {"val/nll", "val/brier", "val/ece"}
+    implied = registered_losses()[criterion].probabilities is not None
+    for run in (ten, two):
+        assert judged & set(run.metrics) == (judged if implied else set())
 
 
 def test_binary_cross_entropy_needs_one_logit_for_two_classes() -> None:
@@ -169,7 +175,7 @@ OVERLAYS = ("digits", "image_folder", "gpu")
 @pytest.mark.parametrize("name", [name for name in shipped_names() if name not in OVERLAYS])
 def test_every_shipped_config_trains(name: str) -> None:
     extra = ["--data.classes=[3,8]"] if name == "binary_bce" else []
-    command = ["fit", "--config", name, "--config", "digits", *extra, "--trainer.max_epochs=2", "--threads=1"]
+    command = ["fit", "--config", name, "--config", "digits", *extra, "--trainer.max_epochs=3", "--threads=1"]
     assert main(command) == 0
     history = losses(read_runs("lit_lossopt")[-1])
     assert history.values[-3:].mean() < history.values[:3].mean()
@@ -241,7 +247,8 @@ TYPED_WRONG = [
     ("--seed_everything=true", "seed_everything=true from the command line: expected a whole number"),
     ("--seed_everything=-1", "seed_everything=-1 from the command line: must be >=0"),
     ("--threads=0", "threads=0 from the command line: must be >0"),
-    ("--model.criterion=NLLLoss", "NLLLoss: no contract says"),
+    ("--model.criterion=CTCLoss", "CTCLoss: no contract says"),
+    ("--model.lr_warmup=3 --model.lr_scheduler=ReduceLROnPlateau --model.lr_scheduler.monitor=val/loss", "lr_warmup=3"),
     ("--model.network.dropout=2", "dropout=2.0: must be in [0, 1)"),
     ("--model.network=torch.nn.Nope", "has no attribute 'Nope'"),
     ("--model.lr_scheduler=StepLR", "the following arguments are required: step_size"),
@@ -465,3 +472,42 @@ def test_print_config_prints_what_would_run_and_runs_nothing(capsys: pytest.Capt
 def test_fast_dev_run_leaves_no_run() -> None:
     assert main(["fit", "--trainer.fast_dev_run=true"]) == 0
     assert read_runs_or_none() is None
+
+
+def test_lbfgs_makes_one_step_a_batch_and_logs_the_loss_before_it() -> None:
+    words = ["--model.optimizer=LBFGS", "--model.optimizer.lr=0.1", "--model.optimizer.max_iter=3"]
+    run = fit(*words)
+    np.testing.assert_array_equal(losses(run).steps, np.arange(1, BATCHES + 1))
+    assert losses(run).values[0] == losses(fit("--config", "sgd")).values[0]
+    assert run.metrics["val/accuracy"] > 0.5
+
+
+def test_schedule_free_is_evaluated_at_its_average_and_checkpointed_so() -> None:
+    run = fit("--config", "schedule_free", epochs=4)
+    checkpoint = artifacts(run) / "checkpoints" / "last.ckpt"
+    command = ["--config", str(artifacts(run) / "config.yaml"), f"--ckpt_path={checkpoint}"]
+    assert main(["test", *command]) == 0
+    (tested,) = read_runs("lit_lossopt")
+    assert tested.metrics["test/accuracy"] == pytest.approx(run.metrics["val/accuracy"], abs=0.08)
+    states = torch.load(checkpoint, weights_only=True)["optimizer_states"][0]
+    assert not any(group["train_mode"] for group in states["param_groups"])
+
+
+def test_gradients_are_clipped() -> None:
+    words = ["--config", "sgd", "--model.network.dropout=0", "--model.optimizer.lr=1.0"]
+    free = losses(fit(*words)).values
+    clipped = losses(fit(*words, "--trainer.gradient_clip_val=1e-6")).values
+    assert free[0] == clipped[0]
+    assert np.ptp(clipped) < 0.1 < np.ptp(free)
+
+
+def test_a_warmup_is_seen_in_the_rates() -> None:
+    run = fit("--config", "warmup_cosine", "--model.lr_warmup=4", "--model.lr_scheduler.T_max=16")
+    expected = [0.05 * (k + 1) / 5 for k in range(4)] + [0.025 * (1 + math.cos(math.pi * k / 16)) for k in range(16)]
+    np.testing.assert_allclose(read_history(run.run_id, "train/lr").values, expected, atol=1e-12)
+
+
+def test_rates_of_groups_that_differ_are_kept_apart() -> None:
+    run = fit("--config", "muon")
+    assert set(read_history(run.run_id, "train/lr/muon").values) == {0.02}
+    assert set(read_history(run.run_id, "train/lr/adamw").values) == {0.001}

@@ -45,12 +45,12 @@ class StepValues(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep the loss; once enough steps have gathered, send them."""
-        self._batch_losses.append(outputs["loss"].detach())
+        self._batch_losses.append(outputs["loss_before"])
         step = trainer.global_step
         if step == self._last_step:
             return
         self._last_step = step
-        self._losses.append(_step_loss(self._batch_losses, trainer.accumulate_grad_batches))
+        self._losses.append(_mean(self._batch_losses))
         self._batch_losses = []
         self._marks.append((step, time.time_ns() // 1_000_000, self._rates))
         if len(self._marks) >= COPY_EVERY:
@@ -96,6 +96,5 @@ def learning_rates(optimizers: list[torch.optim.Optimizer]) -> dict[str, float]:
     }
 
 
-def _step_loss(batch_losses: list[Tensor], divisor: int) -> Tensor:
-    """Return the mean loss of a step's batches, which Lightning has divided by the number that makes a step."""
-    return batch_losses[0] if divisor == 1 else torch.stack(batch_losses).mean() * divisor
+def _mean(losses: list[Tensor]) -> Tensor:
+    return losses[0] if len(losses) == 1 else torch.stack(losses).mean()

@@ -49,6 +49,7 @@ def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
     parts.append(_spelled(model["criterion"], defaults.get("criterion", {})))
     if model.get("lr_scheduler"):
         parts.append(_spelled(model["lr_scheduler"], defaults.get("lr_scheduler", {})))
+    parts += [f"lr_warmup={model['lr_warmup']}"] if model.get("lr_warmup") else []
     network = _spelled(model["network"], defaults.get("network", {}))
     parts += [network] if network != "MiniCNN" else []
     chosen = {**(config["data"].get("init_args") or {}), **config["trainer"]}

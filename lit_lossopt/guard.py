@@ -1,0 +1,120 @@
+"""A loss and targets that do not fit are refused on the first batch: torch itself is silent about several such cases.
+
+A check takes what the loss is about to be given, (inputs, targets), and returns what is wrong with it, or None. Checks
+belong to torch's loss classes and not to a contract, so that they also catch a contract that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lit_lossopt.losses import FocalLoss, HingeLoss, LossContract, SquaredHingeLoss, SquentropyLoss
+
+Check = Callable[[nn.Module, Tensor, Tensor], str | None]
+
+
+def same_shape(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
+    """(N, 1) against (N,) broadcasts to (N, N), and the loss of every pair is averaged."""
+    if inputs.shape == targets.shape:
+        return None
+    return f"outputs {list(inputs.shape)} and targets {list(targets.shape)} differ in shape and would be broadcast"
+
+
+def in_unit_interval(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
+    """Outside [0, 1] binary cross-entropy has no minimum."""
+    low, high = float(targets.min()), float(targets.max())
+    return None if low >= 0 and high <= 1 else f"targets reach from {low:g} to {high:g}, not within 0 and 1"
+
+
+def plus_or_minus_one(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
+    """Refuse others: a target of 0 takes the example out of a margin loss."""
+    return None if bool((targets.abs() == 1).all()) else "targets are not all +1 or −1"
+
+
+def distributions(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
+    """Float targets are probabilities of the classes: each row sums to one."""
+    if not targets.is_floating_point():
+        return None
+    if getattr(criterion, "log_target", False):
+        return "log_target=true wants logarithms, and a class that is not there has none"
+    sums = targets.sum(dim=1)
+    return None if torch.allclose(sums, torch.ones_like(sums), atol=1e-4) else "rows of the targets do not sum to one"
+
+
+def log_probabilities(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
+    """Raw outputs in place of log-probabilities give a loss without a minimum."""
+    sums = inputs.logsumexp(dim=1)
+    return None if torch.allclose(sums, torch.zeros_like(sums), atol=1e-3) else "inputs are not log-probabilities"
+
+
+def some_label_counts(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
+    """With every label ignored the mean is one of nothing, NaN."""
+    ignored = getattr(criterion, "ignore_index", -100)
+    if targets.is_floating_point() or bool((targets != ignored).any()):
+        return None
+    return f"all labels equal ignore_index={ignored}"
+
+
+CHECKS: dict[type[nn.Module], tuple[Check, ...]] = {
+    nn.CrossEntropyLoss: (some_label_counts, distributions),
+    nn.NLLLoss: (log_probabilities, some_label_counts),
+    nn.KLDivLoss: (same_shape, log_probabilities, distributions),
+    nn.BCEWithLogitsLoss: (same_shape, in_unit_interval),
+    nn.SoftMarginLoss: (same_shape, plus_or_minus_one),
+    HingeLoss: (same_shape, plus_or_minus_one),
+    SquaredHingeLoss: (same_shape, plus_or_minus_one),
+    nn.MSELoss: (same_shape,),
+    nn.L1Loss: (same_shape,),
+    nn.SmoothL1Loss: (same_shape,),
+    nn.HuberLoss: (same_shape,),
+    nn.MultiMarginLoss: (),
+    FocalLoss: (),
+    SquentropyLoss: (),
+}
+
+
+def check_first_batch(
+    criterion: nn.Module, contract: LossContract, outputs: Tensor, labels: Tensor, num_classes: int
+) -> None:
+    """Refuse a loss, labels and outputs that do not fit together.
+
+    Args:
+        criterion: the loss.
+        contract: what it takes.
+        outputs: the network's outputs for a batch.
+        labels: the batch's class indices.
+        num_classes: number of classes K.
+
+    Raises:
+        ValueError: what does not fit, why, and what to do.
+    """
+    name = type(criterion).__name__
+    _check_labels(labels, num_classes, getattr(criterion, "ignore_index", -100))
+    wanted = [len(labels), contract.num_outputs(num_classes)]
+    if list(outputs.shape) != wanted:
+        raise ValueError(
+            f"model.network gives outputs {list(outputs.shape)} for {len(labels)} images; {name} on {num_classes} "
+            f"classes needs {wanted}: give the network a head of that size"
+        )
+    inputs, targets = contract.encode_outputs(outputs), contract.encode_targets(labels, outputs)
+    for loss_class, checks in CHECKS.items():
+        for check in checks if isinstance(criterion, loss_class) else ():
+            problem = check(criterion, inputs, targets)
+            if problem:
+                raise ValueError(f"{name}: {problem}; mend the targets in its contract (register_loss)")
+    loss = criterion(inputs, targets)
+    if loss.ndim:
+        raise ValueError(f"{name} gives {list(loss.shape)} values for a batch; a loss is one number: use its mean")
+    if not bool(torch.isfinite(loss)):
+        raise ValueError(f"{name} is {float(loss)} on the first batch, before any step; check labels and weights")
+
+
+def _check_labels(labels: Tensor, num_classes: int, ignored: int) -> None:
+    if labels.ndim != 1 or labels.dtype != torch.int64:
+        raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}; class indices are int64 of one dimension")
+    outside = labels[(labels != ignored) & ((labels < 0) | (labels >= num_classes))]
+    if len(outside):
+        raise ValueError(f"label {int(outside[0])} is not among the {num_classes} classes, 0 to {num_classes - 1}")

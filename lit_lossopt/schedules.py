@@ -1,0 +1,84 @@
+"""A linear warm-up in front of any schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+
+class WarmUp(LRScheduler):
+    """A rate that rises linearly to what another schedule begins with, and then follows it.
+
+    At count k < length the rate is (k + 1) / (length + 1) of the schedule's first; at k ≥ length it is the schedule's
+    at k − length. (torch's SequentialLR does not give MultiplicativeLR its rate back after another schedule.)
+
+    Args:
+        optimizer: whose rates it sets.
+        after: the schedule that follows, already made for this optimizer; None for a constant rate.
+        length: count of the warm-up, at least 1.
+    """
+
+    def __init__(self, optimizer: Optimizer, after: LRScheduler | None, length: int) -> None:
+        self.after = after
+        self.length = length
+        self.first_rates = [group["lr"] for group in optimizer.param_groups]
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the rates of the warm-up, and at its end those with which the schedule begins."""
+        share = min(1.0, (self.last_epoch + 1) / (self.length + 1))
+        return [rate * share for rate in self.first_rates]
+
+    def step(self, epoch: int | None = None) -> None:
+        """Advance by one."""
+        if self.after is None or self.last_epoch < self.length:
+            super().step()
+            return
+        self.after.step()
+        self.last_epoch += 1
+        self._last_lr = self.after.get_last_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the count and the state of the schedule behind."""
+        after = self.after.state_dict() if self.after else None
+        return {
+            "last_epoch": self.last_epoch,
+            "first_rates": self.first_rates,
+            "last_lr": self._last_lr,
+            "after": after,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a state over."""
+        self.last_epoch, self.first_rates = state_dict["last_epoch"], state_dict["first_rates"]
+        self._last_lr = state_dict["last_lr"]
+        if self.after is not None:
+            self.after.load_state_dict(state_dict["after"])
+
+
+def with_warmup(make_scheduler: Callable[[Optimizer], Any] | None, optimizer: Optimizer, warmup: int) -> Any:
+    """Return the schedule behind ``warmup`` steps (or epochs) of a rate that rises linearly.
+
+    Args:
+        make_scheduler: makes the schedule; None for a constant rate.
+        optimizer: what it schedules.
+        warmup: length of the warm-up in the schedule's own unit; 0 for none.
+
+    Raises:
+        ValueError: the length is negative, or the schedule cannot follow a warm-up.
+    """
+    if warmup < 0:
+        raise ValueError(f"lr_warmup={warmup}: must not be negative")
+    scheduler = make_scheduler(optimizer) if make_scheduler else None
+    if warmup == 0:
+        return scheduler
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise ValueError(  # noqa: TRY004  # a value in a config
+            f"lr_warmup={warmup} with ReduceLROnPlateau: it counts evaluations, not steps, and would take the warm-up "
+            "for a plateau; set lr_warmup to 0"
+        )
+    return WarmUp(optimizer, scheduler, warmup)
