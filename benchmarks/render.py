@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import RESULTS
+from benchmarks.reference import NOTE, reference_page, table
 
 DOCS = Path(__file__).parent.parent / "docs"
-NOTE = "<!-- Rendered from benchmarks/results by `make docs`; run the benchmark anew, do not edit this page. -->\n"
 # Two-sided 95 % quantiles of Student's t for 1 to 9 degrees of freedom.
 T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
@@ -27,15 +27,16 @@ def main() -> None:
 def pages() -> dict[str, str]:
     """Return file name → text of every rendered page."""
     return {
-        "results.md": results_page(_load("cifar10_jpeg"), _load("last_batch")),
+        "results.md": results_page(_load("cifar10_jpeg"), _load("last_batch"), _load("losses_optimizers")),
+        "losses_and_optimizers.md": reference_page(),
         "benchmarks.md": benchmarks_page(_load("throughput")),
     }
 
 
-def results_page(study: dict[str, Any], last_batch: dict[str, Any]) -> str:
+def results_page(study: dict[str, Any], last_batch: dict[str, Any], pairs: dict[str, Any]) -> str:
     """Return the page on accuracy after each epoch, beside the plain loop's."""
     rows = [row for arm in study["arms"] for row in _arm_rows(arm)]
-    table = _table(["config", "seeds", "", *(f"epoch {n}" for n in range(1, 6))], rows)
+    accuracies = table(["config", "seeds", "", *(f"epoch {n}" for n in range(1, 6))], rows)
     kept, dropped = (_interval([run["accuracy"][1] for run in arm["runs"]]) for arm in last_batch["arms"])
     return f"""{NOTE}# Results on real images
 
@@ -48,20 +49,32 @@ budget, and more seeds.
 Accuracy is given as the mean over seeds and its 95 % interval (Student's t). *Plain loop* is one run of a hand-written
 PyTorch loop on the same images (seed 0), measured separately; *difference* is ours less it, in points.
 
-{table}
+{accuracies}
 `binary_bce` is cat against dog with one logit; chance is .500.
 
+## Losses × optimizers, by the same yardsticks
+
+The same images, three epochs, one seed: a look at whether everything trains, **not a comparison** (one seed, rates not
+tuned). *nll*, *Brier* and *ece* are computed from the probabilities that each loss implies, floored at 1e-7 before a
+logarithm; values of the losses themselves cannot be compared with each other.
+
+{table(["loss", "optimizer", "lr", "accuracy", "nll", "Brier", "ece", "val/loss"], list(map(_pair_row, pairs["arms"])))}
 ## What a last, smaller batch does
 
 50,000 images leave a last batch of 16 in each epoch: a step of twice the gradient noise, taken just before the
 evaluation. Plain SGD at rate 0.01, accuracy after the first epoch, the same seeds:
 
-{_table(["last batch of 16", "accuracy"], [["kept", kept], ["left out (`data.drop_last`, the default)", dropped]])}
+{table(["last batch of 16", "accuracy"], [["kept", kept], ["left out (`data.drop_last`, the default)", dropped]])}
 Each epoch leaves out other images.
 
 Command of a run: `{study["command"]}`
 
 {_machine(study["machine"])}"""
+
+
+def _pair_row(arm: dict[str, Any]) -> list[str]:
+    values = [arm[name] for name in ("accuracy", "nll", "brier", "ece", "loss")]
+    return [arm["loss"], f"`{arm['optimizer']}`", arm["lr"], *("" if v is None else _share(v) for v in values)]
 
 
 def _arm_rows(arm: dict[str, Any]) -> list[list[str]]:
@@ -100,8 +113,8 @@ speed drifts.
 MiniCNN, 32×32 images, batch 64, SGD with momentum, one CPU thread. *Plain loop*: hand-written, the same batches from
 memory, the same mathematics. *Textbook script*: DataLoader over PIL images, ToTensor, Normalize, NCHW.
 
-{_table(["ratio", "median", "range", "repetitions", "wanted"], rows)}
-{_table(["arm", "median " + throughput["unit"]], medians)}
+{table(["ratio", "median", "range", "repetitions", "wanted"], rows)}
+{table(["arm", "median " + throughput["unit"]], medians)}
 Command: `make bench`
 
 {_machine(throughput["machine"])}"""
@@ -117,11 +130,6 @@ def _interval(values: Sequence[float]) -> str:
 
 def _share(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _machine(machine: dict[str, Any]) -> str:

@@ -35,6 +35,7 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
             "SGD, Adam, AdamW, RMSprop, or any of torch.optim; arguments as --model.optimizer.lr=0.1",
         ),
         ("--model.lr_scheduler NAME", "any of torch.optim.lr_scheduler; --model.lr_scheduler_interval step|epoch"),
+        ("--model.lr_warmup N", "steps or epochs of linear warm-up in front of it"),
         ("--model.decay_biases BOOL", "whether weight decay also acts on biases and norms (true, as in torch)"),
         ("--model.network CLASS", "MiniCNN (channels, hidden, dropout), or any nn.Module by its class path"),
     ),
@@ -93,7 +94,7 @@ def command_help(command: str) -> str:
     if command == "completion":
         return f'{head}\nUsage: eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)'
     choices = {key.rpartition(".")[2]: ", ".join(class_paths(key)) for key in ("data",)}
-    choices["criterion"] = "CrossEntropyLoss, BCEWithLogitsLoss, MSELoss"
+    choices["criterion"] = "CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, FocalLoss, HingeLoss"
     sections = [
         "\n".join([title, *(f"  {flag:<33}{text.format(**choices)}" for flag, text in flags)])
         for title, flags in FLAGS.items()

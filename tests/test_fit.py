@@ -16,7 +16,7 @@ from torch import nn
 from lit_lossopt.__main__ import main
 from lit_lossopt.config_files import shipped_names
 from lit_lossopt.data import DigitsDataModule
-from lit_lossopt.losses import registered_losses
+from lit_lossopt.losses import LossContract, one_hot, one_per_class, register_loss, registered_losses
 from lit_lossopt.model import MiniCNN
 from lit_lossopt.seeds import derive_seed
 from lit_lossopt.tracking.runs import History, Run, read_history, read_runs
@@ -150,11 +150,12 @@ def test_a_schedule_is_seen_in_the_rates() -> None:
     np.testing.assert_allclose(steps, [0.01 * 0.5**step for step in range(BATCHES)])
 
 
-@pytest.mark.parametrize("criterion", registered_losses())
+@pytest.mark.parametrize("criterion", [name for name in registered_losses() if not name.startswith("_")])
 def test_each_loss_learns_ten_and_two_classes(criterion: str) -> None:
     words = ["--config", "adam", f"--model.criterion={criterion}", "--model.optimizer.lr=3e-3"]
     ten = fit(*words, epochs=8)
-    assert ten.metrics["val/accuracy"] > 0.8
+    # The absolute error is least at the median, which is 0 for every class that is rarer than half: it collapses.
+    assert ten.metrics["val/accuracy"] > (0.05 if criterion == "L1Loss" else 0.8)
     two = fit(*words, "--data.classes=[3,8]", epochs=12)
     assert two.metrics["val/accuracy"] > 0.9
     judged = {"val/nll", "val/brier", "val/ece"}
@@ -325,6 +326,30 @@ def test_any_network_can_take_minicnns_place() -> None:
     run = fit("--model.network=tests.test_fit._Linear", "--allow-import=tests", epochs=5)
     assert run.params["network"] == "_Linear"
     assert run.metrics["val/accuracy"] > 0.5
+
+
+class _Cubed(nn.Module):
+    """A loss of another package: one that nobody here knows."""
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return (outputs - targets).abs().pow(3).mean()
+
+
+class _CubedAndRegistered(_Cubed):
+    pass
+
+
+register_loss(_CubedAndRegistered, LossContract(one_hot, one_per_class, probabilities=None))
+
+
+def test_a_loss_of_another_package_works_after_one_registration(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--allow-import=tests", "--config", "adam", "--model.optimizer.lr=3e-3"]
+    run = fit("--model.criterion=tests.test_fit._CubedAndRegistered", *words, epochs=6)
+    assert run.metrics["val/accuracy"] > 0.7
+    assert "val/nll" not in run.metrics
+    capsys.readouterr()
+    assert main(["fit", "--model.criterion=tests.test_fit._Cubed", *words]) == 2
+    assert "register_loss(_Cubed" in capsys.readouterr().err
 
 
 class _Narrow(nn.Sequential):

@@ -1,0 +1,112 @@
+"""The page "Losses and optimizers", read from the code, so that it cannot fall behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lit_lossopt.losses import (
+    binary_or_one_hot,
+    class_indices,
+    clipped_normalised,
+    log_softmax,
+    one_hot,
+    one_if_binary,
+    plus_minus_one,
+    registered_losses,
+    sigmoid_normalised,
+    softmax,
+)
+from lit_lossopt.optimizers import SGDW, Muon
+from lit_lossopt.signatures import class_paths
+
+NOTE = "<!-- Rendered from benchmarks/results by `make docs`; run the benchmark anew, do not edit this page. -->\n"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def reference_page() -> str:
+    """Return the page on losses and optimizers, read from the code."""
+    losses = [
+        [
+            f"`{name}`",
+            _named(contract.encode_targets),
+            _named(contract.num_outputs),
+            _named(contract.encode_outputs),
+            _named(contract.probabilities) if contract.probabilities else "none",
+            contract.source,
+        ]
+        for name, contract in registered_losses().items()
+    ]
+    ours = [[f"`{one.__name__}`", _first_line(one), _source(one)] for one in (Muon, SGDW)]
+    of_torch = ", ".join(f"`{name}`" for name, path in class_paths("model.optimizer").items() if "torch.optim" in path)
+    schedules = ", ".join(f"`{name}`" for name in class_paths("model.lr_scheduler"))
+    return f"""{NOTE}# Losses and optimizers
+
+## Losses
+
+`--model.criterion=NAME`; arguments as `--model.criterion.label_smoothing=0.1`, weights as lists
+(`--model.criterion.weight=[1, 2, …]`, `pos_weight`). Labels are always class indices; each loss says what it takes in
+their place, how many outputs M it needs for K classes, and which probabilities its outputs imply. Where it implies
+none, `val/nll`, `val/brier` and `val/ece` stay empty.
+
+{table(["loss", "targets", "outputs M", "outputs given as", "probabilities", "source"], losses)}
+{_glossary()}
+XX
+of log-probabilities, labels that are no classes or all ignored are refused with the reason. A loss averages over the
+batch (`reduction: mean`). `L1Loss` is least at the median, which is 0 for any class rarer than half: on ten classes it
+collapses.
+
+Another loss needs one registration, in a module that `--allow-import` names:
+
+```python
+from lit_lossopt.losses import LossContract, one_hot, one_per_class, register_loss, softmax
+
+register_loss(MyLoss, LossContract(one_hot, one_per_class, probabilities=softmax, source="…"))
+```
+
+## Optimizers
+
+`--model.optimizer=NAME`; arguments as `--model.optimizer.lr=0.1`. Of torch: {of_torch}. (`SparseAdam` needs sparse
+gradients, and is refused.) Of this package:
+
+{table(["optimizer", "what it is", "source"], ours)}
+With `pip install 'lit_lossopt[optimizers]'` also those of pytorch_optimizer by their own names: `Lion`, `SOAP`,
+`ScheduleFreeAdamW` and many more. Schedule-Free is switched between training and evaluation; a checkpoint holds the
+weights that were evaluated.
+
+**Weight decay.** `SGD`, `Adam` and `RMSprop` add it to the gradient (L2); `SGDW`, `AdamW` and `Muon` shrink the weights
+apart from it (decoupled). `--model.decay_biases=false` keeps it off biases and norms.
+
+**A step** is one update: with `--trainer.accumulate_grad_batches=4` one in four batches; `LBFGS` makes one step of
+several looks at a batch, with the same dropout in each. Gradients are clipped by `--trainer.gradient_clip_val`.
+
+## Schedules
+
+`--model.lr_scheduler=NAME`, counted in epochs or, with `--model.lr_scheduler_interval=step`, in steps: {schedules}.
+(`ChainedScheduler` and `SequentialLR` are made of other schedules, and `LambdaLR` and `MultiplicativeLR` of a function:
+from Python only.) `--model.lr_warmup=N` puts a linear warm-up in front, in the same unit; `ReduceLROnPlateau` counts
+evaluations, and is refused behind one.
+"""
+
+
+def _named(function: Callable[..., Any]) -> str:
+    return function.__name__.replace("_", " ")
+
+
+def _glossary() -> str:
+    functions: list[Callable[..., Any]] = [class_indices, one_hot, binary_or_one_hot, plus_minus_one, one_if_binary]
+    functions += [log_softmax, softmax, sigmoid_normalised, clipped_normalised]
+    return "".join(f"- *{_named(one)}*: {_first_line(one).removeprefix('Return ')}\n" for one in functions)
+
+
+def _first_line(documented: Any) -> str:
+    return str(documented.__doc__).strip().splitlines()[0]
+
+
+def _source(documented: Any) -> str:
+    return " ".join(str(documented.__doc__).partition("Source: ")[2].split())
