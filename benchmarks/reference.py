@@ -56,10 +56,10 @@ none, `val/nll`, `val/brier` and `val/ece` stay empty.
 
 {table(["loss", "targets", "outputs M", "outputs given as", "probabilities", "source"], losses)}
 {_glossary()}
-XX
-of log-probabilities, labels that are no classes or all ignored are refused with the reason. A loss averages over the
-batch (`reduction: mean`). `L1Loss` is least at the median, which is 0 for any class rarer than half: on ten classes it
-collapses.
+A first batch is tried before training: shapes that would broadcast, targets outside a loss's range, raw outputs where
+log-probabilities belong, labels that are no classes or all ignored are refused with the reason. A loss averages over
+the batch (`reduction: mean`). `L1Loss` is least at the median, which is 0 for any class rarer than half: on ten classes
+it collapses.
 
 Another loss needs one registration, in a module that `--allow-import` names:
 
