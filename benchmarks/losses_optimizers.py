@@ -5,8 +5,12 @@ Run: ``LOSSOPT_IMAGE_FOLDER=path/to/images python -m benchmarks.losses_optimizer
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from benchmarks.cifar10_jpeg import Trial, content, run_trials
 from benchmarks.harness import write_json
+from lit_lossopt.tracking.runs import Run
 
 OPTIMIZERS = ("sgd_momentum", "adam", "muon")
 # Mean squared error and one-vs-rest average over ten outputs, nine of them easy: their gradients are some ten times
@@ -30,17 +34,21 @@ def trial(loss: str, optimizer: str) -> Trial:
 def main() -> None:
     """Run every pair and write ``results/losses_optimizers.json``."""
     trials = {(loss, optimizer): trial(loss, optimizer) for loss in LOSSES for optimizer in OPTIMIZERS}
-    runs = {run.name: run for run in run_trials(list(trials.values()))}
-    arms = [
+    print(write_json("losses_optimizers", content(arms(trials, run_trials(list(trials.values()))))))
+
+
+def arms(trials: Mapping[tuple[str, str], Trial], done: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return what each pair reached by every yardstick; None where its loss implies no probabilities."""
+    runs = {run.name: run for run in done}
+    return [
         {
-            "loss": loss,
+            "criterion": loss,
             "optimizer": optimizer,
             "lr": runs[one.name].params["optimizer.lr"],
             **{name: runs[one.name].metrics.get(f"val/{name}") for name in YARDSTICKS},
         }
         for (loss, optimizer), one in trials.items()
     ]
-    print(write_json("losses_optimizers", content(arms)))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ Command of a run: `{study["command"]}`
 
 def _pair_row(arm: dict[str, Any]) -> list[str]:
     values = [arm[name] for name in ("accuracy", "nll", "brier", "ece", "loss")]
-    return [arm["loss"], f"`{arm['optimizer']}`", arm["lr"], *("" if v is None else _share(v) for v in values)]
+    return [arm["criterion"], f"`{arm['optimizer']}`", arm["lr"], *("" if v is None else _share(v) for v in values)]
 
 
 def _arm_rows(arm: dict[str, Any]) -> list[list[str]]:
