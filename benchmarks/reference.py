@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from torch import nn
+
+from lit_lossopt import losses as own_losses
 from lit_lossopt.losses import (
     binary_or_one_hot,
     class_indices,
@@ -41,6 +44,7 @@ def reference_page() -> str:
             contract.source,
         ]
         for name, contract in registered_losses().items()
+        if hasattr(nn, name) or hasattr(own_losses, name)
     ]
     ours = [[f"`{one.__name__}`", _first_line(one), _source(one)] for one in (Muon, SGDW)]
     of_torch = ", ".join(f"`{name}`" for name, path in class_paths("model.optimizer").items() if "torch.optim" in path)
@@ -89,8 +93,8 @@ several looks at a batch, with the same dropout in each. Gradients are clipped b
 
 `--model.lr_scheduler=NAME`, counted in epochs or, with `--model.lr_scheduler_interval=step`, in steps: {schedules}.
 (`ChainedScheduler` and `SequentialLR` are made of other schedules, and `LambdaLR` and `MultiplicativeLR` of a function:
-from Python only.) `--model.lr_warmup=N` puts a linear warm-up in front, in the same unit; `ReduceLROnPlateau` counts
-evaluations, and is refused behind one.
+from Python only.) `--model.lr_warmup=N` puts a linear warm-up in front, in the same unit; `ReduceLROnPlateau` follows a
+metric, and is refused behind one.
 """
 
 

@@ -171,9 +171,9 @@ class LossOptCLI(LightningCLI):
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
             check_batches(self.trainer, len(self.datamodule.train_dataloader()))
-            check_optimizer(self.model)
-            images, labels = next(iter(self.datamodule.val_dataloader()))
-            self.model.check_batch(self.datamodule.on_after_batch_transfer((images[:2], labels[:2]), 0))
+            batch = self.datamodule.on_after_batch_transfer(next(iter(self.datamodule.val_dataloader())), 0)
+            self.model.check_batch(batch)
+            check_optimizer(self.model, self.trainer, batch)
 
     def run(self) -> int:
         """Run the command; return the exit status."""

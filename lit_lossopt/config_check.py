@@ -116,7 +116,7 @@ def _check_class(key: str, settings: Settings) -> None:
     if not isinstance(class_path, str):
         raise UserError(f"{key}={class_path!r} from {origin}: not the name of a class; one of: {', '.join(known)}")
     ours = any(class_path.startswith(f"{prefix}.") for prefix, _ in FAMILIES[key].sources)
-    if "." not in class_path or (ours and class_path not in known.values()):
+    if "." not in class_path or (ours and class_path.rpartition(".")[2] not in known):
         near = did_you_mean(class_path.rpartition(".")[2], known)
         raise UserError(f"{key}={class_path} from {origin}: no such class{near}; known by name: {', '.join(known)}")
     if class_path.startswith("pytorch_optimizer.") and not _installed("pytorch_optimizer"):

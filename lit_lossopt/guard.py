@@ -40,14 +40,22 @@ def distributions(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str 
         return None
     if getattr(criterion, "log_target", False):
         return "log_target=true wants logarithms, and a class that is not there has none"
-    sums = targets.sum(dim=1)
-    return None if torch.allclose(sums, torch.ones_like(sums), atol=1e-4) else "rows of the targets do not sum to one"
+    sums = targets.float().sum(dim=1)
+    return (
+        None
+        if torch.allclose(sums, torch.ones_like(sums), atol=_tolerance(targets))
+        else "rows of the targets do not sum to one"
+    )
 
 
 def log_probabilities(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
     """Raw outputs in place of log-probabilities give a loss without a minimum."""
-    sums = inputs.logsumexp(dim=1)
-    return None if torch.allclose(sums, torch.zeros_like(sums), atol=1e-3) else "inputs are not log-probabilities"
+    sums = inputs.float().logsumexp(dim=1)
+    return (
+        None
+        if torch.allclose(sums, torch.zeros_like(sums), atol=_tolerance(inputs))
+        else "inputs are not log-probabilities"
+    )
 
 
 def some_label_counts(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
@@ -92,7 +100,13 @@ def check_first_batch(
         ValueError: what does not fit, why, and what to do.
     """
     name = type(criterion).__name__
-    _check_labels(labels, num_classes, getattr(criterion, "ignore_index", -100))
+    ignored = getattr(criterion, "ignore_index", None)
+    if ignored is not None and 0 <= ignored < num_classes:
+        raise ValueError(
+            f"{name} with ignore_index={ignored}: that class would never be trained and still be evaluated; leave it "
+            "out of the data with data.classes"
+        )
+    _check_labels(labels, num_classes)
     wanted = [len(labels), contract.num_outputs(num_classes)]
     if list(outputs.shape) != wanted:
         raise ValueError(
@@ -112,9 +126,14 @@ def check_first_batch(
         raise ValueError(f"{name} is {float(loss)} on the first batch, before any step; check labels and weights")
 
 
-def _check_labels(labels: Tensor, num_classes: int, ignored: int) -> None:
+def _tolerance(values: Tensor) -> float:
+    """Return what rounding in the values' dtype can do to a sum over classes."""
+    return max(1e-4, 20 * torch.finfo(values.dtype).eps)
+
+
+def _check_labels(labels: Tensor, num_classes: int) -> None:
     if labels.ndim != 1 or labels.dtype != torch.int64:
         raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}; class indices are int64 of one dimension")
-    outside = labels[(labels != ignored) & ((labels < 0) | (labels >= num_classes))]
+    outside = labels[(labels < 0) | (labels >= num_classes)]
     if len(outside):
         raise ValueError(f"label {int(outside[0])} is not among the {num_classes} classes, 0 to {num_classes - 1}")

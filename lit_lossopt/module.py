@@ -91,6 +91,9 @@ class LossOptModule(pl.LightningModule):
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of outputs ``[N, M]`` for labels ``[N]``."""
+        if outputs.dtype in (torch.float16, torch.bfloat16):
+            # A loss is a sum of many terms: half precision would overflow in some losses and not in others.
+            outputs = outputs.float()
         targets = self.contract.encode_targets(labels, outputs)
         loss: Tensor = self.criterion(self.contract.encode_outputs(outputs), targets)
         return loss
@@ -114,7 +117,10 @@ class LossOptModule(pl.LightningModule):
         """Look at the first batch before learning from it."""
         self._first_loss = None
         if not self._checked:
-            self.check_batch(batch)
+            try:
+                self.check_batch(batch)
+            except ValueError as error:
+                raise UserError(str(error)) from error
             self._checked = True
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -144,7 +150,7 @@ class LossOptModule(pl.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | None]:
         """Return predicted classes ``[N]`` and, where the loss implies them, probabilities ``[N, K]``."""
-        outputs = self(batch[0])
+        outputs = self(batch[0]).float()
         implied = self.contract.probabilities
         return {"classes": predicted_classes(outputs), "probabilities": implied(outputs) if implied else None}
 

@@ -117,7 +117,7 @@ class Muon(Optimizer):
         adamw_betas: AdamW's coefficients.
 
     Raises:
-        ValueError: there is no hidden matrix for Muon.
+        ValueError: there is no hidden matrix for Muon, or an argument is out of range.
 
     Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; torch.optim.Muon.
     """
@@ -140,14 +140,17 @@ class Muon(Optimizer):
         hidden = {id(parameter) for parameter in matrices[:-1]}
         if not hidden:
             raise ValueError("Muon needs a hidden layer: this network has only one weight matrix; take AdamW")
-        muon = {
+        muon: dict[str, Any] = {
             "lr": lr,
             "momentum": momentum,
             "nesterov": nesterov,
             "ns_steps": ns_steps,
             "adjust_lr_fn": adjust_lr_fn,
         }
-        adamw = {"lr": adamw_lr, "betas": adamw_betas}
+        adamw: dict[str, Any] = {"lr": adamw_lr, "betas": adamw_betas}
+        # Both rules look at their arguments only when they are made, which step() does.
+        MatrixMuon([torch.empty(1, 1)], weight_decay=weight_decay, **muon)
+        AdamW([torch.empty(1)], weight_decay=weight_decay, **adamw)
         routed = []
         for group in groups:
             for rule, options, mine in (("muon", muon, True), ("adamw", adamw, False)):

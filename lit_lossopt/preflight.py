@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import warnings
 from typing import Any
@@ -11,8 +12,10 @@ import torch
 from lightning.pytorch.cli import ReduceLROnPlateau
 from torch.optim.lr_scheduler import LRScheduler
 
+from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.module import LossOptModule
+from lit_lossopt.module import Batch, LossOptModule
+from lit_lossopt.optimizers import build_optimizer
 from lit_lossopt.schedules import with_warmup
 
 
@@ -57,16 +60,50 @@ def check_batches(trainer: pl.Trainer, batches: int) -> None:
         )
 
 
-def check_optimizer(module: LossOptModule) -> None:
-    """Build the optimizer and its schedule once on trial.
+def check_optimizer(module: LossOptModule, trainer: pl.Trainer, batch: Batch) -> None:
+    """Make optimizer and schedule on a copy of the network, and one step of each.
 
     Raises:
-        UserError: they refuse their arguments.
+        UserError: they refuse their arguments, each other, or this kind of training.
     """
+    network = copy.deepcopy(module.network)
     try:
-        with warnings.catch_warnings(action="ignore"):
-            scheduler = with_warmup(module.make_lr_scheduler, module.new_optimizer(), module.lr_warmup)
-            if isinstance(scheduler, LRScheduler) and not isinstance(scheduler, ReduceLROnPlateau):
+        with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
+            optimizer = build_optimizer(module.make_optimizer, network, decay_biases=module.decay_biases)
+            _check_accumulation(optimizer, trainer.accumulate_grad_batches)
+            scheduler = with_warmup(module.make_lr_scheduler, optimizer, module.lr_warmup)
+
+            def closure() -> torch.Tensor:
+                optimizer.zero_grad()
+                loss = module.loss(network(batch[0].to(module.dtype)), batch[1])
+                loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+                return loss
+
+            optimizer.step(closure)  # type: ignore[arg-type]  # a tensor is what optimizers take
+            if isinstance(scheduler, ReduceLROnPlateau):
+                _check_plateau(module, trainer, scheduler.monitor)
+            elif isinstance(scheduler, LRScheduler):
                 scheduler.step()
-    except (ValueError, TypeError, ArithmeticError) as error:
+    except (ValueError, TypeError, ArithmeticError, AttributeError, RuntimeError) as error:
         raise UserError(f"model.optimizer or model.lr_scheduler: {one_line(str(error))}") from error
+
+
+def _check_plateau(module: LossOptModule, trainer: pl.Trainer, monitor: str) -> None:
+    quantities = ["loss", "accuracy", *(["nll", "brier", "ece"] if module.contract.probabilities else [])]
+    known = [names.metric(names.VAL, quantity) for quantity in quantities]
+    if monitor not in known:
+        raise ValueError(f"ReduceLROnPlateau.monitor={monitor}: not measured; there are: {', '.join(known)}")
+    if module.lr_scheduler_interval != "epoch" or trainer.check_val_every_n_epoch != 1:
+        raise ValueError(
+            "ReduceLROnPlateau needs an evaluation whenever it counts: leave model.lr_scheduler_interval at epoch and "
+            "trainer.check_val_every_n_epoch at 1"
+        )
+
+
+def _check_accumulation(optimizer: torch.optim.Optimizer, batches: int) -> None:
+    # Lightning clears gradients only before the first of a step's batches.
+    if isinstance(optimizer, torch.optim.LBFGS) and batches > 1:
+        raise ValueError(
+            "LBFGS looks at a step's batch several times: raise data.batch_size in place of "
+            "trainer.accumulate_grad_batches"
+        )

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 
 class WarmUp(LRScheduler):
@@ -45,15 +45,19 @@ class WarmUp(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """Return the count and the state of the schedule behind."""
         after = self.after.state_dict() if self.after else None
-        return {
-            "last_epoch": self.last_epoch,
-            "first_rates": self.first_rates,
-            "last_lr": self._last_lr,
-            "after": after,
-        }
+        mine = {"length": self.length, "last_epoch": self.last_epoch, "first_rates": self.first_rates}
+        return {**mine, "last_lr": self._last_lr, "after": after}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a state over."""
+        """Take a state over.
+
+        Raises:
+            ValueError: it is that of another warm-up.
+        """
+        if state_dict["length"] != self.length or (state_dict["after"] is None) != (self.after is None):
+            raise ValueError(
+                f"lr_warmup: the state of a warm-up of {state_dict['length']} does not fit one of {self.length}"
+            )
         self.last_epoch, self.first_rates = state_dict["last_epoch"], state_dict["first_rates"]
         self._last_lr = state_dict["last_lr"]
         if self.after is not None:
@@ -73,12 +77,25 @@ def with_warmup(make_scheduler: Callable[[Optimizer], Any] | None, optimizer: Op
     """
     if warmup < 0:
         raise ValueError(f"lr_warmup={warmup}: must not be negative")
+    asked = {group["lr"] for group in optimizer.param_groups}
     scheduler = make_scheduler(optimizer) if make_scheduler else None
+    if len(asked) > len(set(_highest_rates(scheduler, optimizer))) > 0:
+        raise ValueError(
+            f"{type(scheduler).__name__} with one max_lr for parameter groups of different rates ({sorted(asked)}): it "
+            "would give them all the same; give a list, one rate a group"
+        )
     if warmup == 0:
         return scheduler
     if isinstance(scheduler, ReduceLROnPlateau):
         raise ValueError(  # noqa: TRY004  # a value in a config
-            f"lr_warmup={warmup} with ReduceLROnPlateau: it counts evaluations, not steps, and would take the warm-up "
-            "for a plateau; set lr_warmup to 0"
+            f"lr_warmup={warmup} with ReduceLROnPlateau: it follows a metric, and would take the warm-up for a "
+            "plateau; set lr_warmup to 0"
         )
     return WarmUp(optimizer, scheduler, warmup)
+
+
+def _highest_rates(scheduler: Any, optimizer: Optimizer) -> list[float]:
+    """Return the highest rate of each group, for schedules that set it and not the optimizer."""
+    if isinstance(scheduler, OneCycleLR):
+        return [group["max_lr"] for group in optimizer.param_groups]
+    return list(scheduler.max_lrs) if isinstance(scheduler, CyclicLR) else []

@@ -73,9 +73,9 @@ def full_class_path(key: str, name: str) -> str:
     if bare not in known:
         more = FAMILIES[key].more
         return f"{more[0]}.{name}" if more and "." not in name and name in _classes(more[1]) else name
-    prefixes = [prefix for prefix, _ in FAMILIES[key].sources]
-    ours = "." not in name or known[bare] == name or any(name.startswith(f"{prefix}.") for prefix in prefixes)
-    return known[bare] if ours else name
+    moved_from = "torch.optim.lr_scheduler" if bare in dict(FAMILIES[key].moved) else ""
+    owner = moved_from or known[bare].rpartition(".")[0]
+    return known[bare] if "." not in name or name.startswith(f"{owner}.") else name
 
 
 def class_parameters(key: str, class_path: str) -> dict[str, str] | None:

@@ -112,7 +112,9 @@ class Yardsticks(nn.Module):
         values = {"loss": float(loss(outputs, labels)), "accuracy": float(self.accuracy(predicted, labels))}
         if probabilities is not None:
             implied = probabilities(outputs.float())
-            values |= {name: float(getattr(self, name)(implied, labels)) for name in ("nll", "brier", "ece")}
+            values |= {"nll": float(self.nll(implied, labels)), "brier": float(self.brier(implied, labels))}
+            # torchmetrics gives a confidence of exactly one a sixteenth bin of its own; it belongs to the last.
+            values["ece"] = float(self.ece(implied.clamp_max(1 - 1e-6), labels))
         matrix = self.confusion(predicted, labels).cpu()
         for metric in (self.accuracy, self.confusion, self.nll, self.brier, self.ece):
             metric.reset()

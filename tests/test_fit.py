@@ -234,6 +234,7 @@ def read_runs_or_none() -> list[Run] | None:
         return None
 
 
+PLATEAU = "--model.lr_scheduler=ReduceLROnPlateau --model.lr_scheduler.monitor=val/loss"
 TYPED_WRONG = [
     ("--model.optimizer.lr=abc", "model.optimizer.lr=abc from the command line: expected float"),
     ("--model.optimizer.lr=-1", "Invalid learning rate: -1"),
@@ -269,8 +270,24 @@ TYPED_WRONG = [
     ("--model.optimizer=SparseAdam", "SparseAdam updates only sparse gradients"),
     ("--model.lr_scheduler=StepLR --model.lr_scheduler.step_size=0", "model.optimizer or model.lr_scheduler"),
     ("--model.network=torchvision.models.AlexNet", "model.network or model.criterion fails on a first batch"),
-    ("--model.network=torch.nn.Flatten", "Flatten has no trainable parameters"),
-    ("--model.network=tests.test_fit._Narrow --allow-import=tests", "gives outputs [2, 3] for 2 images; CrossEntropy"),
+    ("--model.network=torch.nn.Flatten", "outputs [144, 64] for 144 images"),
+    ("--model.network=tests.test_fit._Narrow --allow-import=tests", "gives outputs [144, 3] for 144 images; CrossEnt"),
+    ("--model.optimizer=LBFGS --trainer.accumulate_grad_batches=4", "LBFGS looks at a step's batch several times"),
+    ("--model.optimizer=Muon --model.optimizer.lr=-1", "Learning rate should be >= 0"),
+    ("--model.optimizer=Muon --model.optimizer.adjust_lr_fn=foo", "foo is not supported"),
+    ("--model.optimizer=torch.optim.Muon", "Muon only supports 2D parameters"),
+    ("--model.optimizer=AdaHessian", "model.optimizer or model.lr_scheduler: "),
+    ("--model.optimizer=LOMO", "model.optimizer or model.lr_scheduler: "),
+    ("--model.criterion.ignore_index=3", "that class would never be trained"),
+    (
+        "--model.lr_scheduler=ReduceLROnPlateau --model.lr_scheduler.monitor=val/los",
+        "there are: val/loss, val/accuracy",
+    ),
+    (f"{PLATEAU} --model.lr_scheduler_interval=step", "needs an evaluation whenever it counts"),
+    (
+        "--model.criterion=HingeLoss --model.lr_scheduler=ReduceLROnPlateau --model.lr_scheduler.monitor=val/nll",
+        "there are: val/loss, val/accuracy",
+    ),
 ]
 
 
@@ -536,3 +553,28 @@ def test_rates_of_groups_that_differ_are_kept_apart() -> None:
     run = fit("--config", "muon")
     assert set(read_history(run.run_id, "train/lr/muon").values) == {0.02}
     assert set(read_history(run.run_id, "train/lr/adamw").values) == {0.001}
+
+
+@pytest.mark.parametrize(
+    "criterion", ["CrossEntropyLoss", "NLLLoss", "KLDivLoss", "SquentropyLoss", "SquaredHingeLoss"]
+)
+@pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
+def test_half_precision_trains(criterion: str, precision: str) -> None:
+    run = fit(f"--model.criterion={criterion}", f"--trainer.precision={precision}", epochs=2)
+    assert losses(run).values[-1] < losses(run).values[0]
+
+
+@pytest.mark.parametrize(
+    ("criterion", "words"),
+    [
+        ("BCEWithLogitsLoss", ["--model.criterion.pos_weight=[1,2,3,4,5,6,7,8,9,10]"]),
+        ("BCEWithLogitsLoss", ["--model.criterion.pos_weight=[3]", "--data.classes=[3,8]"]),
+        ("CrossEntropyLoss", ["--model.criterion.weight=[1,2,3,4,5,6,7,8,9,10]"]),
+    ],
+)
+def test_weights_are_given_as_lists(criterion: str, words: list[str]) -> None:
+    classes = [word for word in words if word.startswith("--data")]
+    plain = fit(f"--model.criterion={criterion}", *classes)
+    weighted = fit(f"--model.criterion={criterion}", *words)
+    assert losses(weighted).values[0] != losses(plain).values[0]
+    assert f"{words[0].partition('=')[2].replace(',', '.0, ').replace(']', '.0]')}" in str(weighted.params)

@@ -79,6 +79,11 @@ TABLE: list[tuple[nn.Module, Formula, tuple[int, int]]] = [
     (FocalLoss(gamma=0.5), focal(0.5), (2, 10)),
     (SquentropyLoss(), squentropy, (2, 10)),
     (nn.BCEWithLogitsLoss(), mean_over_outputs(lambda v, t: math.log1p(math.exp(-v)) + (1 - t) * v), (1, 10)),
+    (
+        nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0], dtype=torch.float64)),
+        mean_over_outputs(lambda v, t: 3 * t * math.log1p(math.exp(-v)) + (1 - t) * math.log1p(math.exp(v))),
+        (1, 10),
+    ),
     (nn.SoftMarginLoss(), mean_over_outputs(lambda v, t: math.log1p(math.exp(-(2 * t - 1) * v))), (1, 10)),
     (HingeLoss(), mean_over_outputs(lambda v, t: max(0.0, 1 - (2 * t - 1) * v)), (1, 10)),
     (SquaredHingeLoss(), mean_over_outputs(lambda v, t: max(0.0, 1 - (2 * t - 1) * v) ** 2), (1, 10)),
@@ -172,7 +177,7 @@ def test_focal_loss_stays_finite_where_everything_is_right(gamma: float) -> None
     assert torch.isfinite(outputs.grad).all()
 
 
-def test_class_weights_and_pos_weight_act() -> None:
+def test_class_weights_act() -> None:
     outputs, labels = example(nn.CrossEntropyLoss(), 10)
     weight = torch.arange(1.0, 11.0, dtype=torch.float64)
     terms = [cross_entropy(z, y) * (y + 1) for z, y in zip(outputs.tolist(), labels.tolist(), strict=True)]

@@ -108,7 +108,11 @@ def test_groups_and_arguments_are_as_asked(optimizer: type[torch.optim.Optimizer
     for group in training.optimizer.param_groups:
         for name, value in arguments.items():
             expected = arguments["adamw_lr"] if name == "lr" and group.get("name") == "adamw" else value
-            assert group.get(name, expected) == expected
+            belongs = group.get("name") in ("all", "muon") or name == "lr"
+            assert group.get(name) == expected if belongs else name not in group or name == "adamw_lr"
+        for name, default in training.optimizer.defaults.items():
+            if name not in (*arguments, "adamw_lr") and group.get("name") == "all":
+                assert group[name] == default
     if optimizer in ONE_GROUP:
         with pytest.raises(ValueError, match="parameter groups"):
             Training(optimizer, arguments, decay_biases=False)

@@ -99,6 +99,8 @@ def test_a_warmups_state_survives_a_checkpoint(at: int) -> None:
     for _ in range(at):
         optimizer.step()
         scheduler.step()
+    with pytest.raises(ValueError, match="a warm-up of 5 does not fit one of 3"):
+        with_warmup(None, optimizer, 3).load_state_dict(scheduler.state_dict())
     resumed_optimizer, resumed = make()
     resumed_optimizer.load_state_dict(optimizer.state_dict())
     resumed.load_state_dict(scheduler.state_dict())
@@ -111,7 +113,18 @@ def test_a_warmups_state_survives_a_checkpoint(at: int) -> None:
 
 
 def test_what_cannot_follow_a_warmup_is_refused_with_the_reason() -> None:
-    with pytest.raises(ValueError, match="it counts evaluations"):
+    with pytest.raises(ValueError, match="it follows a metric"):
         rates(lr_scheduler.ReduceLROnPlateau, 3)
     with pytest.raises(ValueError, match="must not be negative"):
         rates(None, -1)
+
+
+def test_one_rate_for_groups_of_different_rates_is_refused() -> None:
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.02, 0.001)]
+    optimizer = torch.optim.SGD(groups, momentum=0.9)
+    with pytest.raises(ValueError, match="give a list, one rate a group"):
+        with_warmup(lambda one: lr_scheduler.OneCycleLR(one, max_lr=0.02, total_steps=9), optimizer, 0)
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.02, 0.001)]
+    optimizer = torch.optim.SGD(groups, momentum=0.9)
+    with_warmup(lambda one: lr_scheduler.OneCycleLR(one, max_lr=[0.02, 0.001], total_steps=9), optimizer, 0)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.02 / 25, 0.001 / 25])

@@ -54,6 +54,16 @@ def test_values_are_the_formulas_whatever_the_batches(outputs: torch.Tensor, lab
         np.testing.assert_array_equal(matrix.numpy(), counted)
 
 
+def test_full_confidence_belongs_to_the_last_bin() -> None:
+    p = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.95, 0.05], [0.95, 0.05]])
+    labels = torch.tensor([0, 0, 0, 1])
+    yardsticks = Yardsticks(2)
+    yardsticks.update(p, labels)
+    values, _ = yardsticks.conclude(nn.functional.cross_entropy, lambda outputs: outputs)
+    assert values["ece"] == pytest.approx(calibration_error(p.double().numpy(), labels.numpy()), abs=1e-5)
+    assert values["ece"] == pytest.approx(0.225, abs=1e-5)
+
+
 def test_a_loss_without_probabilities_leaves_them_empty(outputs: torch.Tensor, labels: torch.Tensor) -> None:
     yardsticks = Yardsticks(K)
     yardsticks.update(outputs, labels)
