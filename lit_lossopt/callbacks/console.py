@@ -29,7 +29,7 @@ class EvaluationLines(pl.Callback):
         epochs = (trainer.fit_loop.total_batch_idx + 1) / trainer.num_training_batches
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
         print(
-            f"epoch {epochs:.3g}{of}  step {trainer.global_step:>6}  "
+            f"epoch {round(epochs, 2):g}{of}  step {trainer.global_step:>6}  "
             f"train loss {_latest_loss(trainer):.4f}  val loss {float(loss):.4f}  val accuracy {float(accuracy):.4f}",
             flush=True,
         )
