@@ -13,6 +13,7 @@ from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths, func
 
 ALLOWED_IMPORTS = ("torch.nn", "torch.optim", "torchvision", "lightning.pytorch", "pytorch_optimizer", "lit_lossopt")
 
+EXTRA = "pip install 'lit_lossopt[optimizers]'"
 _TRAINER = "lightning/pytorch/trainer/trainer.py"
 # Filled in from the data and the seed, so that they cannot disagree with them.
 LINKED = {"model": ("num_classes", "in_channels", "image_size", "seed"), "data": ("seed",)}
@@ -118,11 +119,12 @@ def _check_class(key: str, settings: Settings) -> None:
     ours = any(class_path.startswith(f"{prefix}.") for prefix, _ in FAMILIES[key].sources)
     if "." not in class_path or (ours and class_path.rpartition(".")[2] not in known):
         near = did_you_mean(class_path.rpartition(".")[2], known)
-        raise UserError(f"{key}={class_path} from {origin}: no such class{near}; known by name: {', '.join(known)}")
-    if class_path.startswith("pytorch_optimizer.") and not _installed("pytorch_optimizer"):
+        more = "" if key != "model.optimizer" or _installed("pytorch_optimizer") else f"; for more: {EXTRA}"
         raise UserError(
-            f"{key}={class_path} from {origin}: pytorch_optimizer is not installed; pip install pytorch_optimizer"
+            f"{key}={class_path} from {origin}: no such class{near}; known by name: {', '.join(known)}{more}"
         )
+    if class_path.startswith("pytorch_optimizer.") and not _installed("pytorch_optimizer"):
+        raise UserError(f"{key}={class_path} from {origin}: pytorch_optimizer is not installed; {EXTRA}")
     parameters = class_parameters(key, class_path)
     if parameters is None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -12,7 +13,10 @@ import pytest
 from lit_lossopt.__main__ import main
 from lit_lossopt.completion import candidates
 from lit_lossopt.config_files import shipped_names
+from lit_lossopt.signatures import FAMILIES
 from lit_lossopt.usage import COMMANDS
+
+WITHOUT_EXTRA = dataclasses.replace(FAMILIES["model.optimizer"], more=None)
 
 HEAVY = ("torch", "torchvision", "lightning", "torchmetrics", "mlflow", "sklearn", "numpy", "jsonargparse")
 
@@ -136,3 +140,13 @@ def test_output_may_be_cut_short() -> None:
     command = f"{sys.executable} -m lit_lossopt configs | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["Lion", "pytorch_optimizer.Lion"])
+def test_an_optimizer_of_the_extra_that_is_missing_names_the_install_line(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lit_lossopt.config_check._installed", lambda _: False)
+    monkeypatch.setattr("lit_lossopt.signatures.FAMILIES", {**FAMILIES, "model.optimizer": WITHOUT_EXTRA})
+    assert main(["fit", f"--model.optimizer={name}"]) == 2
+    assert "pip install 'lit_lossopt[optimizers]'" in capsys.readouterr().err
