@@ -82,10 +82,7 @@ class SGDW(SGD):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # one form
         """Decay, then make SGD's step without its own decay."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _evaluated(closure)
         decays = [group["weight_decay"] for group in self.param_groups]
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -163,10 +160,7 @@ class Muon(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # one form
         """Let each group's rule make its step."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _evaluated(closure)
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if "betas" in group:
@@ -193,6 +187,13 @@ class Muon(Optimizer):
         inner.step()
         for parameter, stand_in in stands_for.items():
             self.state[parameter] = inner.state[stand_in]
+
+
+def _evaluated(closure: Callable[[], float] | None) -> float | None:
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
 
 
 def _matrix(parameter: Tensor) -> Tensor:

@@ -20,11 +20,8 @@ PROBABILITY_FLOOR = 1e-7
 CALIBRATION_BINS = 15
 
 
-class NegativeLogLikelihood(Metric):
-    """The mean of −log p of the true class, with p floored at 1e-7; nats.
-
-    Source: MacKay 2003, "Information Theory, Inference, and Learning Algorithms", §39.
-    """
+class _MeanOverExamples(Metric):
+    """A sum over examples divided by their number; ``update`` is the subclass's."""
 
     full_state_update = False
     total: Tensor
@@ -34,6 +31,17 @@ class NegativeLogLikelihood(Metric):
         super().__init__()
         self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def compute(self) -> Tensor:
+        """Return the mean."""
+        return self.total / self.count
+
+
+class NegativeLogLikelihood(_MeanOverExamples):
+    """The mean of −log p of the true class, with p floored at 1e-7; nats.
+
+    Source: MacKay 2003, "Information Theory, Inference, and Learning Algorithms", §39.
+    """
 
     def update(self, probabilities: Tensor, labels: Tensor) -> None:
         """Add probabilities ``[N, K]`` and labels ``[N]``."""
@@ -41,35 +49,18 @@ class NegativeLogLikelihood(Metric):
         self.total -= true.log().sum()
         self.count += len(labels)
 
-    def compute(self) -> Tensor:
-        """Return the mean."""
-        return self.total / self.count
 
-
-class BrierScore(Metric):
+class BrierScore(_MeanOverExamples):
     """The mean over examples of Σ_k (p_k − y_k)² over all K classes: 0 is perfect, 2 the worst.
 
     Source: Brier 1950, "Verification of Forecasts Expressed in Terms of Probability".
     """
-
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, probabilities: Tensor, labels: Tensor) -> None:
         """Add probabilities ``[N, K]`` and labels ``[N]``."""
         truth = nn.functional.one_hot(labels, probabilities.shape[1])
         self.total += (probabilities.double() - truth).square().sum()
         self.count += len(labels)
-
-    def compute(self) -> Tensor:
-        """Return the mean."""
-        return self.total / self.count
 
 
 class Yardsticks(nn.Module):
