@@ -95,6 +95,12 @@ def test_the_class_may_be_typed_as_class_path_and_behind_its_arguments() -> None
     assert optimizer(prepare("fit", words).settings) == {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}
 
 
+def test_keywords_that_a_class_takes_unnamed_go_with_it_too() -> None:
+    first = {"class_path": "SGD", "dict_kwargs": {"extra": 1}}
+    assert optimizer(merged(model(optimizer=first), model(optimizer="Adam"))) == {"class_path": "torch.optim.Adam"}
+    assert optimizer(merged(model(optimizer=first), model(optimizer="SGD")))["dict_kwargs"] == {"extra": 1}
+
+
 def test_none_takes_a_scheduler_away() -> None:
     assert merged(model(lr_scheduler="StepLR"), model(lr_scheduler=None)).tree["model"]["lr_scheduler"] is None
 

@@ -56,7 +56,7 @@ def test_values_are_the_formulas_whatever_the_batches(outputs: torch.Tensor, lab
 
 def test_full_confidence_belongs_to_the_last_bin() -> None:
     p = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.95, 0.05], [0.95, 0.05]])
-    labels = torch.tensor([0, 0, 0, 1])
+    labels = torch.tensor([0, 1, 0, 0])
     yardsticks = Yardsticks(2)
     yardsticks.update(p, labels)
     values, _ = yardsticks.conclude(nn.functional.cross_entropy, lambda outputs: outputs)
