@@ -32,7 +32,7 @@ class ImageDataModule(pl.LightningDataModule):
         val_fraction: share of the training images held out for validation, stratified by class, chosen by the seed.
         classes: names of the classes to keep, in the order of their labels; None keeps all.
         drop_last: leave out an epoch's last batch if it is smaller. It would be a step of more noise than the others,
-            taken just before the evaluation: with plain SGD on CIFAR-10 (a last batch of 16) it cost about two points
+            taken just before the evaluation: with plain SGD on CIFAR-10 (a last batch of 16) it cost about four points
             of the accuracy after the first epoch. Each epoch leaves out other images.
         validate_on_test: train on all training images and evaluate on the test images, for comparison with published
             numbers; then nothing may be chosen by the validation metrics.
