@@ -81,6 +81,7 @@ class LossOptModule(pl.LightningModule):
         self.test_yardsticks = Yardsticks(num_classes)
         self.best_val_accuracy = 0.0
         self._checked = False
+        self._trained_steps = 0
         self._first_loss: Tensor | None = None
         self.confusion: dict[str, Tensor] = {}
 
@@ -201,6 +202,7 @@ class LossOptModule(pl.LightningModule):
         Raises:
             UserError: the losses differ.
         """
+        self._trained_steps = checkpoint["global_step"]
         trained, asked = checkpoint.get(CRITERION_KEY), type(self.criterion).__name__
         if trained not in (None, asked):
             raise UserError(
@@ -217,5 +219,7 @@ class LossOptModule(pl.LightningModule):
         return {names.metric(split, name): value for name, value in values.items()}
 
     def _send(self, values: dict[str, float]) -> None:
+        # A test counts no steps of its own: its results belong to the step at which the weights were kept.
+        step = max(self.trainer.global_step, self._trained_steps)
         for logger in self.loggers:
-            logger.log_metrics(values, step=self.trainer.global_step)
+            logger.log_metrics(values, step=step)

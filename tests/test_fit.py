@@ -426,6 +426,7 @@ def test_a_run_is_tested_with_its_own_normalisation_and_config() -> None:
     checkpoint = artifacts(run) / "checkpoints" / "last.ckpt"
     assert main(["test", "--config", config, f"--ckpt_path={checkpoint}"]) == 0
     (tested,) = read_runs("lit_lossopt")
+    np.testing.assert_array_equal(read_history(tested.run_id, "test/loss").steps, [BATCHES])
     state = torch.load(checkpoint, weights_only=True)
     data = DigitsDataModule(seed=3)
     data.setup("fit")
