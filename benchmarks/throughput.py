@@ -23,7 +23,7 @@ from torchvision import transforms
 
 from benchmarks.harness import interleave, ratio, write
 from lit_lossopt.cli import TRAINER_DEFAULTS, quieten
-from lit_lossopt.data.batches import BatchLoader, LabelledImages, as_images
+from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, as_images
 from lit_lossopt.data.image_data import ImageDataModule, Split
 from lit_lossopt.model import MiniCNN
 from lit_lossopt.module import LossOptModule
@@ -83,7 +83,7 @@ def plain_loop(data: RandomImages) -> float:
     order = torch.randperm(IMAGES)
     mean, std = torch.full((1, 3, 1, 1), 127.5), torch.full((1, 3, 1, 1), 74.0)
     start = 0.0
-    for step, (images, labels) in enumerate(BatchLoader(data.images("train"), BATCH, lambda: order)):
+    for step, (images, labels) in enumerate(BatchLoader(data.images("train"), BATCH, lambda: Pass(order))):
         if step == WARM_UP:
             start = time.perf_counter()
         loss = criterion(network((images.float() - mean) / std), labels)

@@ -22,7 +22,7 @@ from lit_lossopt.callbacks.checkpoints import RUN_KEY, RunCheckpoints
 from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
 from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
 from lit_lossopt.callbacks.optimizer_phases import OptimizerPhases
-from lit_lossopt.callbacks.pictures import ConfusionPicture
+from lit_lossopt.callbacks.pictures import AugmentationPicture, ConfusionPicture
 from lit_lossopt.callbacks.predictions import PredictionTable
 from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.callbacks.training_clock import TrainingClock
@@ -149,6 +149,7 @@ class LossOptCLI(LightningCLI):
             TrainingClock(step_values),
             EvaluationLines(),
             ConfusionPicture(),
+            AugmentationPicture(),
             Verdict(),
         ]
         own = given.get("callbacks") or []
@@ -171,8 +172,9 @@ class LossOptCLI(LightningCLI):
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
             check_batches(self.trainer, len(self.datamodule.train_dataloader()))
-            batch = self.datamodule.on_after_batch_transfer(next(iter(self.datamodule.val_dataloader())), 0)
-            self.model.check_batch(batch)
+            for loader in (self.datamodule.val_dataloader(), self.datamodule.train_dataloader()):
+                batch = self.datamodule.on_after_batch_transfer(next(iter(loader)), 0)
+                self.model.check_batch(batch)
             check_optimizer(self.model, self.trainer, batch)
 
     def run(self) -> int:

@@ -55,7 +55,8 @@ def _argument_flags(words: list[str]) -> list[str]:
         settings = merged(split_words(words[1:]))
     except UserError:
         settings = merged(split_words([]))
-    chosen = {family: (settings.value(family) or {}).get("class_path", "") for family in FAMILIES}
+    choices = {family: settings.value(family) for family in FAMILIES}
+    chosen = {family: choice["class_path"] for family, choice in choices.items() if isinstance(choice, dict)}
     return [
         f"--{family}.{name}="
         for family, class_path in chosen.items()

@@ -9,7 +9,7 @@ from typing import Any
 from lit_lossopt.config_merge import COMMAND_LINE, GROUPS, Settings, family_of
 from lit_lossopt.config_yaml import first_not_finite
 from lit_lossopt.errors import UserError, did_you_mean
-from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths, function_parameters
+from lit_lossopt.signatures import FAMILIES, LISTS, OPTIONAL, class_parameters, class_paths, function_parameters
 
 ALLOWED_IMPORTS = ("torch.nn", "torch.optim", "torchvision", "lightning.pytorch", "pytorch_optimizer", "lit_lossopt")
 
@@ -107,15 +107,20 @@ def import_refusal(class_path: str) -> str:
 
 
 def _check_class(key: str, settings: Settings) -> None:
-    value: Any = settings.tree
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    if value is None and key == "model.lr_scheduler":
+    value, origin = settings.value(key), settings.origin(key)
+    if value is None and key in OPTIONAL:
         return
-    class_path = value.get("class_path") if isinstance(value, dict) else value
-    origin, known = settings.origin(key), class_paths(key)
-    if not isinstance(class_path, str):
-        raise UserError(f"{key}={class_path!r} from {origin}: not the name of a class; one of: {', '.join(known)}")
+    for choice in value if key in LISTS and isinstance(value, list) else [value]:
+        class_path = choice.get("class_path") if isinstance(choice, dict) else choice
+        if not isinstance(class_path, str):
+            known = ", ".join(class_paths(key))
+            raise UserError(f"{key}={class_path!r} from {origin}: not the name of a class; one of: {known}")
+        _check_name(key, class_path, origin)
+        _check_arguments(key, class_path, choice.get("init_args") or {}, settings)
+
+
+def _check_name(key: str, class_path: str, origin: str) -> None:
+    known = class_paths(key)
     ours = any(class_path.startswith(f"{prefix}.") for prefix, _ in FAMILIES[key].sources)
     if "." not in class_path or (ours and class_path.rpartition(".")[2] not in known):
         near = did_you_mean(class_path.rpartition(".")[2], known)
@@ -125,18 +130,22 @@ def _check_class(key: str, settings: Settings) -> None:
         )
     if class_path.startswith("pytorch_optimizer.") and not _installed("pytorch_optimizer"):
         raise UserError(f"{key}={class_path} from {origin}: pytorch_optimizer is not installed; {EXTRA}")
+
+
+def _check_arguments(key: str, class_path: str, arguments: dict[str, Any], settings: Settings) -> None:
     parameters = class_parameters(key, class_path)
     if parameters is None:
         return
-    bare = class_path.rpartition(".")[2]
     settable = {name for name in parameters if name not in FILLED.get(key, ())}
-    for name in value.get("init_args") or {}:
+    for name, value in arguments.items():
+        origin = settings.origin(f"{key}.{name}")
         if name in FILLED.get(key, ()):
-            raise UserError(f"{key}.{name} from {settings.origin(f'{key}.{name}')}: set by the program, not by hand")
+            raise UserError(f"{key}.{name} from {origin}: set by the program, not by hand")
         if name not in settable:
+            bare = class_path.rpartition(".")[2]
             raise UserError(
-                f"{key}.{name}={value['init_args'][name]} from {settings.origin(f'{key}.{name}')}: "
-                f"{bare} has no argument {name!r}{did_you_mean(name, settable)}; it has: {', '.join(sorted(settable))}"
+                f"{key}.{name}={value} from {origin}: {bare} has no argument {name!r}{did_you_mean(name, settable)}; "
+                f"it has: {', '.join(sorted(settable)) or 'none'}"
             )
 
 

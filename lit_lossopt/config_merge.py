@@ -15,7 +15,7 @@ from typing import Any
 
 from lit_lossopt.config_yaml import load_value
 from lit_lossopt.errors import UserError
-from lit_lossopt.signatures import FAMILIES, class_parameters, full_class_path, shared_parameters
+from lit_lossopt.signatures import FAMILIES, LISTS, class_parameters, full_class_path, shared_parameters
 
 Tree = dict[str, Any]
 
@@ -132,8 +132,18 @@ class Settings:
         given = new.get("init_args") or {}
         self.origins[key] = source
         self.origins.update({f"{key}.{name}": source for name in given})
-        merged = {**old, **new, "init_args": {**arguments, **given}}
+        nested = {name: self._merge_nested(arguments.get(name), given[name], source, f"{key}.{name}") for name in given}
+        merged = {**old, **new, "init_args": {**arguments, **nested}}
         return {name: value for name, value in merged.items() if value != {}}
+
+    def _merge_nested(self, old: Any, new: Any, source: str, key: str) -> Any:
+        """Return an argument that may itself be a class of a family, or a list of such."""
+        if key not in FAMILIES or new is None:
+            return new
+        if key in LISTS:
+            return [_as_class(key, item, source) for item in (new if isinstance(new, list) else [new])]
+        form = _as_class(key, new, source)
+        return self._merge_class(old if isinstance(old, dict) else {}, form, source, key)
 
 
 def family_of(key: str) -> str:

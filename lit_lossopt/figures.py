@@ -32,3 +32,19 @@ def confusion_figure(matrix: NDArray[np.integer[Any]], class_names: Sequence[str
                 colour = "white" if share[row, column] > 0.5 else "black"
                 axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=colour, fontsize=8)
     return figure
+
+
+def images_figure(images: NDArray[np.uint8], row_names: Sequence[str], title: str) -> Figure:
+    """Draw images ``[rows, columns, H, W, C]``, the same image down each column.
+
+    What to conclude: a person should still name every picture; one that has become ambiguous is trained on as well.
+    """
+    rows, columns = images.shape[:2]
+    figure = Figure(figsize=(1.4 + 0.9 * columns, 0.6 + 0.9 * rows), layout="constrained")
+    figure.suptitle(title)
+    for row, axes_row in enumerate(figure.subplots(rows, columns, squeeze=False)):
+        for column, axes in enumerate(axes_row):
+            axes.imshow(images[row, column].squeeze(), cmap="gray", vmin=0, vmax=255)
+            axes.set(xticks=[], yticks=[])
+        axes_row[0].set_ylabel(row_names[row], rotation=0, ha="right", va="center")
+    return figure

@@ -93,7 +93,7 @@ def check_first_batch(
         criterion: the loss.
         contract: what it takes.
         outputs: the network's outputs for a batch.
-        labels: the batch's class indices.
+        labels: the batch's class indices, or class probabilities where images are mixed.
         num_classes: number of classes K.
 
     Raises:
@@ -113,7 +113,10 @@ def check_first_batch(
             f"model.network gives outputs {list(outputs.shape)} for {len(labels)} images; {name} on {num_classes} "
             f"classes needs {wanted}: give the network a head of that size"
         )
-    inputs, targets = contract.encode_outputs(outputs), contract.encode_targets(labels, outputs)
+    try:
+        inputs, targets = contract.encode_outputs(outputs), contract.targets(labels, outputs)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from error
     for loss_class, checks in CHECKS.items():
         for check in checks if isinstance(criterion, loss_class) else ():
             problem = check(criterion, inputs, targets)
@@ -132,6 +135,8 @@ def _tolerance(values: Tensor) -> float:
 
 
 def _check_labels(labels: Tensor, num_classes: int) -> None:
+    if labels.ndim == 2 and labels.is_floating_point() and labels.shape[1] == num_classes:
+        return
     if labels.ndim != 1 or labels.dtype != torch.int64:
         raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}; class indices are int64 of one dimension")
     outside = labels[(labels < 0) | (labels >= num_classes)]

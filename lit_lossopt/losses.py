@@ -36,6 +36,8 @@ class LossContract:
         probabilities: outputs ``[N, M]`` → class probabilities ``[N, K]`` that the loss implies; None: it implies none.
         encode_outputs: outputs ``[N, M]`` → what the loss takes in their place; by default as they are.
         source: the paper or formula.
+        encode_soft: (class probabilities ``[N, K]``, outputs ``[N, M]``) → targets, for mixed images; None: the loss
+            takes no soft labels.
     """
 
     encode_targets: EncodeTargets
@@ -43,6 +45,19 @@ class LossContract:
     probabilities: Probabilities | None
     encode_outputs: EncodeOutputs = unchanged
     source: str = ""
+    encode_soft: EncodeTargets | None = None
+
+    def targets(self, labels: Tensor, outputs: Tensor) -> Tensor:
+        """Return the targets for class indices ``[N]`` or for class probabilities ``[N, K]``.
+
+        Raises:
+            ValueError: the loss takes no soft labels.
+        """
+        if labels.ndim == 1:
+            return self.encode_targets(labels, outputs)
+        if self.encode_soft is None:
+            raise ValueError("takes no soft labels, which mixed images have; leave out data.mixing")
+        return self.encode_soft(labels, outputs)
 
 
 def class_indices(labels: Tensor, outputs: Tensor) -> Tensor:  # noqa: ARG001  # one signature for all
@@ -60,6 +75,11 @@ def binary_or_one_hot(labels: Tensor, outputs: Tensor) -> Tensor:
     if outputs.shape[1] == 1:
         return labels.to(outputs.dtype).unsqueeze(1)
     return one_hot(labels, outputs)
+
+
+def soft(labels: Tensor, outputs: Tensor) -> Tensor:
+    """Return class probabilities ``[N, K]`` in the outputs' dtype; the second class's ``[N, 1]`` for a single logit."""
+    return (labels[:, 1:] if outputs.shape[1] == 1 else labels).to(outputs.dtype)
 
 
 def plus_minus_one(labels: Tensor, outputs: Tensor) -> Tensor:
@@ -213,29 +233,40 @@ def registered_losses() -> dict[str, LossContract]:
 
 _SOFTMAX = "softmax cross-entropy"
 _REGRESSION = "regression on one-hot targets"
-register_loss(nn.CrossEntropyLoss, LossContract(class_indices, one_per_class, softmax, source=_SOFTMAX))
+register_loss(
+    nn.CrossEntropyLoss, LossContract(class_indices, one_per_class, softmax, source=_SOFTMAX, encode_soft=soft)
+)
 register_loss(
     nn.NLLLoss,
     LossContract(class_indices, one_per_class, softmax, log_softmax, "cross-entropy in two parts"),
 )
 register_loss(
     nn.KLDivLoss,
-    LossContract(one_hot, one_per_class, softmax, log_softmax, "Kullback and Leibler 1951"),
+    LossContract(one_hot, one_per_class, softmax, log_softmax, "Kullback and Leibler 1951", soft),
 )
 register_loss(FocalLoss, LossContract(class_indices, one_per_class, softmax, source="Lin et al. 2017"))
 register_loss(SquentropyLoss, LossContract(class_indices, one_per_class, softmax, source="Hui, Belkin, Wright 2023"))
 register_loss(
     nn.BCEWithLogitsLoss,
-    LossContract(binary_or_one_hot, one_if_binary, sigmoid_normalised, source="logistic regression, one-vs-rest"),
+    LossContract(
+        binary_or_one_hot,
+        one_if_binary,
+        sigmoid_normalised,
+        source="logistic regression, one-vs-rest",
+        encode_soft=soft,
+    ),
 )
 register_loss(
     nn.SoftMarginLoss,
     LossContract(plus_minus_one, one_if_binary, sigmoid_normalised, source="the same function as BCEWithLogitsLoss"),
 )
-register_loss(nn.MSELoss, LossContract(one_hot, one_per_class, clipped_normalised, source=f"{_REGRESSION}; Brier 1950"))
+register_loss(
+    nn.MSELoss,
+    LossContract(one_hot, one_per_class, clipped_normalised, source=f"{_REGRESSION}; Brier 1950", encode_soft=soft),
+)
 # The absolute error is least at the median: 0 for every class rarer than half, so that L1Loss collapses on ten classes.
 for _loss in (nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss):
-    register_loss(_loss, LossContract(one_hot, one_per_class, None, source=_REGRESSION))
+    register_loss(_loss, LossContract(one_hot, one_per_class, None, source=_REGRESSION, encode_soft=soft))
 register_loss(nn.MultiMarginLoss, LossContract(class_indices, one_per_class, None, source="Crammer and Singer 2001"))
 register_loss(HingeLoss, LossContract(plus_minus_one, one_if_binary, None, source="Cortes and Vapnik 1995"))
 register_loss(SquaredHingeLoss, LossContract(plus_minus_one, one_if_binary, None, source="Tang 2013"))

@@ -91,11 +91,11 @@ class LossOptModule(pl.LightningModule):
         return outputs
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of outputs ``[N, M]`` for labels ``[N]``."""
+        """Return the loss of outputs ``[N, M]`` for labels ``[N]``, or ``[N, K]`` where images are mixed."""
         if outputs.dtype in (torch.float16, torch.bfloat16):
             # A loss is a sum of many terms: half precision would overflow in some losses and not in others.
             outputs = outputs.float()
-        targets = self.contract.encode_targets(labels, outputs)
+        targets = self.contract.targets(labels, outputs)
         loss: Tensor = self.criterion(self.contract.encode_outputs(outputs), targets)
         return loss
 
@@ -175,7 +175,7 @@ class LossOptModule(pl.LightningModule):
         """Try a batch without learning from it, so that what does not fit together is said before a run exists.
 
         Args:
-            batch: normalised images ``[N, C, H, W]`` and labels ``[N]``.
+            batch: normalised images ``[N, C, H, W]`` and labels ``[N]``, or ``[N, K]`` where images are mixed.
 
         Raises:
             ValueError: the network refuses the images, or its outputs do not suit the loss.

@@ -12,7 +12,8 @@ from lit_lossopt.errors import one_line
 # Lines that lead to a reason but are none.
 _NOISE = re.compile(
     r"Does not validate against|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path but|"
-    r"Problem with given class_path|Parser key|Expected a dot import path|Unable to load config|$"
+    r"Problem with given class_path|Import path .* does not correspond to a subclass|"
+    r"Parser key|Expected a dot import path|Unable to load config|$"
 )
 _WORDING = (
     (re.compile(r"^Type .* expects a function or a callable class: "), ""),

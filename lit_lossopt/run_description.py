@@ -28,7 +28,7 @@ class RunDescription(SaveConfigCallback):
             return
         text = self.parser.dump(self.config, skip_unset=False)
         config = json.loads(self.parser.dump(self.config, skip_unset=False, format="json"))
-        arm = arm_name(config, class_defaults(config["model"]))
+        arm = arm_name(config, class_defaults([config["model"], config["data"]]))
         seed = config["seed_everything"]
         logger.start(
             run_name=f"{arm} seed={seed}",
@@ -38,15 +38,18 @@ class RunDescription(SaveConfigCallback):
         logger.log_text(text, CONFIG_ARTIFACT)
 
 
-def class_defaults(model: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return, for each class that a resolved ``model`` config names, its arguments' defaults."""
-    chosen = {
-        key: value["class_path"] for key, value in model.items() if isinstance(value, dict) and "class_path" in value
-    }
-    return {
-        key: {name: item.default for name, item in inspect.signature(_imported(path)).parameters.items()}
-        for key, path in chosen.items()
-    }
+def class_defaults(config: Any) -> dict[str, dict[str, Any]]:
+    """Return, for the path of each class that a resolved config names, its arguments' defaults."""
+    if isinstance(config, list):
+        return {path: found for item in config for path, found in class_defaults(item).items()}
+    if not isinstance(config, dict):
+        return {}
+    below = class_defaults(list(config.values()))
+    path = config.get("class_path")
+    if not isinstance(path, str):
+        return below
+    arguments = inspect.signature(_imported(path)).parameters
+    return {**below, path: {name: item.default for name, item in arguments.items()}}
 
 
 def _imported(class_path: str) -> Any:

@@ -47,8 +47,20 @@ FAMILIES: dict[str, Family] = {
         frozenset({"LRScheduler"}),
         moved=(("ReduceLROnPlateau", "lightning.pytorch.cli.ReduceLROnPlateau"),),
     ),
+    # Before "data", under which they lie.
+    "data.mixing": Family((("lit_lossopt.data.mixing", "lit_lossopt/data/mixing.py"),), frozenset({"Mixing"})),
+    "data.augmentation": Family(
+        (
+            ("torchvision.transforms.v2", "torchvision/transforms/v2"),
+            ("lit_lossopt.data.augmentation", "lit_lossopt/data/augmentation.py"),
+        ),
+        frozenset({"Transform", "BatchTransform"}),
+    ),
     "data": Family((("lit_lossopt.data", "lit_lossopt/data"),), frozenset({"ImageDataModule"})),
 }
+# Families of which a config names none, or a list of several.
+OPTIONAL = ("model.lr_scheduler", "data.mixing", "data.augmentation")
+LISTS = ("data.augmentation",)
 
 
 def class_paths(key: str) -> dict[str, str]:
@@ -95,7 +107,7 @@ def shared_parameters(key: str) -> set[str]:
     Only a base class of this package counts: an argument that merely bears the same name in two of torch's classes
     (``lr``, ``weight_decay``) means something else in each.
     """
-    own = [place for _, place in FAMILIES[key].sources if place.startswith("lit_lossopt/data")]
+    own = [place for _, place in FAMILIES[key].sources if place == "lit_lossopt/data"]
     return {
         name for place in own for base in FAMILIES[key].bases for name in _constructor_parameters(place, base) or ()
     }

@@ -6,10 +6,12 @@ import pytest
 
 from lit_lossopt.tracking.description import arm_name, flat_parameters, trial_key
 
-DEFAULTS = {
-    "optimizer": {"lr": 1e-3, "momentum": 0, "weight_decay": 0, "betas": (0.9, 0.999)},
-    "criterion": {"reduction": "mean", "label_smoothing": 0.0},
-    "network": {"channels": (32, 64), "hidden": 128},
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "torch.optim.SGD": {"lr": 1e-3, "momentum": 0, "weight_decay": 0},
+    "torch.optim.Adam": {"lr": 1e-3, "betas": (0.9, 0.999)},
+    "torch.nn.CrossEntropyLoss": {"reduction": "mean", "label_smoothing": 0.0},
+    "lit_lossopt.model.MiniCNN": {"channels": (32, 64), "hidden": 128},
+    "x.PadCrop": {"padding": 4},
 }
 
 
@@ -64,6 +66,18 @@ def test_an_arm_names_what_else_tells_runs_apart() -> None:
     other["data"]["init_args"]["batch_size"] = 16
     other["trainer"]["gradient_clip_val"] = 0.1
     assert arm_name(other, DEFAULTS).endswith("CrossEntropyLoss batch_size=16 gradient_clip_val=0.1")
+
+
+def test_an_arm_names_its_augmentation() -> None:
+    other = config()
+    other["data"]["init_args"]["augmentation"] = [
+        {"class_path": "x.PadCrop", "init_args": {"padding": 4}},
+        {"class_path": "x.Cutout", "init_args": {"size": 3}},
+    ]
+    other["data"]["init_args"]["mixing"] = {"class_path": "x.MixUp"}
+    assert arm_name(other, DEFAULTS).endswith("CrossEntropyLoss PadCrop Cutout(size=3) MixUp")
+    assert flat_parameters(other, {})["data.augmentation"] == "PadCrop(padding=4), Cutout(size=3)"
+    assert trial_key(other) != trial_key(config())
 
 
 def test_parameters_are_flat_and_without_noise() -> None:

@@ -27,13 +27,31 @@ class LabelledImages:
         return LabelledImages(channels_last, self.labels[index], [self.sources[i] for i in index.tolist()])
 
 
+@dataclass(frozen=True)
+class Pass:
+    """One pass over ``N`` images: a function of (seed, epoch), whatever was served before.
+
+    Attributes:
+        order: the images' order ``[N]`` int64.
+        numbers: random numbers ``[N, D]`` of each image, by its index; None where no image needs any.
+        partners: index ``[N]`` of the image that each is mixed with; None: images are not mixed.
+    """
+
+    order: Tensor
+    numbers: Tensor | None = None
+    partners: Tensor | None = None
+
+
 class BatchLoader:
-    """Serves batches ``(images [B, C, H, W] uint8, labels [B])`` of an array in memory.
+    """Serves batches of an array in memory: ``(images [B, C, H, W] uint8, labels [B])``.
+
+    A pass with random numbers adds those of the images, ``[B, D]``; one with partners serves ``2 B`` rows, the images
+    and then their partners.
 
     Args:
         data: the images.
         batch_size: images a batch.
-        order: called at the start of each pass, gives the order ``[N]`` of the images; None keeps them as they are.
+        new_pass: called at the start of each pass; None serves the images in order.
         drop_last: leave out a last batch that would be smaller.
     """
 
@@ -41,13 +59,13 @@ class BatchLoader:
         self,
         data: LabelledImages,
         batch_size: int,
-        order: Callable[[], Tensor] | None = None,
+        new_pass: Callable[[], Pass] | None = None,
         *,
         drop_last: bool = False,
     ) -> None:
         self.data = data
         self.batch_size = batch_size
-        self.order = order
+        self.new_pass = new_pass
         self.drop_last = drop_last
         self._rows = data.images.permute(0, 2, 3, 1).contiguous()
 
@@ -55,10 +73,12 @@ class BatchLoader:
         whole, rest = divmod(len(self.data), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = self.order() if self.order else torch.arange(len(self.data))
-        for index in torch.split(order, self.batch_size)[: len(self)]:
-            yield self._rows.index_select(0, index).permute(0, 3, 1, 2), self.data.labels.index_select(0, index)
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        now = self.new_pass() if self.new_pass else Pass(torch.arange(len(self.data)))
+        for index in torch.split(now.order, self.batch_size)[: len(self)]:
+            rows = index if now.partners is None else torch.cat([index, now.partners[index]])
+            batch = self._rows.index_select(0, rows).permute(0, 3, 1, 2), self.data.labels.index_select(0, rows)
+            yield batch if now.numbers is None else (*batch, now.numbers.index_select(0, rows))
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

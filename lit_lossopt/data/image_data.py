@@ -1,21 +1,26 @@
 """The base of all data modules: uint8 images in memory, split by seed, served in an order that (seed, epoch) fixes.
 
-A batch is a handful of tensor operations: rows of one uint8 array are gathered on the host, moved, and turned to
-normalised floats on the device. There is no per-image Python and there are no worker processes.
+A batch is a handful of tensor operations: rows of one uint8 array are gathered on the host, moved, augmented and turned
+to normalised floats on the device. There is no per-image Python and there are no worker processes.
 """
 
 from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
+from torchvision.transforms import v2
 
-from lit_lossopt.data.batches import BatchLoader, LabelledImages, channel_statistics
+from lit_lossopt.data.augmentation import Augmentation, BatchTransform
+from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, channel_statistics
+from lit_lossopt.data.mixing import Mixing, mix_labels
 from lit_lossopt.errors import Notice, UserError, did_you_mean
 from lit_lossopt.seeds import derive_seed
 
@@ -36,7 +41,10 @@ class ImageDataModule(pl.LightningDataModule):
             of the accuracy after the first epoch. Each epoch leaves out other images.
         validate_on_test: train on all training images and evaluate on the test images, for comparison with published
             numbers; then nothing may be chosen by the validation metrics.
-        seed: fixes the split and the order of batches.
+        augmentation: transforms of the training images, in order: PadCrop, HorizontalFlip, Cutout, ColorJitter on whole
+            batches, or any of torchvision v2, image by image.
+        mixing: MixUp or CutMix of the training images, for losses that take soft labels.
+        seed: fixes the split, the order of batches and the augmentation.
 
     Raises:
         UserError: a class that the data lack, or a size or fraction out of range.
@@ -50,6 +58,8 @@ class ImageDataModule(pl.LightningDataModule):
         classes: list[str | int] | None = None,
         drop_last: bool = True,
         validate_on_test: bool = False,
+        augmentation: list[BatchTransform | v2.Transform] | None = None,
+        mixing: Mixing | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -62,6 +72,8 @@ class ImageDataModule(pl.LightningDataModule):
         self.val_fraction = val_fraction
         self.drop_last = drop_last
         self.validate_on_test = validate_on_test
+        self.augmentation = Augmentation(augmentation or [])
+        self.mixing = mixing
         # A plain int: a checkpoint may hold no class of the parser's.
         self.seed = int(seed)
         self._labels_kept = self._choose(classes)
@@ -116,10 +128,25 @@ class ImageDataModule(pl.LightningDataModule):
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
         return torch.randperm(len(self._splits["train"]), generator=generator)
 
+    def epoch_pass(self, epoch: int) -> Pass:
+        """Return an epoch's order, and each training image's random numbers: functions of (seed, epoch) alone."""
+        count = len(self._splits["train"])
+        numbers = torch.empty(count, 0)
+        partners = None
+        if self.augmentation.draws:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, "augmentation", epoch))
+            numbers = torch.rand(count, self.augmentation.draws, generator=generator)
+        if self.mixing:
+            mixed = self.mixing.numbers(derive_seed(self.seed, "mixing", epoch), count)
+            numbers = torch.cat([numbers, mixed], dim=1)
+            random = np.random.default_rng(derive_seed(self.seed, "partners", epoch))
+            partners = torch.from_numpy(random.integers(0, count, count))
+        return Pass(self.epoch_order(epoch), numbers if numbers.shape[1] else None, partners)
+
     def train_dataloader(self) -> BatchLoader:
-        """Return the training batches in the order of the trainer's epoch."""
-        order = lambda: self.epoch_order(self._epoch())  # noqa: E731  # a thought of one line
-        return BatchLoader(self._splits["train"], self.batch_size, order, drop_last=self.drop_last)
+        """Return the training batches of the trainer's epoch."""
+        new_pass = lambda: self.epoch_pass(self._epoch())  # noqa: E731  # a thought of one line
+        return BatchLoader(self._splits["train"], self.batch_size, new_pass, drop_last=self.drop_last)
 
     def val_dataloader(self) -> BatchLoader:
         """Return the validation batches."""
@@ -133,11 +160,42 @@ class ImageDataModule(pl.LightningDataModule):
         """Return the batches to predict."""
         return BatchLoader(self._splits["predict"], self.eval_batch_size)
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """Return the batch with images as normalised float32, computed on their device."""
-        images, labels = batch
+    def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """Return normalised float32 images ``[B, C, H, W]`` and labels ``[B]``, on their device.
+
+        A batch with random numbers is one of training: it is augmented by them, or also mixed, to labels ``[B, K]``.
+        """
+        images, labels, *more = batch
         scale, shift = self._normalisation(images.device)
-        return images.to(torch.float32).mul_(scale).add_(shift), labels
+        if not more:
+            return _normalised(images, scale, shift), labels
+        for_augmentation, for_mixing = more[0].tensor_split([self.augmentation.draws], dim=1)
+        images = self.augmentation(images, for_augmentation, (-shift / scale).flatten())
+        values = _normalised(images, scale, shift)
+        if self.mixing is None:
+            return values, labels
+        own, partners = values.chunk(2)
+        mixed, share = self.mixing(own, partners, for_mixing[: len(own)])
+        own_labels, partner_labels = labels.chunk(2)
+        return mixed, mix_labels(own_labels, partner_labels, share, self.num_classes)
+
+    def augmented_examples(self, count: int = 8, epochs: int = 4) -> Tensor | None:
+        """Return training images ``[1 + epochs, count, C, H, W]`` uint8: as they are, and as each epoch will show them.
+
+        None if they are neither augmented nor mixed.
+        """
+        train = self._splits["train"]
+        index = torch.linspace(0, len(train) - 1, min(count, len(train))).long()
+        rows = [train.images[index]]
+        for epoch in range(epochs):
+            one_batch = replace(self.epoch_pass(epoch), order=index)
+            if one_batch.numbers is None:
+                return None
+            batch = next(iter(BatchLoader(train, count, lambda now=one_batch: now)))  # type: ignore[misc]  # bound now
+            values = self.on_after_batch_transfer(batch, 0)[0]
+            scale, shift = self._normalisation(values.device)
+            rows.append(((values - shift) / scale).round().clamp(0, 255).to(torch.uint8))
+        return torch.stack(rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what trained weights depend on: normalisation, classes, and how the validation images were chosen."""
@@ -239,3 +297,7 @@ class ImageDataModule(pl.LightningDataModule):
         labels = relabel[data.labels]
         kept = data.take((labels >= 0).nonzero().flatten())
         return LabelledImages(kept.images, labels[labels >= 0], kept.sources)
+
+
+def _normalised(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return images.to(torch.float32).mul_(scale).add_(shift)

@@ -39,21 +39,22 @@ def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
 
     Args:
         config: the resolved config.
-        defaults: for ``optimizer``, ``criterion``, ``lr_scheduler`` and ``network`` the class's default arguments;
-            arguments that differ from them are named.
+        defaults: for the path of each class its default arguments; arguments that differ from them are named.
     """
     model = config["model"]
-    parts = [_spelled(model["optimizer"], defaults.get("optimizer", {}), lower=True)]
+    parts = [_spelled(model["optimizer"], defaults, lower=True)]
     if not model.get("decay_biases", True):
         parts.append("decay_biases=False")
-    parts.append(_spelled(model["criterion"], defaults.get("criterion", {})))
+    parts.append(_spelled(model["criterion"], defaults))
     if model.get("lr_scheduler"):
-        parts.append(_spelled(model["lr_scheduler"], defaults.get("lr_scheduler", {})))
+        parts.append(_spelled(model["lr_scheduler"], defaults))
     parts += [f"lr_warmup={model['lr_warmup']}"] if model.get("lr_warmup") else []
-    network = _spelled(model["network"], defaults.get("network", {}))
+    network = _spelled(model["network"], defaults)
     parts += [network] if network != "MiniCNN" else []
     chosen = {**(config["data"].get("init_args") or {}), **config["trainer"]}
     usual = {"batch_size": 64, "accumulate_grad_batches": 1}
+    augmentation = [*(chosen.get("augmentation") or []), *filter(None, [chosen.get("mixing")])]
+    parts += [_spelled(transform, defaults) for transform in augmentation]
     parts += [f"{name}={chosen[name]}" for name in _IN_ARM if chosen.get(name) not in (None, usual.get(name))]
     return " ".join(parts)
 
@@ -84,14 +85,17 @@ def _flatten(name: str, value: Any, into: dict[str, Any]) -> None:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) and "class_path" in item for item in value):
+        return ", ".join(_spelled(item, {}) for item in value)
     return json.dumps(value, default=str) if isinstance(value, list | tuple) else f"{value}"
 
 
-def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Any], *, lower: bool = False) -> str:
+def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]], *, lower: bool = False) -> str:
     """Return ``adam lr=0.001`` or ``CrossEntropyLoss(label_smoothing=0.1)``: the class and what was changed."""
     name = choice["class_path"].rpartition(".")[2]
     arguments = choice.get("init_args") or {}
-    named = {key: value for key, value in arguments.items() if key == "lr" or not _same(value, defaults.get(key))}
+    usual = defaults.get(choice["class_path"], {})
+    named = {key: value for key, value in arguments.items() if key == "lr" or not _same(value, usual.get(key))}
     words = [f"{key}={_number(value)}" for key, value in sorted(named.items(), key=lambda item: item[0] != "lr")]
     if lower:
         return " ".join([name.lower(), *words])

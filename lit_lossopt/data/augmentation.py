@@ -1,0 +1,257 @@
+"""Augmentation of whole batches on their device, each image by its own draws.
+
+Every training image has a row of uniform numbers in each epoch, a function of (seed, epoch, index) alone. A transform
+turns a batch of images and their numbers into a batch, without a random generator of its own and without a loop over
+images: the same image looks the same whatever the batch size, the device's speed, or an interruption.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms import v2
+
+from lit_lossopt.errors import UserError, one_line
+
+
+class BatchTransform(ABC):
+    """Turns images ``[B, C, H, W]`` uint8 into such images; ``draws`` numbers in [0, 1) an image decide how."""
+
+    draws: int
+
+    @abstractmethod
+    def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
+        """Return the transformed images.
+
+        Args:
+            images: ``[B, C, H, W]`` uint8, channels last in memory.
+            numbers: ``[B, draws]`` float32, uniform in [0, 1).
+            mean: the training images' mean colour ``[C]`` float32, in 0 … 255.
+        """
+
+
+class PadCrop(BatchTransform):
+    """Pads each side and cuts a window of the old size at a uniform place: a shift by up to ``padding`` pixels.
+
+    Args:
+        padding: pixels on each side.
+        mode: ``constant`` pads with black, ``reflect`` mirrors the image.
+
+    Raises:
+        ValueError: the padding is negative.
+
+    Source: He et al. 2016, "Deep Residual Learning for Image Recognition", §4.2.
+    """
+
+    draws = 2
+
+    def __init__(self, padding: int = 4, mode: Literal["constant", "reflect"] = "constant") -> None:
+        if padding < 0:
+            raise ValueError(f"PadCrop padding={padding}: must not be negative")
+        self.padding = padding
+        self.mode = mode
+
+    def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
+        """Return the shifted images."""
+        height, width = images.shape[-2:]
+        if self.mode == "reflect" and self.padding >= min(height, width):
+            raise UserError(f"PadCrop padding={self.padding}: mirrors more than images of {height}×{width} hold")
+        padded = functional.pad(images, (self.padding,) * 4, mode=self.mode).permute(0, 2, 3, 1)
+        corner = (numbers * (2 * self.padding + 1)).long()
+        device = images.device
+        rows = corner[:, :1] + torch.arange(height, device=device)
+        columns = corner[:, 1:] + torch.arange(width, device=device)
+        image = torch.arange(len(images), device=device)[:, None, None]
+        return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+class HorizontalFlip(BatchTransform):
+    """Mirrors each image left to right with a probability.
+
+    Args:
+        p: the probability.
+
+    Raises:
+        ValueError: it lies outside [0, 1].
+    """
+
+    draws = 1
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"HorizontalFlip p={p}: must lie in [0, 1]")
+        self.p = p
+
+    def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
+        """Return the images, some of them mirrored."""
+        return torch.where((numbers < self.p)[:, :, None, None], images.flip(-1), images)
+
+
+class Cutout(BatchTransform):
+    """Fills a square around a uniform pixel with the training images' mean colour; at a border it is cut off.
+
+    Args:
+        size: side of the square in pixels.
+
+    Raises:
+        ValueError: the size is not positive.
+
+    Source: DeVries, Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout".
+    """
+
+    draws = 2
+
+    def __init__(self, size: int = 8) -> None:
+        if size < 1:
+            raise ValueError(f"Cutout size={size}: must be at least 1")
+        self.size = size
+
+    def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
+        """Return the images with a square filled."""
+        inside = box(numbers, torch.full_like(numbers, self.size), (images.shape[-2], images.shape[-1]))
+        return torch.where(inside, mean.round().to(torch.uint8).view(1, -1, 1, 1), images)
+
+
+class ColorJitter(BatchTransform):
+    """Changes brightness, contrast, saturation and hue, in this order, each by a uniform factor of the image.
+
+    Factors lie in [1 − x, 1 + x] (not below 0), the hue's angle in [−hue, hue] turns. Values are cut to 0 … 255 once,
+    at the end. Hue turns colours about the axis of greys; torchvision's ``ColorJitter`` does that in HSV and shuffles
+    the order (name it as ``torchvision.transforms.v2.ColorJitter``).
+
+    Args:
+        brightness: largest relative change of brightness.
+        contrast: largest relative change of the distance from the image's mean grey.
+        saturation: largest relative change of the distance from each pixel's own grey.
+        hue: largest turn, in [0, 0.5].
+
+    Raises:
+        ValueError: a strength is negative, or the hue above 0.5.
+    """
+
+    draws = 4
+
+    def __init__(
+        self, brightness: float = 0.2, contrast: float = 0.2, saturation: float = 0.2, hue: float = 0.0
+    ) -> None:
+        if min(brightness, contrast, saturation, hue) < 0 or hue > 0.5:
+            raise ValueError("ColorJitter: strengths must not be negative, and hue not above 0.5")
+        self.strengths = (brightness, contrast, saturation)
+        self.hue = hue
+
+    def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
+        """Return the images in other colours; grey images have neither saturation nor hue."""
+        signed = numbers * 2 - 1
+        strengths = torch.tensor(self.strengths, device=images.device)
+        brightness, contrast, saturation = (1 + signed[:, :3] * strengths).clamp_min(0).T[:, :, None, None, None]
+        values = images.float() * brightness
+        values = torch.lerp(_grey(values).mean(dim=(2, 3), keepdim=True), values, contrast)
+        if images.shape[1] == 3:
+            values = torch.lerp(_grey(values), values, saturation)
+            if self.hue:
+                values = torch.einsum("bij,bjhw->bihw", _hue_rotation(signed[:, 3] * self.hue), values)
+        return values.round().clamp(0, 255).to(torch.uint8, memory_format=torch.channels_last)
+
+
+class _ImageByImage(BatchTransform):
+    """Any transform of torchvision v2, applied to one image after the other: it draws once a call, not once an image.
+
+    Its generator is seeded for each image. Slow: expect tenths of a millisecond an image.
+    """
+
+    draws = 1
+
+    def __init__(self, transform: v2.Transform) -> None:
+        self.transform = transform
+
+    def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
+        """Return the transformed images.
+
+        Raises:
+            UserError: the transform fails on uint8 images, or changes their size or type.
+        """
+        name = type(self.transform).__name__
+        seeds = (numbers[:, 0] * 2**24).long().tolist()
+        on_gpu = [images.device] if images.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=on_gpu):
+            changed = [self._one(image, seed) for image, seed in zip(images, seeds, strict=True)]
+        wrong = next((one for one in changed if one.shape != images.shape[1:] or one.dtype != torch.uint8), None)
+        if wrong is not None:
+            raise UserError(
+                f"data.augmentation: {name} makes {wrong.dtype} {list(wrong.shape)} of uint8 {list(images.shape[1:])}; "
+                "a transform here keeps size and type (images are normalised afterwards)"
+            )
+        return torch.stack(changed).contiguous(memory_format=torch.channels_last)
+
+    def _one(self, image: Tensor, seed: int) -> Tensor:
+        torch.default_generator.manual_seed(seed)
+        if image.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        name = type(self.transform).__name__
+        try:
+            changed = self.transform(image)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise UserError(f"data.augmentation: {name} fails on a uint8 image: {one_line(str(error), 200)}") from error
+        if not isinstance(changed, Tensor):
+            raise UserError(f"data.augmentation: {name} makes no tensor of a uint8 image")
+        return changed
+
+
+class Augmentation:
+    """Several transforms in order, with the numbers that they need together.
+
+    Args:
+        transforms: this module's, or torchvision v2's.
+    """
+
+    def __init__(self, transforms: Sequence[BatchTransform | v2.Transform]) -> None:
+        self.transforms = [
+            transform if isinstance(transform, BatchTransform) else _ImageByImage(transform) for transform in transforms
+        ]
+        self.draws = sum(transform.draws for transform in self.transforms)
+
+    def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
+        """Return the augmented images ``[B, C, H, W]`` uint8 by their ``numbers`` ``[B, draws]``."""
+        columns = torch.split(numbers, [transform.draws for transform in self.transforms], dim=1)
+        for transform, mine in zip(self.transforms, columns, strict=True):
+            images = transform(images, mine, mean)
+        return images
+
+
+def box(centre: Tensor, sides: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return masks ``[B, 1, H, W]`` of rectangles about uniform pixels, cut off at the borders.
+
+    Args:
+        centre: ``[B, 2]`` in [0, 1), row and column.
+        sides: ``[B, 2]`` height and width in pixels, rounded down.
+        size: height H and width W of the images.
+    """
+    inside = []
+    for axis, length in enumerate(size):
+        side = sides[:, axis : axis + 1].floor()
+        start = (centre[:, axis : axis + 1] * length).floor() - (side / 2).floor()
+        pixels = torch.arange(length, device=centre.device)
+        inside.append((pixels >= start) & (pixels < start + side))
+    return (inside[0][:, :, None] & inside[1][:, None, :]).unsqueeze(1)
+
+
+def _grey(values: Tensor) -> Tensor:
+    """Return luma ``[B, 1, H, W]``. Source: ITU-R BT.601."""
+    if values.shape[1] != 3:
+        return values.mean(dim=1, keepdim=True)
+    weights = torch.tensor([0.299, 0.587, 0.114], device=values.device).view(1, 3, 1, 1)
+    return (values * weights).sum(dim=1, keepdim=True)
+
+
+def _hue_rotation(turns: Tensor) -> Tensor:
+    """Return matrices ``[B, 3, 3]`` that rotate colours about the axis (1, 1, 1). Source: Rodrigues' formula."""
+    angle = (turns * 2 * torch.pi)[:, None, None]
+    device = turns.device
+    cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=device) / 3**0.5
+    third = torch.full((3, 3), 1 / 3, device=device)
+    return angle.cos() * torch.eye(3, device=device) + angle.sin() * cross + (1 - angle.cos()) * third
