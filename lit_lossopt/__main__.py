@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from lit_lossopt.errors import UserError, did_you_mean
+from lit_lossopt.redaction import redact
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if os.environ.get("LOSSOPT_TRACEBACK"):
             raise
-        print(f"lossopt: {error}", file=sys.stderr)
+        print(redact(f"lossopt: {error}"), file=sys.stderr)
         return 2
 
 
@@ -51,6 +52,10 @@ def _dispatch(words: list[str]) -> int:
         from lit_lossopt.completion import script
 
         print(script(rest), end="")
+    elif command == "sync":
+        from lit_lossopt.tracking.sync import sync
+
+        return sync(rest)
     elif command == "demo":
         from lit_lossopt.demo import demo
 

@@ -20,10 +20,13 @@ TAG_SEED = "lossopt.seed"
 TAG_TRIAL_KEY = "lossopt.trial_key"
 TAG_VERDICT = "lossopt.verdict"
 TAG_FRAMEWORK = "lossopt.framework"
+TAG_JOURNAL = "lossopt.journal"
+TAG_UNDELIVERED = "lossopt.undelivered"
 # MLflow's own: the colour of a run's lines in its charts.
 TAG_COLOUR = "mlflow.runColor"
 
 CONFIG_ARTIFACT = "config.yaml"
+JOURNAL_FOLDER = "mlruns/journal"
 CHECKPOINT_FOLDER = "checkpoints"
 PICTURE_FOLDER = "pictures"
 

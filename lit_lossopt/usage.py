@@ -15,6 +15,7 @@ COMMANDS = {
     "validate": "evaluate trained weights on the validation images",
     "test": "evaluate trained weights on the test images, recorded in their run",
     "predict": "write a table of predictions: file, class, probabilities",
+    "sync": "deliver to MLflow what a killed run or a lost server left behind",
     "demo": "train four optimizers on the embedded digits and show a table",
     "configs": "list the shipped configs and what each shows",
     "completion": "print the shell completion script for bash or zsh",
@@ -89,6 +90,11 @@ def command_help(command: str) -> str:
     head = f"{command}: {COMMANDS[command]}\n"
     if command == "demo":
         return f"{head}\nUsage: lossopt demo [--epochs N]     (default: 20, under a minute)"
+    if command == "sync":
+        return (
+            f"{head}\nUsage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all in mlruns/journal)\n\n"
+            "Safe to repeat. A run whose process was killed is marked KILLED."
+        )
     if command == "configs":
         return f"{head}\nUsage: lossopt configs"
     if command == "completion":

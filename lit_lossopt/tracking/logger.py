@@ -1,59 +1,64 @@
-"""RunLogger: one training run as one MLflow run, with every value of every step."""
+"""RunLogger: one training run as one MLflow run, with every value of every step, and never in training's way."""
 
 from __future__ import annotations
 
-import fcntl
+import shutil
+import sys
 import tempfile
 import time
+import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import mlflow
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
-from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
+from lit_lossopt.redaction import redact
+from lit_lossopt.tracking.delivery import Delivery, Writer, count_points
+from lit_lossopt.tracking.journal import Entry, Journal, JournalBusyError, points_entry, read_entries
+from lit_lossopt.tracking.probe import probe_places
+from lit_lossopt.tracking.store import Store, local_path, sqlite_path
 
 STORE_ERRORS = (MlflowException, SQLAlchemyError, ImportError, OSError)
-MAX_POINTS = 1000
-MAX_PARAM_CHARACTERS = 6000
-RUNS_FOR_COLOUR = 200
-# Told apart by the colour-blind. Source: Okabe and Ito 2008, "Color Universal Design", without its yellow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Seconds to wait for the store: for a run to be made, without progress at the end, and at the end in a hurry.
+START, PATIENCE, HURRY = 10.0, 30.0, 4.0
 
 
 class RunLogger(Logger):
     """Writes to MLflow's own default store, so that a bare ``mlflow ui`` in the same folder shows the run.
 
     The store is ``sqlite:///mlflow.db`` in the working folder unless ``MLFLOW_TRACKING_URI`` says otherwise. With a
-    local store the artifacts lie under ``./mlruns``.
+    local store the artifacts lie under ``./mlruns``. What is logged goes to a journal under ``mlruns/journal`` and from
+    there to the store, by a thread; a store that is locked, slow or gone does not delay training, and loses nothing.
 
     Args:
         experiment: the MLflow experiment, made if it does not exist.
         run_name: shown in MLflow; by default optimizer, rate, loss and seed.
 
     Raises:
-        UserError: the store cannot be reached.
+        UserError: the store refuses the run, or its address holds a password.
     """
 
     def __init__(self, experiment: str = names.EXPERIMENT, run_name: str | None = None) -> None:
         super().__init__()
         self.experiment_name = experiment
         self.run_name = run_name
-        self._client: MlflowClient | None = None
-        self._run_id: str | None = None
+        self._store = Store(mlflow.get_tracking_uri())
+        self._journal: Journal | None = None
+        self._writer: Writer | None = None
+        self._id: str | None = None
         self._attached = False
         self._local_artifacts: Path | None = None
         self._verdict = "completed"
+        self._expected: Counter[str] = Counter()
 
     @property
     def name(self) -> str:
@@ -62,18 +67,18 @@ class RunLogger(Logger):
 
     @property
     def version(self) -> str | None:
-        """The run's id, once there is one."""
-        return self._run_id
+        """The run's id; that of its journal where the store has not answered yet."""
+        return (self._writer.delivery.run_id if self._writer else None) or self._id
 
     @property
     def tracking_uri(self) -> str:
         """Where the runs are kept."""
-        return mlflow.get_tracking_uri()
+        return self._store.uri
 
     def checkpoint_folder(self) -> Path:
         """Return the folder for checkpoints: among the run's artifacts, or local until the end if these are remote."""
         self.start()
-        folder = self._local_artifacts or Path("mlruns") / "unsent" / str(self._run_id)
+        folder = self._local_artifacts or Path("mlruns") / "unsent" / str(self._id)
         return folder / names.CHECKPOINT_FOLDER
 
     @rank_zero_only
@@ -83,73 +88,90 @@ class RunLogger(Logger):
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Create the run, unless it exists, with its parameters and tags."""
-        if self._run_id is not None:
+        """Create the run, unless it exists, with its parameters and tags; a store that does not answer gets time.
+
+        Raises:
+            UserError: the store refuses the run, or a local folder is read-only or full.
+        """
+        if self._journal is not None:
             return
-        try:
-            self._client = connect(self.tracking_uri)
-            experiment_id = self._experiment_id(self._client)
-            all_tags = {names.TAG_FRAMEWORK: "pytorch", **(tags or {})}
-            if names.TAG_ARM in all_tags:
-                all_tags[names.TAG_COLOUR] = _colour(self._client, experiment_id, all_tags[names.TAG_ARM])
-            run = self._client.create_run(experiment_id, run_name=self.run_name or run_name, tags=all_tags)
-            self._run_id = run.info.run_id
-            self._local_artifacts = _local_path(run.info.artifact_uri)
-            self.log_hyperparams(params or {})
-        except STORE_ERRORS as error:
-            raise UserError(f"cannot start a run in {self.tracking_uri}: {one_line(str(error), 200)}") from error
+        probe_places(self._places())
+        self._id = uuid.uuid4().hex
+        self._journal = Journal(Path(names.JOURNAL_FOLDER) / self._id)
+        header = {"experiment": self.experiment_name, "run_name": self.run_name or run_name, "uri": self.tracking_uri}
+        tags = {names.TAG_FRAMEWORK: "pytorch", **(tags or {})}
+        self._add({"kind": "run", "journal": self._id, "milliseconds": _now(), "tags": tags, **header})
+        self.log_hyperparams(params or {})
+        delivery = self._deliver()
+        if delivery.refused:
+            shutil.rmtree(self._journal.folder)
+            raise UserError(f"cannot start a run in {self.tracking_uri}: {delivery.refused}")
+        if delivery.run_id is None:
+            _say(
+                f"{self.tracking_uri} does not answer ({delivery.problem or 'no error yet'}); training goes on, and its "
+                f"values wait in {self._journal.folder}"
+            )
+            return
+        self._id = delivery.run_id
+        self._local_artifacts = local_path(str(delivery.artifact_uri))
 
     def attach(self, run_id: str) -> bool:
         """Add to an existing run, without changing its status; return whether the store has it."""
         try:
-            client = connect(self.tracking_uri)
-            run = client.get_run(run_id)
+            artifacts = self._store.artifact_uri(run_id)
         except STORE_ERRORS:
             return False
-        self._client, self._run_id, self._attached = client, run_id, True
-        self._local_artifacts = _local_path(run.info.artifact_uri)
+        self._journal = _free_journal(run_id)
+        self._id, self._attached = run_id, True
+        self._local_artifacts = local_path(artifacts)
+        self._expected = count_points(read_entries(self._journal.folder))
+        self._add({"kind": "created", "run": run_id, "artifacts": artifacts, "uri": self.tracking_uri})
+        self._deliver()
         return True
 
     @rank_zero_only
     def log_points(self, points: Sequence[Point]) -> None:
-        """Store points, at most a thousand in one call to the store."""
-        client, run_id = self._run()
-        metrics = [Metric(point.name, point.value, point.milliseconds, point.step) for point in points]
-        for start in range(0, len(metrics), MAX_POINTS):
-            client.log_batch(run_id, metrics=metrics[start : start + MAX_POINTS])
+        """Keep points, each at its own step and time."""
+        self._expected.update(point.name for point in points)
+        self._add(points_entry(points))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Store one value a metric, at one step, now."""
-        now = time.time_ns() // 1_000_000
+        """Keep one value a metric, at one step, now."""
+        now = _now()
         self.log_points([Point(name, float(value), step or 0, now) for name, value in metrics.items()])
 
     @rank_zero_only
     def log_hyperparams(self, params: Mapping[str, Any] | Any, *args: Any, **kwargs: Any) -> None:
-        """Store flat parameters."""
-        client, run_id = self._run()
-        entries = [Param(name, str(value)[:MAX_PARAM_CHARACTERS]) for name, value in dict(params).items()]
-        for start in range(0, len(entries), 100):
-            client.log_batch(run_id, params=entries[start : start + 100])
+        """Keep flat parameters."""
+        if params:
+            self._add({"kind": "params", "params": {name: str(value) for name, value in dict(params).items()}})
 
     @rank_zero_only
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Store tags; a tag that exists is replaced."""
-        client, run_id = self._run()
-        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        """Keep tags; a tag that exists is replaced."""
+        self._add({"kind": "tags", "tags": dict(tags)})
 
     @rank_zero_only
     def log_file(self, path: Path, folder: str = "") -> None:
-        """Store a file among the artifacts."""
-        client, run_id = self._run()
-        client.log_artifact(run_id, str(path), folder or None)
+        """Keep a copy of a file for the artifacts."""
+        self.start()
+        assert self._journal is not None
+        copy = self._journal.files / f"{uuid.uuid4().hex[:8]}" / path.name
+        try:
+            copy.parent.mkdir()
+            shutil.copyfile(path, copy)
+        except OSError as error:
+            _say(f"{path.name} cannot be kept in {copy.parent} ({error.strerror})")
+            return
+        self._add({"kind": "file", "name": f"{copy.parent.name}/{copy.name}", "folder": folder})
 
     @rank_zero_only
     def log_text(self, text: str, name: str) -> None:
-        """Store a text as the artifact ``name``."""
+        """Keep a text as the artifact ``name``, without passwords."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
-            path.write_text(text, encoding="utf-8")
+            path.write_text(redact(text), encoding="utf-8")
             self.log_file(path)
 
     def set_verdict(self, verdict: str) -> None:
@@ -158,70 +180,80 @@ class RunLogger(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the run: send checkpoints that are still local, then status and verdict."""
-        if self._run_id is None or self._attached:
+        """End the run: deliver what waits, compare counts with the store, and say what is missing."""
+        if self._journal is None or self._writer is None:
             return
-        client, run_id = self._run()
         if status != "success" and self._verdict == "completed":
             self._verdict = "failed"
-        if self._local_artifacts is None and self.checkpoint_folder().is_dir():
-            client.log_artifacts(run_id, str(self.checkpoint_folder()), names.CHECKPOINT_FOLDER)
-        self.log_tags({names.TAG_VERDICT: self._verdict})
-        ended = {"completed": "FINISHED", "interrupted": "KILLED"}.get(self._verdict, "FAILED")
-        client.set_terminated(run_id, ended)
+        if not self._attached:
+            if self._local_artifacts is None:
+                folder = str(self.checkpoint_folder().absolute())
+                self._add({"kind": "folder", "path": folder, "folder": names.CHECKPOINT_FOLDER})
+            ended = {"completed": "FINISHED", "interrupted": "KILLED"}.get(self._verdict, "FAILED")
+            self._add({"kind": "tags", "tags": {names.TAG_VERDICT: self._verdict}})
+            self._add({"kind": "end", "status": ended, "milliseconds": _now()})
+        hurry = self._verdict == "interrupted"
+        done = self._writer.drain(HURRY if hurry else PATIENCE, HURRY if hurry else float("inf"))
+        self._conclude(done)
 
-    def _run(self) -> tuple[MlflowClient, str]:
+    def _places(self) -> list[tuple[Path, str]]:
+        places = [
+            (Path(names.JOURNAL_FOLDER), "the journal of the run"),
+            (Path(tempfile.gettempdir()), "temporary files (TMPDIR)"),
+        ]
+        database = sqlite_path(self.tracking_uri)
+        return [*places, (database.parent, f"the database {database.name}")] if database else places
+
+    def _conclude(self, done: bool) -> None:
+        assert self._journal is not None
+        assert self._writer is not None
+        delivery, journal = self._writer.delivery, self._journal
+        self._journal, self._writer, self._id = None, None, self.version
+        missing = 0
+        if done:
+            journal.close()
+            try:
+                missing = delivery.missing(self._expected)
+            except STORE_ERRORS as error:
+                delivery.problem = one_line(str(error), 200)
+        waiting = sum(count_points(read_entries(journal.folder)[delivery.position :]).values())
+        if waiting or missing or not done:
+            reason = f" ({delivery.refused or delivery.problem})" if delivery.refused or delivery.problem else ""
+            _say(
+                f"{waiting or missing} values of this run are not in {self.tracking_uri}{reason}; they are kept in "
+                f"{journal.folder}; deliver them with: python -m lit_lossopt sync {journal.folder.name}"
+            )
+        if journal.lost:
+            _say(f"{journal.lost} entries were lost: {journal.folder} took no more, and memory is bounded")
+
+    def _deliver(self) -> Delivery:
+        """Start the thread, and give it time to reach the run."""
+        assert self._journal is not None
+        delivery = Delivery(self._journal, self._store)
+        self._writer = Writer(delivery)
+        self._writer.created.wait(START)
+        return delivery
+
+    def _add(self, entry: Entry) -> None:
         self.start()
-        if self._client is None or self._run_id is None:
-            raise RuntimeError("the run was not started")
-        return self._client, self._run_id
-
-    def _experiment_id(self, client: MlflowClient) -> str:
-        found = client.get_experiment_by_name(self.experiment_name)
-        if found is not None:
-            return str(found.experiment_id)
-        local = not self.tracking_uri.startswith(("http:", "https:", "databricks"))
-        # Without an explicit place, an experiment that `mlflow ui` made first has a proxied root, to which a direct
-        # client cannot write.
-        folder = (Path("mlruns") / self.experiment_name).absolute().as_uri() if local else None
-        return str(client.create_experiment(self.experiment_name, artifact_location=folder))
+        if self._journal is not None:
+            self._journal.append(entry)
+        if self._writer is not None:
+            self._writer.wake()
 
 
-def connect(uri: str) -> MlflowClient:
-    """Return a client of the store; a database that does not exist yet is made by one process at a time.
-
-    Raises:
-        UserError: the address holds a password, or names a database that is gone when the program ends.
-    """
-    parsed = urlparse(uri)
-    if parsed.username or parsed.password:
-        raise UserError(
-            "MLFLOW_TRACKING_URI holds a name or password, which would show up in logs; use MLFLOW_TRACKING_USERNAME "
-            "and MLFLOW_TRACKING_PASSWORD with a server"
-        )
-    if not uri.startswith("sqlite:"):
-        return MlflowClient(uri)
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri in ("sqlite://", "sqlite:///") or path.name == ":memory:":
-        raise UserError(f"MLFLOW_TRACKING_URI={uri}: a database in memory is gone when the program ends; name a file")
-    # Processes that make a database at the same time break each other.
-    with Path(f"{path}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)
-    return client
+def _free_journal(name: str) -> Journal:
+    """Open the journal of a run, or one beside it while another process writes it."""
+    root = Path(names.JOURNAL_FOLDER)
+    try:
+        return Journal(root / name)
+    except JournalBusyError:
+        return Journal(root / f"{name}.{uuid.uuid4().hex[:8]}")
 
 
-def _colour(client: MlflowClient, experiment_id: str, arm: str) -> str:
-    """Return the arm's colour in this experiment, or the one used least: MLflow's own, by run id, often collide."""
-    tags = [run.data.tags for run in client.search_runs([experiment_id], max_results=RUNS_FOR_COLOUR)]
-    used = [tag[names.TAG_COLOUR] for tag in tags if names.TAG_COLOUR in tag]
-    mine = [tag[names.TAG_COLOUR] for tag in tags if tag.get(names.TAG_ARM) == arm and names.TAG_COLOUR in tag]
-    return mine[0] if mine else min(COLOURS, key=used.count)
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
-def _local_path(uri: str) -> Path | None:
-    parsed = urlparse(uri)
-    if parsed.scheme == "file":
-        return Path(url2pathname(parsed.path))
-    return Path(uri) if parsed.scheme == "" and Path(uri).is_absolute() else None
+def _say(message: str) -> None:
+    print(redact(f"lossopt: {message}"), file=sys.stderr, flush=True)

@@ -1,0 +1,216 @@
+"""The MLflow store of a run, each operation safe to repeat: what was sent twice is there once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+from urllib.request import url2pathname
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from lit_lossopt import names
+from lit_lossopt.errors import UserError
+from lit_lossopt.tracking.journal import FILES, Entry
+
+MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
+RUNS_FOR_COLOUR = 200
+# Told apart by the colour-blind. Source: Okabe and Ito 2008, "Color Universal Design", without its yellow.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Answers that asking again does not change. Everything else may pass: a lock, a restart, a lost connection.
+_FINAL = {
+    "BAD_REQUEST", "CUSTOMER_UNAUTHORIZED", "ENDPOINT_NOT_FOUND", "INVALID_PARAMETER_VALUE", "INVALID_STATE",
+    "NOT_IMPLEMENTED", "PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST", "UNAUTHENTICATED",
+}  # fmt: skip
+
+
+def is_final(error: Exception) -> bool:
+    """Return whether a store's error is its answer, and not a passing trouble."""
+    return isinstance(error, UserError) or (isinstance(error, MlflowException) and error.error_code in _FINAL)
+
+
+class Store:
+    """One store, and in it one run.
+
+    Args:
+        uri: as MLflow writes it.
+
+    Raises:
+        UserError: the address holds a password, or names a database that is gone when the program ends.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = check_uri(uri)
+        # The retries are the caller's, who knows how long to wait; MLflow's own take minutes, and repeat the creation
+        # of a run whose answer was lost.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+        self._client: MlflowClient | None = None
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client; the database of a local store is made first, by one process at a time."""
+        if self._client is None:
+            with _alone(self.uri):
+                client = MlflowClient(self.uri)
+                client.search_experiments(max_results=1)
+            self._client = client
+        return self._client
+
+    def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
+        """Return (run id, artifact address) of the run that ``header`` describes, made if it is not there.
+
+        A run whose creation was not answered is found again by its journal's name.
+
+        Args:
+            header: ``experiment``, ``run_name``, ``tags``, ``milliseconds``, ``journal``.
+        """
+        experiment_id = self._experiment_id(header["experiment"])
+        tags = {**header["tags"], names.TAG_JOURNAL: header["journal"]}
+        found = self._runs_of(experiment_id, header["journal"])
+        if not found:
+            if names.TAG_ARM in tags:
+                tags[names.TAG_COLOUR] = self._colour(experiment_id, tags[names.TAG_ARM])
+            run = self.client.create_run(experiment_id, header["milliseconds"], tags, header["run_name"])
+            found = [run]
+        return str(found[0].info.run_id), str(found[0].info.artifact_uri)
+
+    def remove_twins(self, run_id: str, header: Mapping[str, Any]) -> None:
+        """Delete other runs of the same journal: a server may create one long after it was given up."""
+        for run in self._runs_of(self._experiment_id(header["experiment"]), header["journal"]):
+            if run.info.run_id != run_id:
+                self.client.delete_run(run.info.run_id)
+
+    def send(self, run_id: str, entries: Sequence[Entry], folder: Path) -> None:
+        """Store entries in order, at most a thousand points in a call; ``folder`` is the journal's."""
+        points: list[Metric] = []
+        for entry in entries:
+            if entry["kind"] == "points":
+                points += [Metric(name, value, time, step) for name, value, step, time in entry["points"]]
+                continue
+            self._send_points(run_id, points)
+            points = []
+            self._send_entry(run_id, entry, folder)
+        self._send_points(run_id, points)
+
+    def counts(self, run_id: str) -> dict[str, int]:
+        """Return metric → number of points in the store."""
+        database = sqlite_path(self.uri)
+        if database:
+            with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20) as connection:
+                rows = connection.execute("SELECT key, COUNT(*) FROM metrics WHERE run_uuid = ? GROUP BY key", [run_id])
+                return {str(name): int(count) for name, count in rows}
+        metrics = self.client.get_run(run_id).data.metrics
+        return {name: len(self.client.get_metric_history(run_id, name)) for name in metrics}
+
+    def artifact_uri(self, run_id: str) -> str:
+        """Return where a run's artifacts lie."""
+        return str(self.client.get_run(run_id).info.artifact_uri)
+
+    def _send_points(self, run_id: str, points: Sequence[Metric]) -> None:
+        for start in range(0, len(points), MAX_POINTS):
+            self.client.log_batch(run_id, metrics=points[start : start + MAX_POINTS])
+
+    def _send_entry(self, run_id: str, entry: Entry, folder: Path) -> None:
+        kind = entry["kind"]
+        if kind == "params":
+            params = [Param(name, str(value)[:MAX_PARAM_CHARACTERS]) for name, value in entry["params"].items()]
+            for start in range(0, len(params), MAX_PARAMS):
+                self.client.log_batch(run_id, params=params[start : start + MAX_PARAMS])
+        elif kind == "tags":
+            tags = [RunTag(name, str(value)[:MAX_TAG_CHARACTERS]) for name, value in entry["tags"].items()]
+            self.client.log_batch(run_id, tags=tags)
+        elif kind == "file":
+            self.client.log_artifact(run_id, str(folder / FILES / entry["name"]), entry["folder"] or None)
+        elif kind == "folder" and Path(entry["path"]).is_dir():
+            self.client.log_artifacts(run_id, entry["path"], entry["folder"] or None)
+        elif kind == "running":
+            self.client.update_run(run_id, status="RUNNING")
+        elif kind == "end":
+            self.client.set_terminated(run_id, entry["status"], entry["milliseconds"])
+
+    def _runs_of(self, experiment_id: str, journal: str) -> list[Any]:
+        wanted = f"tags.`{names.TAG_JOURNAL}` = '{journal}'"
+        return list(self.client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"]))
+
+    def _experiment_id(self, name: str) -> str:
+        client = self.client
+        with _alone(self.uri):
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                # Without an explicit place, an experiment that `mlflow ui` made first has a proxied root, to which a
+                # direct client cannot write.
+                folder = None if _is_server(self.uri) else (Path("mlruns") / name).absolute().as_uri()
+                try:
+                    return str(client.create_experiment(name, artifact_location=folder))
+                except MlflowException:
+                    found = client.get_experiment_by_name(name)
+                    if found is None:
+                        raise
+        if found.lifecycle_stage == "deleted":
+            raise UserError(
+                f"tracking.experiment={name}: it was deleted in {self.uri}; restore it (mlflow experiments restore "
+                f"--experiment-id {found.experiment_id}), or take another name"
+            )
+        return str(found.experiment_id)
+
+    def _colour(self, experiment_id: str, arm: str) -> str:
+        """Return the arm's colour in its experiment, or the one used least: MLflow's own, by run id, often collide."""
+        tags = [run.data.tags for run in self.client.search_runs([experiment_id], max_results=RUNS_FOR_COLOUR)]
+        used = [tag[names.TAG_COLOUR] for tag in tags if names.TAG_COLOUR in tag]
+        mine = [tag[names.TAG_COLOUR] for tag in tags if tag.get(names.TAG_ARM) == arm and names.TAG_COLOUR in tag]
+        return mine[0] if mine else min(COLOURS, key=used.count)
+
+
+def check_uri(uri: str) -> str:
+    """Return the address of a store, if it can be used.
+
+    Raises:
+        UserError: it holds a password, or names a database that is gone when the program ends.
+    """
+    parsed = urlparse(uri)
+    if parsed.username or parsed.password:
+        raise UserError(
+            "MLFLOW_TRACKING_URI holds a name or password, which would show up in logs; use MLFLOW_TRACKING_USERNAME "
+            "and MLFLOW_TRACKING_PASSWORD with a server"
+        )
+    if uri in ("sqlite://", "sqlite:///") or (uri.startswith("sqlite:") and uri.endswith(":memory:")):
+        raise UserError(f"MLFLOW_TRACKING_URI={uri}: a database in memory is gone when the program ends; name a file")
+    return uri
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the file of a sqlite store."""
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    return Path(unquote(path)) if uri.startswith("sqlite:///") else None
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the folder that an artifact address means on this machine, if it does."""
+    parsed = urlparse(uri)
+    if parsed.scheme == "file":
+        return Path(url2pathname(parsed.path))
+    return Path(uri) if parsed.scheme == "" and Path(uri).is_absolute() else None
+
+
+def _is_server(uri: str) -> bool:
+    return uri.startswith(("http:", "https:", "databricks"))
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Let one process at a time make a database or an experiment: those that do it at once break each other."""
+    database = sqlite_path(uri)
+    if database is None:
+        yield
+        return
+    with Path(f"{database}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
