@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +22,11 @@ from torch import Tensor
 from lit_lossopt.callbacks.checkpoints import RUN_KEY, RunCheckpoints
 from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
 from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
+from lit_lossopt.callbacks.health_watch import DivergedError, HealthWatch
 from lit_lossopt.callbacks.optimizer_phases import OptimizerPhases
 from lit_lossopt.callbacks.pictures import AugmentationPicture, ConfusionPicture
 from lit_lossopt.callbacks.predictions import PredictionTable
+from lit_lossopt.callbacks.signals import SignalStop
 from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.callbacks.training_clock import TrainingClock
 from lit_lossopt.callbacks.verdict import Verdict
@@ -38,7 +41,7 @@ from lit_lossopt.preflight import check_batches, check_budget, check_optimizer, 
 from lit_lossopt.run_description import RunDescription
 from lit_lossopt.tracking.logger import RunLogger
 
-INTERRUPTED, TERMINATED = 130, 143
+DIVERGED, INTERRUPTED, TERMINATED = 3, 130, 143
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 5,
@@ -141,8 +144,11 @@ class LossOptCLI(LightningCLI):
         logger: Any = given.get("logger")
         if logger is None or logger is True:
             logger = self._get(self.config_init, "tracking") if self.command in ("fit", "test") else False
-        step_values = StepValues()
+        health = HealthWatch()
+        step_values = StepValues(health.look)
+        self.signals = SignalStop()
         callbacks: list[pl.Callback] = [
+            self.signals,
             FinalEvaluation(),
             OptimizerPhases(),
             step_values,
@@ -150,6 +156,7 @@ class LossOptCLI(LightningCLI):
             EvaluationLines(),
             ConfusionPicture(),
             AugmentationPicture(),
+            health,
             Verdict(),
         ]
         own = given.get("callbacks") or []
@@ -184,9 +191,13 @@ class LossOptCLI(LightningCLI):
         if self.command == "test" and isinstance(logger, RunLogger) and run_id and logger.attach(run_id):
             print(f"test results go to run {run_id}")
         try:
-            super()._run_subcommand(self.command)
+            with self.signals.listening():
+                super()._run_subcommand(self.command)
         except SIGTERMException:
             return TERMINATED
+        except DivergedError as error:
+            print(f"diverged: {error}", file=sys.stderr)
+            return DIVERGED
         except SystemExit:
             if self.trainer.interrupted:
                 return INTERRUPTED

@@ -19,10 +19,13 @@ TAG_ARM = "lossopt.arm"
 TAG_SEED = "lossopt.seed"
 TAG_TRIAL_KEY = "lossopt.trial_key"
 TAG_VERDICT = "lossopt.verdict"
+TAG_EVIDENCE = "lossopt.evidence"
+TAG_LAST_GOOD_STEP = "lossopt.last_good_step"
 TAG_FRAMEWORK = "lossopt.framework"
 TAG_JOURNAL = "lossopt.journal"
 TAG_UNDELIVERED = "lossopt.undelivered"
-# MLflow's own: the colour of a run's lines in its charts.
+# MLflow's own: a run's description, and the colour of its lines in charts.
+TAG_DESCRIPTION = "mlflow.note.content"
 TAG_COLOUR = "mlflow.runColor"
 
 CONFIG_ARTIFACT = "config.yaml"

@@ -26,8 +26,8 @@ class Recorder(Protocol):
     def log_file(self, path: Path, folder: str = "") -> None:
         """Store a file among the run's artifacts."""
 
-    def set_verdict(self, verdict: str) -> None:
-        """Say how the run ends: ``completed``, ``interrupted`` or ``failed``."""
+    def set_verdict(self, verdict: str, evidence: str = "", last_good_step: int | None = None) -> None:
+        """Say how the run ends: ``completed``, ``diverged``, ``collapsed``, ``interrupted`` or ``failed``, and why."""
 
     def checkpoint_folder(self) -> Path:
         """Return a local folder of this run for checkpoints."""

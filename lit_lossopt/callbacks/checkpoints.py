@@ -41,4 +41,9 @@ class RunCheckpoints(ModelCheckpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Name the run."""
-        checkpoint[RUN_KEY] = str(trainer.logger.version) if trainer.logger else ""
+        checkpoint[RUN_KEY] = run_of(trainer)
+
+
+def run_of(trainer: pl.Trainer) -> str:
+    """Return the id of the run, or an empty text."""
+    return str(trainer.logger.version) if trainer.logger else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -13,6 +14,7 @@ from lit_lossopt import names
 from lit_lossopt.recording import Point, send_points
 
 COPY_EVERY = 50
+Watch = Callable[[pl.Trainer, pl.LightningModule, Sequence[int], list[float]], None]
 
 
 class StepValues(pl.Callback):
@@ -20,9 +22,13 @@ class StepValues(pl.Callback):
 
     Step n is the n-th optimizer step, from 1; its loss is taken before the update, its rate is the one the update
     used. Where gradients are accumulated, the loss of a step is the mean over its batches.
+
+    Args:
+        watch: called with (trainer, module, steps, losses) after each copy; may end training.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch | None = None) -> None:
+        self.watch = watch
         self.latest_loss = float("nan")
         self.storing_seconds = 0.0
         self._batch_losses: list[Tensor] = []
@@ -54,24 +60,31 @@ class StepValues(pl.Callback):
         self._batch_losses = []
         self._marks.append((step, time.time_ns() // 1_000_000, self._rates))
         if len(self._marks) >= COPY_EVERY:
-            self._flush(trainer)
+            self._flush(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Send what has gathered, so that the record is whole up to each evaluation."""
-        self._flush(trainer)
+        self._flush(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Send the rest."""
-        self._flush(trainer)
+        self._flush(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Send the rest: the last steps before a failure are those that explain it."""
-        self._flush(trainer)
+        self._send(trainer)
 
-    def _flush(self, trainer: pl.Trainer) -> None:
+    def _flush(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        steps = [step for step, _, _ in self._marks]
+        losses = self._send(trainer)
+        if losses and self.watch:
+            self.watch(trainer, module, steps, losses)
+
+    def _send(self, trainer: pl.Trainer) -> list[float]:
+        """Copy what has gathered from the device, hand it to the loggers, and return the losses."""
         if not self._marks:
-            return
-        losses = torch.stack(self._losses).tolist()
+            return []
+        losses: list[float] = torch.stack(self._losses).tolist()
         points = [
             Point(name, value, step, milliseconds)
             for loss, (step, milliseconds, rates) in zip(losses, self._marks, strict=True)
@@ -82,6 +95,7 @@ class StepValues(pl.Callback):
         started = time.monotonic()
         send_points(trainer.loggers, points)
         self.storing_seconds += time.monotonic() - started
+        return losses
 
 
 def learning_rates(optimizers: list[torch.optim.Optimizer]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lit_lossopt.callbacks.health_watch import DivergedError
 from lit_lossopt.recording import Recorder
 
 
@@ -12,7 +13,9 @@ class Verdict(pl.Callback):
     """Tells an interruption (Ctrl-C, SIGTERM), which is missing data, from a failure."""
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Set the verdict."""
+        """Set the verdict; one that diverged has said so itself."""
+        if isinstance(exception, DivergedError):
+            return
         verdict = "interrupted" if isinstance(exception, KeyboardInterrupt | SIGTERMException) else "failed"
         for logger in trainer.loggers:
             if isinstance(logger, Recorder):

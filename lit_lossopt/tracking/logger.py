@@ -57,7 +57,9 @@ class RunLogger(Logger):
         self._id: str | None = None
         self._attached = False
         self._local_artifacts: Path | None = None
-        self._verdict = "completed"
+        self._verdict, self._evidence = "completed", ""
+        self._last_good_step: int | None = None
+        self._description = ""
         self._expected: Counter[str] = Counter()
 
     @property
@@ -174,9 +176,14 @@ class RunLogger(Logger):
             path.write_text(redact(text), encoding="utf-8")
             self.log_file(path)
 
-    def set_verdict(self, verdict: str) -> None:
-        """Say how the run ends: ``completed``, ``interrupted`` or ``failed``; stored when it is finalised."""
-        self._verdict = verdict
+    def describe(self, text: str) -> None:
+        """Set the run's description (Markdown); how it ended is added at the end."""
+        self._description = text
+        self.log_tags({names.TAG_DESCRIPTION: text})
+
+    def set_verdict(self, verdict: str, evidence: str = "", last_good_step: int | None = None) -> None:
+        """Say how the run ends, and why; stored when it is finalised."""
+        self._verdict, self._evidence, self._last_good_step = verdict, evidence, last_good_step
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -189,12 +196,22 @@ class RunLogger(Logger):
             if self._local_artifacts is None:
                 folder = str(self.checkpoint_folder().absolute())
                 self._add({"kind": "folder", "path": folder, "folder": names.CHECKPOINT_FOLDER})
-            ended = {"completed": "FINISHED", "interrupted": "KILLED"}.get(self._verdict, "FAILED")
-            self._add({"kind": "tags", "tags": {names.TAG_VERDICT: self._verdict}})
-            self._add({"kind": "end", "status": ended, "milliseconds": _now()})
+            # A run that diverged has failed in the list of runs, and is a result all the same: its verdict says so.
+            ended = {"completed": "FINISHED", "collapsed": "FINISHED", "interrupted": "KILLED"}
+            self.log_tags(self._ending())
+            self._add({"kind": "end", "status": ended.get(self._verdict, "FAILED"), "milliseconds": _now()})
         hurry = self._verdict == "interrupted"
         done = self._writer.drain(HURRY if hurry else PATIENCE, HURRY if hurry else float("inf"))
         self._conclude(done)
+
+    def _ending(self) -> dict[str, str]:
+        tags = {names.TAG_VERDICT: self._verdict}
+        if self._evidence:
+            tags[names.TAG_EVIDENCE] = self._evidence
+            tags[names.TAG_DESCRIPTION] = f"{self._description}\n\n**{self._verdict}**: {self._evidence}".strip()
+        if self._last_good_step is not None:
+            tags[names.TAG_LAST_GOOD_STEP] = str(self._last_good_step)
+        return tags
 
     def _places(self) -> list[tuple[Path, str]]:
         places = [

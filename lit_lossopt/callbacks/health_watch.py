@@ -1,0 +1,128 @@
+"""Whether a run diverges or collapses, looked at where values are copied from the device anyway."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from lit_lossopt import names
+from lit_lossopt.callbacks.checkpoints import RUN_KEY, run_of
+from lit_lossopt.callbacks.pictures import HasConfusion
+from lit_lossopt.health import has_exploded, never_fell, predicts_one_class
+from lit_lossopt.recording import Recorder
+
+LAST_GOOD = "last_good.ckpt"
+
+
+class DivergedError(Exception):
+    """Training was stopped because it diverged."""
+
+
+class HealthWatch(pl.Callback):
+    """Stops a run that diverges, and marks one that collapses.
+
+    Diverged: a loss, gradient or weight that is not finite, or losses that have exploded. The weights of the last look
+    that found nothing wrong are kept as ``last_good.ckpt``. Collapsed: one class only at two evaluations in a row after
+    a fifth of the budget and until the end, or a loss that never moved; a run that recovers was slow.
+    """
+
+    def __init__(self) -> None:
+        self._losses: list[float] = []
+        self._good: dict[str, Tensor] = {}
+        self._good_step = 0
+        self._one_class: list[str] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run goes on with."""
+        return {"losses": self._losses, "one_class": self._one_class}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._losses, self._one_class = list(state_dict["losses"]), list(state_dict["one_class"])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the weights that training begins with."""
+        self._keep(trainer, pl_module)
+
+    def look(self, trainer: pl.Trainer, module: pl.LightningModule, steps: Sequence[int], losses: list[float]) -> None:
+        """Look at the steps that were just copied.
+
+        Raises:
+            DivergedError: the run has diverged.
+        """
+        self._losses += losses
+        bad = next((step for step, loss in zip(steps, losses, strict=True) if not math.isfinite(loss)), None)
+        if bad is not None:
+            evidence = f"the loss was not finite at step {bad}; step {bad - 1} was the last finite one"
+            self._stop(trainer, module, evidence, bad - 1)
+        # A scaler of half precision skips the steps whose gradients are not finite.
+        scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+        broken = _not_finite(module, gradients=not scaled)
+        if broken:
+            self._stop(trainer, module, f"{broken} was not finite by step {steps[-1]}", self._good_step)
+        exploded = has_exploded(self._losses)
+        if exploded:
+            self._stop(trainer, module, exploded, self._good_step)
+        self._keep(trainer, module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the evaluation."""
+        if trainer.sanity_checking or not isinstance(pl_module, HasConfusion):
+            return
+        budget = _budget(trainer)
+        if budget and trainer.global_step >= budget / 5:
+            evidence = predicts_one_class(pl_module.confusion[names.VAL].numpy())
+            self._one_class = [*self._one_class, evidence] if evidence else []
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say if the run has collapsed."""
+        stuck = never_fell(self._losses, _budget(trainer))
+        still = stuck and never_fell(self._losses, 3 * len(self._losses))
+        evidence = self._one_class[-1] if len(self._one_class) > 1 else still
+        if evidence:
+            print(f"collapsed: {evidence}", flush=True)
+            _set_verdict(trainer, "collapsed", evidence)
+
+    def _keep(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._good = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        self._good_step = trainer.global_step
+
+    def _stop(self, trainer: pl.Trainer, module: pl.LightningModule, evidence: str, last_good: int) -> None:
+        folder = trainer.checkpoint_callback.dirpath if trainer.checkpoint_callback else None  # type: ignore[attr-defined]  # ours has one
+        if folder:
+            module.load_state_dict(self._good)
+            checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=True)  # noqa: SLF001  # to say whose
+            checkpoint |= {"global_step": self._good_step, RUN_KEY: run_of(trainer)}
+            trainer.strategy.save_checkpoint(checkpoint, f"{folder}/{LAST_GOOD}")
+            evidence += f"; weights of step {self._good_step} are in {names.CHECKPOINT_FOLDER}/{LAST_GOOD}"
+        _set_verdict(trainer, "diverged", evidence, last_good)
+        raise DivergedError(evidence)
+
+
+def _set_verdict(trainer: pl.Trainer, verdict: str, evidence: str, last_good: int | None = None) -> None:
+    for logger in trainer.loggers:
+        if isinstance(logger, Recorder):
+            logger.set_verdict(verdict, evidence, last_good)
+
+
+def _not_finite(module: pl.LightningModule, *, gradients: bool) -> str:
+    """Return what is not finite, a weight or a gradient, or an empty text, in one copy from the device."""
+    groups = {
+        "a weight": [parameter.detach() for parameter in module.parameters()],
+        "a gradient": [parameter.grad for parameter in module.parameters() if gradients and parameter.grad is not None],
+    }
+    named = {name: tensors for name, tensors in groups.items() if tensors}
+    norms = [torch.nn.utils.get_total_norm(tensors, norm_type=math.inf) for tensors in named.values()]
+    finite = torch.isfinite(torch.stack(norms)).tolist()
+    return next((name for name, fine in zip(named, finite, strict=True) if not fine), "")
+
+
+def _budget(trainer: pl.Trainer) -> int:
+    """Return how many steps the run may take, or 0 if nothing limits them."""
+    steps = trainer.estimated_stepping_batches
+    return int(steps) if math.isfinite(steps) else 0

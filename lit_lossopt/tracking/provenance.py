@@ -1,0 +1,96 @@
+"""Where a run comes from: code, packages, machine, settings and data, so that it can be repeated or told apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+MAX_DIFF_BYTES = 200_000
+# Those that can change a number, or how it is stored.
+PACKAGES = (
+    "lit_lossopt", "torch", "torchvision", "lightning", "torchmetrics", "mlflow", "jsonargparse", "numpy", "scikit-learn",
+    "pillow", "pytorch_optimizer",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Return package → version, and Python's."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def processor() -> str:
+    """Return the processor's name, as the system gives it."""
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def code_state(folder: Path) -> dict[str, Any]:
+    """Return commit, whether files differ from it, and how: of the repository in which ``folder`` lies.
+
+    Empty where there is none. The difference is cut at 200 kB; untracked files are named, not shown.
+    """
+    commit = _git(folder, "rev-parse", "HEAD").strip()
+    if not commit:
+        return {}
+    changed = _git(folder, "status", "--porcelain").splitlines()
+    diff = _git(folder, "diff", "HEAD")
+    cut = diff.encode()[:MAX_DIFF_BYTES].decode(errors="ignore")
+    return {
+        "commit": commit,
+        "dirty": any(not line.startswith("??") for line in changed),
+        "untracked": [line[3:] for line in changed if line.startswith("??")][:100],
+        "diff": cut,
+        "diff_cut": len(cut) < len(diff),
+    }
+
+
+def checksum(*parts: bytes) -> str:
+    """Return the SHA-256 of byte strings, one after the other, each with its length."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def machine() -> dict[str, Any]:
+    """Return system, processor and cores; no name of the machine or its user."""
+    return {"system": f"{platform.system()} {platform.release()}", "processor": processor(), "cores": os.cpu_count()}
+
+
+def typed_command(words: Sequence[str]) -> str:
+    """Return the line that a person would type for these words."""
+    return f"python -m lit_lossopt {shlex.join(words)}"
+
+
+def as_text(provenance: Mapping[str, Any]) -> str:
+    """Return provenance as JSON that a person can read."""
+    return json.dumps(provenance, indent=1, sort_keys=True, default=str) + "\n"
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, check=False, timeout=10, text=True, errors="replace"
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
