@@ -2,7 +2,7 @@
 # make test   install and run the default tests        make test-all   the slow ones too
 # make lint   format, lint, types, layers              make ui         look at the runs
 # make bench  ratios against hand-written loops        make docs       render tables from results
-# make containers  build and run the containers; as root, ten minutes
+# make containers  build and run the containers; as root, a quarter of an hour
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

@@ -16,10 +16,11 @@ DIGITS=(fit --config adam --config digits --threads 1)
 say() { printf '\n== %s\n' "$*"; }
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 train() { podman run --rm --network=none "${CONFINED[@]}" "$@"; }
-# podman says at every step that it finds no systemd.
+# podman says at every step that it finds no systemd; podman-compose asks for services that were never started.
 compose() {
   cd "$ROOT"
-  "$WORK/venv/bin/podman-compose" --in-pod=false --profile=train "$@" 2> >(grep -v 'systemd\|syslog' >&2)
+  "$WORK/venv/bin/podman-compose" --in-pod=false --profile=train "$@" \
+    2> >(grep -v 'systemd\|syslog\|no container with name' >&2)
 }
 
 install_tools() {
