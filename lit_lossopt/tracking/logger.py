@@ -89,6 +89,10 @@ class RunLogger(Logger):
         try:
             self._client = connect(self.tracking_uri)
             experiment_id = self._experiment_id(self._client)
+            artifacts = _local_path(self._client.get_experiment(experiment_id).artifact_location)
+            if artifacts is not None:
+                # Where it cannot be made, no run should have begun.
+                artifacts.mkdir(parents=True, exist_ok=True)
             all_tags = {names.TAG_FRAMEWORK: "pytorch", **(tags or {})}
             if names.TAG_ARM in all_tags:
                 all_tags[names.TAG_COLOUR] = _colour(self._client, experiment_id, all_tags[names.TAG_ARM])
