@@ -37,7 +37,7 @@ def _value(value: dict[str, Any] | list[Any] | np.ndarray[Any, Any] | str | byte
 
 def _array(array: np.ndarray[Any, Any]) -> bytes:
     """Return ``_reconstruct(ndarray, (0,), 'b')`` and its state, with names as they were before numpy 2."""
-    name = array.dtype.str[1:]
+    name: str = array.dtype.str[1:]
     dtype = b"cnumpy\ndtype\n" + b"U" + bytes([len(name)]) + name.encode() + b"K\x00K\x01\x87R"
     dtype += b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
     shape = b"(" + b"".join(_value(length) for length in array.shape) + b"t"
