@@ -155,11 +155,13 @@ def test_a_good_mirror_is_asked_again_when_the_bytes_before_were_bad(server: Ser
     assert server.requests() == ["/good/f bytes=1000-", "/good/f"]
 
 
-@pytest.mark.parametrize("behaviour", ["no_range", "wrong_range", "no_such_range"])
-def test_without_ranges_it_starts_over(server: Server, target: Path, behaviour: str) -> None:
+@pytest.mark.parametrize(("behaviour", "requests"), [("no_range", 1), ("wrong_range", 2), ("no_such_range", 2)])
+def test_without_ranges_it_starts_over(server: Server, target: Path, behaviour: str, requests: int) -> None:
     part(target, CONTENT[:1000])
     fetch(target, server.url(behaviour))
     assert_whole(target)
+    asked = [f"/{behaviour}/f bytes=1000-", f"/{behaviour}/f"]
+    assert server.requests() == asked[:requests]
 
 
 @pytest.mark.parametrize("held", [CONTENT, CONTENT + b"more"])
