@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 import tarfile
 from pathlib import Path
@@ -78,3 +79,9 @@ def write_archive(path: Path, content: Members, *others: tarfile.TarInfo) -> Pat
         for member in others:
             tar.addfile(member)
     return path
+
+
+def table(payload: bytes) -> dict[str, Any]:
+    """Read a pickle as everybody does."""
+    content: dict[str, Any] = pickle.loads(payload, encoding="latin1")  # noqa: S301  # ours
+    return content
