@@ -2,11 +2,12 @@
 # make test   install and run the default tests        make test-all   the slow ones too
 # make lint   format, lint, types, layers              make ui         look at the runs
 # make bench  ratios against hand-written loops        make docs       render tables from results
+# make containers  build and run the containers; as root, a quarter of an hour
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint format ui bench docs clean
+.PHONY: demo test test-all lint format ui bench docs containers clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.base: pyproject.toml
@@ -49,6 +50,9 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.render
+
+containers:
+	containers/check.sh
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

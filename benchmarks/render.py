@@ -29,7 +29,7 @@ def pages() -> dict[str, str]:
     return {
         "results.md": results_page(_load("cifar10_jpeg"), _load("last_batch"), _load("losses_optimizers")),
         "losses_and_optimizers.md": reference_page(),
-        "benchmarks.md": benchmarks_page(_load("throughput")),
+        "benchmarks.md": benchmarks_page(_load("throughput"), _load("augmentation")),
     }
 
 
@@ -89,19 +89,8 @@ def _arm_rows(arm: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def benchmarks_page(throughput: dict[str, Any]) -> str:
+def benchmarks_page(throughput: dict[str, Any], augmentation: dict[str, Any]) -> str:
     """Return the page of ratios."""
-    rows = [
-        [
-            r["name"],
-            f"**{r['median']:.2f}**",
-            f"{r['low']:.2f} to {r['high']:.2f}",
-            str(r["repeats"]),
-            f"≥ {r['wanted']}",
-        ]
-        for r in throughput["ratios"]
-    ]
-    medians = [[arm, f"{value:.1f}"] for arm, value in throughput["medians"].items()]
     return f"""{NOTE}# Benchmarks
 
 Each ratio is taken between arms that ran one after the other within the same repetition, in an order that rotates;
@@ -113,11 +102,31 @@ speed drifts.
 MiniCNN, 32×32 images, batch 64, SGD with momentum, one CPU thread. *Plain loop*: hand-written, the same batches from
 memory, the same mathematics. *Textbook script*: DataLoader over PIL images, ToTensor, Normalize, NCHW.
 
-{table(["ratio", "median", "range", "repetitions", "wanted"], rows)}
-{table(["arm", "median " + throughput["unit"]], medians)}
-Command: `make bench`
+{_ratios(throughput, "make bench")}
+## Augmentation
 
-{_machine(throughput["machine"])}"""
+The same training with augmented images, against images as they are.
+
+{_ratios(augmentation, "python -m benchmarks.augmentation")}"""
+
+
+def _ratios(content: dict[str, Any], command: str) -> str:
+    rows = [
+        [
+            r["name"],
+            f"**{r['median']:.2f}**",
+            f"{r['low']:.2f} to {r['high']:.2f}",
+            str(r["repeats"]),
+            f"≥ {r['wanted']}" if r["wanted"] else "",
+        ]
+        for r in content["ratios"]
+    ]
+    medians = [[arm, f"{value:.1f}"] for arm, value in content["medians"].items()]
+    return f"""{table(["ratio", "median", "range", "repetitions", "wanted"], rows)}
+{table(["arm", "median " + content["unit"]], medians)}
+Command: `{command}`
+
+{_machine(content["machine"])}"""
 
 
 def _interval(values: Sequence[float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from lit_lossopt.errors import UserError, did_you_mean
@@ -69,10 +70,23 @@ def _train(command: str, rest: list[str]) -> int:
     from lit_lossopt.command_line import prepare
 
     prepared = prepare(command, rest)
+    _need_temporary_folder()
     # Ten seconds of imports, so only after everything that can be checked without them.
     from lit_lossopt.cli import run_trainer
 
     return run_trainer(prepared)
+
+
+def _need_temporary_folder() -> None:
+    """Raise UserError where nothing can be written, as in a container without a volume or with another user's."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        wanted, uid = os.environ.get("TMPDIR", ""), os.geteuid()
+        raise UserError(
+            f"TMPDIR={wanted}: no folder for temporary files; uid {uid} can write neither there "
+            "nor to /tmp, /var/tmp and the working folder; set TMPDIR to a folder that it can write to"
+        ) from error
 
 
 if __name__ == "__main__":

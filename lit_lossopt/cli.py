@@ -94,7 +94,7 @@ class LossOptCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             save_config_callback=RunDescription,
-            save_config_kwargs={"save_to_log_dir": False},
+            save_config_kwargs={"save_to_log_dir": False, "words": prepared.words},
             trainer_defaults=TRAINER_DEFAULTS,
             parser_kwargs={**strict, self.command: strict},
             args=prepared.arguments(),

@@ -46,12 +46,14 @@ class Prepared:
         settings: what was merged.
         rest: (key, value or None) of flags left to the parser.
         allowed: packages given by ``--allow-import``.
+        words: what was typed, the command first.
     """
 
     command: str
     settings: Settings
     rest: list[Flag]
     allowed: list[str]
+    words: list[str]
 
     def arguments(self) -> list[str]:
         """Return the words for the parser: one config holding everything that was merged, then the rest."""
@@ -69,7 +71,7 @@ def prepare(command: str, words: list[str]) -> Prepared:
     settings = merged(line)
     keys = [key for key, _ in line.rest if key not in _LOOKING and not key.endswith(".help")]
     check_settings(settings, command, keys, line.allowed)
-    prepared = Prepared(command, settings, line.rest, line.allowed)
+    prepared = Prepared(command, settings, line.rest, line.allowed, [command, *words])
     _check_checkpoint(prepared)
     return prepared
 

@@ -24,11 +24,15 @@ TAG_LAST_GOOD_STEP = "lossopt.last_good_step"
 TAG_FRAMEWORK = "lossopt.framework"
 TAG_JOURNAL = "lossopt.journal"
 TAG_UNDELIVERED = "lossopt.undelivered"
-# MLflow's own: a run's description, and the colour of its lines in charts.
+TAG_CONFIG_SHA256 = "lossopt.config_sha256"
+# MLflow's own: the commit, a run's description, and the colour of its lines in charts.
+TAG_COMMIT = "mlflow.source.git.commit"
 TAG_DESCRIPTION = "mlflow.note.content"
 TAG_COLOUR = "mlflow.runColor"
 
 CONFIG_ARTIFACT = "config.yaml"
+PROVENANCE_ARTIFACT = "provenance.json"
+DIFF_ARTIFACT = "changes.diff"
 JOURNAL_FOLDER = "mlruns/journal"
 CHECKPOINT_FOLDER = "checkpoints"
 PICTURE_FOLDER = "pictures"

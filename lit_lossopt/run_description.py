@@ -1,25 +1,48 @@
-"""What a run says of itself in MLflow: name, parameters, tags and the config that repeats it."""
+"""What a run says of itself in MLflow: name, parameters, tags, where it comes from, and what repeats it."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import SaveConfigCallback
 
+from lit_lossopt.data import ImageDataModule
 from lit_lossopt.model import count_parameters
 from lit_lossopt.module import LossOptModule
-from lit_lossopt.names import CONFIG_ARTIFACT, TAG_ARM, TAG_SEED, TAG_TRIAL_KEY
+from lit_lossopt.names import (
+    CONFIG_ARTIFACT,
+    DIFF_ARTIFACT,
+    PROVENANCE_ARTIFACT,
+    TAG_ARM,
+    TAG_COMMIT,
+    TAG_CONFIG_SHA256,
+    TAG_SEED,
+    TAG_TRIAL_KEY,
+)
 from lit_lossopt.tracking.description import arm_name, flat_parameters, trial_key
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.provenance import as_text, checksum, code_state, machine, typed_command, versions
 
 
 class RunDescription(SaveConfigCallback):
-    """Starts the MLflow run with readable parameters and tags, and keeps the resolved config as an artifact."""
+    """Starts the MLflow run with readable parameters and tags; keeps resolved config and provenance as artifacts.
+
+    Args:
+        words: what was typed.
+        *args: Lightning's.
+        **options: Lightning's.
+    """
+
+    def __init__(self, *args: Any, words: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.words = words
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Describe the run, if it is new."""
@@ -36,6 +59,41 @@ class RunDescription(SaveConfigCallback):
             tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_TRIAL_KEY: trial_key(config)},
         )
         logger.log_text(text, CONFIG_ARTIFACT)
+        found = _provenance(trainer, text)
+        diff = found["code"].pop("diff", "")
+        logger.log_text(as_text(found), PROVENANCE_ARTIFACT)
+        if diff:
+            logger.log_text(diff, DIFF_ARTIFACT)
+        commit = {TAG_COMMIT: found["code"]["commit"]} if found["code"] else {}
+        logger.log_tags({**commit, TAG_CONFIG_SHA256: found["config_sha256"]})
+        changed = "; files differed from the commit (`changes.diff`)" if found["code"].get("dirty") else ""
+        logger.describe(f"`{typed_command(self.words)}`\n\nRepeats on this machine to the bit{changed}.")
+
+
+def _provenance(trainer: pl.Trainer, config: str) -> dict[str, Any]:
+    """Return what a run depends on beside its config. The environment is not among it: it may hold passwords."""
+    data = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
+    return {
+        "code": code_state(Path.cwd()) or code_state(Path(__file__).parent),
+        "packages": versions(),
+        "machine": {**machine(), "accelerators": _accelerators(trainer)},
+        "numerics": {
+            "threads": torch.get_num_threads(),
+            "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "precision": str(trainer.precision),
+        },
+        "config_sha256": checksum(config.encode()),
+        "data_sha256": data.checksums() if isinstance(data, ImageDataModule) else {},
+        "attempt": 1,
+    }
+
+
+def _accelerators(trainer: pl.Trainer) -> list[str]:
+    devices = [trainer.strategy.root_device]
+    return [torch.cuda.get_device_name(device) if device.type == "cuda" else str(device) for device in devices]
 
 
 def class_defaults(config: Any) -> dict[str, dict[str, Any]]:

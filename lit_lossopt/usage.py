@@ -92,8 +92,8 @@ def command_help(command: str) -> str:
         return f"{head}\nUsage: lossopt demo [--epochs N]     (default: 20, under a minute)"
     if command == "sync":
         return (
-            f"{head}\nUsage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all in mlruns/journal)\n\n"
-            "Safe to repeat. A run whose process was killed is marked KILLED."
+            f"{head}\nUsage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all in mlruns/journal)\n"
+            "\nSafe to repeat. A run whose process was killed is marked KILLED."
         )
     if command == "configs":
         return f"{head}\nUsage: lossopt configs"

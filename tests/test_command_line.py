@@ -150,3 +150,11 @@ def test_an_optimizer_of_the_extra_that_is_missing_names_the_install_line(
     monkeypatch.setattr("lit_lossopt.signatures.FAMILIES", {**FAMILIES, "model.optimizer": WITHOUT_EXTRA})
     assert main(["fit", f"--model.optimizer={name}"]) == 2
     assert "pip install 'lit_lossopt[optimizers]'" in capsys.readouterr().err
+
+
+def test_nowhere_to_write_temporary_files_is_one_line() -> None:
+    """No file may grow beyond nothing, as on a full disk."""
+    command = f"ulimit -f 0; exec {sys.executable} -m lit_lossopt fit"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(r"lossopt: TMPDIR=.*: no folder for temporary files; .*\n", done.stderr)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-import pickle
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,11 +10,9 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.datasets import CIFAR10
 
-from lit_lossopt.data import CIFAR10DataModule, DigitsDataModule, ImageFolderDataModule
+from lit_lossopt.data import DigitsDataModule, ImageFolderDataModule
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, channel_statistics
-from lit_lossopt.data.cifar10 import CLASS_NAMES
 from lit_lossopt.data.image_folder import cached_pixels, image_files
 from lit_lossopt.errors import Notice, UserError
 
@@ -214,44 +210,3 @@ def test_images_to_predict_may_lie_anywhere(image_folder: Path) -> None:
     data.setup("predict")
     assert len(data.images("predict")) == 72
     assert set(data.images("predict").labels.tolist()) == {-1}
-
-
-def official_archive(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write a small CIFAR-10 in the official format, and its checksums in place of the official ones."""
-    base = root / CIFAR10.base_folder
-    base.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    lists: dict[str, list[list[str]]] = {}
-    for attribute, names in (
-        ("train_list", [name for name, _ in CIFAR10.train_list]),
-        ("test_list", [name for name, _ in CIFAR10.test_list]),
-    ):
-        lists[attribute] = []
-        for name in names:
-            content = {"data": random.integers(0, 256, (20, 3072), dtype=np.uint8), "labels": list(range(10)) * 2}
-            payload = pickle.dumps(content)
-            (base / name).write_bytes(payload)
-            lists[attribute].append([name, hashlib.md5(payload).hexdigest()])  # noqa: S324  # the format's own checksum
-        monkeypatch.setattr(CIFAR10, attribute, lists[attribute])
-    payload = pickle.dumps({"label_names": CLASS_NAMES})
-    (base / "batches.meta").write_bytes(payload)
-    meta = {**CIFAR10.meta, "md5": hashlib.md5(payload).hexdigest()}  # noqa: S324  # the format's own checksum
-    monkeypatch.setattr(CIFAR10, "meta", meta)
-
-
-def test_cifar10_in_its_official_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    official_archive(tmp_path / "data", monkeypatch)
-    data = CIFAR10DataModule(folder=tmp_path / "data", download=False, classes=["cat", "dog"], batch_size=4)
-    data.prepare_data()
-    data.setup("fit")
-    data.setup("test")
-    assert len(data.images("train")) + len(data.images("val")) == 20
-    assert data.images("test").images.shape == (4, 3, 32, 32)
-    first = pickle.loads((tmp_path / "data" / CIFAR10.base_folder / "test_batch").read_bytes())  # noqa: S301  # ours
-    cat = first["data"][3].reshape(3, 32, 32)
-    np.testing.assert_array_equal(data.images("test").images[0].numpy(), cat)
-
-
-def test_cifar10_that_is_not_there_names_the_ways_out(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"put cifar-10-python.tar.gz into .*--data=DigitsDataModule"):
-        CIFAR10DataModule(folder=tmp_path / "none", download=False).prepare_data()

@@ -96,9 +96,11 @@ def test_the_key_changes_with_what_can_change_a_result_and_with_nothing_else() -
     key = trial_key(config())
     assert trial_key({**config(), "tracking": {"experiment": "b"}, "ckpt_path": "x"}) == key
     shown = {**config()["trainer"], "enable_progress_bar": False}
-    evaluated = {**config()["data"]["init_args"], "eval_batch_size": 7}
+    evaluated = {**config()["data"]["init_args"], "eval_batch_size": 7, "urls": ["https://mirror"]}
     assert trial_key({**config(), "trainer": shown}) == key
     assert trial_key({**config(), "data": {**config()["data"], "init_args": evaluated}}) == key
+    other = {**evaluated, "archive": "other.tar.gz"}
+    assert trial_key({**config(), "data": {**config()["data"], "init_args": other}}) != key
     assert trial_key({**config(), "trainer": {**shown, "gradient_clip_val": 1.0}}) != key
     assert trial_key({**config(), "seed_everything": 4}) != key
     assert trial_key(config(decay_biases=False)) != key

@@ -485,6 +485,13 @@ def test_a_store_that_cannot_be_used_is_one_line(
     assert "secret" not in shown
 
 
+def test_no_run_begins_where_artifacts_cannot_be_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mlruns").write_text("a file where the folder belongs")
+    assert main(["fit", "--trainer.max_epochs=1"]) == 2
+    assert "cannot start a run" in capsys.readouterr().err.splitlines()[-1]
+    assert read_runs("lit_lossopt") == []
+
+
 def test_a_metric_that_early_stopping_does_not_find_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     callback = "--trainer.callbacks=EarlyStopping"
     assert main(["fit", callback, "--trainer.callbacks.monitor=val_loss", "--trainer.max_epochs=1"]) == 2

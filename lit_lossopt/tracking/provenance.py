@@ -16,8 +16,8 @@ from typing import Any
 MAX_DIFF_BYTES = 200_000
 # Those that can change a number, or how it is stored.
 PACKAGES = (
-    "lit_lossopt", "torch", "torchvision", "lightning", "torchmetrics", "mlflow", "jsonargparse", "numpy", "scikit-learn",
-    "pillow", "pytorch_optimizer",
+    "lit_lossopt", "torch", "torchvision", "lightning", "torchmetrics", "mlflow", "jsonargparse", "numpy",
+    "scikit-learn", "pillow", "pytorch_optimizer",
 )  # fmt: skip
 
 
@@ -87,10 +87,9 @@ def as_text(provenance: Mapping[str, Any]) -> str:
 
 
 def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, check=False, timeout=10, text=True, errors="replace"
-        )
+        done = subprocess.run(command, capture_output=True, check=False, timeout=10, text=True, errors="replace")  # noqa: S603  # no shell
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""

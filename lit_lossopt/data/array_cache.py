@@ -1,0 +1,72 @@
+"""Arrays that took a while to make, kept in one file: written whole or not at all, and made anew when damaged."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_lossopt.errors import Notice, one_line
+
+Arrays = dict[str, NDArray[Any]]
+# What numpy and zipfile raise for a file that is cut off, overwritten, or fails its checksum.
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile)
+
+
+def user_cache() -> Path:
+    """Return the user's folder for what can be made anew: below ``XDG_CACHE_HOME``, by default ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_lossopt"
+
+
+def is_kept(file: Path) -> bool:
+    """Return whether there is such a file."""
+    try:
+        return file.is_file()
+    except OSError:  # in a folder that may not be looked into
+        return False
+
+
+def cached_arrays(file: Path, names: Sequence[str], make: Callable[[], Arrays]) -> Arrays:
+    """Return the named arrays of ``file``; made, and kept there, if it is missing or damaged.
+
+    Args:
+        file: an ``.npz`` whose name is a function of what the arrays are made from.
+        names: the arrays to return; the others are not read.
+        make: makes all of the file's arrays.
+    """
+    if is_kept(file):
+        try:
+            # A zip holds a checksum of each array, and reading verifies it.
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
+                return {name: kept[name] for name in names}
+        except _DAMAGED as error:
+            warnings.warn(f"{file} is damaged ({one_line(str(error), 100)}) and made anew", Notice, stacklevel=2)
+    arrays = make()
+    try:
+        _keep(file, arrays)
+    except OSError as error:
+        size = sum(array.nbytes for array in arrays.values())
+        warnings.warn(
+            f"decoded images ({size:,} bytes) cannot be kept in {file.parent} ({error.strerror})", Notice, stacklevel=2
+        )
+    return {name: arrays[name] for name in names}
+
+
+def _keep(file: Path, arrays: Arrays) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as opened:
+            np.savez(opened, allow_pickle=False, **arrays)
+            opened.flush()
+            os.fsync(opened.fileno())
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
