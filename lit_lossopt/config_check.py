@@ -116,6 +116,8 @@ def _check_class(key: str, settings: Settings) -> None:
     origin, known = settings.origin(key), class_paths(key)
     if not isinstance(class_path, str):
         raise UserError(f"{key}={class_path!r} from {origin}: not the name of a class; one of: {', '.join(known)}")
+    if key == "model.network":
+        _refuse_function(class_path, origin)
     ours = any(class_path.startswith(f"{prefix}.") for prefix, _ in FAMILIES[key].sources)
     if "." not in class_path or (ours and class_path.rpartition(".")[2] not in known):
         near = did_you_mean(class_path.rpartition(".")[2], known)
@@ -125,17 +127,30 @@ def _check_class(key: str, settings: Settings) -> None:
         )
     if class_path.startswith("pytorch_optimizer.") and not _installed("pytorch_optimizer"):
         raise UserError(f"{key}={class_path} from {origin}: pytorch_optimizer is not installed; {EXTRA}")
+    _check_arguments(key, class_path, value.get("init_args") or {}, settings)
+
+
+def _refuse_function(class_path: str, origin: str) -> None:
+    owner, _, name = class_path.rpartition(".")
+    if owner == "torchvision.models" and name.islower():
+        raise UserError(
+            f"model.network={class_path} from {origin}: a function, not a class; take "
+            f"--model.network=TorchvisionNetwork --model.network.name={name}"
+        )
+
+
+def _check_arguments(key: str, class_path: str, given: dict[str, Any], settings: Settings) -> None:
     parameters = class_parameters(key, class_path)
     if parameters is None:
         return
     bare = class_path.rpartition(".")[2]
     settable = {name for name in parameters if name not in FILLED.get(key, ())}
-    for name in value.get("init_args") or {}:
+    for name, argument in given.items():
         if name in FILLED.get(key, ()):
             raise UserError(f"{key}.{name} from {settings.origin(f'{key}.{name}')}: set by the program, not by hand")
         if name not in settable:
             raise UserError(
-                f"{key}.{name}={value['init_args'][name]} from {settings.origin(f'{key}.{name}')}: "
+                f"{key}.{name}={argument} from {settings.origin(f'{key}.{name}')}: "
                 f"{bare} has no argument {name!r}{did_you_mean(name, settable)}; it has: {', '.join(sorted(settable))}"
             )
 

@@ -31,7 +31,12 @@ DEFAULTS: Tree = {
 GROUPS = {"model": "criterion", "trainer": "max_epochs", "tracking": "experiment", "predictions": "path"}
 COMMAND_LINE = "the command line"
 # Settings that speak of a class chosen beside them, and so go with it.
-COMPANIONS = {"model.optimizer": "model.decay_biases", "model.lr_scheduler": "model.lr_scheduler_interval"}
+COMPANIONS = (
+    ("model.optimizer", "model.decay_biases"),
+    ("model.lr_scheduler", "model.lr_scheduler_interval"),
+    ("model.network", "model.frozen_epochs"),
+    ("model.network", "model.backbone_lr_factor"),
+)
 _CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 
 
@@ -65,9 +70,9 @@ class Settings:
         Raises:
             UserError: a group of settings, or a class's arguments, is not a mapping.
         """
-        before = {family: (self._class_at(family), self.origins.get(family)) for family in COMPANIONS}
+        before = {family: (self._class_at(family), self.origins.get(family)) for family, _ in COMPANIONS}
         self._merge(self.tree, copy.deepcopy(tree), source, "")
-        for family, key in COMPANIONS.items():
+        for family, key in COMPANIONS:
             old_class, old_source = before[family]
             changed = old_class is not None and self._class_at(family) != old_class
             if changed and self.origins.get(key) == old_source:
@@ -78,17 +83,18 @@ class Settings:
         """Lay one flag over the settings: ``--model.optimizer.lr=1e-3`` or ``--model.optimizer=SGD``."""
         family = family_of(key)
         argument = key[len(family) + 1 :].removeprefix("init_args.") if family else key
-        value = text if self._wants_text(family, argument) else load_value(text, f"--{key}")
+        value = text if self._wants_text(family, argument, text) else load_value(text, f"--{key}")
         if family and argument and argument not in _CLASS_KEYS:
             value = {"init_args": {argument: value}}
         elif family and argument:
             value = {argument: value}
         self.merge(_nested(family or key, value), COMMAND_LINE)
 
-    def _wants_text(self, family: str, argument: str) -> bool:
+    def _wants_text(self, family: str, argument: str, text: str) -> bool:
         current = self._at(family) if family else None
         annotations = class_parameters(family, current.get("class_path", "")) if isinstance(current, dict) else None
-        return (annotations or {}).get(argument, "").startswith(("str", "Path"))
+        annotation = (annotations or {}).get(argument, "")
+        return annotation.startswith(("str", "Path")) and not (text == "null" and annotation.endswith("None"))
 
     def _class_at(self, family: str) -> str | None:
         choice = self._at(family)
