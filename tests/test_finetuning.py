@@ -1,0 +1,500 @@
+"""Fine-tuning: torchvision's networks with given weights and a fresh head, the backbone frozen or at a smaller rate."""
+
+from __future__ import annotations
+
+import functools
+import re
+import socket
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.vision_transformer import VisionTransformer
+
+from lit_lossopt import weights
+from lit_lossopt.__main__ import main
+from lit_lossopt.backbone import Backbone
+from lit_lossopt.data import DigitsDataModule
+from lit_lossopt.errors import Notice
+from lit_lossopt.model import MiniCNN
+from lit_lossopt.module import LossOptModule
+from lit_lossopt.optimizers import Muon, build_optimizer, parameter_groups
+from lit_lossopt.pretrained import TorchvisionNetwork, weights_left_unread
+from lit_lossopt.tracking.runs import Run, read_history, read_runs
+from lit_lossopt.weights import load_backbone
+from tests.test_optimizers_contract import ONE_GROUP, TABLE
+from tests.test_resolved_configs import resolved
+
+# One network of each family, and pixels that it can take.
+FAMILIES = {
+    "googlenet": 32, "mnasnet0_5": 32, "mobilenet_v3_small": 32, "regnet_y_400mf": 32, "resnet18": 32,
+    "shufflenet_v2_x0_5": 32, "squeezenet1_1": 32,
+}  # fmt: skip
+LARGE = {
+    "alexnet": 64, "convnext_tiny": 32, "densenet121": 32, "efficientnet_b0": 32, "efficientnet_v2_s": 32,
+    "inception_v3": 75, "maxvit_t": 224, "mobilenet_v2": 32, "swin_t": 32, "swin_v2_t": 32, "vgg11": 32,
+    "vit_b_32": 224, "wide_resnet50_2": 32,
+}  # fmt: skip
+
+
+def whole_network(name: str) -> nn.Module:
+    """A network as torchvision trained it: 1000 classes, auxiliary classifiers if it has them."""
+    auxiliary = {"init_weights": False} if name in ("googlenet", "inception_v3", "vgg11") else {}
+    network: nn.Module = models.get_model(name, weights=None, **auxiliary)
+    for buffer in network.buffers():
+        if buffer.is_floating_point():
+            buffer.add_(0.01)  # what a fresh network would have by itself proves nothing
+    return network
+
+
+@pytest.fixture(scope="session")
+def resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(whole_network("resnet18").state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the smallest network, SqueezeNet."""
+    path = tmp_path_factory.mktemp("weights") / "squeezenet.pth"
+    torch.save(whole_network("squeezenet1_1").state_dict(), path)
+    return path
+
+
+def read(path: Path) -> OrderedDict[str, Tensor]:
+    state: OrderedDict[str, Tensor] = torch.load(path, weights_only=True)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [*FAMILIES.items(), *(pytest.param(*row, marks=pytest.mark.slow) for row in LARGE.items())],
+)
+def test_all_but_the_head_comes_from_the_file(name: str, size: int) -> None:
+    torch.save(whole_network(name).state_dict(), "weights.pth")
+    network = TorchvisionNetwork(name, weights="weights.pth", image_size=size, num_outputs=5)
+    given = read(Path("weights.pth"))
+    own = network.model.state_dict()
+    head = {entry for entry in own if own[entry].shape != given[entry].shape}
+    assert head == {f"{network._head_name}.weight", f"{network._head_name}.bias"}
+    assert all(torch.equal(own[entry], given[entry]) for entry in own.keys() - head)
+    assert {entry.partition(".")[0] for entry in given.keys() - own.keys()} <= {"aux1", "aux2", "AuxLogits"}
+    assert network.training
+    assert network(torch.randn(2, 3, size, size)).shape == (2, 5)
+    trainable = sum(parameter.numel() for parameter in Backbone(network).parameters)
+    assert trainable == sum(p.numel() for entry, p in network.model.named_parameters() if entry not in head)
+
+
+def test_the_head_is_fresh_also_where_it_would_fit(small: Path) -> None:
+    torch.manual_seed(0)
+    first = TorchvisionNetwork("squeezenet1_1", weights=str(small), num_outputs=1000)
+    torch.manual_seed(0)
+    second = TorchvisionNetwork("squeezenet1_1", weights=str(small), num_outputs=1000)
+    torch.manual_seed(1)
+    other = TorchvisionNetwork("squeezenet1_1", weights=str(small), num_outputs=1000)
+    heads = [next(network.head.parameters()).detach() for network in (first, second, other)]
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+    assert not any(torch.equal(head, read(small)["classifier.1.weight"]) for head in heads)
+
+
+def packed(state: OrderedDict[str, Tensor], form: str) -> Any:
+    match form:
+        case "of a run":
+            names = {f"network.model.{name}": value for name, value in state.items()}
+            return {"state_dict": {**names, "criterion.weight": torch.ones(3)}, "epoch": 3}
+        case "of torchvision's training script":
+            return {"model": state, "epoch": 3, "optimizer": {"state": {}}}
+        case "of DataParallel":
+            return OrderedDict((f"module.{name}", value) for name, value in state.items())
+        case "without head":
+            return OrderedDict((name, value) for name, value in state.items() if not name.startswith("classifier"))
+        case _:
+            return dict(state)
+
+
+@pytest.mark.parametrize(
+    "form", ["of a run", "of torchvision's training script", "of DataParallel", "without head", "a plain dict"]
+)
+@pytest.mark.parametrize("name", ["squeezenet1_1", "mnasnet0_5"])
+def test_weights_are_found_in_what_people_keep(name: str, form: str) -> None:
+    state: Any = whole_network(name).state_dict()
+    torch.save(packed(state, form), "kept.ckpt")
+    network = TorchvisionNetwork(name, weights="kept.ckpt")
+    own = network.model.state_dict()
+    assert all(torch.equal(own[entry], state[entry]) for entry in own if not entry.startswith(network._head_name))
+
+
+def test_the_names_of_old_densenet_files_are_understood() -> None:
+    state = whole_network("densenet121").state_dict()
+    old = OrderedDict(
+        (re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", name), value)
+        for name, value in state.items()
+        if "num_batches" not in name
+    )
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, "old.pth")
+    own = TorchvisionNetwork("densenet121", weights="old.pth").model.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in state.items() if not name.startswith("classifier"))
+
+
+def test_position_embeddings_are_interpolated() -> None:
+    tiny = functools.partial(
+        VisionTransformer, patch_size=8, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8, num_classes=3
+    )
+    given = tiny(image_size=32)
+    nn.init.normal_(given.encoder.pos_embedding)
+    given.encoder.pos_embedding.data[:, 1:, 0] = 5.0  # a constant stays one when it is interpolated
+    network = tiny(image_size=16)
+    load_backbone(network, OrderedDict(given.state_dict()), "heads.", 16)
+    found = network.encoder.pos_embedding.detach()
+    assert found.shape == (1, 1 + 2 * 2, 8)
+    torch.testing.assert_close(found[:, 1:, 0], torch.full((1, 4), 5.0))
+    assert torch.equal(found[:, 0], given.encoder.pos_embedding.detach()[:, 0])
+    assert torch.equal(network.conv_proj.weight, given.conv_proj.weight)
+
+
+def test_images_of_one_channel_are_shown_as_grey() -> None:
+    network = TorchvisionNetwork("shufflenet_v2_x0_5", in_channels=1).eval()
+    images = torch.randn(2, 1, 32, 32)
+    torch.testing.assert_close(network(images), network(images.repeat(1, 3, 1, 1)))
+    four = torch.randn(2, 4, 32, 32)
+    torch.testing.assert_close(network(four), network(four.mean(1, keepdim=True)))
+
+
+@pytest.mark.parametrize("size", [8, 80])
+def test_images_are_resized_before_the_first_layer(size: int) -> None:
+    network = TorchvisionNetwork("squeezenet1_1", input_size=32, image_size=size).eval()
+    seen: list[torch.Size] = []
+    network.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    assert network(torch.full((2, 3, size, size), 0.5)).shape == (2, 10)
+    assert seen == [(2, 3, 32, 32)]
+
+
+def test_left_unread_weights_need_no_file() -> None:
+    with weights_left_unread():
+        network = TorchvisionNetwork("squeezenet1_1", weights="gone.pth")
+    assert network.weights_sha256 is None
+    with pytest.raises(ValueError, match="neither a local file"):
+        TorchvisionNetwork("squeezenet1_1", weights="gone.pth")
+
+
+class Touches:
+    """Unpickled without care, it writes a file."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("executed"),))
+
+
+NOT_FINITE = {"features.0.weight": torch.full((64, 3, 3, 3), torch.nan)}
+REFUSED: list[tuple[Any, str]] = [
+    ({"features.0.weight": Touches()}, "damaged, or holds more than weights"),
+    ([torch.ones(1)], "holds no weights"),
+    ({}, "holds no weights"),
+    ({"epoch": 3}, "holds no weights"),
+    ({"linear.weight": torch.ones(2)}, "are missing, such as features.0.weight; 1 have no place in it"),
+    ({"features.0.weight": torch.ones(64, 3, 3, 3)}, "are missing, such as features.0.bias"),
+    ({"features.0.weight": torch.ones(96, 3, 7, 7)}, "size mismatch for features.0.weight"),
+    (NOT_FINITE, "features.0.weight holds values that are not finite"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_files_that_do_not_fit_are_refused_in_one_line(
+    content: Any, message: str, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({**read(small), **content} if content is NOT_FINITE else content, "given.pth")
+    words = ["--model.network=TorchvisionNetwork", "--model.network.name=squeezenet1_1"]
+    assert main(["fit", *words, "--model.network.input_size=32", "--model.network.weights=given.pth"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("lossopt: model.network.weights=given.pth: ")
+    assert message in shown
+    assert shown.count("\n") == 1
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 1_000_000])
+def test_a_file_that_was_cut_short_is_refused(kept: int, small: Path) -> None:
+    Path("cut.pth").write_bytes(small.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"model.network.weights=cut.pth: cut.pth is damaged"):
+        TorchvisionNetwork("squeezenet1_1", weights="cut.pth")
+
+
+TYPED_WRONG = [
+    ("name=resnet81", "model.network.name=resnet81: torchvision has no classifier of that name (did you mean 'resnet"),
+    ("name=fasterrcnn_resnet50_fpn", "torchvision has no classifier of that name"),
+    ("name=quantized_resnet18", "torchvision has no classifier of that name"),
+    ("name=alexnet", "it cannot take images of 8 pixels (Given input size"),
+    ("name=vit_b_32", "it cannot take images of 8 pixels (Input shape indivisible by patch size!)"),
+    ("name=resnet18 input_size=0", "model.network.input_size=0: must be at least 1"),
+    ("name=resnet18 weights=IMAGENET1K_V9", "nor weights of resnet18 (did you mean 'IMAGENET1K_V1'?)"),
+    ("name=resnet18 weights=https://example.org/x.pth", "neither a local file"),
+    (f"name=resnet18 weights={'x' * 300}", "neither a local file"),
+    ("name=resnet18 num_outputs=3", "set by the program"),
+    ("", "the following arguments are required: name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "message"), TYPED_WRONG, ids=[typed for typed, _ in TYPED_WRONG])
+def test_a_network_that_cannot_be_had_is_one_line(typed: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"--model.network.{word}" for word in typed.split()]
+    assert main(["fit", "--model.network=TorchvisionNetwork", *words]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (
+            "network=torchvision.models.resnet18",
+            "take --model.network=TorchvisionNetwork --model.network.name=resnet18",
+        ),
+        ("frozen_epochs=-1", "frozen_epochs=-1"),
+        ("backbone_lr_factor=0", "backbone_lr_factor=0.0"),
+        ("network=torch.nn.Flatten frozen_epochs=1", "Flatten does not say which it is: give it an attribute `head`"),
+        ("optimizer=LBFGS backbone_lr_factor=0.1", "leave backbone_lr_factor at 1"),
+        (
+            "lr_scheduler=OneCycleLR lr_scheduler.max_lr=1 lr_scheduler.total_steps=9 backbone_lr_factor=0.1",
+            "OneCycleLR with one max_lr for parameter groups of different rates",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_one_line(
+    typed: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *(f"--model.{word}" for word in typed.split())]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+
+
+def test_weights_that_cannot_be_fetched_say_where_to_put_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a proxy that accepts and never answers
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(weights, "TIME_LIMIT", 0.2)
+        with pytest.warns(Notice, match="fetching https://"):
+            assert main(["fit", "--config", "finetune_resnet18", "--config", "digits"]) == 2
+    shown = capsys.readouterr().err.splitlines()[-1]
+    assert "resnet18-f37072fd.pth could not be fetched" in shown
+    folder = tmp_path / "cache" / "torch" / "hub" / "checkpoints"
+    assert f"put that file into {folder}" in shown
+    assert list(folder.iterdir()) == []
+    assert socket.getdefaulttimeout() is None
+
+
+def test_weights_that_torch_has_fetched_before_need_no_network(resnet18: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "resnet18-f37072fd.pth").symlink_to(resnet18)
+    for name in ("DEFAULT", "IMAGENET1K_V1", "ResNet18_Weights.IMAGENET1K_V1"):
+        network = TorchvisionNetwork("resnet18", weights=name)
+        assert torch.equal(network.model.conv1.weight, read(resnet18)["conv1.weight"])  # type: ignore[arg-type, union-attr]  # a layer
+
+
+# Freezing and rates.
+
+
+class Normed(nn.Module):
+    """Two convolutions, a norm and a head; one weight that is not to be trained."""
+
+    def __init__(self, in_channels: int = 1, num_outputs: int = 10) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, num_outputs)
+        self.first = nn.Conv2d(in_channels, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.second = nn.Conv2d(4, 8, 3)
+        self.fixed = nn.Parameter(torch.ones(1), requires_grad=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.first(images)))
+        logits: Tensor = self.head(torch.relu(self.second(x)).mean(dim=(2, 3)) * self.fixed)
+        return logits
+
+
+def test_a_factor_of_one_leaves_the_groups_as_they_are() -> None:
+    for decay_biases in (True, False):
+        plain = parameter_groups(Normed(), decay_biases=decay_biases)
+        names = ["all"] if decay_biases else ["weights", "biases_and_norms"]
+        assert [(group["name"], set(group) - {"name", "params", "weight_decay"}) for group in plain] == [
+            (name, set()) for name in names
+        ]
+
+
+@pytest.mark.parametrize("decay_biases", [True, False])
+def test_backbone_and_head_have_groups_of_their_own(decay_biases: bool) -> None:
+    network = Normed()
+    factory = functools.partial(torch.optim.AdamW, lr=0.5, weight_decay=0.1)
+    built = build_optimizer(factory, network, decay_biases=decay_biases, backbone_lr_factor=0.1)
+    found = {group["name"]: (group["lr"], group["weight_decay"], len(group["params"])) for group in built.param_groups}
+    if decay_biases:
+        assert found == {"backbone": (0.05, 0.1, 6), "head": (0.5, 0.1, 2)}
+    else:
+        kinds = {"backbone_weights": (0.05, 0.1, 2), "backbone_biases_and_norms": (0.05, 0.0, 4)}
+        assert found == {**kinds, "head_weights": (0.5, 0.1, 1), "head_biases_and_norms": (0.5, 0.0, 1)}
+
+
+def test_muon_keeps_the_head_for_adamw() -> None:
+    factory = functools.partial(Muon, lr=0.02, adamw_lr=0.001)
+    built = build_optimizer(factory, Normed(), decay_biases=True, backbone_lr_factor=0.5)
+    found = {group["name"]: (group["lr"], len(group["params"])) for group in built.param_groups}
+    assert found == {"backbone_muon": (0.01, 2), "backbone_adamw": (0.0005, 4), "head_adamw": (0.001, 2)}
+
+
+@pytest.mark.parametrize(("optimizer", "arguments"), TABLE.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_every_optimizer_leaves_a_frozen_backbone_alone(
+    optimizer: type[torch.optim.Optimizer], arguments: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    network = MiniCNN(in_channels=1, image_size=8, channels=(4, 8), hidden=16, dropout=0.0)
+    backbone = Backbone(network)
+    factor = 1.0 if optimizer in ONE_GROUP else 0.5
+    factory = functools.partial(optimizer, **arguments)
+    built = build_optimizer(factory, network, decay_biases=True, backbone_lr_factor=factor)
+    images, labels = torch.randn(32, 1, 8, 8), torch.arange(32) % 10
+
+    def closure() -> Tensor:
+        built.zero_grad()
+        loss = nn.functional.cross_entropy(network(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        return loss
+
+    if hasattr(built, "train"):
+        built.train()
+    for frozen in (True, False):
+        before = {name: value.detach().clone() for name, value in network.named_parameters()}
+        for _ in range(3):
+            backbone.freeze(frozen=frozen)
+            built.step(closure)  # type: ignore[arg-type]  # a tensor is what optimizers take
+        for name, value in network.named_parameters():
+            assert torch.equal(before[name], value) is (frozen and not name.startswith("linear2")), name
+
+
+def test_what_was_not_trainable_stays_so() -> None:
+    network = Normed()
+    backbone = Backbone(network)
+    network.second.weight.requires_grad_(False)
+    network.norm.eval()
+    backbone.freeze(frozen=False)
+    assert not network.fixed.requires_grad
+    assert not network.norm.training, "nothing was frozen, so nothing is to be let go"
+    backbone.freeze(frozen=True)
+    assert [name for name, p in network.named_parameters() if p.requires_grad] == ["head.weight", "head.bias"]
+    backbone.freeze(frozen=False)
+    assert not network.fixed.requires_grad
+    assert network.norm.training
+
+
+class Watch(pl.Callback):
+    """Keeps, at the end of each step, what of the network has moved since the step before, and a checkpoint."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.moved: list[set[str]] = []
+        self.last: dict[str, Tensor] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self.last = {name: value.clone() for name, value in pl_module.network.state_dict().items()}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+        now = pl_module.network.state_dict()
+        self.moved.append({name for name, value in now.items() if not torch.equal(value, self.last[name])})
+        self.last = {name: value.clone() for name, value in now.items()}
+        trainer.save_checkpoint(f"{self.folder}/{trainer.global_step}.ckpt")
+
+
+HEAD = {"head.weight", "head.bias"}
+ALL = {*Normed().state_dict()} - {"fixed"}
+
+
+def trained(epochs: int, checkpoint: str | None = None, **options: Any) -> list[set[str]]:
+    """Train on digits with a frozen first epoch of four steps, kept and evaluated within; say what each step moved."""
+    data = DigitsDataModule(classes=["3", "8"])
+    sizes: dict[str, Any] = {"num_classes": 2, "in_channels": 1, "image_size": 8}
+    module = LossOptModule(network=functools.partial(Normed), frozen_epochs=1, **sizes, **options)
+    watch = Watch("again" if checkpoint else "kept")
+    trainer = pl.Trainer(
+        max_epochs=epochs, limit_train_batches=4, val_check_interval=3, callbacks=[watch], accelerator="cpu",
+        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        log_every_n_steps=1,
+    )  # fmt: skip
+    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    assert all(parameter.requires_grad for name, parameter in module.network.named_parameters() if name != "fixed")
+    return watch.moved
+
+
+@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
+def test_weights_and_statistics_stand_still_for_the_frozen_epochs_also_when_resumed_within_one() -> None:
+    whole = trained(2)
+    assert whole == [HEAD] * 4 + [ALL] * 4
+    for step in range(1, 8):
+        assert trained(2, f"kept/{step}.ckpt") == whole[step:], step
+
+
+@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
+def test_a_backbone_may_stay_frozen_to_the_end() -> None:
+    assert trained(1, backbone_lr_factor=0.5, optimizer=functools.partial(Muon, lr=0.02)) == [HEAD] * 4
+
+
+# The shipped config, as a person uses it.
+
+
+def artifacts(run: Run) -> Path:
+    return Path("mlruns") / "lit_lossopt" / run.run_id / "artifacts"
+
+
+@pytest.mark.usefixtures("store")
+def test_the_shipped_config_fine_tunes_on_a_folder_of_images(
+    image_folder: Path, resnet18: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = Path("given.pth")
+    given.symlink_to(resnet18)
+    data = ["--config", "image_folder", f"--data.folder={image_folder}", "--data.batch_size=16"]
+    words = ["--config", "finetune_resnet18", *data, "--model.network.weights=given.pth", "--threads=1"]
+    states = []
+    for epochs in (1, 2):
+        assert main(["fit", *words, f"--trainer.max_epochs={epochs}"]) == 0
+        run = read_runs("lit_lossopt")[-1]
+        checkpoint = artifacts(run) / "checkpoints" / "last.ckpt"
+        state = torch.load(checkpoint, weights_only=True)["state_dict"]
+        states.append({name.removeprefix("network.model."): value for name, value in state.items()})
+    file = {name: value for name, value in read(resnet18).items() if not name.startswith("fc.")}
+    assert all(torch.equal(states[0][name], value) for name, value in file.items())
+    assert not any(torch.equal(states[1][name], value) for name, value in file.items())
+    assert states[0]["fc.weight"].shape == (3, 512)
+    np.testing.assert_allclose(read_history(run.run_id, "train/lr/backbone").values, 0.001)
+    np.testing.assert_allclose(read_history(run.run_id, "train/lr/head").values, 0.01)
+    chosen = "TorchvisionNetwork(name=resnet18, weights=given.pth) frozen_epochs=1 backbone_lr_factor=0.1"
+    assert chosen in run.tags["lossopt.arm"]
+    assert len(run.params["network.weights_sha256"]) == 64
+    given.unlink()
+    config = ["--config", str(artifacts(run) / "config.yaml")]
+    assert main(["test", *config, f"--ckpt_path={checkpoint}"]) == 0
+    capsys.readouterr()
+    assert main(["fit", *config]) == 2
+    assert "model.network.weights=given.pth: neither a local file" in capsys.readouterr().err
+
+
+def test_another_network_takes_nothing_over_from_fine_tuning() -> None:
+    model = resolved(["--config", "finetune_resnet18", "--config", "digits", "--model.network=MiniCNN"])["model"]
+    assert (model["frozen_epochs"], model["backbone_lr_factor"]) == (0, 1.0)
+    kept = resolved(["--config", "finetune_resnet18", "--config", "digits", "--model.network.name=resnet34"])["model"]
+    assert (kept["frozen_epochs"], kept["backbone_lr_factor"]) == (1, 0.1)
+    assert kept["network"]["init_args"]["weights"] == "DEFAULT"
+
+
+def test_no_weights_can_be_asked_for_on_the_command_line() -> None:
+    model = resolved(["--config", "finetune_resnet18", "--model.network.weights=null"])["model"]
+    assert model["network"]["init_args"]["weights"] is None
