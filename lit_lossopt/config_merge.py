@@ -83,18 +83,17 @@ class Settings:
         """Lay one flag over the settings: ``--model.optimizer.lr=1e-3`` or ``--model.optimizer=SGD``."""
         family = family_of(key)
         argument = key[len(family) + 1 :].removeprefix("init_args.") if family else key
-        value = text if self._wants_text(family, argument, text) else load_value(text, f"--{key}")
+        value = text if self._wants_text(family, argument) else load_value(text, f"--{key}")
         if family and argument and argument not in _CLASS_KEYS:
             value = {"init_args": {argument: value}}
         elif family and argument:
             value = {argument: value}
         self.merge(_nested(family or key, value), COMMAND_LINE)
 
-    def _wants_text(self, family: str, argument: str, text: str) -> bool:
+    def _wants_text(self, family: str, argument: str) -> bool:
         current = self._at(family) if family else None
         annotations = class_parameters(family, current.get("class_path", "")) if isinstance(current, dict) else None
-        annotation = (annotations or {}).get(argument, "")
-        return annotation.startswith(("str", "Path")) and not (text == "null" and annotation.endswith("None"))
+        return (annotations or {}).get(argument, "").startswith(("str", "Path"))
 
     def _class_at(self, family: str) -> str | None:
         choice = self._at(family)
