@@ -37,7 +37,12 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("--model.lr_scheduler NAME", "any of torch.optim.lr_scheduler; --model.lr_scheduler_interval step|epoch"),
         ("--model.lr_warmup N", "steps or epochs of linear warm-up in front of it"),
         ("--model.decay_biases BOOL", "whether weight decay also acts on biases and norms (true, as in torch)"),
-        ("--model.network CLASS", "MiniCNN (channels, hidden, dropout), or any nn.Module by its class path"),
+        (
+            "--model.network CLASS",
+            "MiniCNN (channels, hidden, dropout), TorchvisionNetwork (name, weights), or any nn.Module by class path",
+        ),
+        ("--model.frozen_epochs N", "first epochs in which only the network's head learns (0)"),
+        ("--model.backbone_lr_factor X", "learning rate in front of the head, as a multiple of the head's (1)"),
     ),
     "Data": (
         ("--data NAME", "{data}"),
