@@ -49,6 +49,8 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("--data.folder PATH", "images in train/<class>/* and test/<class>/*, or the CIFAR-10 archive"),
         ("--data.classes LIST", "names of the classes to keep, as [cat,dog]"),
         ("--data.batch_size N", "images a batch (64)"),
+        ("--data.augmentation LIST", "[PadCrop,HorizontalFlip,Cutout,ColorJitter], or torchvision's, image by image"),
+        ("--data.mixing NAME", "MixUp or CutMix"),
         ("--data.validate_on_test BOOL", "train on all training images, evaluate on the test images"),
     ),
     "Training and tracking": (
