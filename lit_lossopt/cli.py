@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
@@ -38,6 +38,7 @@ from lit_lossopt.module import LossOptModule
 from lit_lossopt.names import BEST_VAL_ACCURACY
 from lit_lossopt.parser_messages import readable
 from lit_lossopt.preflight import check_batches, check_budget, check_optimizer, read_checkpoint
+from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.run_description import RunDescription
 from lit_lossopt.tracking.logger import RunLogger
 
@@ -138,6 +139,11 @@ class LossOptCLI(LightningCLI):
         if threads:
             torch.set_num_threads(threads)
 
+    def instantiate_classes(self) -> None:
+        """Build everything; pretrained weights are not read where a checkpoint brings trained ones."""
+        with weights_left_unread() if self._get(self.config, "ckpt_path") else nullcontext():
+            super().instantiate_classes()
+
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Return the trainer with this package's logger and callbacks."""
         given = self._get(self.config_init, "trainer")
@@ -226,6 +232,8 @@ _REMEDIES = {
     "loading state_dict": "--ckpt_path: the weights do not fit this network; use their run's config.yaml",
     "Early stopping conditioned on metric": "trainer.callbacks: EarlyStopping has no such metric; take val/loss or "
     "val/accuracy",
+    "Expected more than 1 value per channel": "data.batch_size: this network's norms need more than one value a "
+    "channel, and on images of this size that is a batch of at least two",
     "Tried to step": "model.lr_scheduler: its total_steps are fewer than the steps of training",
 }
 

@@ -31,7 +31,12 @@ DEFAULTS: Tree = {
 GROUPS = {"model": "criterion", "trainer": "max_epochs", "tracking": "experiment", "predictions": "path"}
 COMMAND_LINE = "the command line"
 # Settings that speak of a class chosen beside them, and so go with it.
-COMPANIONS = {"model.optimizer": "model.decay_biases", "model.lr_scheduler": "model.lr_scheduler_interval"}
+COMPANIONS = (
+    ("model.optimizer", "model.decay_biases"),
+    ("model.lr_scheduler", "model.lr_scheduler_interval"),
+    ("model.network", "model.frozen_epochs"),
+    ("model.network", "model.backbone_lr_factor"),
+)
 _CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 
 
@@ -65,9 +70,9 @@ class Settings:
         Raises:
             UserError: a group of settings, or a class's arguments, is not a mapping.
         """
-        before = {family: (self._class_at(family), self.origins.get(family)) for family in COMPANIONS}
+        before = {family: (self._class_at(family), self.origins.get(family)) for family, _ in COMPANIONS}
         self._merge(self.tree, copy.deepcopy(tree), source, "")
-        for family, key in COMPANIONS.items():
+        for family, key in COMPANIONS:
             old_class, old_source = before[family]
             changed = old_class is not None and self._class_at(family) != old_class
             if changed and self.origins.get(key) == old_source:

@@ -67,6 +67,11 @@ class MiniCNN(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.linear2 = nn.Linear(hidden, num_outputs)
 
+    @property
+    def head(self) -> nn.Module:
+        """The last layer."""
+        return self.linear2
+
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``[N, num_outputs]`` for images ``[N, C, H, W]``."""
         x = torch.relu(self.pool(self.conv1(images)))

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLR
 from torch import Tensor, nn
 
 from lit_lossopt import names
+from lit_lossopt.backbone import Backbone
 from lit_lossopt.errors import UserError
 from lit_lossopt.guard import check_first_batch
 from lit_lossopt.losses import contract_of, predicted_classes
@@ -37,13 +38,16 @@ class LossOptModule(pl.LightningModule):
         lr_scheduler_interval: whether the schedule counts epochs or steps.
         lr_warmup: epochs or steps (the schedule's unit) of linear warm-up in front of the schedule.
         decay_biases: whether weight decay also acts on biases and norms, as torch does by itself.
+        frozen_epochs: first epochs in which only the network's head learns.
+        backbone_lr_factor: the learning rate of everything in front of the head, as a multiple of the head's.
         num_classes: number of classes K (from the data).
         in_channels: channels of the images (from the data).
         image_size: height and width of the images in pixels (from the data).
         seed: fixes initial weights and dropout; runs that share it are paired.
 
     Raises:
-        ValueError: the loss has no contract, or the network or optimizer refuses its arguments.
+        ValueError: the loss has no contract, the network or optimizer refuses its arguments, or a network without a
+            head is to be frozen in front of it.
     """
 
     def __init__(
@@ -55,6 +59,8 @@ class LossOptModule(pl.LightningModule):
         lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
         lr_warmup: int = 0,
         decay_biases: bool = True,
+        frozen_epochs: int = 0,
+        backbone_lr_factor: float = 1.0,
         num_classes: int = 10,
         in_channels: int = 3,
         image_size: int = 32,
@@ -77,6 +83,14 @@ class LossOptModule(pl.LightningModule):
         self.lr_scheduler_interval = lr_scheduler_interval
         self.lr_warmup = lr_warmup
         self.decay_biases = decay_biases
+        if frozen_epochs < 0 or backbone_lr_factor <= 0:
+            raise ValueError(
+                f"frozen_epochs={frozen_epochs} and backbone_lr_factor={backbone_lr_factor}: the first must be at "
+                "least 0, the second above 0 (it is frozen_epochs that holds the backbone still)"
+            )
+        self.frozen_epochs = frozen_epochs
+        self.backbone_lr_factor = backbone_lr_factor
+        self.backbone = Backbone(self.network) if frozen_epochs or backbone_lr_factor != 1 else None
         self.val_yardsticks = Yardsticks(num_classes)
         self.test_yardsticks = Yardsticks(num_classes)
         self.best_val_accuracy = 0.0
@@ -99,9 +113,14 @@ class LossOptModule(pl.LightningModule):
         loss: Tensor = self.criterion(self.contract.encode_outputs(outputs), targets)
         return loss
 
-    def new_optimizer(self) -> torch.optim.Optimizer:
-        """Return a fresh optimizer over the network's parameter groups."""
-        return build_optimizer(self.make_optimizer, self.network, decay_biases=self.decay_biases)
+    def new_optimizer(self, network: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Return a fresh optimizer over the parameter groups of the network, or of a copy of it."""
+        return build_optimizer(
+            self.make_optimizer,
+            network or self.network,
+            decay_biases=self.decay_biases,
+            backbone_lr_factor=self.backbone_lr_factor,
+        )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and, if there is one, its schedule."""
@@ -123,6 +142,15 @@ class LossOptModule(pl.LightningModule):
             except ValueError as error:
                 raise UserError(str(error)) from error
             self._checked = True
+        if self.backbone is not None:
+            # At each step: an epoch that training resumes in the middle of has no start.
+            epoch = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # it is there
+            self.backbone.freeze(frozen=epoch < self.frozen_epochs)
+
+    def on_train_end(self) -> None:
+        """Let go of a backbone that was frozen to the end."""
+        if self.backbone is not None:
+            self.backbone.freeze(frozen=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return the loss of a batch, and what it was when the step began: LBFGS looks at a batch several times."""

@@ -10,42 +10,73 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim import Muon as MatrixMuon
 
+from lit_lossopt.backbone import Backbone
+
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
 
 
-def parameter_groups(network: nn.Module, *, decay_biases: bool) -> list[dict[str, Any]]:
+def parameter_groups(
+    network: nn.Module, *, decay_biases: bool, backbone_lr_factor: float = 1.0
+) -> list[dict[str, Any]]:
     """Return the groups for an optimizer: one, or weights apart from biases and norms, which then do not decay.
 
     Biases, and the scales and shifts of normalisation layers, are exactly the parameters of at most one dimension.
+    With a factor other than 1 there are such groups for the backbone, and behind them for the head.
 
     Args:
         network: the network to train.
         decay_biases: whether the optimizer's weight decay acts on biases and norms too (torch's own behaviour).
+        backbone_lr_factor: the backbone's learning rate, as a multiple of the head's.
 
     Raises:
-        ValueError: the network has no trainable parameters.
+        ValueError: the network has no trainable parameters, or names no head where one is needed.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
         raise ValueError(f"{type(network).__name__} has no trainable parameters")
+    if backbone_lr_factor == 1:
+        return _by_decay("", parameters, decay_biases=decay_biases)
+    backbone = Backbone(network).parameters
+    behind = {id(parameter) for parameter in backbone}
+    head = [parameter for parameter in parameters if id(parameter) not in behind]
+    slower = _by_decay("backbone", backbone, decay_biases=decay_biases)
+    return [
+        *({**group, "lr_factor": backbone_lr_factor} for group in slower),
+        *_by_decay("head", head, decay_biases=decay_biases),
+    ]
+
+
+def _by_decay(part: str, parameters: list[nn.Parameter], *, decay_biases: bool) -> list[dict[str, Any]]:
     if decay_biases:
-        return [{"name": "all", "params": parameters}]
+        return [{"name": part or "all", "params": parameters}]
+    prefix = f"{part}_" if part else ""
     weights = [parameter for parameter in parameters if parameter.ndim > 1]
     others = [parameter for parameter in parameters if parameter.ndim <= 1]
     groups: list[dict[str, Any]] = [
-        {"name": "weights", "params": weights},
-        {"name": "biases_and_norms", "params": others, "weight_decay": 0.0},
+        {"name": f"{prefix}weights", "params": weights},
+        {"name": f"{prefix}biases_and_norms", "params": others, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 
 
-def build_optimizer(optimizer: OptimizerCallable, network: nn.Module, *, decay_biases: bool) -> Optimizer:
-    """Return the optimizer over the network's parameter groups.
+def build_optimizer(
+    optimizer: OptimizerCallable, network: nn.Module, *, decay_biases: bool, backbone_lr_factor: float = 1.0
+) -> Optimizer:
+    """Return the optimizer over the network's parameter groups, the backbone's with their own rate.
 
     Raises:
         ValueError: the optimizer refuses its arguments, for example a negative learning rate.
     """
-    built = optimizer(parameter_groups(network, decay_biases=decay_biases))
+    groups = parameter_groups(network, decay_biases=decay_biases, backbone_lr_factor=backbone_lr_factor)
+    try:
+        built = optimizer(groups)
+    except ValueError as error:
+        if len(groups) > 1 and "parameter groups" in str(error):
+            raise ValueError(f"{error}: leave backbone_lr_factor at 1 and decay_biases at true") from error
+        raise
+    for group in built.param_groups:
+        # Not in place: groups may share a tensor.
+        group["lr"] = group["lr"] * group.get("lr_factor", 1.0)
     if isinstance(built, torch.optim.SparseAdam):
         raise ValueError("SparseAdam updates only sparse gradients, which images do not give; take Adam")  # noqa: TRY004
     if isinstance(built, torch.optim.LBFGS):

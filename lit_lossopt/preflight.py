@@ -13,9 +13,9 @@ from lightning.pytorch.cli import ReduceLROnPlateau
 from torch.optim.lr_scheduler import LRScheduler
 
 from lit_lossopt import names
+from lit_lossopt.backbone import Backbone
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.module import Batch, LossOptModule
-from lit_lossopt.optimizers import build_optimizer
 from lit_lossopt.schedules import with_warmup
 
 
@@ -69,7 +69,7 @@ def check_optimizer(module: LossOptModule, trainer: pl.Trainer, batch: Batch) ->
     network = copy.deepcopy(module.network)
     try:
         with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
-            optimizer = build_optimizer(module.make_optimizer, network, decay_biases=module.decay_biases)
+            optimizer = module.new_optimizer(network)
             _check_accumulation(optimizer, trainer.accumulate_grad_batches)
             scheduler = with_warmup(module.make_lr_scheduler, optimizer, module.lr_warmup)
 
@@ -79,6 +79,11 @@ def check_optimizer(module: LossOptModule, trainer: pl.Trainer, batch: Batch) ->
                 loss.backward()  # type: ignore[no-untyped-call]  # torch's own
                 return loss
 
+            if module.frozen_epochs:
+                backbone = Backbone(network)
+                backbone.freeze(frozen=True)
+                optimizer.step(closure)  # type: ignore[arg-type]  # a tensor is what optimizers take
+                backbone.freeze(frozen=False)
             optimizer.step(closure)  # type: ignore[arg-type]  # a tensor is what optimizers take
             if isinstance(scheduler, ReduceLROnPlateau):
                 _check_plateau(module, trainer, scheduler.monitor)

@@ -116,9 +116,11 @@ def _imported(class_path: str) -> Any:
 
 
 def _built(module: LossOptModule) -> dict[str, Any]:
-    """Return what is known once things are built: the optimizer's full defaults, parameter count, threads."""
+    """Return what is known once things are built: the optimizer's defaults, sizes, threads, digest of weights."""
     defaults = module.new_optimizer().defaults
+    digest = getattr(module.network, "weights_sha256", None)
     return {
+        **({"network.weights_sha256": digest} if digest else {}),
         **{f"optimizer.{name}": value for name, value in defaults.items() if value is not None},
         "parameters": count_parameters(module.network),
         "threads": torch.get_num_threads(),

@@ -30,7 +30,10 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "model.network": Family((("lit_lossopt.model", "lit_lossopt/model.py"),), frozenset({"Module"})),
+    "model.network": Family(
+        (("lit_lossopt.model", "lit_lossopt/model.py"), ("lit_lossopt.pretrained", "lit_lossopt/pretrained.py")),
+        frozenset({"Module"}),
+    ),
     "model.criterion": Family(
         (("torch.nn", "torch/nn/modules/loss.py"), ("lit_lossopt.losses", "lit_lossopt/losses.py")),
         frozenset({"Module", "_Loss", "_WeightedLoss"}),

@@ -38,13 +38,20 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("--model.lr_scheduler NAME", "any of torch.optim.lr_scheduler; --model.lr_scheduler_interval step|epoch"),
         ("--model.lr_warmup N", "steps or epochs of linear warm-up in front of it"),
         ("--model.decay_biases BOOL", "whether weight decay also acts on biases and norms (true, as in torch)"),
-        ("--model.network CLASS", "MiniCNN (channels, hidden, dropout), or any nn.Module by its class path"),
+        (
+            "--model.network CLASS",
+            "MiniCNN (channels, hidden, dropout), TorchvisionNetwork (name, weights), or any nn.Module by class path",
+        ),
+        ("--model.frozen_epochs N", "first epochs in which only the network's head learns (0)"),
+        ("--model.backbone_lr_factor X", "learning rate in front of the head, as a multiple of the head's (1)"),
     ),
     "Data": (
         ("--data NAME", "{data}"),
         ("--data.folder PATH", "images in train/<class>/* and test/<class>/*, or the CIFAR-10 archive"),
         ("--data.classes LIST", "names of the classes to keep, as [cat,dog]"),
         ("--data.batch_size N", "images a batch (64)"),
+        ("--data.augmentation LIST", "[PadCrop,HorizontalFlip,Cutout,ColorJitter], or torchvision's, image by image"),
+        ("--data.mixing NAME", "MixUp or CutMix"),
         ("--data.validate_on_test BOOL", "train on all training images, evaluate on the test images"),
     ),
     "Training and tracking": (

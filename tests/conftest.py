@@ -57,6 +57,17 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file of weights of ResNet-18, 1000 classes, as torchvision would fetch it."""
+    from torchvision import models
+
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(models.resnet18(weights=None).state_dict(), path)
+    return path
+
+
 CONTRACTS = ("losses", "guard", "optimizers_contract", "schedules", "resolved_configs")
 
 

@@ -55,6 +55,11 @@ def config(**changes: Any) -> dict[str, Any]:
             {"network": {"class_path": "lit_lossopt.model.MiniCNN", "init_args": {"hidden": 9}}},
             "sgd lr=0.01 momentum=0.9 CrossEntropyLoss MiniCNN(hidden=9)",
         ),
+        (
+            {"frozen_epochs": 2, "backbone_lr_factor": 0.1},
+            "sgd lr=0.01 momentum=0.9 CrossEntropyLoss frozen_epochs=2 backbone_lr_factor=0.1",
+        ),
+        ({"frozen_epochs": 0, "backbone_lr_factor": 1.0}, "sgd lr=0.01 momentum=0.9 CrossEntropyLoss"),
     ],
 )
 def test_an_arm_is_named_by_what_was_chosen(changes: dict[str, Any], name: str) -> None:

@@ -23,6 +23,7 @@ _NO_RESULT = ("tracking", "predictions", "ckpt_path", "weights_only", "config")
 
 # Settings beside the model that tell arms of one experiment apart.
 _IN_ARM = ("batch_size", "accumulate_grad_batches", "gradient_clip_val", "precision")
+_OF_BACKBONE = {"frozen_epochs": 0, "backbone_lr_factor": 1.0}
 
 
 def trial_key(config: Config) -> str:
@@ -51,6 +52,9 @@ def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
     parts += [f"lr_warmup={model['lr_warmup']}"] if model.get("lr_warmup") else []
     network = _spelled(model["network"], defaults)
     parts += [network] if network != "MiniCNN" else []
+    parts += [
+        f"{name}={_number(model[name])}" for name, usual in _OF_BACKBONE.items() if model.get(name, usual) != usual
+    ]
     chosen = {**(config["data"].get("init_args") or {}), **config["trainer"]}
     usual = {"batch_size": 64, "accumulate_grad_batches": 1}
     augmentation = [*(chosen.get("augmentation") or []), *filter(None, [chosen.get("mixing")])]

@@ -1,0 +1,49 @@
+"""The two parts of a network that is fine-tuned: the head, which starts fresh, and the backbone in front of it."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+class Backbone:
+    """Everything of a network but its head, which can be held still while the head learns.
+
+    The head is the module that the network gives as its attribute ``head``.
+
+    Args:
+        network: the network to train.
+
+    Attributes:
+        parameters: the backbone's trainable parameters, in the network's order.
+
+    Raises:
+        ValueError: the network names no head, or has nothing in front of it.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        head = getattr(network, "head", None)
+        if not isinstance(head, nn.Module):
+            raise ValueError(  # noqa: TRY004  # a value in a config
+                f"frozen_epochs and backbone_lr_factor need to know the head, and {type(network).__name__} does not "
+                "say which it is: give it an attribute `head`, its last layer; or take MiniCNN or TorchvisionNetwork"
+            )
+        in_head = {id(part) for part in (*head.parameters(), *head.modules())}
+        self.parameters = [p for p in network.parameters() if p.requires_grad and id(p) not in in_head]
+        if not self.parameters:
+            raise ValueError(f"{type(network).__name__} has nothing to train in front of its head")
+        self._norms = [m for m in network.modules() if hasattr(m, "running_mean") and id(m) not in in_head]
+        self._frozen = False
+
+    def freeze(self, frozen: bool) -> None:
+        """Hold weights and running statistics still, or let them go; to be called at each step.
+
+        Frozen norms normalise by the statistics they have, as in evaluation. Dropout stays as it is. What was not
+        trainable to begin with stays so.
+        """
+        if not (frozen or self._frozen):
+            return
+        for parameter in self.parameters:
+            parameter.requires_grad_(not frozen)
+        for norm in self._norms:
+            norm.train(not frozen)
+        self._frozen = frozen
