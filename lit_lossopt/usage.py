@@ -99,7 +99,7 @@ def command_help(command: str) -> str:
         return f"{head}\nUsage: lossopt demo [--epochs N]     (default: 20, under a minute)"
     if command == "sync":
         return (
-            f"{head}\nUsage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all in mlruns/journal)\n"
+            f"{head}\nUsage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all there are)\n"
             "\nSafe to repeat. A run whose process was killed is marked KILLED."
         )
     if command == "configs":

@@ -24,14 +24,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 from mlflow.entities import Metric, Param, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.tracking import MlflowClient
 
 
 class Calls:
     """The few REST calls that a run needs, answered by MLflow's own client on a local store."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, artifacts: Path) -> None:
         self.client = MlflowClient(uri)
+        self.artifacts = artifacts
         self.lock = threading.Lock()
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +49,7 @@ class Calls:
     def experiments_get_by_name(self, body: dict[str, Any]) -> dict[str, Any]:
         found = self.client.get_experiment_by_name(body["experiment_name"])
         if found is None:
-            raise MlflowException("no such experiment", 2)
+            raise MlflowException("no such experiment", RESOURCE_DOES_NOT_EXIST)
         return {
             "experiment": {
                 "experiment_id": found.experiment_id,
@@ -58,7 +60,7 @@ class Calls:
         }
 
     def experiments_create(self, body: dict[str, Any]) -> dict[str, Any]:
-        return {"experiment_id": self.client.create_experiment(body["name"])}
+        return {"experiment_id": self.client.create_experiment(body["name"], self.artifacts.as_uri())}
 
     def runs_search(self, body: dict[str, Any]) -> dict[str, Any]:
         runs = self.client.search_runs(body["experiment_ids"], body.get("filter", ""))
@@ -79,7 +81,8 @@ class Calls:
 
     def runs_log_batch(self, body: dict[str, Any]) -> dict[str, Any]:
         metrics = [
-            Metric(m["key"], float(m["value"]), int(m["timestamp"]), int(m.get("step", 0))) for m in body.get("metrics", [])
+            Metric(m["key"], float(m["value"]), int(m["timestamp"]), int(m.get("step", 0)))
+            for m in body.get("metrics", [])
         ]
         params = [Param(p["key"], p["value"]) for p in body.get("params", [])]
         tags = [RunTag(t["key"], t["value"]) for t in body.get("tags", [])]
@@ -128,7 +131,8 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         self._handle(urlsplit(self.path).path, json.loads(self.rfile.read(length) or b"{}"))
 
-    do_PATCH = do_POST
+    def do_PATCH(self) -> None:
+        self.do_POST()
 
     def _handle(self, path: str, body: dict[str, Any]) -> None:
         mood = self.mood.read_text(encoding="utf-8").strip()
@@ -149,7 +153,10 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self._reply(200, self.calls.answer(path, body))
         except MlflowException as error:
-            self._reply(error.get_http_status_code(), {"error_code": error.error_code, "message": str(error)})
+            self._reply(
+                404 if error.error_code == "RESOURCE_DOES_NOT_EXIST" else 400,
+                {"error_code": error.error_code, "message": str(error)},
+            )
 
     def _reply(self, status: int, content: dict[str, Any]) -> None:
         text = json.dumps(content).encode()
@@ -165,7 +172,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def serve(uri: str, port: int, mood: Path) -> None:
     """Serve until killed."""
-    Handler.calls = Calls(uri)
+    Handler.calls = Calls(uri, mood.parent / "artifacts")
     Handler.mood = mood
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import Any
 
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.journal import Entry, Journal
+from lit_lossopt.tracking.journal import FILES, Entry, Journal
 from lit_lossopt.tracking.store import Store, is_final
 
 ENTRIES_AT_ONCE = 10
@@ -65,12 +66,23 @@ class Delivery:
         self.journal.acknowledge(self.position)
         return True
 
-    def missing(self, expected: Mapping[str, int]) -> int:
-        """Return how many of the expected points (metric → count) the store does not have."""
+    def verify(self, expected: Mapping[str, int]) -> int:
+        """Return how many of the expected points (metric → count) the store lacks, after all was sent.
+
+        Where none is missing, copies of files are removed; a second run that a server made for one journal is deleted.
+
+        Raises:
+            Exception: the store's trouble.
+        """
         if self.run_id is None:
             return sum(expected.values())
+        if self.header:
+            self.store.remove_twins(self.run_id, self.header)
         found = self.store.counts(self.run_id)
-        return sum(max(0, count - found.get(name, 0)) for name, count in expected.items())
+        missing = sum(max(0, count - found.get(name, 0)) for name, count in expected.items())
+        if not missing:
+            shutil.rmtree(self.journal.folder / FILES, ignore_errors=True)
+        return missing
 
     def _begin(self, entry: Entry) -> None:
         self._remember(entry)

@@ -28,8 +28,8 @@ from lit_lossopt.tracking.probe import probe_places
 from lit_lossopt.tracking.store import Store, local_path, sqlite_path
 
 STORE_ERRORS = (MlflowException, SQLAlchemyError, ImportError, OSError)
-# Seconds to wait for the store: for a run to be made, without progress at the end, and at the end in a hurry.
-START, PATIENCE, HURRY = 10.0, 30.0, 4.0
+# Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop.
+START, HURRY = 10.0, 4.0
 
 
 class RunLogger(Logger):
@@ -42,15 +42,17 @@ class RunLogger(Logger):
     Args:
         experiment: the MLflow experiment, made if it does not exist.
         run_name: shown in MLflow; by default optimizer, rate, loss and seed.
+        patience: seconds to wait at the end for a store that does not take what is left.
 
     Raises:
         UserError: the store refuses the run, or its address holds a password.
     """
 
-    def __init__(self, experiment: str = names.EXPERIMENT, run_name: str | None = None) -> None:
+    def __init__(self, experiment: str = names.EXPERIMENT, run_name: str | None = None, patience: float = 30.0) -> None:
         super().__init__()
         self.experiment_name = experiment
         self.run_name = run_name
+        self.patience = patience
         self._store = Store(mlflow.get_tracking_uri())
         self._journal: Journal | None = None
         self._writer: Writer | None = None
@@ -110,8 +112,8 @@ class RunLogger(Logger):
             raise UserError(f"cannot start a run in {self.tracking_uri}: {delivery.refused}")
         if delivery.run_id is None:
             _say(
-                f"{self.tracking_uri} does not answer ({delivery.problem or 'no error yet'}); training goes on, and its "
-                f"values wait in {self._journal.folder}"
+                f"{self.tracking_uri} does not answer ({delivery.problem or 'no error yet'}); training goes on, and "
+                f"its values wait in {self._journal.folder}"
             )
             return
         self._id = delivery.run_id
@@ -200,9 +202,8 @@ class RunLogger(Logger):
             ended = {"completed": "FINISHED", "collapsed": "FINISHED", "interrupted": "KILLED"}
             self.log_tags(self._ending())
             self._add({"kind": "end", "status": ended.get(self._verdict, "FAILED"), "milliseconds": _now()})
-        hurry = self._verdict == "interrupted"
-        done = self._writer.drain(HURRY if hurry else PATIENCE, HURRY if hurry else float("inf"))
-        self._conclude(done)
+        at_most = HURRY if self._verdict == "interrupted" else float("inf")
+        self._conclude(self._writer.drain(min(self.patience, at_most), at_most))
 
     def _ending(self) -> dict[str, str]:
         tags = {names.TAG_VERDICT: self._verdict}
@@ -230,7 +231,7 @@ class RunLogger(Logger):
         if done:
             journal.close()
             try:
-                missing = delivery.missing(self._expected)
+                missing = delivery.verify(self._expected)
             except STORE_ERRORS as error:
                 delivery.problem = one_line(str(error), 200)
         waiting = sum(count_points(read_entries(journal.folder)[delivery.position :]).values())
@@ -248,7 +249,7 @@ class RunLogger(Logger):
         assert self._journal is not None
         delivery = Delivery(self._journal, self._store)
         self._writer = Writer(delivery)
-        self._writer.created.wait(START)
+        self._writer.created.wait(min(START, self.patience))
         return delivery
 
     def _add(self, entry: Entry) -> None:

@@ -84,6 +84,8 @@ class Store:
 
     def remove_twins(self, run_id: str, header: Mapping[str, Any]) -> None:
         """Delete other runs of the same journal: a server may create one long after it was given up."""
+        if not _is_server(self.uri):
+            return
         for run in self._runs_of(self._experiment_id(header["experiment"]), header["journal"]):
             if run.info.run_id != run_id:
                 self.client.delete_run(run.info.run_id)
@@ -127,7 +129,7 @@ class Store:
         elif kind == "tags":
             tags = [RunTag(name, str(value)[:MAX_TAG_CHARACTERS]) for name, value in entry["tags"].items()]
             self.client.log_batch(run_id, tags=tags)
-        elif kind == "file":
+        elif kind == "file" and (folder / FILES / entry["name"]).is_file():
             self.client.log_artifact(run_id, str(folder / FILES / entry["name"]), entry["folder"] or None)
         elif kind == "folder" and Path(entry["path"]).is_dir():
             self.client.log_artifacts(run_id, entry["path"], entry["folder"] or None)

@@ -102,13 +102,11 @@ def _verify(delivery: Delivery) -> str:
     """Compare counts with the store, and send everything once more if some are missing."""
     try:
         expected = count_points(read_entries(delivery.journal.folder))
-        if delivery.run_id and delivery.header:
-            delivery.store.remove_twins(delivery.run_id, delivery.header)
-        if not delivery.missing(expected):
+        if not delivery.verify(expected):
             return ""
         delivery.position = 0
         problem = _run(delivery)
-        missing = delivery.missing(expected)
+        missing = delivery.verify(expected)
     except Exception as error:  # noqa: BLE001  # as above
         return one_line(str(error), 200)
     return problem or (f"{missing} values are still missing" if missing else "")

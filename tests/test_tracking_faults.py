@@ -1,0 +1,293 @@
+"""Stores that are locked, slow, broken or gone; processes that are killed: nothing is lost, doubled or waited for."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from lit_lossopt.__main__ import main
+from lit_lossopt.tracking.journal import read_entries
+from lit_lossopt.tracking.runs import read_history, read_runs
+from tests.zygote import Zygote
+
+DIGITS = ["fit", "--config=sgd_momentum", "--config=digits", "--threads=1", "--tracking.patience=2"]
+HOLD = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+connection.execute("COMMIT")
+"""
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    one = Zygote()
+    yield one
+    one.close()
+
+
+class Training:
+    """A training in a process of its own, that can be killed."""
+
+    def __init__(self, zygote: Zygote, folder: Path, *words: str, **environment: str) -> None:
+        self.zygote = zygote
+        self.folder = folder
+        self.output = folder / "output.txt"
+        store = environment.pop("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        given = {"MLFLOW_TRACKING_URI": store, "MLFLOW_HTTP_REQUEST_TIMEOUT": "1", **environment}
+        self.process = zygote.start([*DIGITS, *words], folder, self.output, given)
+
+    def wait(self) -> int:
+        return self.zygote.wait(self.process)
+
+    def kill(self, number: int = signal.SIGKILL) -> int:
+        os.kill(self.process, number)
+        return self.wait()
+
+    def entries(self) -> list[dict[str, Any]]:
+        return [entry for folder in Path(self.folder, "mlruns/journal").glob("*") for entry in read_entries(folder)]
+
+    def journaled_steps(self) -> list[int]:
+        points = [point for entry in self.entries() if entry["kind"] == "points" for point in entry["points"]]
+        return [point[2] for point in points if point[0] == "train/loss"]
+
+    def wait_for_steps(self, steps: int) -> None:
+        until = time.monotonic() + 60
+        while len(self.journaled_steps()) < steps:
+            assert time.monotonic() < until, self.output.read_text()
+            time.sleep(0.02)
+
+
+def stored(run_id: str) -> np.ndarray[Any, Any]:
+    return read_history(run_id, "train/loss").steps
+
+
+def test_a_locked_database_does_not_delay_training_and_loses_nothing(
+    store: Path, tmp_path: Path, zygote: Zygote
+) -> None:
+    training = Training(zygote, tmp_path, "--trainer.max_epochs=60", "--tracking.patience=30")
+    training.wait_for_steps(50)
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(store), "4"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        before = len(training.journaled_steps())
+        time.sleep(2)
+        # Training goes on while the database is locked.
+        assert len(training.journaled_steps()) >= min(before + 100, 1200)
+    assert training.wait() == 0
+    (run,) = read_runs("lit_lossopt")
+    np.testing.assert_array_equal(stored(run.run_id), np.arange(1, 1201))
+    assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "completed")
+
+
+class Server:
+    """A tracking server in a process of its own, whose mood can change."""
+
+    def __init__(self, folder: Path, mood: str) -> None:
+        self.folder = folder
+        self.mood = folder / "mood"
+        self.set(mood)
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tests.misbehaving_tracking_server", f"sqlite:///{self.folder}/mlflow.db"]
+        self.process = subprocess.Popen(
+            [*command, str(self.port), str(self.mood)], stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent
+        )
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def set(self, mood: str) -> None:
+        self.mood.write_text(mood, encoding="utf-8")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@pytest.fixture
+def server(store: Path) -> Iterator[Server]:
+    one = Server(store.parent, "fine")
+    yield one
+    one.kill()
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    (checkpoint,) = [path for path in folder.rglob("last.ckpt") if "artifacts" in path.parts or "unsent" in path.parts]
+    state: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["state_dict"]
+    return state
+
+
+@pytest.fixture(scope="session")
+def undisturbed(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert Training(zygote, folder, "--trainer.max_epochs=10").wait() == 0
+    return weights(folder)
+
+
+@pytest.mark.parametrize("mood", ["errors", "hang", "reset", "lose-create", "slow", "restart"])
+def test_a_server_that_misbehaves_gets_every_point_once(
+    mood: str, server: Server, tmp_path: Path, zygote: Zygote, undisturbed: dict[str, torch.Tensor]
+) -> None:
+    server.set("fine" if mood == "restart" else mood)
+    words = ["--trainer.max_epochs=10", "--tracking.patience=4"]
+    training = Training(zygote, tmp_path, *words, MLFLOW_TRACKING_URI=server.uri)
+    training.wait_for_steps(60)
+    if mood == "restart":
+        server.kill()
+        time.sleep(1)
+        server.start()
+    server.set("fine")
+    assert training.wait() == 0, training.output.read_text()
+    (run,) = read_runs("lit_lossopt")
+    np.testing.assert_array_equal(stored(run.run_id), np.arange(1, 201))
+    assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "completed")
+    times = [p[3] for e in training.entries() if e["kind"] == "points" for p in e["points"] if p[0] == "train/loss"]
+    assert max(np.diff(times)) < 1000
+    found = weights(tmp_path)
+    assert all(torch.equal(found[name], value) for name, value in undisturbed.items())
+
+
+def test_a_server_that_never_returns_is_delivered_to_by_sync(
+    server: Server, tmp_path: Path, zygote: Zygote, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.kill()
+    training = Training(zygote, tmp_path, "--trainer.max_epochs=3", MLFLOW_TRACKING_URI=server.uri)
+    assert training.wait() == 0
+    said = training.output.read_text()
+    assert "does not answer" in said
+    (folder,) = Path("mlruns/journal").iterdir()
+    assert f"deliver them with: python -m lit_lossopt sync {folder.name}" in said
+    assert main(["sync"]) == 1
+    assert "1 not delivered" in capsys.readouterr().out
+    server.start()
+    for _ in range(2):
+        assert main(["sync"]) == 0
+    assert "1 were whole" in capsys.readouterr().out
+    (run,) = read_runs("lit_lossopt")
+    np.testing.assert_array_equal(stored(run.run_id), np.arange(1, 61))
+    assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "completed")
+    assert run.params["optimizer"] == "SGD"
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_killed_run_keeps_every_step_up_to_the_last_copy(
+    kills: int, store: Path, tmp_path: Path, zygote: Zygote
+) -> None:
+    moments = random.Random(0)
+    for attempt in range(kills):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        uri = f"sqlite:///{store}"
+        training = Training(zygote, folder, "--trainer.max_epochs=1000", MLFLOW_TRACKING_URI=uri)
+        training.wait_for_steps(50)
+        time.sleep(moments.uniform(0, 1.5))
+        assert training.kill() == -signal.SIGKILL
+        kept = training.journaled_steps()
+        # A copy at each evaluation (20 steps) at the latest.
+        assert kept == list(range(1, len(kept) + 1))
+        assert len(kept) % 20 == 0
+        os.chdir(folder)
+        assert main(["sync"]) == 0
+        run = read_runs("lit_lossopt")[-1]
+        np.testing.assert_array_equal(stored(run.run_id), kept)
+        assert (run.status, run.tags["lossopt.verdict"]) == ("KILLED", "interrupted")
+    assert len(read_runs("lit_lossopt")) == kills
+
+
+@pytest.mark.parametrize("processes", [4, pytest.param(16, marks=pytest.mark.slow)])
+def test_processes_that_start_at_once_on_no_database_share_one(processes: int, tmp_path: Path, zygote: Zygote) -> None:
+    uri = f"sqlite:///{tmp_path}/fresh.db"
+    trainings = []
+    for number in range(processes):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        words = ["--trainer.max_steps=2", "--tracking.patience=60"]
+        trainings.append(Training(zygote, folder, *words, MLFLOW_TRACKING_URI=uri))
+    for training in trainings:
+        assert training.wait() == 0, training.output.read_text()
+    client = MlflowClient(uri)
+    assert [one.name for one in client.search_experiments()] == ["lit_lossopt", "Default"]
+    runs = client.search_runs(["1"])
+    assert len(runs) == processes
+    assert all(len(client.get_metric_history(run.info.run_id, "train/loss")) == 2 for run in runs)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("where", ["training", "validation"])
+@pytest.mark.usefixtures("store")
+def test_a_signal_leaves_everything_whole(number: int, status: int, where: str, tmp_path: Path, zygote: Zygote) -> None:
+    # With a step between evaluations of a hundred batches, a signal comes while validating.
+    words = ["--trainer.val_check_interval=1", "--data.eval_batch_size=1"] if where == "validation" else []
+    training = Training(zygote, tmp_path, "--trainer.max_epochs=1000", *words)
+    training.wait_for_steps(5)
+    started = time.monotonic()
+    assert training.kill(number) == status, training.output.read_text()
+    assert time.monotonic() - started < 10
+    (run,) = read_runs("lit_lossopt")
+    assert (run.status, run.tags["lossopt.verdict"]) == ("KILLED", "interrupted")
+    steps = training.journaled_steps()
+    np.testing.assert_array_equal(stored(run.run_id), steps)
+    assert steps == list(range(1, len(steps) + 1))
+    assert main(["sync"]) == 0
+
+
+@pytest.mark.usefixtures("store")
+def test_a_run_that_is_deleted_while_it_trains_trains_on(tmp_path: Path, zygote: Zygote) -> None:
+    training = Training(zygote, tmp_path, "--trainer.max_epochs=100")
+    training.wait_for_steps(50)
+    (run,) = read_runs("lit_lossopt")
+    MlflowClient().delete_run(run.run_id)
+    assert training.wait() == 0
+    assert "values of this run are not in" in training.output.read_text()
+    assert len(training.journaled_steps()) == 2000
+
+
+@pytest.mark.usefixtures("store")
+def test_the_canary_is_nowhere(tmp_path: Path, zygote: Zygote) -> None:
+    canary = "canary/7 sings"
+    words = ["--trainer.max_epochs=1", f"--tracking.run_name=see http://me:{canary}@host", "--data.classes=[1,2]"]
+    secrets = {"MLFLOW_TRACKING_PASSWORD": canary, "MLFLOW_TRACKING_USERNAME": "me", "AWS_SECRET_ACCESS_KEY": canary}
+    assert Training(zygote, tmp_path, *words, **secrets).wait() == 0
+    refused = {"MLFLOW_TRACKING_URI": "http://me:canary7sings@127.0.0.1:9"}
+    assert Training(zygote, tmp_path, **refused).wait() == 2
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"mlflow.db", "output.txt", "log.jsonl", "last.ckpt", "config.yaml", "provenance.json"} <= {
+        path.name for path in files
+    }
+    for path in files:
+        content = path.read_bytes()
+        assert b"canary" not in content, path
+    (run,) = read_runs("lit_lossopt")
+    assert run.name == "see http://***@host"
+
+
+def test_values_that_are_not_finite_are_kept_as_such(store: Path) -> None:
+    assert main([*DIGITS, "--config=sgd", "--model.optimizer.lr=1e18", "--trainer.max_epochs=5"]) == 3
+    (folder,) = Path("mlruns/journal").iterdir()
+    points = [point for entry in read_entries(folder) if entry["kind"] == "points" for point in entry["points"]]
+    losses = [point[1] for point in points if point[0] == "train/loss"]
+    assert np.isnan(losses[-1])
+    with sqlite3.connect(store) as connection:
+        (count,) = connection.execute("SELECT COUNT(*) FROM metrics WHERE key = 'train/loss' AND is_nan").fetchone()
+    assert count == int(np.isnan(losses).sum())
