@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, channel_statistics
+from lit_lossopt.data.splits import stratified_split
 from lit_lossopt.errors import Notice, UserError, did_you_mean
 from lit_lossopt.seeds import derive_seed
 
@@ -88,6 +88,15 @@ class ImageDataModule(pl.LightningDataModule):
         """Return all images of a split, with the dataset's own labels."""
 
     @property
+    def pool(self) -> str | None:
+        """What names the set of images that the seed splits, where it may be another at the next start."""
+        return None
+
+    def facts(self) -> dict[str, int | str]:
+        """Return what a run should record about its data beyond their settings, once they are set up."""
+        return {}
+
+    @property
     def class_names(self) -> list[str]:
         """Names of the classes in use, in the order of their labels."""
         return [self.all_class_names[label] for label in self._labels_kept]
@@ -147,10 +156,11 @@ class ImageDataModule(pl.LightningDataModule):
             "shift": shift,
             "class_names": self.class_names,
             "split": self._split_settings(),
+            "pool": self.pool,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the normalisation of trained weights; refuse other classes, and another split in validation.
+        """Take over the normalisation of trained weights; refuse other classes, and images held out by another split.
 
         Raises:
             UserError: what was trained on and what is asked for do not fit together.
@@ -161,8 +171,15 @@ class ImageDataModule(pl.LightningDataModule):
                 f"{', '.join(self.class_names)}; use the run's config.yaml"
             )
         mine = self._split_settings()
-        differing = [f"--{name}={value}" for name, value in state_dict["split"].items() if mine[name] != value]
-        if differing and self.trainer and self.trainer.state.fn == "validate":
+        differing = [f"--{name}={value}" for name, value in state_dict["split"].items() if mine.get(name) != value]
+        drawn = ("validate", "test") if "data.test_fraction" in mine else ("validate",)
+        held_out = self.trainer is not None and self.trainer.state.fn in drawn
+        if held_out and None not in (pools := {self.pool, state_dict.get("pool")}) and len(pools) > 1:
+            raise UserError(
+                "--ckpt_path: images were added, removed or renamed since these weights were trained, so some of those "
+                "held out now were trained on; use the images of then, or train anew"
+            )
+        if differing and held_out:
             raise UserError(
                 "--ckpt_path: other images were held out when these weights were trained, so some of those asked for "
                 f"were trained on; add {' '.join(differing)}"
@@ -194,19 +211,14 @@ class ImageDataModule(pl.LightningDataModule):
             self._splits["train"], self._splits["val"] = training, self._keep(self.read("test"))
             return
         try:
-            train, val = train_test_split(
-                torch.arange(len(training)).numpy(),
-                test_size=self.val_fraction,
-                stratify=training.labels.numpy(),
-                random_state=derive_seed(self.seed, "split"),
-            )
+            train, val = stratified_split(training.labels, self.val_fraction, derive_seed(self.seed, "split"))
         except ValueError as error:
             raise UserError(
                 f"data.val_fraction={self.val_fraction}: {len(training)} training images of {self.num_classes} classes "
                 "cannot be split so that each class has one on both sides; change it, or add images"
             ) from error
-        self._splits["train"] = training.take(torch.from_numpy(train).sort().values)
-        self._splits["val"] = training.take(torch.from_numpy(val).sort().values)
+        self._splits["train"] = training.take(train)
+        self._splits["val"] = training.take(val)
         self._check_size(self._splits["train"])
 
     def _check_size(self, training: LabelledImages) -> None:
