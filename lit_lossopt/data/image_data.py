@@ -176,7 +176,7 @@ class ImageDataModule(pl.LightningDataModule):
         held_out = self.trainer is not None and self.trainer.state.fn in drawn
         if held_out and None not in (pools := {self.pool, state_dict.get("pool")}) and len(pools) > 1:
             raise UserError(
-                "--ckpt_path: images were added, removed or renamed since these weights were trained, so some of those "
+                "--ckpt_path: images were added, removed or changed since these weights were trained, so some of those "
                 "held out now were trained on; use the images of then, or train anew"
             )
         if differing and held_out:
