@@ -41,7 +41,7 @@ def test_without_test_images_the_seed_draws_them() -> None:
         data.setup("fit")
         data.setup("test")
         assert Counter(data.images("test").labels.tolist()) == {0: 10, 1: 10, 2: 10}
-        return [set(data.images(name).sources) for name in ("train", "val", "test")]  # type: ignore[arg-type]  # splits
+        return [set(data.images(name).sources) for name in ("train", "val", "test")]
 
     first = split(1)
     assert first == split(1) != split(2)

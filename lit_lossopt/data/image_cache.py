@@ -86,7 +86,7 @@ def decode_all(files: Sequence[Path], rules: DecodingRules) -> DecodedImages:
     """Return the decoded files, one by one: threads gained nothing on two cores, for small images or large."""
     pixels = np.empty((len(files), rules.size, rules.size, 3), dtype=np.uint8)
     refused: dict[int, str] = {}
-    for position, file in enumerate(_with_bar(files, "decoding images")):
+    for position, file in enumerate(with_bar(files, "decoding images")):
         try:
             pixels[position - len(refused)] = decode_image(file, rules)
         except UnusableImage as error:
@@ -99,7 +99,7 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_lossopt" / "images"
 
 
-def _with_bar(files: Sequence[Path], what: str) -> tqdm[Path]:
+def with_bar(files: Sequence[Path], what: str) -> tqdm[Path]:
     """Return the files behind a progress bar that shows only on a terminal and after a second."""
     return tqdm(files, desc=what, unit="file", delay=1, disable=None, leave=False)
 
@@ -116,7 +116,7 @@ def _content_key(files: Sequence[Path], rules: DecodingRules) -> str | None:
     """Return a digest of the files' content, or None where one could not be read to its end."""
     digest = hashlib.sha256(_rules_key(rules))
     try:
-        for file in _with_bar(files, "reading images"):
+        for file in with_bar(files, "reading images"):
             with file.open("rb") as content:
                 digest.update(hashlib.file_digest(content, "sha256").digest())
     except OSError:
@@ -131,7 +131,7 @@ def _rules_key(rules: DecodingRules) -> bytes:
 def _load(path: Path) -> DecodedImages | None:
     """Return what was kept, or None where there is nothing or it is damaged."""
     try:
-        with np.load(path) as kept:
+        with path.open("rb") as file, np.load(file) as kept:
             refused = zip(kept["positions"].tolist(), kept["reasons"].tolist(), strict=True)
             return DecodedImages(kept["pixels"], dict(refused))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
