@@ -123,6 +123,10 @@ def test_normalisation_is_zero_mean_and_unit_deviation_on_the_training_images() 
     assert float(values.std(correction=0)) == pytest.approx(1, abs=1e-5)
 
 
+def test_data_that_never_change_have_nothing_more_to_record() -> None:
+    assert digits().facts() == {}
+
+
 def test_statistics_are_those_of_the_obvious_formula() -> None:
     images = torch.randint(0, 256, (3000, 3, 5, 4), dtype=torch.uint8)
     mean, std = channel_statistics(images)

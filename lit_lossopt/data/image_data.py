@@ -171,15 +171,16 @@ class ImageDataModule(pl.LightningDataModule):
                 f"{', '.join(self.class_names)}; use the run's config.yaml"
             )
         mine = self._split_settings()
-        differing = [f"--{name}={value}" for name, value in state_dict["split"].items() if mine.get(name) != value]
-        drawn = ("validate", "test") if "data.test_fraction" in mine else ("validate",)
-        held_out = self.trainer is not None and self.trainer.state.fn in drawn
-        if held_out and None not in (pools := {self.pool, state_dict.get("pool")}) and len(pools) > 1:
+        deciding = self._deciding(self.trainer.state.fn if self.trainer else None)
+        then = {name: value for name, value in state_dict["split"].items() if name in deciding}
+        differing = [f"--{name}={value}" for name, value in then.items() if mine[name] != value]
+        pools = {self.pool, state_dict.get("pool")} - {None}
+        if deciding and len(pools) > 1:
             raise UserError(
                 "--ckpt_path: images were added, removed or changed since these weights were trained, so some of those "
                 "held out now were trained on; use the images of then, or train anew"
             )
-        if differing and held_out:
+        if differing:
             raise UserError(
                 "--ckpt_path: other images were held out when these weights were trained, so some of those asked for "
                 f"were trained on; add {' '.join(differing)}"
@@ -189,6 +190,13 @@ class ImageDataModule(pl.LightningDataModule):
     def _split_settings(self) -> dict[str, Any]:
         settings = {"data.val_fraction": self.val_fraction, "data.validate_on_test": self.validate_on_test}
         return {"seed_everything": self.seed, **settings}
+
+    def _deciding(self, command: str | None) -> set[str]:
+        """Return the settings that decide which images ``command`` may look at because they were held out."""
+        settings = set(self._split_settings())
+        if command == "test" and "data.test_fraction" in settings:
+            return {"seed_everything", "data.test_fraction"}
+        return settings if command == "validate" else set()
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0
