@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import SaveConfigCallback
 
+from lit_lossopt.data import ImageDataModule
 from lit_lossopt.model import count_parameters
 from lit_lossopt.module import LossOptModule
 from lit_lossopt.names import CONFIG_ARTIFACT, TAG_ARM, TAG_SEED, TAG_TRIAL_KEY
@@ -32,7 +33,7 @@ class RunDescription(SaveConfigCallback):
         seed = config["seed_everything"]
         logger.start(
             run_name=f"{arm} seed={seed}",
-            params=flat_parameters(config, _built(pl_module)),
+            params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer)}),
             tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_TRIAL_KEY: trial_key(config)},
         )
         logger.log_text(text, CONFIG_ARTIFACT)
@@ -55,6 +56,11 @@ def class_defaults(config: Any) -> dict[str, dict[str, Any]]:
 def _imported(class_path: str) -> Any:
     module, _, name = class_path.rpartition(".")
     return getattr(importlib.import_module(module), name)
+
+
+def _data_facts(trainer: pl.Trainer) -> dict[str, Any]:
+    data = getattr(trainer, "datamodule", None)
+    return {f"data.{name}": value for name, value in data.facts().items()} if isinstance(data, ImageDataModule) else {}
 
 
 def _built(module: LossOptModule) -> dict[str, Any]:
