@@ -55,7 +55,7 @@ class RunDescription(SaveConfigCallback):
         seed = config["seed_everything"]
         logger.start(
             run_name=f"{arm} seed={seed}",
-            params=flat_parameters(config, _built(pl_module)),
+            params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer)}),
             tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_TRIAL_KEY: trial_key(config)},
         )
         logger.log_text(text, CONFIG_ARTIFACT)
@@ -113,6 +113,11 @@ def class_defaults(config: Any) -> dict[str, dict[str, Any]]:
 def _imported(class_path: str) -> Any:
     module, _, name = class_path.rpartition(".")
     return getattr(importlib.import_module(module), name)
+
+
+def _data_facts(trainer: pl.Trainer) -> dict[str, Any]:
+    data = getattr(trainer, "datamodule", None)
+    return {f"data.{name}": value for name, value in data.facts().items()} if isinstance(data, ImageDataModule) else {}
 
 
 def _built(module: LossOptModule) -> dict[str, Any]:

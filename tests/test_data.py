@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
-from lit_lossopt.data import DigitsDataModule, ImageFolderDataModule
+from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, channel_statistics
-from lit_lossopt.data.image_folder import cached_pixels, image_files
 from lit_lossopt.errors import Notice, UserError
 
 
@@ -111,7 +107,7 @@ def test_impossible_settings_are_refused(options: dict[str, Any], message: str) 
         digits(**options)
 
 
-def normalised(data: DigitsDataModule | ImageFolderDataModule, images: Tensor) -> Tensor:
+def normalised(data: DigitsDataModule, images: Tensor) -> Tensor:
     return data.on_after_batch_transfer((images, torch.zeros(len(images))), 0)[0]
 
 
@@ -120,6 +116,10 @@ def test_normalisation_is_zero_mean_and_unit_deviation_on_the_training_images() 
     values = normalised(data, data.images("train").images).double()
     assert float(values.mean()) == pytest.approx(0, abs=1e-5)
     assert float(values.std(correction=0)) == pytest.approx(1, abs=1e-5)
+
+
+def test_data_that_never_change_have_nothing_more_to_record() -> None:
+    assert digits().facts() == {}
 
 
 def test_statistics_are_those_of_the_obvious_formula() -> None:
@@ -143,70 +143,3 @@ def test_validate_on_test_trains_on_everything_and_says_so() -> None:
     data.setup("test")
     assert len(data.images("train")) == 1437
     assert data.images("val").sources == data.images("test").sources
-
-
-def test_folder_is_read_by_class(image_folder: Path) -> None:
-    data = ImageFolderDataModule(folder=image_folder, val_fraction=0.25, batch_size=8)
-    data.setup("fit")
-    data.setup("test")
-    assert data.class_names == ["cat", "dog", "frog"]
-    assert (len(data.images("train")), len(data.images("val")), len(data.images("test"))) == (54, 18, 24)
-    test = data.images("test")
-    for image, label, source in zip(test.images, test.labels.tolist(), test.sources, strict=True):
-        assert Path(source).parent.name == data.class_names[label]
-        expected = np.asarray(Image.open(source))
-        np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), expected)
-
-
-def test_decoded_images_are_kept_by_content(image_folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "kept"
-    files = image_files(image_folder / "test", ["cat"])
-    first = cached_pixels(files, 32, cache)
-    (kept,) = cache.iterdir()
-    stamp = kept.stat().st_mtime_ns
-    np.testing.assert_array_equal(cached_pixels(files, 32, cache), first)
-    assert kept.stat().st_mtime_ns == stamp
-    moved = Path(shutil.copytree(image_folder / "test" / "cat", tmp_path / "moved"))
-    cached_pixels(sorted(moved.iterdir()), 32, cache)
-    assert len(list(cache.iterdir())) == 1
-    Image.new("RGB", (32, 32), (1, 2, 3)).save(moved / "000.png")
-    changed = cached_pixels(sorted(moved.iterdir()), 32, cache)
-    assert changed[0, 0, 0].tolist() == [1, 2, 3]
-    assert len(list(cache.iterdir())) == 2
-
-
-def test_other_sizes_and_modes_are_brought_to_rgb(image_folder: Path, tmp_path: Path) -> None:
-    root = Path(shutil.copytree(image_folder, tmp_path / "odd"))
-    Image.new("L", (50, 20), 128).save(root / "test" / "cat" / "gray.png")
-    data = ImageFolderDataModule(folder=root, size=16)
-    data.setup("test")
-    test = data.images("test")
-    assert test.images.shape == (25, 3, 16, 16)
-    (gray,) = [index for index, source in enumerate(test.sources) if source.endswith("gray.png")]
-    assert set(test.images[gray].flatten().tolist()) == {128}
-
-
-def test_all_unreadable_images_are_listed_at_once(image_folder: Path, tmp_path: Path) -> None:
-    root = Path(shutil.copytree(image_folder, tmp_path / "broken"))
-    for name in ("bad1.png", "bad2.jpg"):
-        (root / "train" / "dog" / name).write_bytes(b"not an image")
-    with pytest.raises(UserError, match=r"2 of 74 images cannot be read: .*bad1\.png.*bad2\.jpg"):
-        ImageFolderDataModule(folder=root).setup("fit")
-
-
-@pytest.mark.parametrize(
-    ("made", "message"),
-    [((), "there is no folder"), (("train/cat",), "at least two"), (("train/cat", "train/dog"), "no images in")],
-)
-def test_a_folder_without_what_is_needed_is_refused(tmp_path: Path, made: tuple[str, ...], message: str) -> None:
-    for name in made:
-        (tmp_path / "images" / name).mkdir(parents=True)
-    with pytest.raises(UserError, match=message):
-        ImageFolderDataModule(folder=tmp_path / "images").setup("fit")
-
-
-def test_images_to_predict_may_lie_anywhere(image_folder: Path) -> None:
-    data = ImageFolderDataModule(folder=image_folder, predict_folder=image_folder / "train")
-    data.setup("predict")
-    assert len(data.images("predict")) == 72
-    assert set(data.images("predict").labels.tolist()) == {-1}

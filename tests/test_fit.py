@@ -256,7 +256,7 @@ TYPED_WRONG = [
     ("--model.network=torch.nn.Nope", "has no attribute 'Nope'"),
     ("--model.lr_scheduler=StepLR", "the following arguments are required: step_size"),
     ("--model.lr_scheduler_interval=epochs", "expected one of 'epoch', 'step'"),
-    ("--data=ImageFolderDataModule --data.folder=nowhere", "there is no folder nowhere/train"),
+    ("--data=ImageFolderDataModule --data.folder=nowhere", "there is no folder nowhere"),
     ("--data=CIFAR10DataModule --data.download=false", "CIFAR-10 is not in data and could not be fetched"),
     ("--data.batch_size=5000", "only 1293 training images"),
     ("--data.val_fraction=0.001", "data.val_fraction=0.001: 1437 training images of 10 classes cannot be split"),

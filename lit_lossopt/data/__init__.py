@@ -1,9 +1,18 @@
-"""Images in memory: CIFAR-10, any image folder, and scikit-learn's digits, which need no network."""
+"""Images in memory: CIFAR-10, any image folder, arrays, and scikit-learn's digits, which need no network."""
 
+from lit_lossopt.data.arrays import ArrayDataModule, ArrayFileDataModule
 from lit_lossopt.data.batches import LabelledImages
 from lit_lossopt.data.cifar10 import CIFAR10DataModule
 from lit_lossopt.data.digits import DigitsDataModule
 from lit_lossopt.data.image_data import ImageDataModule
 from lit_lossopt.data.image_folder import ImageFolderDataModule
 
-__all__ = ["CIFAR10DataModule", "DigitsDataModule", "ImageDataModule", "ImageFolderDataModule", "LabelledImages"]
+__all__ = [
+    "ArrayDataModule",
+    "ArrayFileDataModule",
+    "CIFAR10DataModule",
+    "DigitsDataModule",
+    "ImageDataModule",
+    "ImageFolderDataModule",
+    "LabelledImages",
+]

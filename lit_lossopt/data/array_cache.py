@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,25 +49,20 @@ def cached_arrays(file: Path, names: Sequence[str], make: Callable[[], Arrays]) 
         except _DAMAGED as error:
             warnings.warn(f"{file} is damaged ({one_line(str(error), 100)}) and made anew", Notice, stacklevel=2)
     arrays = make()
-    try:
-        _keep(file, arrays)
-    except OSError as error:
-        size = sum(array.nbytes for array in arrays.values())
-        warnings.warn(
-            f"decoded images ({size:,} bytes) cannot be kept in {file.parent} ({error.strerror})", Notice, stacklevel=2
-        )
+    keep_file(file, lambda opened: np.savez(opened, allow_pickle=False, **arrays))
     return {name: arrays[name] for name in names}
 
 
-def _keep(file: Path, arrays: Arrays) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+def keep_file(file: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file whole or not at all; that it cannot be kept is worth a notice, no more."""
     try:
-        with part.open("wb") as opened:
-            np.savez(opened, allow_pickle=False, **arrays)
-            opened.flush()
-            os.fsync(opened.fileno())
-        part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".part") as folder:
+            part = Path(folder, file.name)
+            with part.open("wb") as opened:
+                write(opened)
+                opened.flush()
+                os.fsync(opened.fileno())
+            part.replace(file)
+    except OSError as error:
+        warnings.warn(f"decoded images cannot be kept in {file.parent} ({error.strerror})", Notice, stacklevel=3)

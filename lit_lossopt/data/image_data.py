@@ -15,14 +15,15 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torchvision.transforms import v2
 
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, channel_statistics
+from lit_lossopt.data.classes import choose_classes, keep_classes
 from lit_lossopt.data.mixing import Mixing, mix_labels
-from lit_lossopt.errors import Notice, UserError, did_you_mean
+from lit_lossopt.data.splits import stratified_split
+from lit_lossopt.errors import Notice, UserError
 from lit_lossopt.seeds import derive_seed
 
 NOTE_TEST_IMAGES = "data.validate_on_test: val/… is measured on the test images; choose nothing by it"
@@ -77,7 +78,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.mixing = mixing
         # A plain int: a checkpoint may hold no class of the parser's.
         self.seed = int(seed)
-        self._labels_kept = self._choose(classes)
+        self._labels_kept = choose_classes(classes, self.all_class_names)
         self._splits: dict[str, LabelledImages] = {}
         self._statistics: tuple[Tensor, Tensor] | None = None
 
@@ -99,6 +100,15 @@ class ImageDataModule(pl.LightningDataModule):
     @abstractmethod
     def read(self, split: Split) -> LabelledImages:
         """Return all images of a split, with the dataset's own labels."""
+
+    @property
+    def pool(self) -> str | None:
+        """What names the set of images that the seed splits, where it may be another at the next start."""
+        return None
+
+    def facts(self) -> dict[str, int | str]:
+        """Return what a run should record about its data beyond their settings, once they are set up."""
+        return {}
 
     @property
     def class_names(self) -> list[str]:
@@ -215,10 +225,11 @@ class ImageDataModule(pl.LightningDataModule):
             "shift": shift,
             "class_names": self.class_names,
             "split": self._split_settings(),
+            "pool": self.pool,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the normalisation of trained weights; refuse other classes, and another split in validation.
+        """Take over the normalisation of trained weights; refuse other classes, and images held out by another split.
 
         Raises:
             UserError: what was trained on and what is asked for do not fit together.
@@ -229,8 +240,16 @@ class ImageDataModule(pl.LightningDataModule):
                 f"{', '.join(self.class_names)}; use the run's config.yaml"
             )
         mine = self._split_settings()
-        differing = [f"--{name}={value}" for name, value in state_dict["split"].items() if mine[name] != value]
-        if differing and self.trainer and self.trainer.state.fn == "validate":
+        deciding = self._deciding(self.trainer.state.fn if self.trainer else None)
+        then = {name: value for name, value in state_dict["split"].items() if name in deciding}
+        differing = [f"--{name}={value}" for name, value in then.items() if mine[name] != value]
+        pools = {self.pool, state_dict.get("pool")} - {None}
+        if deciding and len(pools) > 1:
+            raise UserError(
+                "--ckpt_path: images were added, removed or changed since these weights were trained, so some of those "
+                "held out now were trained on; use the images of then, or train anew"
+            )
+        if differing:
             raise UserError(
                 "--ckpt_path: other images were held out when these weights were trained, so some of those asked for "
                 f"were trained on; add {' '.join(differing)}"
@@ -240,6 +259,13 @@ class ImageDataModule(pl.LightningDataModule):
     def _split_settings(self) -> dict[str, Any]:
         settings = {"data.val_fraction": self.val_fraction, "data.validate_on_test": self.validate_on_test}
         return {"seed_everything": self.seed, **settings}
+
+    def _deciding(self, command: str | None) -> set[str]:
+        """Return the settings that decide which images ``command`` may look at because they were held out."""
+        settings = set(self._split_settings())
+        if command == "test" and "data.test_fraction" in settings:
+            return {"seed_everything", "data.test_fraction"}
+        return settings if command == "validate" else set()
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0
@@ -262,19 +288,14 @@ class ImageDataModule(pl.LightningDataModule):
             self._splits["train"], self._splits["val"] = training, self._keep(self.read("test"))
             return
         try:
-            train, val = train_test_split(
-                torch.arange(len(training)).numpy(),
-                test_size=self.val_fraction,
-                stratify=training.labels.numpy(),
-                random_state=derive_seed(self.seed, "split"),
-            )
+            train, val = stratified_split(training.labels, self.val_fraction, derive_seed(self.seed, "split"))
         except ValueError as error:
             raise UserError(
                 f"data.val_fraction={self.val_fraction}: {len(training)} training images of {self.num_classes} classes "
                 "cannot be split so that each class has one on both sides; change it, or add images"
             ) from error
-        self._splits["train"] = training.take(torch.from_numpy(train).sort().values)
-        self._splits["val"] = training.take(torch.from_numpy(val).sort().values)
+        self._splits["train"] = training.take(train)
+        self._splits["val"] = training.take(val)
         self._check_size(self._splits["train"])
 
     def _check_size(self, training: LabelledImages) -> None:
@@ -284,29 +305,8 @@ class ImageDataModule(pl.LightningDataModule):
                 "batch; take a smaller batch"
             )
 
-    def _choose(self, classes: list[str | int] | None) -> list[int]:
-        available = self.all_class_names
-        if classes is None:
-            return list(range(len(available)))
-        chosen = [str(name) for name in classes]
-        for name in chosen:
-            if name not in available:
-                raise UserError(
-                    f"data.classes: no class {name!r}{did_you_mean(name, available)}; there are: {', '.join(available)}"
-                )
-        if len(chosen) < 2 or len(set(chosen)) < len(chosen):
-            raise UserError(f"data.classes={chosen}: name at least two different classes")
-        return [available.index(name) for name in chosen]
-
     def _keep(self, data: LabelledImages) -> LabelledImages:
-        """Return the images of the chosen classes, relabelled 0 … K − 1 in their order."""
-        if self._labels_kept == list(range(len(self.all_class_names))):
-            return data
-        relabel = torch.full((len(self.all_class_names),), -1, dtype=torch.int64)
-        relabel[self._labels_kept] = torch.arange(self.num_classes)
-        labels = relabel[data.labels]
-        kept = data.take((labels >= 0).nonzero().flatten())
-        return LabelledImages(kept.images, labels[labels >= 0], kept.sources)
+        return keep_classes(data, self._labels_kept, len(self.all_class_names))
 
 
 def _normalised(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -1,34 +1,43 @@
-"""Any folder of images: ``train/<class>/*`` and ``test/<class>/*``, decoded once and kept as one array."""
+"""Any folder of images, one subfolder a class: with training and test images apart, or split by the seed."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from lit_lossopt.data.batches import LabelledImages, as_images
+from lit_lossopt.data.decoding import DecodingRules, Resize
+from lit_lossopt.data.folder_layout import class_base, class_folders, image_files
+from lit_lossopt.data.image_cache import default_cache, read_images
 from lit_lossopt.data.image_data import ImageDataModule, Split
-from lit_lossopt.errors import Notice, UserError, one_line
+from lit_lossopt.data.splits import check_test_fraction, draw_test_images
+from lit_lossopt.errors import Notice, UserError
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}
-Pixels = NDArray[np.uint8]
+LISTED = 10
 
 
 class ImageFolderDataModule(ImageDataModule):
-    """Images of a folder with one subfolder a class; the classes are the names below ``train/``, sorted.
+    """Images of a folder with one subfolder a class; the classes are the subfolders' names, sorted.
+
+    Images deeper below a class's folder count as that class; hidden files and folders are left out. How a file becomes
+    pixels stands in ``lit_lossopt.data.decoding``. Before training all files are looked at, the test images too.
 
     Args:
-        folder: holds ``train/<class>/*`` and ``test/<class>/*``.
-        size: images of another size are resized to this many pixels on both sides (bilinear, antialiased).
+        folder: holds ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone.
+        test_fraction: without ``train/``: share of the images that are test images, stratified by class, chosen by the
+            seed.
+        size: height and width in pixels to which images are brought.
+        resize: "crop" keeps proportions and cuts off what is longer, equally on both sides; "squash" keeps everything.
+        on_bad_image: what becomes of files that cannot be decoded: "error" lists them, before training; "skip" leaves
+            them out, says so, and records their number in the run as ``data.skipped_images``.
+        max_pixels: larger images are such files too; the header decides, before a pixel is decoded.
         predict_folder: images to predict, at any depth; default: the test images.
         cache: where decoded images are kept, keyed by the files' content; default: the user's cache folder.
         **options: those of ``ImageDataModule``.
@@ -40,21 +49,35 @@ class ImageFolderDataModule(ImageDataModule):
     def __init__(
         self,
         folder: str | os.PathLike[str] = "data/images",
+        test_fraction: float = 0.2,
         size: int = 32,
+        resize: Resize = "crop",
+        on_bad_image: Literal["error", "skip"] = "error",
+        max_pixels: int = 50_000_000,
         predict_folder: str | os.PathLike[str] | None = None,
         cache: str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> None:
+        if size < 1 or max_pixels < 1:
+            raise UserError(f"data.size={size}, data.max_pixels={max_pixels}: must be at least 1")
+        check_test_fraction(test_fraction)
         self.folder = Path(folder)
+        self.test_fraction = test_fraction
         self.size = size
+        self.rules = DecodingRules(size, resize, max_pixels)
+        self.on_bad_image = on_bad_image
         self.predict_folder = Path(predict_folder) if predict_folder else None
         self.cache = Path(cache) if cache else default_cache()
-        self._names = _class_folders(self.folder / "train")
+        self._base = class_base(self.folder)
+        self._names = class_folders(self._base)
+        self._bad: dict[Path, dict[Path, str]] = {}
+        self._pool: str | None = None
+        self._at_hand: LabelledImages | None = None
         super().__init__(**options)
 
     @property
     def all_class_names(self) -> list[str]:
-        """Names of the folders below ``train/``, sorted."""
+        """Names of the class folders, sorted."""
         return self._names
 
     @property
@@ -67,83 +90,100 @@ class ImageFolderDataModule(ImageDataModule):
         """The size to which images are brought."""
         return self.size
 
+    @property
+    def test_is_drawn(self) -> bool:
+        """Whether the seed draws the test images: there is no ``train/``."""
+        return self._base == self.folder
+
+    @property
+    def pool(self) -> str | None:
+        """Digest of the names of the images that the seed splits, once they were read."""
+        return self._pool
+
+    def facts(self) -> dict[str, int | str]:
+        """Return how many files were left out because they cannot be decoded."""
+        return {"skipped_images": sum(map(len, self._bad.values()))}
+
+    def setup(self, stage: str) -> None:
+        """Look at all files before training, then read what the stage needs, once."""
+        if stage == "fit" and self._base not in self._bad:
+            test = self.folder / "test"
+            apart = test.is_dir() and not self.test_is_drawn
+            self._at_hand = self._look_at(self._base, *([test] if apart else []))[0]
+        super().setup(stage)
+
     def read(self, split: Split) -> LabelledImages:
         """Return the images of a split, sorted by path."""
-        root = self.predict_folder if split == "predict" and self.predict_folder else None
-        base = root or self.folder / ("train" if split == "train" else "test")
-        files = image_files(base, self._names if root is None else None)
-        if not files:
-            raise UserError(f"data.folder: no images in {base}")
-        pixels = cached_pixels(files, self.size, self.cache)
-        labels = [self._names.index(file.relative_to(base).parts[0]) if root is None else -1 for file in files]
-        return LabelledImages(as_images(pixels), torch.tensor(labels), [str(file) for file in files])
+        if split == "predict" and self.predict_folder:
+            return self._look_at(self.predict_folder, labelled=False)[0]
+        if split != "train" and not self.test_is_drawn:
+            return self._look_at(self.folder / "test")[0]
+        everything, self._at_hand = self._at_hand or self._look_at(self._base)[0], None
+        if not self.test_is_drawn:
+            return everything
+        train, test = draw_test_images(everything, self.test_fraction, self.seed)
+        return train if split == "train" else test
+
+    def _split_settings(self) -> dict[str, Any]:
+        drawn = {"data.test_fraction": self.test_fraction} if self.test_is_drawn else {}
+        return {**super()._split_settings(), **drawn}
+
+    def _look_at(self, *bases: Path, labelled: bool = True) -> list[LabelledImages]:
+        """Return the usable images below each of ``bases``; judge the bad files of all of them at once.
+
+        Raises:
+            UserError: there are bad files and they are not to be skipped, or too few others.
+        """
+        new = [base for base in bases if base not in self._bad]
+        found = [self._usable(base, labelled=labelled) for base in bases]
+        bad = {file: reason for base in new for file, reason in self._bad[base].items()}
+        total = sum(len(images) + len(self._bad[base]) for base, images in zip(bases, found, strict=True))
+        if bad and self.on_bad_image == "error":
+            raise UserError(
+                f"data.folder: {len(bad)} of {total} images cannot be read: {_listed(bad)}; mend or remove them, or "
+                "leave them out with --data.on_bad_image=skip"
+            )
+        if bad:
+            note = f"data.on_bad_image=skip: {len(bad)} of {total} images are left out: {_listed(bad)}"
+            warnings.warn(note, Notice, stacklevel=2)
+        for base, images in zip(bases, found, strict=True):
+            self._check_enough(base, images, labelled=labelled)
+        return found
+
+    def _usable(self, base: Path, *, labelled: bool) -> LabelledImages:
+        files, others = image_files(base, self._names if labelled else None)
+        if others:
+            endings = ", ".join(f"{count} {ending}" for ending, count in others.most_common(LISTED))
+            note = f"data.folder: files below {base} whose endings are not those of images are left out: {endings}"
+            warnings.warn(note, Notice, stacklevel=2)
+        decoded = read_images(files, self.rules, self.cache)
+        self._bad[base] = {files[position]: reason for position, reason in decoded.refused.items()}
+        usable = [file for position, file in enumerate(files) if position not in decoded.refused]
+        parts = [file.relative_to(base).parts for file in usable]
+        label_of = {name: label for label, name in enumerate(self._names)} if labelled else {}
+        labels = torch.tensor([label_of.get(names[0], -1) for names in parts], dtype=torch.int64)
+        if labelled and base == self._base:
+            self._pool = _digest("/".join(names) for names in parts)
+        return LabelledImages(as_images(decoded.pixels), labels, [str(file) for file in usable])
+
+    def _check_enough(self, base: Path, images: LabelledImages, *, labelled: bool) -> None:
+        left = " that can be read" if self._bad[base] else ""
+        if not len(images):
+            raise UserError(f"data.{'folder' if labelled else 'predict_folder'}: no images in {base}{left}")
+        present = set(images.labels.tolist())
+        missing = [self._names[label] for label in self._labels_kept if label not in present]
+        if missing and labelled and base == self._base:
+            raise UserError(
+                f"data.folder: no images of class {missing[0]!r} in {base / missing[0]}{left}; add some, or name the "
+                "other classes with --data.classes=[…]"
+            )
 
 
-def image_files(base: Path, class_names: Sequence[str] | None) -> list[Path]:
-    """Return the image files below ``base`` (of the named class folders only, if given), sorted."""
-    roots = [base / name for name in class_names] if class_names is not None else [base]
-    found = (Path(folder, name) for root in roots for folder, _, files in os.walk(root) for name in files)
-    return sorted(path for path in found if path.suffix.lower() in ENDINGS)
+def _listed(bad: Mapping[Path, str]) -> str:
+    """Return the first bad files with their reasons, and how many more there are."""
+    first = "; ".join(f"{file} ({reason})" for file, reason in islice(bad.items(), LISTED))
+    return first + (f"; and {len(bad) - LISTED} more" if len(bad) > LISTED else "")
 
 
-def cached_pixels(files: Sequence[Path], size: int, cache: Path) -> Pixels:
-    """Return the decoded images ``[N, size, size, 3]`` uint8, from the cache if the same files were decoded before."""
-    kept = cache / f"{_content_key(files, size)}.npy"
-    if kept.is_file():
-        return np.load(kept)  # type: ignore[no-any-return]  # numpy types load() as Any
-    pixels = _decode_all(files, size)
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache, suffix=".part", delete=False) as part:
-            np.save(part, pixels)
-        Path(part.name).replace(kept)
-    except OSError as error:
-        warnings.warn(f"decoded images cannot be kept in {cache} ({error.strerror})", Notice, stacklevel=2)
-    return pixels
-
-
-def default_cache() -> Path:
-    """Return the folder for decoded images: below ``XDG_CACHE_HOME``, by default ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_lossopt" / "images"
-
-
-def _class_folders(train: Path) -> list[str]:
-    if not train.is_dir():
-        raise UserError(
-            f"data.folder: there is no folder {train}; images are expected as train/<class>/* and test/<class>/*; "
-            "name their folder with --data.folder=…"
-        )
-    found = sorted(entry.name for entry in train.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if len(found) < 2:
-        raise UserError(f"data.folder: {train} holds {len(found)} class folders; at least two are needed")
-    return found
-
-
-def _content_key(files: Sequence[Path], size: int) -> str:
-    digest = hashlib.sha256(f"rgb {size}".encode())
-    for file in files:
-        content = hashlib.sha256(file.read_bytes()).digest()
-        digest.update(content)
-    return digest.hexdigest()
-
-
-def _decode_all(files: Sequence[Path], size: int) -> Pixels:
-    pixels = np.empty((len(files), size, size, 3), dtype=np.uint8)
-    unreadable: list[str] = []
-    for row, file in zip(pixels, files, strict=True):
-        try:
-            row[:] = _decode(file, size)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            unreadable.append(f"{file} ({one_line(str(error), 60)})")
-    if unreadable:
-        listed = "; ".join(unreadable[:10]) + (f"; and {len(unreadable) - 10} more" if len(unreadable) > 10 else "")
-        raise UserError(f"data.folder: {len(unreadable)} of {len(files)} images cannot be read: {listed}")
-    return pixels
-
-
-def _decode(file: Path, size: int) -> Pixels:
-    with Image.open(file) as image:
-        rgb = image.convert("RGB")
-    if rgb.size != (size, size):
-        rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(rgb)
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()

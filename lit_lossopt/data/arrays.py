@@ -1,0 +1,207 @@
+"""Images that are arrays already: given from Python, or kept in a ``.npz`` file."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lit_lossopt.data.batches import LabelledImages
+from lit_lossopt.data.image_data import ImageDataModule, Split
+from lit_lossopt.data.splits import check_test_fraction, draw_test_images
+from lit_lossopt.errors import UserError, one_line
+
+REQUIRED = ("images", "labels")
+OPTIONAL = ("test_images", "test_labels", "class_names")
+
+
+class ArrayDataModule(ImageDataModule):
+    """Tensors or numpy arrays as a dataset; from Python only, see ``ArrayFileDataModule`` for the command line.
+
+    Args:
+        images: ``[N, C, H, W]`` uint8, height and width equal.
+        labels: ``[N]`` integers 0 … K − 1.
+        test_images: test images of the same shape.
+        test_labels: their labels.
+        class_names: names of the K classes; default: the labels as they are, up to the largest.
+        test_fraction: without ``test_images``: share of the images that are test images, stratified by class, chosen by
+            the seed.
+        **options: those of ``ImageDataModule``.
+
+    Raises:
+        UserError: the arrays have other shapes, types or values.
+    """
+
+    def __init__(
+        self,
+        images: Any,
+        labels: Any,
+        test_images: Any = None,
+        test_labels: Any = None,
+        class_names: Sequence[str] | None = None,
+        test_fraction: float = 0.2,
+        **options: Any,
+    ) -> None:
+        check_test_fraction(test_fraction)
+        if (test_images is None) != (test_labels is None):
+            raise UserError("data.test_images, data.test_labels: give both or neither")
+        self.test_fraction = test_fraction
+        self._given = _labelled("", images, labels)
+        self._test = None if test_images is None else _labelled("test_", test_images, test_labels)
+        classes = int(self._given.labels.max()) + 1
+        self._names = [str(name) for name in (range(classes) if class_names is None else class_names)]
+        self._check_fit()
+        super().__init__(**options)
+
+    @property
+    def all_class_names(self) -> list[str]:
+        """The names given, or the labels."""
+        return self._names
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images given."""
+        return int(self._given.images.shape[1])
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images given."""
+        return int(self._given.images.shape[2])
+
+    @functools.cached_property
+    def pool(self) -> str | None:
+        """Digest of the images that the seed splits."""
+        digest = hashlib.sha256(self._given.labels.numpy().tobytes())
+        for chunk in torch.split(self._given.images, 1024):
+            digest.update(chunk.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def read(self, split: Split) -> LabelledImages:
+        """Return the images of a split in the order given; those to predict are the test images."""
+        if self._test is not None:
+            return self._given if split == "train" else self._test
+        train, test = draw_test_images(self._given, self.test_fraction, self.seed)
+        return train if split == "train" else test
+
+    def _split_settings(self) -> dict[str, Any]:
+        drawn = {"data.test_fraction": self.test_fraction} if self._test is None else {}
+        return {**super()._split_settings(), **drawn}
+
+    def _check_fit(self) -> None:
+        """Refuse labels without a name, names without an image, and test images of another shape."""
+        for prefix, data in (("", self._given), ("test_", self._test)):
+            if data is not None and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < len(self._names):
+                raise UserError(
+                    f"data.{prefix}labels: {int(data.labels.min())} … {int(data.labels.max())}, but there are "
+                    f"{len(self._names)} classes: 0 … {len(self._names) - 1}"
+                )
+        if len(self._names) < 2 or len(set(self._names)) < len(self._names):
+            raise UserError(f"data.class_names={self._names}: at least two different classes are needed")
+        present = set(self._given.labels.tolist())
+        missing = [name for label, name in enumerate(self._names) if label not in present]
+        if missing:
+            raise UserError(f"data.labels: no image of class {missing[0]!r}; number the classes without gaps")
+        if self._test is not None and self._test.images.shape[1:] != self._given.images.shape[1:]:
+            raise UserError(
+                f"data.test_images: {list(self._test.images.shape[1:])} each, but the training images are "
+                f"{list(self._given.images.shape[1:])}"
+            )
+
+
+class ArrayFileDataModule(ArrayDataModule):
+    """The arrays of a ``.npz`` file, as ``numpy.savez`` writes it: images, labels and what else ArrayDataModule takes.
+
+    Args:
+        file: holds ``images [N, C, H, W]`` uint8 and ``labels [N]``; may hold ``test_images``, ``test_labels`` and
+            ``class_names``.
+        test_fraction: without ``test_images``: share of the images that are test images, stratified by class, chosen by
+            the seed.
+        **options: those of ``ImageDataModule``.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds other arrays.
+    """
+
+    def __init__(self, file: str | os.PathLike[str], test_fraction: float = 0.2, **options: Any) -> None:
+        self.file = Path(file)
+        arrays = _read_npz(self.file)
+        super().__init__(
+            images=arrays["images"],
+            labels=arrays["labels"],
+            test_images=arrays.get("test_images"),
+            test_labels=arrays.get("test_labels"),
+            class_names=arrays.get("class_names"),
+            test_fraction=test_fraction,
+            **options,
+        )
+
+
+def _read_npz(file: Path) -> dict[str, Any]:
+    try:
+        with np.load(file) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or one_line(str(error), 80)
+        raise UserError(f"data.file={file}: not a .npz file that can be read ({reason}); see numpy.savez") from error
+    unknown = sorted(set(arrays) - {*REQUIRED, *OPTIONAL})
+    if unknown or not set(REQUIRED) <= set(arrays):
+        raise UserError(
+            f"data.file={file}: holds {', '.join(arrays) or 'nothing'}; needed: {', '.join(REQUIRED)}; possible: "
+            f"{', '.join(OPTIONAL)}"
+        )
+    return arrays
+
+
+def _labelled(prefix: str, images: Any, labels: Any) -> LabelledImages:
+    images, labels = _as_tensor(images), _as_tensor(labels)
+    _check_images(f"data.{prefix}images", images)
+    _check_labels(f"data.{prefix}labels", labels, len(images))
+    kind = f"{prefix or 'train_'}images".removesuffix("_images")
+    # A copy: what the caller does with the arrays later changes no training.
+    kept = images.clone(memory_format=torch.channels_last)
+    return LabelledImages(kept, labels.to(torch.int64, copy=True), [f"{kind}/{index}" for index in range(len(images))])
+
+
+def _as_tensor(values: Any) -> Tensor:
+    if isinstance(values, Tensor):
+        return values.detach().cpu()
+    try:
+        return torch.tensor(np.ascontiguousarray(values))
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"data.images, data.labels: tensors or numpy arrays are needed ({one_line(str(error), 80)}); for a file: "
+            "--data=ArrayFileDataModule --data.file=….npz"
+        ) from error
+
+
+def _check_images(name: str, images: Tensor) -> None:
+    shape = list(images.shape)
+    if images.dtype != torch.uint8:
+        remedy = "; for floats 0 … 1: (images * 255).round().to(torch.uint8)" if images.is_floating_point() else ""
+        raise UserError(f"{name}: {images.dtype}, but pixels are uint8, 0 … 255 (they are normalised later){remedy}")
+    if images.ndim == 3:
+        raise UserError(f"{name}: {shape}, but [N, C, H, W] is needed; for grey images: images[:, None]")
+    if images.ndim == 4 and shape[1] == shape[2] != shape[3]:
+        raise UserError(f"{name}: {shape}, but [N, C, H, W] is needed; move the channels: images.transpose(0, 3, 1, 2)")
+    if images.ndim != 4 or shape[2] != shape[3]:
+        raise UserError(f"{name}: {shape}, but [N, C, H, W] with equal height and width is needed; crop or resize them")
+    if not images.numel():
+        raise UserError(f"{name}: {shape}: there is no image")
+
+
+def _check_labels(name: str, labels: Tensor, count: int) -> None:
+    shape = list(labels.shape)
+    if labels.ndim == 2:
+        raise UserError(f"{name}: {shape}, but class indices [N] are needed; from one-hot rows: labels.argmax(1)")
+    if shape != [count]:
+        raise UserError(f"{name}: {shape}, but there are {count} images")
+    if labels.is_floating_point() or labels.dtype == torch.bool or labels.is_complex():
+        raise UserError(f"{name}: {labels.dtype}, but class indices are integers 0 … K − 1")

@@ -1,0 +1,46 @@
+"""Some of a dataset's classes, relabelled in the order in which they were named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from lit_lossopt.data.batches import LabelledImages
+from lit_lossopt.errors import UserError, did_you_mean
+
+
+def choose_classes(wanted: Sequence[str | int] | None, available: Sequence[str]) -> list[int]:
+    """Return the dataset's labels of the wanted classes, in their order; None wants all.
+
+    Raises:
+        UserError: an unknown class, one twice, or fewer than two.
+    """
+    if wanted is None:
+        return list(range(len(available)))
+    chosen = [str(name) for name in wanted]
+    for name in chosen:
+        if name not in available:
+            raise UserError(
+                f"data.classes: no class {name!r}{did_you_mean(name, available)}; there are: {', '.join(available)}"
+            )
+    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
+        raise UserError(f"data.classes={chosen}: name at least two different classes")
+    return [available.index(name) for name in chosen]
+
+
+def keep_classes(data: LabelledImages, kept: Sequence[int], classes: int) -> LabelledImages:
+    """Return the images whose label is among ``kept``, relabelled 0 … K − 1 in their order.
+
+    Args:
+        data: images with the dataset's own labels.
+        kept: labels to keep.
+        classes: how many classes the dataset has.
+    """
+    if list(kept) == list(range(classes)):
+        return data
+    relabel = torch.full((classes,), -1, dtype=torch.int64)
+    relabel[list(kept)] = torch.arange(len(kept))
+    labels = relabel[data.labels]
+    found = data.take((labels >= 0).nonzero().flatten())
+    return LabelledImages(found.images, labels[labels >= 0], found.sources)

@@ -1,0 +1,37 @@
+"""What the pages show is run as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lit_lossopt.__main__ import main
+from lit_lossopt.tracking.runs import read_runs
+
+PAGE = Path(__file__).parents[1] / "docs" / "your_own_data.md"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.usefixtures("store")
+def test_the_page_on_your_own_data(image_folder: Path) -> None:
+    names: dict[str, Any] = {"__name__": "page"}
+    found = blocks(PAGE, "python")
+    assert len(found) == 3
+    for block in found:
+        exec(compile(block, str(PAGE), "exec"), names)  # noqa: S102  # our own page
+    commands = [
+        line.removeprefix("$ lossopt ").split() for block in blocks(PAGE, "console") for line in [block.strip()]
+    ]
+    assert len(commands) == 2
+    Path("my").mkdir()
+    Path("my/images").symlink_to(image_folder)
+    for command in commands:
+        assert main([*command, "--data.batch_size=8", "--trainer.max_epochs=1", "--threads=1"]) == 0
+    assert [run.params["data"] for run in read_runs("lit_lossopt")] == ["ImageFolderDataModule", "ArrayFileDataModule"]
+    assert Path("shades.npz").is_file()
