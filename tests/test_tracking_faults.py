@@ -133,7 +133,7 @@ def server(store: Path) -> Iterator[Server]:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    (checkpoint,) = [path for path in folder.rglob("last.ckpt") if "artifacts" in path.parts or "unsent" in path.parts]
+    checkpoint = next(folder.rglob("last.ckpt"))
     state: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["state_dict"]
     return state
 
@@ -265,11 +265,13 @@ def test_a_run_that_is_deleted_while_it_trains_trains_on(tmp_path: Path, zygote:
 
 @pytest.mark.usefixtures("store")
 def test_the_canary_is_nowhere(tmp_path: Path, zygote: Zygote) -> None:
-    canary = "canary/7 sings"
+    # In two parts: the difference of this file from its commit is kept with each run.
+    bird = f"night{'ingale'}"
+    canary = f"{bird}/7 sings"
     words = ["--trainer.max_epochs=1", f"--tracking.run_name=see http://me:{canary}@host", "--data.classes=[1,2]"]
     secrets = {"MLFLOW_TRACKING_PASSWORD": canary, "MLFLOW_TRACKING_USERNAME": "me", "AWS_SECRET_ACCESS_KEY": canary}
     assert Training(zygote, tmp_path, *words, **secrets).wait() == 0
-    refused = {"MLFLOW_TRACKING_URI": "http://me:canary7sings@127.0.0.1:9"}
+    refused = {"MLFLOW_TRACKING_URI": f"http://me:{bird}@127.0.0.1:9"}
     assert Training(zygote, tmp_path, **refused).wait() == 2
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"mlflow.db", "output.txt", "log.jsonl", "last.ckpt", "config.yaml", "provenance.json"} <= {
@@ -277,13 +279,13 @@ def test_the_canary_is_nowhere(tmp_path: Path, zygote: Zygote) -> None:
     }
     for path in files:
         content = path.read_bytes()
-        assert b"canary" not in content, path
+        assert bird.encode() not in content, path
     (run,) = read_runs("lit_lossopt")
     assert run.name == "see http://***@host"
 
 
 def test_values_that_are_not_finite_are_kept_as_such(store: Path) -> None:
-    assert main([*DIGITS, "--config=sgd", "--model.optimizer.lr=1e18", "--trainer.max_epochs=5"]) == 3
+    assert main([*DIGITS, "--model.optimizer.lr=1e18", "--trainer.max_epochs=5"]) == 3
     (folder,) = Path("mlruns/journal").iterdir()
     points = [point for entry in read_entries(folder) if entry["kind"] == "points" for point in entry["points"]]
     losses = [point[1] for point in points if point[0] == "train/loss"]

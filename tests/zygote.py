@@ -41,8 +41,10 @@ class Zygote:
     def close(self) -> None:
         """End the zygote."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(timeout=60)
+        self._process.stdout.close()
 
     def _ask(self, request: dict[str, Any]) -> str:
         assert self._process.stdin is not None

@@ -11,7 +11,7 @@ from typing import Any
 
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.journal import FILES, Entry, Journal
+from lit_lossopt.tracking.journal import FILES, Entry, Journal, read_entries
 from lit_lossopt.tracking.store import Store, is_final
 
 ENTRIES_AT_ONCE = 10
@@ -39,7 +39,7 @@ class Delivery:
         self.header: Entry = {}
         self.problem = ""
         self.refused = ""
-        for entry in journal.entries(0, self.position) if self.position else ():
+        for entry in read_entries(journal.folder):
             self._remember(entry)
 
     def step(self) -> bool:

@@ -1,0 +1,108 @@
+"""The rules on signals whose answer is known, and what a run that breaks them leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lit_lossopt.__main__ import main
+from lit_lossopt.health import has_exploded, never_fell, predicts_one_class
+from lit_lossopt.tracking.runs import Run, read_history, read_runs
+
+FALLING = list(np.linspace(2.3, 0.5, 300))
+
+
+def test_exploded_is_three_times_the_start() -> None:
+    start = [2.0] * 10
+    assert not has_exploded([*start, *[5.9] * 50])
+    assert has_exploded([*start, *[6.1] * 50]) == "median loss 6.1 over the last 50 steps, 2 over the first ten"
+    assert not has_exploded([*start, *[100.0] * 49])
+    assert not has_exploded([*start, *[100.0] * 24, *[1.0] * 26])
+    assert not has_exploded(FALLING)
+
+
+def test_one_class_needs_both_accuracy_and_entropy() -> None:
+    classes = np.full(10, 20)
+    collapsed = np.zeros((10, 10), dtype=np.int64)
+    collapsed[:, 3] = classes
+    assert predicts_one_class(collapsed) == "100% of the predictions are one class, accuracy 0.100"
+    guessing = np.full((10, 10), 2)
+    assert not predicts_one_class(guessing)
+    learning = collapsed.copy()
+    learning[0] = 0
+    learning[0, 0] = 20
+    assert not predicts_one_class(learning)
+    # Nine in ten of one class: saying so always is as good as the share.
+    skewed = np.array([[90, 0], [10, 0]])
+    assert predicts_one_class(skewed)
+    assert not predicts_one_class(np.array([[80, 10], [5, 5]]))
+
+
+def test_a_loss_that_never_moved() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.02, 300)
+    still = list(2.3 + noise)
+    assert never_fell(still, 300)
+    assert never_fell(still, 900)
+    assert not never_fell(still, 903)  # the third is not over
+    assert not never_fell(FALLING, 300)
+    assert not never_fell(list(2.3 + noise - np.where(np.arange(300) > 200, 0.1, 0)), 900)
+    assert never_fell(list(2.3 + noise - np.where(np.arange(300) > 200, 0.1, 0)), 590)
+    assert not never_fell(still, 0)
+
+
+def fit(*words: str, epochs: int = 1, status: int = 0) -> Run:
+    command = ["fit", "--config=sgd", "--config=digits", "--threads=1", f"--trainer.max_epochs={epochs}", *words]
+    assert main(command) == status
+    return read_runs("lit_lossopt")[-1]
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("words", "evidence"),
+    [
+        (["--model.optimizer.lr=1e18"], "the loss was not finite at step"),
+        # Finite: uphill, along gradients of one size.
+        (["--model.optimizer.maximize=true", "--model.criterion=L1Loss"], "median loss"),
+    ],
+)
+def test_a_diverged_run_stops_and_says_where(
+    words: list[str], evidence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fit(*words, epochs=200, status=3)
+    assert evidence in run.tags["lossopt.evidence"]
+    assert run.tags["lossopt.verdict"] == "diverged"
+    assert run.status == "FAILED"
+    assert "**diverged**" in run.tags["mlflow.note.content"]
+    assert evidence in capsys.readouterr().err
+    losses = read_history(run.run_id, "train/loss")
+    last_good = int(run.tags["lossopt.last_good_step"])
+    finite = losses.steps[np.isfinite(losses.values)]
+    assert last_good <= finite[-1]
+    assert losses.steps[-1] - last_good <= 50
+    (checkpoint,) = Path("mlruns").rglob("last_good.ckpt")
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert all(bool(torch.isfinite(value).all()) for value in state.values())
+    config = checkpoint.parent.parent / "config.yaml"
+    assert main(["test", "--config", str(config), f"--ckpt_path={checkpoint}"]) == 0
+    assert 0 < read_runs("lit_lossopt")[-1].metrics["test/accuracy"] < 1
+
+
+@pytest.mark.usefixtures("store")
+def test_a_loss_that_never_moves_is_collapsed(capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit("--model.optimizer.lr=1e-9", "--model.network.dropout=0", epochs=6)
+    assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "collapsed")
+    assert f"collapsed: {run.tags['lossopt.evidence']}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("store")
+def test_one_class_only_is_collapsed_and_a_late_start_is_not() -> None:
+    # Steps so large that no unit is left alive but the last biases.
+    dead = fit("--model.optimizer=Adam", "--model.optimizer.lr=0.3", epochs=8)
+    assert dead.tags["lossopt.verdict"] == "collapsed"
+    late = ["--model.lr_scheduler=LinearLR", "--model.lr_scheduler.start_factor=1e-9"]
+    run = fit(*late, "--model.lr_scheduler.total_iters=8", "--model.optimizer.lr=0.1", epochs=16)
+    assert run.metrics["val/accuracy"] > 0.5
+    assert run.tags["lossopt.verdict"] == "completed"
