@@ -51,14 +51,15 @@ def ratio(name: str, top: list[float], bottom: list[float], wanted: float | None
     return Ratio(name, statistics.median(ratios), min(ratios), max(ratios), len(ratios), wanted)
 
 
-def write(name: str, values: Mapping[str, list[float]], unit: str, ratios: list[Ratio]) -> Path:
-    """Write ``results/<name>.json`` and return its path."""
+def write(name: str, values: Mapping[str, list[float]], unit: str, ratios: list[Ratio], **more: Any) -> Path:
+    """Write ``results/<name>.json``, with ``more`` beside the values, and return its path."""
     content = {
         "machine": machine(),
         "unit": unit,
         "medians": {arm: statistics.median(numbers) for arm, numbers in values.items()},
         "values": values,
         "ratios": [asdict(item) for item in ratios],
+        **more,
     }
     return write_json(name, content)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -93,6 +95,37 @@ def test_a_locked_database_does_not_delay_training_and_loses_nothing(
     (run,) = read_runs("lit_lossopt")
     np.testing.assert_array_equal(stored(run.run_id), np.arange(1, 1201))
     assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "completed")
+
+
+@pytest.mark.slow
+def test_eight_writers_and_a_training_while_the_database_is_locked_for_thirty_seconds_twice(
+    store: Path, tmp_path: Path, zygote: Zygote
+) -> None:
+    writers = [
+        zygote.call("tests.writers:write_points", [1000, 60], tmp_path, tmp_path / f"writer{number}.txt")
+        for number in range(8)
+    ]
+    words = [*DIGITS, "--trainer.max_epochs=-1", "--trainer.max_time=00:00:01:15", "--tracking.patience=60"]
+    training = zygote.call("tests.writers:timed_training", [words], tmp_path, tmp_path / "output.txt")
+    time.sleep(5)
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", HOLD, str(store), "30"], check=True)
+        time.sleep(3)
+    for process in (*writers, training):
+        assert zygote.wait(process) == 0, (tmp_path / "output.txt").read_text()
+    with sqlite3.connect(store) as connection:
+        (count,) = connection.execute("SELECT COUNT(*) FROM metrics WHERE key IN ('a', 'b', 'c')").fetchone()
+        (distinct,) = connection.execute(
+            "SELECT COUNT(*) FROM (SELECT DISTINCT run_uuid, key, step FROM metrics WHERE key IN ('a', 'b', 'c'))"
+        ).fetchone()
+    assert count == distinct == 24_000
+    said = (tmp_path / "output.txt").read_text()
+    share = float(said.rpartition("share ")[2].split()[0])
+    print(f"share of training seconds inside logger calls: {share:.5f}")
+    assert share < 0.01
+    (run,) = read_runs("lit_lossopt")
+    steps = stored(run.run_id)
+    np.testing.assert_array_equal(steps, np.arange(1, len(steps) + 1))
 
 
 class Server:
@@ -293,3 +326,59 @@ def test_values_that_are_not_finite_are_kept_as_such(store: Path) -> None:
     with sqlite3.connect(store) as connection:
         (count,) = connection.execute("SELECT COUNT(*) FROM metrics WHERE key = 'train/loss' AND is_nan").fetchone()
     assert count == int(np.isnan(losses).sum())
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("sqlite:////proc/nowhere/mlflow.db", "/proc/nowhere: the database mlflow.db cannot be written there"),
+        ("sqlite:///{folder}/small.db", "the journal of the run cannot be written there"),
+    ],
+)
+def test_places_that_take_nothing_are_found_before_a_run_exists(
+    uri: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(folder=tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if "small" in uri:
+        # The operating system lets no file grow beyond a thousand bytes.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        assert main([*DIGITS, "--trainer.max_epochs=1"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
+    assert "bytes free" in line
+    assert not list(tmp_path.rglob("log.jsonl"))
+
+
+@pytest.mark.slow
+def test_a_server_of_mlflow_started_first_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    store = ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", str(port), "--host", "127.0.0.1"]
+    with subprocess.Popen([Path(sys.executable).with_name("mlflow"), "ui", *store], start_new_session=True) as ui:
+        try:
+            wait_for(port)
+            assert main([*DIGITS, "--trainer.max_epochs=1"]) == 0
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+            assert main([*DIGITS, "--trainer.max_epochs=1"]) == 0
+        finally:
+            os.killpg(ui.pid, signal.SIGTERM)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    runs = read_runs("lit_lossopt")
+    assert [run.tags["lossopt.verdict"] for run in runs] == ["completed", "completed"]
+    assert all(len(stored(run.run_id)) == 20 for run in runs)
+    assert len(list(Path("mlruns/lit_lossopt").rglob("config.yaml"))) == 2
+
+
+def wait_for(port: int) -> None:
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.5)
+    raise AssertionError("the server did not start")

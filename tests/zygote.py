@@ -5,6 +5,7 @@ The commands run as in a process of their own: working folder, environment, stan
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -33,6 +34,11 @@ class Zygote:
         """Return the process id of ``lossopt WORDS`` run in ``folder``, its output going to a file."""
         request = {"words": list(words), "folder": str(folder), "output": str(output), "environment": dict(environment)}
         return int(self._ask(request))
+
+    def call(self, function: str, arguments: Sequence[Any], folder: Path, output: Path) -> int:
+        """Return the process id of ``module:function`` called in ``folder``; it returns an exit status."""
+        request = {"call": function, "arguments": list(arguments), "folder": str(folder), "output": str(output)}
+        return int(self._ask({**request, "environment": {}}))
 
     def wait(self, process: int) -> int:
         """Return the exit status; minus the signal's number for a process that was killed."""
@@ -81,7 +87,7 @@ def _run(request: dict[str, Any]) -> None:
     os.dup2(output, 2)
     status = 1
     try:
-        status = main(request["words"])
+        status = _called(request) if "call" in request else main(request["words"])
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else 1
     except BaseException:  # noqa: BLE001  # as the interpreter would
@@ -90,6 +96,11 @@ def _run(request: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _called(request: dict[str, Any]) -> int:
+    module, _, name = request["call"].partition(":")
+    return int(getattr(importlib.import_module(module), name)(*request["arguments"]))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import os
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,11 @@ def read_delivered(folder: Path) -> int:
 def points_entry(points: Sequence[Sequence[Any]]) -> Entry:
     """Return the entry of points (name, value, step, milliseconds)."""
     return {"kind": "points", "points": [list(point) for point in points]}
+
+
+def tags_entry(tags: Mapping[str, Any]) -> Entry:
+    """Return the entry of tags."""
+    return {"kind": "tags", "tags": {name: str(value) for name, value in tags.items()}}
 
 
 def _line(entry: Entry) -> bytes:

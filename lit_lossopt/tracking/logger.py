@@ -23,7 +23,7 @@ from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, Writer, count_points
-from lit_lossopt.tracking.journal import Entry, Journal, JournalBusyError, points_entry, read_entries
+from lit_lossopt.tracking.journal import Entry, Journal, JournalBusyError, points_entry, read_entries, tags_entry
 from lit_lossopt.tracking.probe import probe_places
 from lit_lossopt.tracking.store import Store, local_path, sqlite_path
 
@@ -154,7 +154,7 @@ class RunLogger(Logger):
     @rank_zero_only
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Keep tags; a tag that exists is replaced."""
-        self._add({"kind": "tags", "tags": dict(tags)})
+        self._add(tags_entry(tags))
 
     @rank_zero_only
     def log_file(self, path: Path, folder: str = "") -> None:
@@ -232,6 +232,10 @@ class RunLogger(Logger):
             journal.close()
             try:
                 missing = delivery.verify(self._expected)
+                if missing:
+                    self._store.send(
+                        str(delivery.run_id), [tags_entry({names.TAG_UNDELIVERED: missing})], journal.folder
+                    )
             except STORE_ERRORS as error:
                 delivery.problem = one_line(str(error), 200)
         waiting = sum(count_points(read_entries(journal.folder)[delivery.position :]).values())

@@ -10,7 +10,7 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, count_points
-from lit_lossopt.tracking.journal import LOG, Journal, JournalBusyError, read_delivered, read_entries
+from lit_lossopt.tracking.journal import LOG, Journal, JournalBusyError, read_delivered, read_entries, tags_entry
 from lit_lossopt.tracking.store import Store, is_final
 
 TRIES = 3
@@ -64,7 +64,7 @@ def _deliver(journal: Journal) -> str:
         return "whole"
     if not _has_ended(entries):
         journal.append(
-            {"kind": "tags", "tags": {names.TAG_VERDICT: "interrupted"}},
+            tags_entry({names.TAG_VERDICT: "interrupted"}),
             {"kind": "end", "status": "KILLED", "milliseconds": time.time_ns() // 1_000_000},
         )
     uri = next((entry["uri"] for entry in entries if "uri" in entry), "")
@@ -107,6 +107,8 @@ def _verify(delivery: Delivery) -> str:
         delivery.position = 0
         problem = _run(delivery)
         missing = delivery.verify(expected)
+        flag = tags_entry({names.TAG_UNDELIVERED: missing})
+        delivery.store.send(str(delivery.run_id), [flag], delivery.journal.folder)
     except Exception as error:  # noqa: BLE001  # as above
         return one_line(str(error), 200)
     return problem or (f"{missing} values are still missing" if missing else "")
