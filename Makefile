@@ -34,6 +34,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.documented_tests
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -46,6 +47,8 @@ ui: $(VENV)/.base
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.augmentation
+	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.render
 
 docs: $(VENV)/.dev

@@ -29,7 +29,9 @@ def pages() -> dict[str, str]:
     return {
         "results.md": results_page(_load("cifar10_jpeg"), _load("last_batch"), _load("losses_optimizers")),
         "losses_and_optimizers.md": reference_page(),
-        "benchmarks.md": benchmarks_page(_load("throughput"), _load("augmentation")),
+        "benchmarks.md": benchmarks_page(
+            *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits")),
+        ),
     }
 
 
@@ -89,7 +91,9 @@ def _arm_rows(arm: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def benchmarks_page(throughput: dict[str, Any], augmentation: dict[str, Any]) -> str:
+def benchmarks_page(
+    throughput: dict[str, Any], augmentation: dict[str, Any], tracking: dict[str, Any], digits: dict[str, Any]
+) -> str:
     """Return the page of ratios."""
     return f"""{NOTE}# Benchmarks
 
@@ -107,7 +111,24 @@ memory, the same mathematics. *Textbook script*: DataLoader over PIL images, ToT
 
 The same training with augmented images, against images as they are.
 
-{_ratios(augmentation, "python -m benchmarks.augmentation")}"""
+{_ratios(augmentation, "python -m benchmarks.augmentation")}
+## Tracking every step
+
+The same training with the loss and rate of every step kept in a local MLflow store, against nothing tracked. Beside it
+Lightning's own `MLFlowLogger` with `log_every_n_steps=1`, waiting for the store and not (`synchronous=False`). MiniCNN
+on 32×32 images:
+
+{_ratios(tracking, "python -m benchmarks.tracking")}
+{_after(tracking)}
+On the embedded digits, where a step takes two or three milliseconds:
+
+{_ratios(digits, "python -m benchmarks.tracking")}
+{_after(digits)}"""
+
+
+def _after(content: dict[str, Any]) -> str:
+    rows = [[arm, f"{statistics.median(seconds):.2f}"] for arm, seconds in content["seconds_after_training"].items()]
+    return table(["arm", "median seconds after training, until the store holds everything"], rows)
 
 
 def _ratios(content: dict[str, Any], command: str) -> str:
