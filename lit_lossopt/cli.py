@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -25,21 +26,25 @@ from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
 from lit_lossopt.callbacks.health_watch import DivergedError, HealthWatch
 from lit_lossopt.callbacks.optimizer_phases import OptimizerPhases
 from lit_lossopt.callbacks.pictures import AugmentationPicture, ConfusionPicture
+from lit_lossopt.callbacks.plateau import PlateauSchedule
 from lit_lossopt.callbacks.predictions import PredictionTable
 from lit_lossopt.callbacks.signals import SignalStop
 from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.callbacks.training_clock import TrainingClock
 from lit_lossopt.callbacks.verdict import Verdict
-from lit_lossopt.command_line import Prepared
+from lit_lossopt.checkpoint_file import read_best_of
+from lit_lossopt.command_line import LAST, Prepared
 from lit_lossopt.config_check import ALLOWED_IMPORTS, LINKED
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.errors import Notice, UserError, one_line
-from lit_lossopt.module import LossOptModule
+from lit_lossopt.module import CONFIG_KEY, LossOptModule
 from lit_lossopt.names import BEST_VAL_ACCURACY
 from lit_lossopt.parser_messages import readable
-from lit_lossopt.preflight import check_batches, check_budget, check_optimizer, read_checkpoint
+from lit_lossopt.preflight import check_batches, check_budget, check_optimizer
 from lit_lossopt.pretrained import weights_left_unread
-from lit_lossopt.run_description import RunDescription
+from lit_lossopt.resume import changed_settings, last_checkpoint, unfinished_checkpoint
+from lit_lossopt.run_description import RunDescription, resolved_config
+from lit_lossopt.tracking.description import trial_key
 from lit_lossopt.tracking.logger import RunLogger
 
 DIVERGED, INTERRUPTED, TERMINATED = 3, 130, 143
@@ -55,6 +60,8 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "log_every_n_steps": 1,
     # The order of batches is ours: a function of (seed, epoch).
     "use_distributed_sampler": False,
+    # Each epoch's loader is made anew, so that it can begin where the epoch was interrupted.
+    "reload_dataloaders_every_n_epochs": 1,
 }
 
 
@@ -86,6 +93,7 @@ class LossOptCLI(LightningCLI):
 
     def __init__(self, prepared: Prepared) -> None:
         self.command = prepared.command
+        self.resume = prepared.resume
         self.checkpoint: dict[str, Any] = {}
         strict = {"allow_abbrev": False, "exit_on_error": False}
         super().__init__(
@@ -117,6 +125,7 @@ class LossOptCLI(LightningCLI):
             "--threads", type=PositiveInt | None, default=None, help="CPU threads; results differ in the last bits."
         )
         parser.add_class_arguments(RunLogger, "tracking")
+        parser.add_class_arguments(RunCheckpoints, "checkpoints")
         parser.add_lightning_class_args(PredictionTable, "predictions")
         for name in LINKED["model"][:-1]:
             parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
@@ -150,36 +159,42 @@ class LossOptCLI(LightningCLI):
         logger: Any = given.get("logger")
         if logger is None or logger is True:
             logger = self._get(self.config_init, "tracking") if self.command in ("fit", "test") else False
+        own = given.get("callbacks") or []
+        own = own if isinstance(own, list) else [own]
+        callbacks = self._callbacks(given, bar=not any(isinstance(one, BaseBar) for one in own))
+        return super().instantiate_trainer(logger=logger, callbacks=[*own, *callbacks], **kwargs)
+
+    def _callbacks(self, given: Any, *, bar: bool) -> list[pl.Callback]:
+        """Return this package's callbacks, in the order in which they work."""
         health = HealthWatch()
         step_values = StepValues(health.look)
-        self.signals = SignalStop()
-        callbacks: list[pl.Callback] = [
-            self.signals,
+        keeps = (
+            self.command == "fit" and given.get("enable_checkpointing") is not False and not given.get("fast_dev_run")
+        )
+        checkpoints = self._get(self.config_init, "checkpoints")
+        checkpoints.step_values = step_values
+        self.signals = SignalStop(checkpoints.save_before_stopping if keeps else None)
+        return [
             FinalEvaluation(),
             OptimizerPhases(),
             step_values,
             TrainingClock(step_values),
             EvaluationLines(),
+            PlateauSchedule(),
             ConfusionPicture(),
             AugmentationPicture(),
             health,
             Verdict(),
+            *([ProgressBar()] if bar and given.get("enable_progress_bar") is not False else []),
+            self.signals,
+            *([checkpoints] if keeps else []),
         ]
-        own = given.get("callbacks") or []
-        own = own if isinstance(own, list) else [own]
-        if given.get("enable_progress_bar") is not False and not any(isinstance(one, BaseBar) for one in own):
-            callbacks.append(ProgressBar())
-        if self.command == "fit" and given.get("enable_checkpointing") is not False and not given.get("fast_dev_run"):
-            callbacks.append(RunCheckpoints())
-        return super().instantiate_trainer(logger=logger, callbacks=[*own, *callbacks], **kwargs)
 
     def after_instantiate_classes(self) -> None:
         """Try everything that can be tried before a run exists: what does not fit is said now."""
         if self.trainer.world_size > 1:
             raise UserError(f"trainer.devices: {self.trainer.world_size} devices are not supported yet; take 1")
-        path = self._get(self.config, "ckpt_path")
-        if path:
-            self.checkpoint = read_checkpoint(path)
+        self._find_checkpoint()
         if self.command == "fit":
             check_budget(self.trainer)
             self.datamodule.prepare_data()
@@ -190,12 +205,46 @@ class LossOptCLI(LightningCLI):
                 self.model.check_batch(batch)
             check_optimizer(self.model, self.trainer, batch)
 
+    def _find_checkpoint(self) -> None:
+        """Read the checkpoint that was asked for, and have the Trainer take the one that was whole."""
+        settings = self.config[self.command]
+        path = settings.get("ckpt_path")
+        if self.resume == "auto":
+            key = trial_key(resolved_config(self._parser(self.command), settings))
+            path = unfinished_checkpoint(settings["tracking"]["experiment"], key)
+            print(f"resuming from {path}" if path else "nothing to resume; a new run begins", flush=True)
+        elif path == LAST:
+            path = last_checkpoint(settings["tracking"]["experiment"])
+        if not path:
+            return
+        self.checkpoint, used, problem = read_best_of(Path(path))
+        if problem:
+            print(f"lossopt: {problem}; the one before it is used", file=sys.stderr)
+        # The Trainer reads the file again; nothing in it is executed then either.
+        for config in (self.config, self.config_init):
+            config[self.command]["ckpt_path"] = str(used)
+            config[self.command]["weights_only"] = True
+
+    def _continue_run(self, logger: RunLogger, run_id: str) -> None:
+        """Go on with the checkpoint's run, or say what has changed and begin a new one."""
+        now = resolved_config(self._parser(self.command), self.config[self.command])
+        then = self.checkpoint.get(CONFIG_KEY)
+        changed = changed_settings(then, now) if then else []
+        if changed and self.resume != "force":
+            print(
+                f"a new run begins from the checkpoint of run {run_id}, because settings have changed "
+                f"(--resume force goes on with that run): {'; '.join(changed)}",
+                flush=True,
+            )
+            return
+        if changed:
+            print(f"settings have changed since: {'; '.join(changed)}", flush=True)
+        attempt = logger.resume(run_id)
+        print(f"run {run_id} goes on at step {self.checkpoint['global_step']}, attempt {attempt}", flush=True)
+
     def run(self) -> int:
         """Run the command; return the exit status."""
-        logger = self.trainer.logger
-        run_id = self.checkpoint.get(RUN_KEY)
-        if self.command == "test" and isinstance(logger, RunLogger) and run_id and logger.attach(run_id):
-            print(f"test results go to run {run_id}")
+        self._find_run()
         try:
             with self.signals.listening():
                 super()._run_subcommand(self.command)
@@ -216,8 +265,18 @@ class LossOptCLI(LightningCLI):
                 raise
             raise UserError(f"{remedy} ({one_line(str(error), 200)})") from error
         if self.command == "fit":
-            self._say_where(logger)
+            self._say_where(self.trainer.logger)
         return 0
+
+    def _find_run(self) -> None:
+        """Have results go to the run of the checkpoint, where there is one."""
+        logger, run_id = self.trainer.logger, self.checkpoint.get(RUN_KEY)
+        if not isinstance(logger, RunLogger) or not run_id:
+            return
+        if self.command == "fit":
+            self._continue_run(logger, run_id)
+        elif logger.attach(run_id):
+            print(f"test results go to run {run_id}")
 
     def _say_where(self, logger: Any) -> None:
         if not isinstance(logger, RunLogger) or not logger.version:

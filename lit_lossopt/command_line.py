@@ -17,6 +17,8 @@ _LOOKING = ("help", "help-all", "print_config")
 _NEEDS_CHECKPOINT = ("validate", "test", "predict")
 
 
+# In place of a file: the newest of the experiment.
+LAST = "last"
 Flag = tuple[str, str | None]
 
 
@@ -29,12 +31,14 @@ class CommandLine:
         flags: (key, value) of flags that set a class or its arguments; merged by this package.
         rest: (key, value or None) of all other flags, left to the parser.
         allowed: packages given by ``--allow-import``.
+        resume: the word behind ``--resume``.
     """
 
     configs: list[str] = field(default_factory=list)
     flags: list[tuple[str, str]] = field(default_factory=list)
     rest: list[Flag] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
+    resume: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Prepared:
         rest: (key, value or None) of flags left to the parser.
         allowed: packages given by ``--allow-import``.
         words: what was typed, the command first.
+        resume: ``auto``: go on with an unfinished run of the same settings, if there is one; ``force``: with the run
+            of ``--ckpt_path`` although settings have changed; empty: with that run if nothing has changed.
     """
 
     command: str
@@ -54,6 +60,7 @@ class Prepared:
     rest: list[Flag]
     allowed: list[str]
     words: list[str]
+    resume: str = ""
 
     def arguments(self) -> list[str]:
         """Return the words for the parser: one config holding everything that was merged, then the rest."""
@@ -71,7 +78,7 @@ def prepare(command: str, words: list[str]) -> Prepared:
     settings = merged(line)
     keys = [key for key, _ in line.rest if key not in _LOOKING and not key.endswith(".help")]
     check_settings(settings, command, keys, line.allowed)
-    prepared = Prepared(command, settings, line.rest, line.allowed, [command, *words])
+    prepared = Prepared(command, settings, line.rest, line.allowed, [command, *words], line.resume)
     _check_checkpoint(prepared)
     return prepared
 
@@ -96,13 +103,15 @@ def split_words(words: list[str]) -> CommandLine:
     line, queue = CommandLine(), list(words)
     while queue:
         key, value = _next_flag(queue)
-        if key in ("config", "allow-import") or folded(key):
+        if key in ("config", "allow-import", "resume") or folded(key):
             if value is None:
                 raise UserError(f"--{key}: a value is missing")
             if key == "config":
                 line.configs.append(value)
             elif key == "allow-import":
                 line.allowed.append(value)
+            elif key == "resume":
+                line.resume = value
             else:
                 line.flags.append((key, value))
         else:
@@ -136,7 +145,23 @@ def _check_checkpoint(prepared: Prepared) -> None:
             f"{prepared.command}: name trained weights with --ckpt_path FILE (a run keeps its best and last under "
             "mlruns/<experiment>/<run id>/artifacts/checkpoints)"
         )
+    _check_resume(prepared, given)
+    if given == LAST and prepared.command == "fit":
+        return
     if isinstance(given, str) and "://" in given:
         raise UserError(f"--ckpt_path {given}: only a local file is loaded; download it first if you trust it")
     if given is not None and not is_file(Path(str(given))):
         raise UserError(f"--ckpt_path {given}: no such file")
+
+
+def _check_resume(prepared: Prepared, checkpoint: object) -> None:
+    if not prepared.resume:
+        return
+    if prepared.command != "fit" or prepared.resume not in ("auto", "force"):
+        raise UserError(f"--resume {prepared.resume}: fit takes --resume auto, or --resume force with --ckpt_path")
+    if (prepared.resume == "auto") == (checkpoint is not None):
+        raise UserError(
+            "--resume auto finds its checkpoint itself; leave out --ckpt_path"
+            if prepared.resume == "auto"
+            else "--resume force: name what to go on with, as --ckpt_path last"
+        )

@@ -17,7 +17,7 @@ EXTRA = "pip install 'lit_lossopt[optimizers]'"
 _TRAINER = "lightning/pytorch/trainer/trainer.py"
 # Filled in from the data and the seed, so that they cannot disagree with them.
 LINKED = {"model": ("num_classes", "in_channels", "image_size", "seed"), "data": ("seed",)}
-OWN_KEYS = ("seed_everything", "threads", "trainer", "model", "data", "tracking", "predictions")
+OWN_KEYS = ("seed_everything", "threads", "trainer", "model", "data", "tracking", "predictions", "checkpoints")
 
 
 def check_settings(settings: Settings, command: str, flags: list[str], allowed: list[str]) -> None:
@@ -55,6 +55,7 @@ def _groups(command: str) -> dict[str, set[str] | None]:
     groups["trainer"] = set(function_parameters(_TRAINER, "Trainer")) or None
     groups["model"] = set(function_parameters("lit_lossopt/module.py", "LossOptModule")) - set(LINKED["model"])
     groups["predictions"] = set(function_parameters("lit_lossopt/callbacks/predictions.py", "PredictionTable"))
+    groups["checkpoints"] = set(function_parameters("lit_lossopt/callbacks/checkpoints.py", "RunCheckpoints"))
     groups["tracking"] = set(function_parameters("lit_lossopt/tracking/logger.py", "RunLogger"))
     return groups
 

@@ -28,7 +28,13 @@ DEFAULTS: Tree = {
     "data": "DigitsDataModule",
 }
 # First keys that hold settings, each with one of them as an example.
-GROUPS = {"model": "criterion", "trainer": "max_epochs", "tracking": "experiment", "predictions": "path"}
+GROUPS = {
+    "model": "criterion",
+    "trainer": "max_epochs",
+    "tracking": "experiment",
+    "predictions": "path",
+    "checkpoints": "every_n_steps",
+}
 COMMAND_LINE = "the command line"
 # Settings that speak of a class chosen beside them, and so go with it.
 COMPANIONS = (

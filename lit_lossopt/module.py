@@ -23,7 +23,7 @@ from lit_lossopt.seeds import derive_seed
 from lit_lossopt.yardsticks import Yardsticks
 
 Batch = tuple[Tensor, Tensor]
-CRITERION_KEY = "lossopt_criterion"
+CRITERION_KEY, CONFIG_KEY, STATE_KEY = "lossopt_criterion", "lossopt_config", "lossopt_state"
 
 
 class LossOptModule(pl.LightningModule):
@@ -94,6 +94,9 @@ class LossOptModule(pl.LightningModule):
         self.val_yardsticks = Yardsticks(num_classes)
         self.test_yardsticks = Yardsticks(num_classes)
         self.best_val_accuracy = 0.0
+        self.plateau: ReduceLROnPlateau | None = None
+        self._plateau_state: dict[str, Any] | None = None
+        self.run_config = ""
         self._checked = False
         self._trained_steps = 0
         self._first_loss: Tensor | None = None
@@ -126,11 +129,14 @@ class LossOptModule(pl.LightningModule):
         """Return the optimizer and, if there is one, its schedule."""
         optimizer = self.new_optimizer()
         scheduler = with_warmup(self.make_lr_scheduler, optimizer, self.lr_warmup)
-        if scheduler is None:
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Stepped by PlateauSchedule.
+            self.plateau = scheduler
+            if self._plateau_state:
+                scheduler.load_state_dict(self._plateau_state)
+        if scheduler is None or self.plateau:
             return optimizer
         schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_scheduler_interval}
-        if isinstance(scheduler, ReduceLROnPlateau):
-            schedule["monitor"] = scheduler.monitor
         return {"optimizer": optimizer, "lr_scheduler": cast("LRSchedulerConfigType", schedule)}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -221,8 +227,11 @@ class LossOptModule(pl.LightningModule):
             self.network.train(was_training)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say which loss the outputs were trained for."""
+        """Say which loss the outputs were trained for, and what a resumed run goes on with."""
         checkpoint[CRITERION_KEY] = type(self.criterion).__name__
+        checkpoint[CONFIG_KEY] = self.run_config
+        plateau = self.plateau.state_dict() if self.plateau else None
+        checkpoint[STATE_KEY] = {"best_val_accuracy": self.best_val_accuracy, "plateau": plateau}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that another loss trained: their outputs mean something else.
@@ -231,6 +240,9 @@ class LossOptModule(pl.LightningModule):
             UserError: the losses differ.
         """
         self._trained_steps = checkpoint["global_step"]
+        state = checkpoint.get(STATE_KEY, {})
+        self.best_val_accuracy = state.get("best_val_accuracy", self.best_val_accuracy)
+        self._plateau_state = state.get("plateau")
         trained, asked = checkpoint.get(CRITERION_KEY), type(self.criterion).__name__
         if trained not in (None, asked):
             raise UserError(

@@ -1,11 +1,9 @@
-"""What is tried before a run exists: checkpoint, budget, evaluations, optimizer and schedule."""
+"""What is tried before a run exists: budget, evaluations, optimizer and schedule."""
 
 from __future__ import annotations
 
 import copy
-import pickle
 import warnings
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -17,21 +15,6 @@ from lit_lossopt.backbone import Backbone
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.module import Batch, LossOptModule
 from lit_lossopt.schedules import with_warmup
-
-
-def read_checkpoint(path: str) -> dict[str, Any]:
-    """Return a checkpoint, read without running code from it.
-
-    Raises:
-        UserError: it is damaged, or no checkpoint of a Trainer.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError) as error:
-        raise UserError(f"--ckpt_path {path}: not a whole checkpoint ({one_line(str(error), 120)})") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "pytorch-lightning_version"} <= checkpoint.keys():
-        raise UserError(f"--ckpt_path {path}: not the checkpoint of a training run")
-    return checkpoint
 
 
 def check_budget(trainer: pl.Trainer) -> None:

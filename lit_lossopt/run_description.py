@@ -26,6 +26,7 @@ from lit_lossopt.names import (
     TAG_SEED,
     TAG_TRIAL_KEY,
 )
+from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.description import arm_name, flat_parameters, trial_key
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.provenance import as_text, checksum, code_state, machine, typed_command, versions
@@ -45,12 +46,18 @@ class RunDescription(SaveConfigCallback):
         self.words = words
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Describe the run, if it is new."""
+        """Describe the run, if it is new, and where this attempt comes from."""
         logger = trainer.logger
-        if not isinstance(logger, RunLogger) or not isinstance(pl_module, LossOptModule) or logger.version:
+        if not isinstance(pl_module, LossOptModule):
             return
         text = self.parser.dump(self.config, skip_unset=False)
-        config = json.loads(self.parser.dump(self.config, skip_unset=False, format="json"))
+        config = resolved_config(self.parser, self.config)
+        pl_module.run_config = redact(json.dumps(config))
+        if not isinstance(logger, RunLogger) or not trainer.is_global_zero:
+            return
+        if logger.version:
+            self._describe_attempt(trainer, logger, text)
+            return
         arm = arm_name(config, class_defaults([config["model"], config["data"]]))
         seed = config["seed_everything"]
         logger.start(
@@ -59,7 +66,7 @@ class RunDescription(SaveConfigCallback):
             tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_TRIAL_KEY: trial_key(config)},
         )
         logger.log_text(text, CONFIG_ARTIFACT)
-        found = _provenance(trainer, text)
+        found = _provenance(trainer, text, attempt=1)
         diff = found["code"].pop("diff", "")
         logger.log_text(as_text(found), PROVENANCE_ARTIFACT)
         if diff:
@@ -69,8 +76,19 @@ class RunDescription(SaveConfigCallback):
         changed = "; files differed from the commit (`changes.diff`)" if found["code"].get("dirty") else ""
         logger.describe(f"`{typed_command(self.words)}`\n\nRepeats on this machine to the bit{changed}.")
 
+    def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:
+        found = _provenance(trainer, text, attempt=logger.attempt)
+        found["code"].pop("diff", "")
+        logger.log_text(as_text(found), PROVENANCE_ARTIFACT.replace(".", f"_{logger.attempt}."))
 
-def _provenance(trainer: pl.Trainer, config: str) -> dict[str, Any]:
+
+def resolved_config(parser: Any, config: Any) -> dict[str, Any]:
+    """Return a parsed config as plain values, defaults included."""
+    found: dict[str, Any] = json.loads(parser.dump(config, skip_unset=False, format="json"))
+    return found
+
+
+def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any]:
     """Return what a run depends on beside its config. The environment is not among it: it may hold passwords."""
     data = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
     return {
@@ -87,7 +105,7 @@ def _provenance(trainer: pl.Trainer, config: str) -> dict[str, Any]:
         },
         "config_sha256": checksum(config.encode()),
         "data_sha256": data.checksums() if isinstance(data, ImageDataModule) else {},
-        "attempt": 1,
+        "attempt": attempt,
     }
 
 

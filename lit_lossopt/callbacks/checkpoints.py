@@ -1,41 +1,74 @@
-"""The best and the last state of a run, among its artifacts."""
+"""The best and the last state of a run, saved only where training can go on from them to the bit."""
 
 from __future__ import annotations
 
+import shutil
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
 
 from lit_lossopt import names
+from lit_lossopt.callbacks.step_values import StepValues
+from lit_lossopt.checkpoint_file import link_checkpoint, previous_of, write_checkpoint
+from lit_lossopt.errors import one_line
 from lit_lossopt.recording import Recorder
 
 RUN_KEY = "lossopt_run"
+VALIDATION_DUE = "lossopt_validation_due"
+_VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
+GIGABYTE = 1e9
 
 
-class RunCheckpoints(ModelCheckpoint):
-    """Keeps ``best.ckpt`` (by validation accuracy) and ``last.ckpt`` in the run's own folder, after each validation.
+class RunCheckpoints(Checkpoint):
+    """Keeps ``best.ckpt`` (by validation accuracy), ``last.ckpt`` and the last before it, in the run's own folder.
 
-    Each checkpoint names its run, so that ``test --ckpt_path FILE`` adds its results there.
+    A state is saved after each epoch's validation, whenever the accuracy is the best so far, and between by steps or
+    minutes. Not every moment will do: never while gradients are half accumulated, nor between a batch and the
+    validation that is due after it, which would be lost. A signal that comes while validating saves a state from which
+    that validation is done anew. Each checkpoint names its run, so that ``test --ckpt_path FILE`` adds its results
+    there and ``fit --ckpt_path FILE`` continues it.
+
+    Args:
+        every_n_steps: also after so many steps; None: not by steps.
+        every_minutes: also after so many minutes without one; None: not by time.
+        max_gigabytes: disk that the checkpoints of a run may take; the one before the last goes first, then the best.
     """
 
-    def __init__(self) -> None:
-        super().__init__(
-            monitor=names.metric(names.VAL, "accuracy"),
-            mode="max",
-            filename="best",
-            save_last=True,
-            enable_version_counter=False,
-            # Only a validation knows whether a state is the best.
-            save_on_train_epoch_end=False,
-        )
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_minutes: float | None = 10.0,
+        max_gigabytes: float | None = None,
+    ) -> None:
+        self.every_n_steps = every_n_steps
+        self.every_minutes = every_minutes
+        self.max_gigabytes = max_gigabytes
+        self.step_values: StepValues | None = None
+        self.dirpath: str | None = None
+        self._best = -1.0
+        self._saved_step = -1
+        self._saved_at = time.monotonic()
+        self._due = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Choose the folder: the run's artifacts where there is a run, otherwise Lightning's own choice."""
+        """Choose the folder: the run's artifacts where there is a run, otherwise below the Trainer's root."""
+        if stage != "fit":
+            return
         recorder = next((logger for logger in trainer.loggers if isinstance(logger, Recorder)), None)
-        if recorder is not None and stage == "fit" and trainer.is_global_zero:
-            self.dirpath = str(recorder.checkpoint_folder())
-        super().setup(trainer, pl_module, stage)
+        folder = recorder.checkpoint_folder() if recorder else Path(trainer.default_root_dir) / names.CHECKPOINT_FOLDER
+        self.dirpath = str(trainer.strategy.broadcast(str(folder)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best accuracy so far."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._best = state_dict.get("best", self._best)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -43,7 +76,135 @@ class RunCheckpoints(ModelCheckpoint):
         """Name the run."""
         checkpoint[RUN_KEY] = run_of(trainer)
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Remember a validation that was cut short."""
+        self._due = bool(checkpoint.get(VALIDATION_DUE))
+        self._saved_step = checkpoint["global_step"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Do anew the validation that was cut short."""
+        self._saved_at = time.monotonic()
+        if self._due:
+            self._due = False
+            validate_now(trainer)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save by steps or minutes."""
+        step = trainer.global_step
+        by_steps = self.every_n_steps is not None and step >= self._saved_step + self.every_n_steps
+        waited = time.monotonic() - self._saved_at
+        by_time = self.every_minutes is not None and waited >= 60 * self.every_minutes
+        if (by_steps or by_time) and step != self._saved_step and may_save(trainer):
+            self._save_last(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save after an epoch's validation, and the best."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        accuracy = float(trainer.callback_metrics.get(names.metric(names.VAL, "accuracy"), -1.0))
+        is_best = accuracy > self._best
+        self._best = max(accuracy, self._best)
+        between_steps = not trainer.fit_loop.epoch_loop._should_accumulate()  # noqa: SLF001  # as below
+        saved = between_steps and (is_best or not within_epoch(trainer)) and self._save_last(trainer)
+        if is_best:
+            self._save_best(trainer, linked=saved)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the state in which training ended."""
+        if trainer.global_step != self._saved_step:
+            self._save_last(trainer)
+
+    def save_before_stopping(self, trainer: pl.Trainer) -> None:
+        """Save the state in which a signal ends training or validation."""
+        self._save_last(trainer, validation_due=trainer.validating)
+
+    def _save_last(self, trainer: pl.Trainer, *, validation_due: bool = False) -> bool:
+        if self.step_values:
+            # The journal must never be behind a checkpoint.
+            self.step_values.flush(trainer, trainer.lightning_module)
+        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)  # noqa: SLF001  # no public way
+        if validation_due:
+            checkpoint[VALIDATION_DUE] = True
+            _as_if_finished(checkpoint["loops"]["fit_loop"][_VAL_PROGRESS])
+        saved = self._write(trainer, checkpoint, "last", keep_previous=True)
+        if saved:
+            self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        return saved
+
+    def _save_best(self, trainer: pl.Trainer, *, linked: bool) -> None:
+        if linked and trainer.is_global_zero:
+            link_checkpoint(self._path("last"), self._path("best"))
+        elif not linked:
+            checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)  # noqa: SLF001  # as above
+            self._write(trainer, checkpoint, "best", keep_previous=False)
+
+    def _write(self, trainer: pl.Trainer, checkpoint: dict[str, Any], name: str, *, keep_previous: bool) -> bool:
+        if not trainer.is_global_zero:
+            return True
+        try:
+            size = write_checkpoint(checkpoint, self._path(name), keep_previous=keep_previous)
+        except OSError as error:
+            free = shutil.disk_usage(self._path(name).parent).free if self._path(name).parent.exists() else 0
+            print(
+                f"lossopt: {self._path(name)} cannot be written ({error.strerror}, {free:,} bytes free); the one before "
+                "it is untouched",
+                file=sys.stderr,
+            )
+            return False
+        self._keep_to_limit(size)
+        return True
+
+    def _keep_to_limit(self, size: int) -> None:
+        if self.max_gigabytes is None:
+            return
+        for extra in (previous_of(self._path("last")), self._path("best")):
+            folder = self._path("last").parent
+            used = sum({file.stat().st_ino: file.stat().st_size for file in folder.glob("*.ckpt")}.values())
+            if used > self.max_gigabytes * GIGABYTE and extra.exists():
+                extra.unlink()
+                print(
+                    one_line(f"lossopt: {extra.name} was removed: checkpoints may take {self.max_gigabytes:g} GB, and "
+                             f"one takes {size / GIGABYTE:.3g}"),
+                    file=sys.stderr,
+                )  # fmt: skip
+
+    def _path(self, name: str) -> Path:
+        return Path(str(self.dirpath)) / f"{name}.ckpt"
+
+
+def may_save(trainer: pl.Trainer) -> bool:
+    """Return whether training can go on to the bit from the state after this batch."""
+    loop = trainer.fit_loop.epoch_loop
+    ended = trainer.global_step >= trainer.max_steps > 0
+    validates = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]  # noqa: SLF001  # exists while training
+    return not (loop._should_accumulate() or ended or validates) and within_epoch(trainer)  # noqa: SLF001  # as above
+
+
+def within_epoch(trainer: pl.Trainer) -> bool:
+    """Return whether the epoch has batches left."""
+    return not trainer.fit_loop.epoch_loop._num_ready_batches_reached()  # noqa: SLF001  # Lightning tells it nowhere else
+
+
+def validate_now(trainer: pl.Trainer) -> None:
+    """Validate outside Lightning's own moments."""
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    loop.restarting = False
+    trainer.validating = True
+    loop.run()
+    trainer.training = True
+
 
 def run_of(trainer: pl.Trainer) -> str:
     """Return the id of the run, or an empty text."""
     return str(trainer.logger.version) if trainer.logger else ""
+
+
+def _as_if_finished(progress: dict[str, Any]) -> None:
+    """Count a validation that was cut short as done: it is done anew, whole, by this callback."""
+    for which in ("total", "current"):
+        progress[which] |= dict.fromkeys(("started", "processed", "completed"), progress[which]["ready"])
+    progress["is_last_batch"] = True

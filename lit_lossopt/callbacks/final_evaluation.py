@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightning.pytorch as pl
+
+from lit_lossopt.callbacks.checkpoints import validate_now
 
 
 class FinalEvaluation(pl.Callback):
@@ -10,6 +14,14 @@ class FinalEvaluation(pl.Callback):
 
     def __init__(self) -> None:
         self._evaluated_at = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the step of the last evaluation."""
+        return {"evaluated_at": self._evaluated_at}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._evaluated_at = state_dict["evaluated_at"]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the step."""
@@ -19,6 +31,4 @@ class FinalEvaluation(pl.Callback):
         """Validate, if there is something to validate that was not."""
         if trainer.global_step == self._evaluated_at or not trainer.enable_validation:
             return
-        trainer.validating = True
-        trainer.fit_loop.epoch_loop.val_loop.run()
-        trainer.training = True
+        validate_now(trainer)

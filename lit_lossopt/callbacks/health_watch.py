@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -13,6 +14,7 @@ from torch import Tensor
 from lit_lossopt import names
 from lit_lossopt.callbacks.checkpoints import RUN_KEY, run_of
 from lit_lossopt.callbacks.pictures import HasConfusion
+from lit_lossopt.checkpoint_file import write_checkpoint
 from lit_lossopt.health import has_exploded, never_fell, predicts_one_class
 from lit_lossopt.recording import Recorder
 
@@ -39,11 +41,11 @@ class HealthWatch(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on with."""
-        return {"losses": self._losses, "one_class": self._one_class}
+        return {"losses": torch.tensor(self._losses, dtype=torch.float64), "one_class": self._one_class}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
-        self._losses, self._one_class = list(state_dict["losses"]), list(state_dict["one_class"])
+        self._losses, self._one_class = state_dict["losses"].tolist(), list(state_dict["one_class"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights that training begins with."""
@@ -98,7 +100,8 @@ class HealthWatch(pl.Callback):
             module.load_state_dict(self._good)
             checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=True)  # noqa: SLF001  # to say whose
             checkpoint |= {"global_step": self._good_step, RUN_KEY: run_of(trainer)}
-            trainer.strategy.save_checkpoint(checkpoint, f"{folder}/{LAST_GOOD}")
+            if trainer.is_global_zero:
+                write_checkpoint(checkpoint, Path(folder) / LAST_GOOD, keep_previous=False)
             evidence += f"; weights of step {self._good_step} are in {names.CHECKPOINT_FOLDER}/{LAST_GOOD}"
         _set_verdict(trainer, "diverged", evidence, last_good)
         raise DivergedError(evidence)

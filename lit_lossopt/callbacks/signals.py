@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -12,15 +12,21 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lit_lossopt.callbacks.checkpoints import may_save
+
 
 class SignalStop(pl.Callback):
-    """Notes a signal when it comes, and ends training or validation before the next batch.
+    """Notes a signal when it comes, saves, and ends training or validation between two batches.
 
     A second Ctrl-C ends at once.
+
+    Args:
+        save: saves the state before training ends; None: nothing is saved.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, save: Callable[[pl.Trainer], None] | None = None) -> None:
         self.received: int | None = None
+        self.save = save
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -35,35 +41,31 @@ class SignalStop(pl.Callback):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Stop before a batch of training."""
-        self._stop()
-
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop after a batch of training."""
-        self._stop()
+        """Stop after a batch, unless a validation is due, which stops itself."""
+        if self.save is None or may_save(trainer):
+            self._stop(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop before a validation."""
+        self._stop(trainer)
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Stop before a batch of validation."""
-        self._stop()
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop after a validation."""
-        self._stop()
+        self._stop(trainer)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
 
-    def _stop(self) -> None:
-        if self.received == signal.SIGTERM:
-            raise SIGTERMException
-        if self.received == signal.SIGINT:
-            raise KeyboardInterrupt
+    def _stop(self, trainer: pl.Trainer) -> None:
+        if self.received is None:
+            return
+        if self.save and trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.global_step:
+            self.save(trainer)
+        raise SIGTERMException if self.received == signal.SIGTERM else KeyboardInterrupt

@@ -60,21 +60,22 @@ class StepValues(pl.Callback):
         self._batch_losses = []
         self._marks.append((step, time.time_ns() // 1_000_000, self._rates))
         if len(self._marks) >= COPY_EVERY:
-            self._flush(trainer, pl_module)
+            self.flush(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Send what has gathered, so that the record is whole up to each evaluation."""
-        self._flush(trainer, pl_module)
+        self.flush(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Send the rest."""
-        self._flush(trainer, pl_module)
+        self.flush(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Send the rest: the last steps before a failure are those that explain it."""
         self._send(trainer)
 
-    def _flush(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def flush(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Send what has gathered, and have it looked at."""
         steps = [step for step, _, _ in self._marks]
         losses = self._send(trainer)
         if losses and self.watch:

@@ -25,6 +25,14 @@ class TrainingClock(pl.Callback):
         self.examples = 0
         self._since: float | None = None
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the seconds and examples up to now."""
+        return {"seconds": self.seconds + self._running(), "examples": self.examples}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.seconds, self.examples = state_dict["seconds"], state_dict["examples"]
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -57,8 +65,12 @@ class TrainingClock(pl.Callback):
             return
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        self.seconds += time.monotonic() - self.step_values.storing_seconds - self._since
+        self.seconds += self._running()
         self._since = None
+
+    def _running(self) -> float:
+        """Return the seconds since the clock was started; 0 while it stands."""
+        return 0.0 if self._since is None else time.monotonic() - self.step_values.storing_seconds - self._since
 
 
 def _epochs(trainer: pl.Trainer) -> float:

@@ -54,6 +54,7 @@ class BatchLoader:
         batch_size: images a batch.
         new_pass: called at the start of each pass; None serves the images in order.
         drop_last: leave out a last batch that would be smaller.
+        start: leave out so many batches of the pass, which were served before an interruption.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class BatchLoader:
         new_pass: Callable[[], Pass] | None = None,
         *,
         drop_last: bool = False,
+        start: int = 0,
     ) -> None:
+        self.start = start
         self.data = data
         self.batch_size = batch_size
         self.new_pass = new_pass
@@ -74,9 +77,16 @@ class BatchLoader:
         whole, rest = divmod(len(self.data), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: where to go on follows from the trainer's own count. Lightning must not skip batches too."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take nothing over."""
+
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         now = self.new_pass() if self.new_pass else Pass(torch.arange(len(self.data)))
-        for index in torch.split(now.order, self.batch_size)[: len(self)]:
+        for index in torch.split(now.order, self.batch_size)[self.start : len(self)]:
             rows = index if now.partners is None else torch.cat([index, now.partners[index]])
             batch = self._rows.index_select(0, rows).permute(0, 3, 1, 2), self.data.labels.index_select(0, rows)
             yield batch if now.numbers is None else (*batch, now.numbers.index_select(0, rows))

@@ -164,9 +164,10 @@ class ImageDataModule(pl.LightningDataModule):
         return Pass(self.epoch_order(epoch), numbers if numbers.shape[1] else None, partners)
 
     def train_dataloader(self) -> BatchLoader:
-        """Return the training batches of the trainer's epoch."""
+        """Return the training batches of the trainer's epoch, from where it was interrupted on."""
         new_pass = lambda: self.epoch_pass(self._epoch())  # noqa: E731  # a thought of one line
-        return BatchLoader(self._splits["train"], self.batch_size, new_pass, drop_last=self.drop_last)
+        train, start = self._splits["train"], self._batches_done()
+        return BatchLoader(train, self.batch_size, new_pass, drop_last=self.drop_last, start=start)
 
     def val_dataloader(self) -> BatchLoader:
         """Return the validation batches."""
@@ -269,6 +270,14 @@ class ImageDataModule(pl.LightningDataModule):
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0
+
+    def _batches_done(self) -> int:
+        """Return how many batches of the epoch were trained on before an interruption."""
+        if self.trainer is None or not self.trainer.fit_loop.restarting:
+            return 0
+        done: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        # A checkpoint saved in on_train_batch_end counts its own batch as processed, and not yet as completed.
+        return int(done.completed + (done.ready == done.processed == done.completed + 1))
 
     def _normalisation(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if self._statistics is None:

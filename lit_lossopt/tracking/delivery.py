@@ -184,6 +184,15 @@ def count_points(entries: Iterable[Entry]) -> Counter[str]:
     return seen
 
 
+def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
+    """Return metric → the last step of it in a journal."""
+    found: dict[str, int] = {}
+    for entry in entries:
+        for name, _, step, _ in entry["points"] if entry["kind"] == "points" else ():
+            found[name] = max(step, found.get(name, -1))
+    return found
+
+
 def add_points(seen: Counter[str], entry: Mapping[str, Any]) -> None:
     """Add an entry's points to a count."""
     if entry["kind"] == "points":

@@ -18,7 +18,7 @@ _TRAINING = (
 
 # What does not change a result: where it is written, and how it is shown.
 _DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder")
-_NO_RESULT = ("tracking", "predictions", "ckpt_path", "weights_only", "config")
+_NO_RESULT = ("tracking", "predictions", "checkpoints", "ckpt_path", "weights_only", "config")
 
 
 # Settings beside the model that tell arms of one experiment apart.
@@ -26,13 +26,20 @@ _IN_ARM = ("batch_size", "accumulate_grad_batches", "gradient_clip_val", "precis
 _OF_BACKBONE = {"frozen_epochs": 0, "backbone_lr_factor": 1.0}
 
 
-def trial_key(config: Config) -> str:
-    """Return the SHA-256 of everything in a resolved config that can change the result."""
+def relevant_settings(config: Config) -> dict[str, Any]:
+    """Return everything in a resolved config that can change the result."""
     relevant = {name: value for name, value in config.items() if name not in _NO_RESULT}
     relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in _TRAINING}
     data = dict(config["data"].get("init_args") or {})
-    relevant["data"] = {**config["data"], "init_args": {k: v for k, v in data.items() if k not in _DATA_NO_RESULT}}
-    return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()
+    return {
+        **relevant,
+        "data": {**config["data"], "init_args": {k: v for k, v in data.items() if k not in _DATA_NO_RESULT}},
+    }
+
+
+def trial_key(config: Config) -> str:
+    """Return the SHA-256 of everything in a resolved config that can change the result."""
+    return hashlib.sha256(json.dumps(relevant_settings(config), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.delivery import Delivery, Writer, count_points
+from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps
 from lit_lossopt.tracking.journal import Entry, Journal, JournalBusyError, points_entry, read_entries, tags_entry
 from lit_lossopt.tracking.probe import probe_places
 from lit_lossopt.tracking.store import Store, local_path, sqlite_path
@@ -62,7 +63,10 @@ class RunLogger(Logger):
         self._verdict, self._evidence = "completed", ""
         self._last_good_step: int | None = None
         self._description = ""
+        self.attempt = 1
         self._expected: Counter[str] = Counter()
+        # Of the points that an earlier attempt has logged; steps rise within each metric.
+        self._last_steps: dict[str, int] = {}
 
     @property
     def name(self) -> str:
@@ -133,11 +137,43 @@ class RunLogger(Logger):
         self._deliver()
         return True
 
+    def resume(self, run_id: str) -> int:
+        """Go on with a run that was interrupted; return the number of this attempt.
+
+        Points that its journal holds are not logged twice: a step that is trained again has the same values.
+        """
+        self._journal = _free_journal(run_id)
+        entries = read_entries(self._journal.folder)
+        self._id = run_id
+        self._expected = count_points(entries)
+        self._last_steps = last_steps(entries)
+        self.attempt = 2 + sum(entry["kind"] == "running" for entry in entries)
+        gaps = [*(entry["gap"] for entry in entries if entry["kind"] == "running"), _gap(entries)]
+        if not entries:
+            self._take_over(run_id)
+        self._add({"kind": "running", "gap": gaps[-1], "milliseconds": _now()})
+        tags = {names.TAG_ATTEMPT: self.attempt, names.TAG_GAPS: json.dumps(gaps)}
+        self.log_tags({name: str(value) for name, value in tags.items()})
+        delivery = self._deliver()
+        self._local_artifacts = local_path(str(delivery.artifact_uri)) if delivery.artifact_uri else None
+        return self.attempt
+
+    def _take_over(self, run_id: str) -> None:
+        """Begin a journal of a run that another machine has logged, by what its store holds."""
+        try:
+            artifacts = self._store.artifact_uri(run_id)
+            self._last_steps = self._store.last_steps(run_id)
+        except STORE_ERRORS as error:
+            raise UserError(f"run {run_id} cannot be continued: {one_line(str(error), 200)}") from error
+        self._add({"kind": "created", "run": run_id, "artifacts": artifacts, "uri": self.tracking_uri})
+
     @rank_zero_only
     def log_points(self, points: Sequence[Point]) -> None:
         """Keep points, each at its own step and time."""
+        points = [point for point in points if point.step > self._last_steps.get(point.name, -1)]
         self._expected.update(point.name for point in points)
-        self._add(points_entry(points))
+        if points:
+            self._add(points_entry(points))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -271,6 +307,13 @@ def _free_journal(name: str) -> Journal:
         return Journal(root / name)
     except JournalBusyError:
         return Journal(root / f"{name}.{uuid.uuid4().hex[:8]}")
+
+
+def _gap(entries: Sequence[Entry]) -> float:
+    """Return the seconds since a journal was last added to, as far as its entries tell."""
+    times = [entry["milliseconds"] for entry in entries if "milliseconds" in entry]
+    times += [point[3] for entry in entries if entry["kind"] == "points" for point in entry["points"]]
+    return (_now() - max(times)) / 1000 if times else 0.0
 
 
 def _now() -> int:

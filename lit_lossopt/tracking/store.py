@@ -112,6 +112,11 @@ class Store:
         metrics = self.client.get_run(run_id).data.metrics
         return {name: len(self.client.get_metric_history(run_id, name)) for name in metrics}
 
+    def last_steps(self, run_id: str) -> dict[str, int]:
+        """Return metric → the last step that the store holds."""
+        metrics = self.client.get_run(run_id).data.metrics
+        return {name: max(point.step for point in self.client.get_metric_history(run_id, name)) for name in metrics}
+
     def artifact_uri(self, run_id: str) -> str:
         """Return where a run's artifacts lie."""
         return str(self.client.get_run(run_id).info.artifact_uri)
