@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import numbers
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -62,6 +63,14 @@ def _read_tensor(values: Any) -> Tensor:
     return torch.tensor(values, dtype=torch.float32)
 
 
+def _read_number(value: Any) -> int | float:
+    """Return a number as it is: torchvision's transforms ask for a ``numbers.Number``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("expected a number")  # noqa: TRY004  # the parser expects a ValueError
+    return value
+
+
+register_type(numbers.Number, serializer=_read_number, deserializer=_read_number, fail_already_registered=False)
 register_type(Tensor, serializer=Tensor.tolist, deserializer=_read_tensor, fail_already_registered=False)
 
 

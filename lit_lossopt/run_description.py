@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,6 +13,7 @@ import torch
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_lossopt.data import ImageDataModule
+from lit_lossopt.errors import UserError
 from lit_lossopt.model import count_parameters
 from lit_lossopt.module import LossOptModule
 from lit_lossopt.names import CONFIG_ARTIFACT, TAG_ARM, TAG_SEED, TAG_TRIAL_KEY
@@ -28,6 +30,9 @@ class RunDescription(SaveConfigCallback):
         if not isinstance(logger, RunLogger) or not isinstance(pl_module, LossOptModule) or logger.version:
             return
         text = self.parser.dump(self.config, skip_unset=False)
+        lost = re.search(r"(\S+): Unable to serialize instance (.{0,60})", text)
+        if lost:
+            raise UserError(f"{lost[1]}={lost[2]}: cannot be written to config.yaml, so the run could not be repeated")
         config = json.loads(self.parser.dump(self.config, skip_unset=False, format="json"))
         arm = arm_name(config, class_defaults([config["model"], config["data"]]))
         seed = config["seed_everything"]
