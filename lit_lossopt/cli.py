@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import numbers
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt, register_type
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar as BaseBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
@@ -72,6 +74,14 @@ def _read_tensor(values: Any) -> Tensor:
     return torch.tensor(values, dtype=torch.float32)
 
 
+def _read_number(value: Any) -> int | float:
+    """Return a number as it is: torchvision's transforms ask for a ``numbers.Number``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("expected a number")  # noqa: TRY004  # the parser expects a ValueError
+    return value
+
+
+register_type(numbers.Number, serializer=_read_number, deserializer=_read_number, fail_already_registered=False)
 register_type(Tensor, serializer=Tensor.tolist, deserializer=_read_tensor, fail_already_registered=False)
 
 
@@ -199,6 +209,8 @@ class LossOptCLI(LightningCLI):
             check_budget(self.trainer)
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
+            if self.checkpoint:
+                self._check_checkpoint()
             check_batches(self.trainer, len(self.datamodule.train_dataloader()))
             for loader in (self.datamodule.val_dataloader(), self.datamodule.train_dataloader()):
                 batch = self.datamodule.on_after_batch_transfer(next(iter(loader)), 0)
@@ -225,6 +237,15 @@ class LossOptCLI(LightningCLI):
             config[self.command]["ckpt_path"] = str(used)
             config[self.command]["weights_only"] = True
 
+    def _check_checkpoint(self) -> None:
+        """Refuse weights of another loss, other classes or another split before a run exists."""
+        state = self.checkpoint.get(type(self.datamodule).__qualname__)
+        self.trainer.state.fn = TrainerFn.FITTING
+        self.datamodule.trainer = self.trainer
+        if state:
+            self.datamodule.load_state_dict(state)
+        self.model.on_load_checkpoint(self.checkpoint)
+
     def _continue_run(self, logger: RunLogger, run_id: str) -> None:
         """Go on with the checkpoint's run, or say what has changed and begin a new one."""
         now = resolved_config(self._parser(self.command), self.config[self.command])
@@ -236,6 +257,7 @@ class LossOptCLI(LightningCLI):
                 f"(--resume force goes on with that run): {'; '.join(changed)}",
                 flush=True,
             )
+            logger.continues = run_id
             return
         if changed:
             print(f"settings have changed since: {'; '.join(changed)}", flush=True)

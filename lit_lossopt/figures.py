@@ -35,7 +35,7 @@ def confusion_figure(matrix: NDArray[np.integer[Any]], class_names: Sequence[str
 
 
 def images_figure(images: NDArray[np.uint8], row_names: Sequence[str], title: str) -> Figure:
-    """Draw images ``[rows, columns, H, W, C]``, the same image down each column.
+    """Draw images ``[rows, columns, H, W, C]``, the same image down each column; the mean where C is neither 1 nor 3.
 
     What to conclude: a person should still name every picture; one that has become ambiguous is trained on as well.
     """
@@ -44,7 +44,9 @@ def images_figure(images: NDArray[np.uint8], row_names: Sequence[str], title: st
     figure.suptitle(title)
     for row, axes_row in enumerate(figure.subplots(rows, columns, squeeze=False)):
         for column, axes in enumerate(axes_row):
-            axes.imshow(images[row, column].squeeze(), cmap="gray", vmin=0, vmax=255)
+            pixels = images[row, column]
+            shown = pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)
+            axes.imshow(shown, cmap="gray", vmin=0, vmax=255)
             axes.set(xticks=[], yticks=[])
         axes_row[0].set_ylabel(row_names[row], rotation=0, ha="right", va="center")
     return figure

@@ -48,6 +48,13 @@ def distributions(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str 
     )
 
 
+def unweighted_if_soft(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
+    """For class indices torch divides by the sum of the weights, for probabilities by the number of examples."""
+    if targets.is_floating_point() and getattr(criterion, "weight", None) is not None:
+        return "weight with mixed images would change the loss's scale; leave out weight, or data.mixing"
+    return None
+
+
 def log_probabilities(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
     """Raw outputs in place of log-probabilities give a loss without a minimum."""
     sums = inputs.float().logsumexp(dim=1)
@@ -67,7 +74,7 @@ def some_label_counts(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> 
 
 
 CHECKS: dict[type[nn.Module], tuple[Check, ...]] = {
-    nn.CrossEntropyLoss: (some_label_counts, distributions),
+    nn.CrossEntropyLoss: (some_label_counts, distributions, unweighted_if_soft),
     nn.NLLLoss: (log_probabilities, some_label_counts),
     nn.KLDivLoss: (same_shape, log_probabilities, distributions),
     nn.BCEWithLogitsLoss: (same_shape, in_unit_interval),

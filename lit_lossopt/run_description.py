@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_lossopt.data import ImageDataModule
+from lit_lossopt.errors import UserError
 from lit_lossopt.model import count_parameters
 from lit_lossopt.module import LossOptModule
 from lit_lossopt.names import (
@@ -51,6 +53,9 @@ class RunDescription(SaveConfigCallback):
         if not isinstance(pl_module, LossOptModule):
             return
         text = self.parser.dump(self.config, skip_unset=False)
+        lost = re.search(r"(\S+): Unable to serialize instance (.{0,60})", text)
+        if lost:
+            raise UserError(f"{lost[1]}={lost[2]}: cannot be written to config.yaml, so the run could not be repeated")
         config = resolved_config(self.parser, self.config)
         pl_module.run_config = redact(json.dumps(config))
         if not isinstance(logger, RunLogger) or not trainer.is_global_zero:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
@@ -18,6 +18,8 @@ from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform, ColorJitter, Cutout, HorizontalFlip, PadCrop
 from lit_lossopt.data.mixing import CutMix, Mixing, MixUp
 from lit_lossopt.errors import UserError
+from lit_lossopt.figures import images_figure
+from lit_lossopt.losses import contract_of, registered_losses
 from lit_lossopt.tracking.runs import read_history, read_runs
 
 MEAN = torch.tensor([10.4, 20.6, 30.0])
@@ -186,6 +188,88 @@ def test_cutmix_keeps_the_share_that_it_says() -> None:
         assert float(from_first.float().mean()) == pytest.approx(float(share[row]))
         # The rectangle is cut off at borders, and its sides are whole pixels.
         assert float(share[row]) >= wanted - 1e-6
+    inner = numbers.clone()
+    inner[:, 1:] = 0.5
+    inner[:, 0] = inner[:, 0].clamp_min(0.2)
+    sides = (torch.sqrt(1 - inner[:, 0]) * 10).floor()
+    torch.testing.assert_close(CutMix()(images, partners, inner)[1], 1 - sides.square() / 100)
+
+
+@pytest.mark.parametrize("mixing", [MixUp(1.0), CutMix(1.0)])
+def test_partners_and_shares_are_drawn_anew_in_each_epoch(mixing: Mixing) -> None:
+    module = data(mixing=mixing)
+    first, second = module.epoch_pass(0), module.epoch_pass(1)
+    assert first.partners is not None
+    assert second.partners is not None
+    assert first.numbers is not None
+    assert second.numbers is not None
+    assert float((first.partners == second.partners).float().mean()) < 0.02
+    assert float((first.numbers == second.numbers).float().mean()) < 0.02
+
+
+def test_transforms_image_by_image_draw_for_each_image() -> None:
+    image = colours(1).expand(200, -1, -1, -1).contiguous(memory_format=torch.channels_last)
+    turned = Augmentation([v2.RandomRotation(180)])(image, torch.rand(200, 1), MEAN)
+    assert len({one.numpy().tobytes() for one in turned}) > 100
+
+
+def test_cutout_leaves_the_mean_which_is_zero_once_normalised() -> None:
+    module = data(augmentation=[Cutout(30)])
+    images, _ = module.on_after_batch_transfer(next(iter(module.train_dataloader())), 0)
+    assert float(images.abs().max()) < 0.05
+
+
+class Invert(BatchTransform):
+    draws = 0
+
+    def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
+        return 255 - images
+
+
+def test_a_transform_without_draws_is_applied() -> None:
+    plain, inverted = seen(data(), [0]), seen(data(augmentation=[Invert()]), [0])
+    assert not torch.equal(plain[0, 0][0], inverted[0, 0][0])
+
+
+@pytest.mark.parametrize("loss", [name for name, contract in registered_losses().items() if contract.encode_soft])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_soft_labels_that_are_certain_are_labels(loss: str, classes: int) -> None:
+    criterion = getattr(nn, loss)()
+    contract = contract_of(criterion)
+    outputs = torch.randn(8, contract.num_outputs(classes), generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(8) % classes
+    soft = nn.functional.one_hot(labels, classes).float()
+    inputs = contract.encode_outputs(outputs)
+    hard = criterion(inputs, contract.targets(labels, outputs))
+    torch.testing.assert_close(criterion(inputs, contract.targets(soft, outputs)), hard)
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true", "bf16-mixed"])
+def test_other_precisions_see_the_same_images(precision: str) -> None:
+    words = ["fit", "--config=adam", "--config=digits", "--threads=1", "--trainer.max_steps=2"]
+    augmented = ["--data.augmentation=[PadCrop,HorizontalFlip]", "--data.mixing=MixUp"]
+    for one in ("32-true", precision):
+        assert main([*words, *augmented, f"--trainer.precision={one}"]) == 0
+    full, other = (read_history(run.run_id, "train/loss").values for run in read_runs("lit_lossopt"))
+    np.testing.assert_allclose(other, full, rtol=0.02)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_run_with_transforms_of_torchvision_repeats_from_its_config() -> None:
+    transforms = "[{class_path: RandomRotation, degrees: 10},RandAugment,{class_path: RandomErasing, p: 0.3}]"
+    words = ["fit", "--config=adam", "--config=digits", "--threads=1", "--trainer.max_steps=3"]
+    assert main([*words, f"--data.augmentation={transforms}"]) == 0
+    (config,) = Path("mlruns").rglob("config.yaml")
+    assert main(["fit", f"--config={config}"]) == 0
+    first, second = (read_history(run.run_id, "train/loss").values for run in read_runs("lit_lossopt"))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_pictures_show_any_number_of_channels(channels: int) -> None:
+    images = np.zeros((2, 3, 8, 8, channels), dtype=np.uint8)
+    images_figure(images, ["as it is", "epoch 1"], "title").canvas.draw()
 
 
 @pytest.mark.usefixtures("store")
@@ -215,6 +299,7 @@ REFUSED = (
     ("--data.mixing=Mixup", "data.mixing=Mixup from the command line: no such class (did you mean 'MixUp'?)"),
     ("--data.mixing.alpha=1", "data.mixing=None from the command line: not the name of a class"),
     ("--data.mixing=CutMix --data.mixing.alpha=0", "CutMix alpha=0.0: must be positive"),
+    ("--data.mixing=MixUp --model.criterion.weight=[1,1,1,1,1,1,1,1,1,1]", "weight with mixed images would change"),
     ("--data.mixing=CutMix --model.criterion=HingeLoss", "HingeLoss takes no soft labels, which mixed images have"),
 )
 
@@ -242,7 +327,8 @@ def test_a_picture_shows_what_augmentation_does() -> None:
     torch.testing.assert_close(examples[0], module.images("train").images[index])
     numbers = module.epoch_pass(1).numbers
     assert numbers is not None
-    expected = Augmentation([PadCrop(1)])(module.images("train").images[index], numbers[index], MEAN[:1])
+    uniform = numbers.view(torch.float32)[index]
+    expected = Augmentation([PadCrop(1)])(module.images("train").images[index], uniform, MEAN[:1])
     torch.testing.assert_close(examples[2], expected)
     assert data().augmented_examples() is None
 

@@ -421,6 +421,7 @@ def test_weights_are_not_used_for_what_they_were_not_trained_for(capsys: pytest.
         ("predict", "--data.classes=[3,8]", "trained with MSELoss, not CrossEntropyLoss"),
         ("predict", "--model.criterion=MSELoss --data.classes=[8,3]", "trained on the classes 3, 8, not on 8, 3"),
         ("validate", "--model.criterion=MSELoss --data.classes=[3,8]", "add --seed_everything=7"),
+        ("fit", "--model.criterion=MSELoss --data.classes=[3,8]", "add --seed_everything=7"),
     ):
         assert main([command, checkpoint, *typed.split()]) == 2
         shown = capsys.readouterr().err

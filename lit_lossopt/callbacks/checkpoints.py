@@ -150,8 +150,8 @@ class RunCheckpoints(Checkpoint):
         except OSError as error:
             free = shutil.disk_usage(self._path(name).parent).free if self._path(name).parent.exists() else 0
             print(
-                f"lossopt: {self._path(name)} cannot be written ({error.strerror}, {free:,} bytes free); the one before "
-                "it is untouched",
+                f"lossopt: {self._path(name)} cannot be written ({error.strerror}, {free:,} bytes free); the one "
+                "before it is untouched",
                 file=sys.stderr,
             )
             return False

@@ -34,7 +34,8 @@ class Pass:
 
     Attributes:
         order: the images' order ``[N]`` int64.
-        numbers: random numbers ``[N, D]`` of each image, by its index; None where no image needs any.
+        numbers: float32 random numbers ``[N, D]`` of each image, by its index, with their bits as int32; None: images
+            stay as they are.
         partners: index ``[N]`` of the image that each is mixed with; None: images are not mixed.
     """
 

@@ -161,7 +161,10 @@ class ImageDataModule(pl.LightningDataModule):
             numbers = torch.cat([numbers, mixed], dim=1)
             random = np.random.default_rng(derive_seed(self.seed, "partners", epoch))
             partners = torch.from_numpy(random.integers(0, count, count))
-        return Pass(self.epoch_order(epoch), numbers if numbers.shape[1] else None, partners)
+        if not self.augmentation.transforms and not self.mixing:
+            return Pass(self.epoch_order(epoch))
+        # As integers they pass a trainer in half precision unrounded.
+        return Pass(self.epoch_order(epoch), numbers.view(torch.int32), partners)
 
     def train_dataloader(self) -> BatchLoader:
         """Return the training batches of the trainer's epoch, from where it was interrupted on."""
@@ -190,7 +193,8 @@ class ImageDataModule(pl.LightningDataModule):
         scale, shift = self._normalisation(images.device)
         if not more:
             return _normalised(images, scale, shift), labels
-        for_augmentation, for_mixing = more[0].tensor_split([self.augmentation.draws], dim=1)
+        numbers = more[0].view(torch.float32)
+        for_augmentation, for_mixing = numbers.tensor_split([self.augmentation.draws], dim=1)
         images = self.augmentation(images, for_augmentation, (-shift / scale).flatten())
         values = _normalised(images, scale, shift)
         if self.mixing is None:
@@ -262,11 +266,11 @@ class ImageDataModule(pl.LightningDataModule):
         return {"seed_everything": self.seed, **settings}
 
     def _deciding(self, command: str | None) -> set[str]:
-        """Return the settings that decide which images ``command`` may look at because they were held out."""
+        """Return the settings that decide which images ``command`` may evaluate because they were held out."""
         settings = set(self._split_settings())
         if command == "test" and "data.test_fraction" in settings:
             return {"seed_everything", "data.test_fraction"}
-        return settings if command == "validate" else set()
+        return settings if command in ("validate", "fit") else set()
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0

@@ -64,6 +64,8 @@ class RunLogger(Logger):
         self._last_good_step: int | None = None
         self._description = ""
         self.attempt = 1
+        # The run whose checkpoint a new run begins from.
+        self.continues = ""
         self._expected: Counter[str] = Counter()
         # Of the points that an earlier attempt has logged; steps rise within each metric.
         self._last_steps: dict[str, int] = {}
@@ -108,6 +110,8 @@ class RunLogger(Logger):
         self._journal = Journal(Path(names.JOURNAL_FOLDER) / self._id)
         header = {"experiment": self.experiment_name, "run_name": self.run_name or run_name, "uri": self.tracking_uri}
         tags = {names.TAG_FRAMEWORK: "pytorch", **(tags or {})}
+        if self.continues:
+            tags[names.TAG_CONTINUES] = self.continues
         self._add({"kind": "run", "journal": self._id, "milliseconds": _now(), "tags": tags, **header})
         self.log_hyperparams(params or {})
         delivery = self._deliver()
