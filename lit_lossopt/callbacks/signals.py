@@ -27,6 +27,7 @@ class SignalStop(pl.Callback):
     def __init__(self, save: Callable[[pl.Trainer], None] | None = None) -> None:
         self.received: int | None = None
         self.save = save
+        self._listens = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -35,11 +36,21 @@ class SignalStop(pl.Callback):
             yield
             return
         before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._listens = True
         try:
             yield
         finally:
+            self._listens = False
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take SIGTERM back."""
+        self._take_back()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take SIGTERM back."""
+        self._take_back()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -57,6 +68,12 @@ class SignalStop(pl.Callback):
     ) -> None:
         """Stop before a batch of validation."""
         self._stop(trainer)
+
+    def _take_back(self) -> None:
+        # Lightning has put a handler of its own in front of ours, after which it would end training before this does,
+        # and within a validation, where nothing can be saved.
+        if self._listens:
+            signal.signal(signal.SIGTERM, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received == signal.SIGINT:
