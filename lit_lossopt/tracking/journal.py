@@ -11,17 +11,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import threading
+import uuid
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lit_lossopt.redaction import redact
+from lit_lossopt.redaction import redact_leaves
 
 Entry = dict[str, Any]
-LOG, DELIVERED, FILES = "log.jsonl", "delivered", "files"
+LOG, DELIVERED, FILES, VERIFIED, POSTPONED = "log.jsonl", "delivered", "files", "verified", "postponed"
 # Kept in memory while the disk takes no more; what comes beyond it is lost, counted, and said.
 MAX_UNWRITTEN = 20_000
 
@@ -37,17 +39,19 @@ class Journal:
     soon as it takes them.
 
     Args:
-        folder: made if it does not exist.
+        folder: made if it does not exist, unless ``existing``.
+        existing: open one that is there.
 
     Raises:
         JournalBusyError: another process has it open.
         OSError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, *, existing: bool = False) -> None:
+        if not existing:
+            folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._log = os.open(folder / LOG, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._log = os.open(folder / LOG, os.O_RDWR | (0 if existing else os.O_CREAT) | os.O_APPEND, 0o644)
         try:
             fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -55,7 +59,7 @@ class Journal:
             raise JournalBusyError(folder) from error
         self._delivered = os.open(folder / DELIVERED, os.O_RDWR | os.O_CREAT, 0o644)
         self._lock = threading.Lock()
-        self._unwritten: deque[Entry] = deque()
+        self._unwritten: deque[bytes] = deque()
         self.lost = 0
         # Where each line begins, and the next one will.
         self._starts = [0]
@@ -64,23 +68,17 @@ class Journal:
         os.ftruncate(self._log, self._starts[-1])
 
     @property
-    def files(self) -> Path:
-        """The folder for copies of files that wait for delivery."""
-        path = self.folder / FILES
-        path.mkdir(exist_ok=True)
-        return path
-
-    @property
     def delivered(self) -> int:
         """How many entries the store has confirmed."""
-        return read_delivered(self.folder)
+        return min(read_delivered(self.folder), len(self._starts) - 1)
 
     def append(self, *entries: Entry) -> None:
-        """Add entries, in order."""
+        """Add entries, in order, without passwords."""
+        lines = [line for entry in entries if (line := self._line(entry))]
         with self._lock:
             room = MAX_UNWRITTEN - len(self._unwritten)
-            self._unwritten.extend(entries[:room])
-            self.lost += len(entries[room:])
+            self._unwritten.extend(lines[:room])
+            self.lost += len(lines[room:])
             self._write()
 
     def entries(self, position: int, limit: int) -> list[Entry]:
@@ -91,17 +89,35 @@ class Journal:
             memory = list(self._unwritten) if len(starts) < 2 else []
             written = len(self._starts) - 1
         if len(starts) < 2:
-            return memory[max(0, position - written) :][:limit]
+            return [_parse(line) for line in memory[max(0, position - written) :][:limit]]
         text = os.pread(self._log, starts[-1] - starts[0], starts[0])
         return [_parse(line) for line in text.splitlines(keepends=True)]
 
+    def size(self) -> int:
+        """Return how many entries there are."""
+        with self._lock:
+            return len(self._starts) - 1 + len(self._unwritten)
+
     def acknowledge(self, count: int) -> None:
-        """Note that the store has confirmed the first ``count`` entries."""
+        """Note that the store has confirmed the first ``count`` entries, as far as they are on disk."""
         try:
-            os.pwrite(self._delivered, f"{count:>15}\n".encode(), 0)
+            os.pwrite(self._delivered, f"{min(count, len(self._starts) - 1):>15}\n".encode(), 0)
         except OSError:
             # Delivered once more after a restart, which does no harm.
             return
+
+    def keep_file(self, path: Path) -> str:
+        """Copy a file that waits for delivery; return its name below ``files``.
+
+        Raises:
+            OSError: it cannot be kept.
+        """
+        with self._lock:
+            name = f"{uuid.uuid4().hex[:8]}/{path.name}"
+            copy = self.folder / FILES / name
+            copy.parent.mkdir(parents=True)
+            shutil.copyfile(path, copy)
+        return name
 
     def rename(self, name: str) -> None:
         """Give the folder another name beside its old one, if that is free."""
@@ -121,10 +137,20 @@ class Journal:
         os.close(self._delivered)
         os.close(self._log)
 
+    def _line(self, entry: Entry) -> bytes | None:
+        """Return an entry's line; what JSON cannot hold is written as text."""
+        shown = entry if entry["kind"] == "points" else redact_leaves(entry)
+        try:
+            text = json.dumps(shown, separators=(",", ":"), default=_plain).encode("ascii")
+        except (TypeError, ValueError):
+            self.lost += 1
+            return None
+        return b"%08x %s\n" % (zlib.crc32(text), text)
+
     def _write(self) -> None:
         """Write what waits, as far as the disk takes it."""
         while self._unwritten:
-            line = _line(self._unwritten[0])
+            line = self._unwritten[0]
             try:
                 done = os.write(self._log, line)
             except OSError:
@@ -136,9 +162,16 @@ class Journal:
             self._unwritten.popleft()
 
 
+def iterate_entries(folder: Path, position: int = 0) -> Iterator[Entry]:
+    """Yield the whole entries of a journal from number ``position`` on; it may be open elsewhere."""
+    for number, line in enumerate(_whole_lines(folder / LOG)):
+        if number >= position:
+            yield _parse(line)
+
+
 def read_entries(folder: Path) -> list[Entry]:
     """Return the whole entries of a journal, which may be open elsewhere."""
-    return [_parse(line) for line in _whole_lines(folder / LOG)]
+    return list(iterate_entries(folder))
 
 
 def read_delivered(folder: Path) -> int:
@@ -159,11 +192,6 @@ def tags_entry(tags: Mapping[str, Any]) -> Entry:
     return {"kind": "tags", "tags": {name: str(value) for name, value in tags.items()}}
 
 
-def _line(entry: Entry) -> bytes:
-    text = redact(json.dumps(entry, ensure_ascii=False, separators=(",", ":"))).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
 def _whole_lines(path: Path) -> Iterator[bytes]:
     if path.is_file():
         with path.open("rb") as file:
@@ -175,8 +203,16 @@ def _parse(line: bytes) -> Entry:
     checksum, _, text = line.removesuffix(b"\n").partition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
         return {"kind": "damaged"}
-    entry: Entry = json.loads(text)
+    try:
+        entry: Entry = json.loads(text)
+    except ValueError:
+        return {"kind": "damaged"}
     return entry
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of numpy or torch as Python's, anything else as text."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def _truncate(file: int, size: int) -> None:
