@@ -66,7 +66,10 @@ class _Wanted:
 
     def held(self) -> int:
         """Return how many bytes have arrived."""
-        return self.part.stat().st_size if self.part.exists() else 0
+        try:
+            return self.part.stat().st_size
+        except OSError:  # not there, or in a folder that may not be looked into
+            return 0
 
 
 def download(urls: Sequence[str], target: Path, sha256: str, size: int, stall: float = 30.0) -> None:

@@ -85,8 +85,8 @@ class LossOptModule(pl.LightningModule):
         self.decay_biases = decay_biases
         if frozen_epochs < 0 or backbone_lr_factor <= 0:
             raise ValueError(
-                f"frozen_epochs={frozen_epochs} and backbone_lr_factor={backbone_lr_factor}: the first must be at "
-                "least 0, the second above 0 (it is frozen_epochs that holds the backbone still)"
+                f"model.frozen_epochs={frozen_epochs}, model.backbone_lr_factor={backbone_lr_factor}: the first must "
+                "be at least 0, the second above 0 (it is frozen_epochs that holds the backbone still)"
             )
         self.frozen_epochs = frozen_epochs
         self.backbone_lr_factor = backbone_lr_factor

@@ -60,4 +60,5 @@ def _reason(message: str) -> str:
         for pattern, replacement in _WORDING:
             text = pattern.sub(replacement, text)
         return text
-    return one_line(message)
+    other = re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", behind)
+    return f"{other[1]} is no {other[2]}" if other else one_line(message)

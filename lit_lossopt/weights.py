@@ -20,6 +20,7 @@ from lit_lossopt.errors import Notice, one_line
 
 State = OrderedDict[str, Tensor]
 TIME_LIMIT = 30.0
+_MORE_THAN_WEIGHTS = re.compile(r"Unsupported global|unsupported class|unrecognized function")
 # DenseNet's files are older than the rule that a module's name has no dot.
 _DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
@@ -33,10 +34,10 @@ def fetch_weights(url: str) -> Path:
         ValueError: it could not be fetched.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    if path.is_file():
-        return path
     digest = re.search(r"-([0-9a-f]{8,})\.", path.name)
     try:
+        if path.is_file():
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         warnings.warn(f"fetching {url}", Notice, stacklevel=2)
         with _time_limit(TIME_LIMIT):
@@ -58,9 +59,14 @@ def read_weights(path: Path) -> State:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, OSError) as error:
-        raise ValueError(
-            f"{path} is damaged, or holds more than weights ({one_line(str(error), 100)}); take another file"
-        ) from error
+        # What torch says of such a file advises to run the code in it.
+        if _MORE_THAN_WEIGHTS.search(str(error)):
+            raise ValueError(
+                f"{path} holds more than weights; load it where it was made and save the weights alone: "
+                "torch.save(network.state_dict(), path)"
+            ) from error
+        reason = "not a file of torch.save" if isinstance(error, pickle.UnpicklingError) else str(error)
+        raise ValueError(f"{path} is damaged ({one_line(reason, 100)}); take another file") from error
     for name in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]

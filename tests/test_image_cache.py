@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lit_lossopt.data.array_cache import keep_file
 from lit_lossopt.data.decoding import DecodingRules, decode_image
 from lit_lossopt.data.folder_layout import image_files
 from lit_lossopt.data.image_cache import decode_all, read_images, with_bar
@@ -28,7 +29,7 @@ def kept(cache: Path, ending: str) -> list[Path]:
 
 def test_decoded_images_are_kept_by_content_and_rules(image_folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "kept"
-    files, _ = image_files(image_folder / "test", ["cat"])
+    files = image_files(image_folder / "test", ["cat"]).images
     first = read_images(files, RULES, cache).pixels
     (one,) = kept(cache, ".npz")
     stamp = one.stat().st_mtime_ns
@@ -44,7 +45,7 @@ def test_decoded_images_are_kept_by_content_and_rules(image_folder: Path, tmp_pa
 def test_bad_files_are_remembered_too(tmp_path: Path) -> None:
     write_bad(tmp_path / "bad")
     Image.new("RGB", (32, 32), (1, 2, 3)).save(tmp_path / "bad" / "good.png")
-    files, _ = image_files(tmp_path / "bad", None)
+    files = image_files(tmp_path / "bad", None).images
     first, second = (read_images(files, RULES, tmp_path / "kept") for _ in range(2))
     assert first.refused == second.refused
     assert {files[position].name for position in first.refused} == {*BAD, *NO_FILES}
@@ -82,7 +83,7 @@ def test_files_that_did_not_change_are_not_read_again_and_changed_ones_are(tmp_p
 
 
 def test_damaged_or_impossible_keeping_costs_time_and_no_result(image_folder: Path, tmp_path: Path) -> None:
-    files, _ = image_files(image_folder / "test", ["cat"])
+    files = image_files(image_folder / "test", ["cat"]).images
     first = read_images(files, RULES, tmp_path / "kept").pixels
     (one,) = kept(tmp_path / "kept", ".npz")
     content = one.read_bytes()
@@ -95,6 +96,36 @@ def test_damaged_or_impossible_keeping_costs_time_and_no_result(image_folder: Pa
     (tmp_path / "file").write_bytes(b"")
     with pytest.warns(Notice, match="decoded images cannot be kept in"):
         np.testing.assert_array_equal(read_images(files, RULES, tmp_path / "file").pixels, first)
+
+
+def test_damaged_notes_are_written_anew(tmp_path: Path) -> None:
+    cache = tmp_path / "kept"
+    files = []
+    for value in (1, 2):
+        files.append(tmp_path / f"{value}.ppm")
+        files[-1].write_bytes(b"P6 32 32 255\n" + bytes([value]) * 3072)
+    time.sleep(2.1)
+    for file in files:
+        read_images([file], RULES, cache)
+    notes = {note: note.read_bytes() for note in kept(cache, ".key")}
+    for content in (b"", b"\xff" * 64, b"0" * 63, b"0" * 65, b"../" * 21 + b"x", b"0" * 64 + b"\n"):
+        for note in notes:
+            note.write_bytes(content)
+        # Notes that agree would lead both to the same pixels.
+        assert [int(read_images([file], RULES, cache).pixels[0, 0, 0, 0]) for file in files] == [1, 2]
+        assert {note: note.read_bytes() for note in kept(cache, ".key")} == notes
+    assert len(kept(cache, ".npz")) == 2
+
+
+def test_who_reads_while_a_file_is_kept_anew_reads_the_old_one(tmp_path: Path) -> None:
+    file = tmp_path / "x.npz"
+    keep_file(file, lambda opened: opened.write(b"old" * 1000))
+    with file.open("rb", buffering=0) as reader:
+        assert reader.read(3) == b"old"
+        keep_file(file, lambda opened: opened.write(b"new"))
+        assert reader.read() == b"old" * 999
+    assert file.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_bar_shows_on_a_terminal_and_nowhere_else(

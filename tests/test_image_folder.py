@@ -102,9 +102,10 @@ def test_skipped_images_are_named_and_counted_in_the_run(apart: Path) -> None:
 def test_what_is_left_after_skipping_keeps_its_labels(apart: Path) -> None:
     write_bad(apart / "train" / "cat")
     write_bad(apart / "train" / "dog")
+    (apart / "test" / "dog" / "last.png").write_bytes(b"")
     with pytest.warns(Notice, match="left out"):
         data = ready(apart, on_bad_image="skip")
-    assert data.facts() == {"skipped_images": 2 * ALL_BAD}
+    assert data.facts() == {"skipped_images": 2 * ALL_BAD + 1}
     for split in ("train", "val"):
         images = data.images(split)
         for image, label, source in zip(images.images, images.labels.tolist(), images.sources, strict=True):
@@ -119,13 +120,6 @@ def test_a_class_of_which_nothing_is_left_is_an_error(apart: Path) -> None:
         ready(apart, on_bad_image="skip")
     with pytest.warns(Notice, match="24 of 96"):
         assert len(ready(apart, on_bad_image="skip", classes=["cat", "frog"]).images("train")) == 43
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_a_bad_file(apart: Path) -> None:
-    (apart / "train" / "dog" / "000.png").chmod(0)
-    with pytest.raises(UserError, match=r"dog/000\.png \(Permission denied\)"):
-        ready(apart)
 
 
 def test_a_pipe_is_not_waited_for(apart: Path) -> None:
@@ -156,7 +150,7 @@ def test_hidden_files_are_passed_over_and_other_endings_counted(apart: Path) -> 
         path = apart / "train" / "dog" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
-    with pytest.warns(Notice, match=r"train whose endings .* left out: 2 \.txt, 1 \.heic, 1 no ending"):
+    with pytest.warns(Notice, match=r"below .*train that are left out: 2 \.txt, 1 \.heic, 1 no ending"):
         assert len(ready(apart, val_fraction=0.25).images("train")) == 54
 
 
@@ -197,7 +191,7 @@ def test_weights_are_not_tested_on_images_that_they_were_trained_on(
     assert "add --data.val_fraction=0.1" in capsys.readouterr().err
     shutil.copy(whole / "cat" / "000.png", whole / "cat" / "0000.png")
     assert main(["test", *words, checkpoint, "--seed_everything=3"]) == 2
-    assert "added, removed or changed since these weights" in capsys.readouterr().err
+    assert "these are not the images of when these weights were trained" in capsys.readouterr().err
     assert main(["predict", *words, checkpoint, "--seed_everything=4"]) == 0
 
 
@@ -212,7 +206,7 @@ def test_a_test_folder_of_its_own_serves_any_seed(apart: Path, capsys: pytest.Ca
     assert main(["test", *words, checkpoint]) == 0
     capsys.readouterr()
     assert main(["validate", *words, checkpoint]) == 2
-    assert "added, removed or changed since these weights" in capsys.readouterr().err
+    assert "these are not the images of when these weights were trained" in capsys.readouterr().err
 
 
 LAYOUTS: list[tuple[tuple[str, ...], str]] = [
@@ -246,7 +240,7 @@ def test_testing_without_test_images_says_so(apart: Path) -> None:
     ("options", "message"),
     [
         ({"test_fraction": 0.0}, "data.test_fraction=0.0: must lie between"),
-        ({"test_fraction": 0.99}, "data.test_fraction=0.99: 72 images of 3 classes cannot be split"),
+        ({"test_fraction": 0.99}, "data.test_fraction=0.99: class 'cat' has 24 images, too few for one on both"),
         ({"size": 0}, "data.size=0"),
         ({"max_pixels": 0}, "data.max_pixels=0"),
         ({"max_pixels": 1000}, "72 of 72 images cannot be read: .*32×32 pixels, more than max_pixels=1000"),

@@ -200,7 +200,7 @@ class Touches:
 
 NOT_FINITE = {"features.0.weight": torch.full((64, 3, 3, 3), torch.nan)}
 REFUSED: list[tuple[Any, str]] = [
-    ({"features.0.weight": Touches()}, "damaged, or holds more than weights"),
+    ({"features.0.weight": Touches()}, "holds more than weights; load it where it was made"),
     ([torch.ones(1)], "holds no weights"),
     ({}, "holds no weights"),
     ({"epoch": 3}, "holds no weights"),
@@ -223,6 +223,23 @@ def test_files_that_do_not_fit_are_refused_in_one_line(
     assert message in shown
     assert shown.count("\n") == 1
     assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_whole_network_in_a_file_is_told_from_its_weights(zipped: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(whole_network("squeezenet1_1"), "whole.pth", _use_new_zipfile_serialization=zipped)
+    words = ["--model.network=TorchvisionNetwork", "--model.network.name=squeezenet1_1"]
+    assert main(["fit", *words, "--model.network.input_size=32", "--model.network.weights=whole.pth"]) == 2
+    assert capsys.readouterr().err == (
+        "lossopt: model.network.weights=whole.pth: whole.pth holds more than weights; load it where it was made and "
+        "save the weights alone: torch.save(network.state_dict(), path)\n"
+    )
+
+
+def test_a_file_of_something_else_is_damaged_in_our_own_words() -> None:
+    Path("page.pth").write_bytes(b"<html>nothing at all</html>")
+    with pytest.raises(ValueError, match=r"page.pth is damaged \(not a file of torch.save\); take another file$"):
+        TorchvisionNetwork("squeezenet1_1", weights="page.pth")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 1_000_000])

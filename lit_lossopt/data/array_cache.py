@@ -6,6 +6,7 @@ import os
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +18,11 @@ from lit_lossopt.errors import Notice, one_line
 
 Arrays = dict[str, NDArray[Any]]
 # What numpy and zipfile raise for a file that is cut off, overwritten, or fails its checksum.
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile)
+DAMAGED = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError),
+    # RuntimeError: a damaged header says that the file is encrypted, or packed by a method that is not implemented.
+    *(RuntimeError, zipfile.BadZipFile, zlib.error),
+)
 
 
 def user_cache() -> Path:
@@ -46,7 +51,7 @@ def cached_arrays(file: Path, names: Sequence[str], make: Callable[[], Arrays]) 
             # A zip holds a checksum of each array, and reading verifies it.
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
                 return {name: kept[name] for name in names}
-        except _DAMAGED as error:
+        except DAMAGED as error:
             warnings.warn(f"{file} is damaged ({one_line(str(error), 100)}) and made anew", Notice, stacklevel=2)
     arrays = make()
     keep_file(file, lambda opened: np.savez(opened, allow_pickle=False, **arrays))

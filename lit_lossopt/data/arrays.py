@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lit_lossopt.data.array_cache import DAMAGED
 from lit_lossopt.data.batches import LabelledImages
 from lit_lossopt.data.image_data import ImageDataModule, Split
 from lit_lossopt.data.splits import check_test_fraction, draw_test_images
@@ -56,6 +56,8 @@ class ArrayDataModule(ImageDataModule):
         self.test_fraction = test_fraction
         self._given = _labelled("", images, labels)
         self._test = None if test_images is None else _labelled("test_", test_images, test_labels)
+        if class_names is not None and np.ndim(class_names) != 1:
+            raise UserError(f"data.class_names={class_names}: a list of names is needed, one a class")
         classes = int(self._given.labels.max()) + 1
         self._names = [str(name) for name in (range(classes) if class_names is None else class_names)]
         self._check_fit()
@@ -88,7 +90,8 @@ class ArrayDataModule(ImageDataModule):
         """Return the images of a split in the order given; those to predict are the test images."""
         if self._test is not None:
             return self._given if split == "train" else self._test
-        train, test = draw_test_images(self._given, self.test_fraction, self.seed)
+        wanted = {label: self._names[label] for label in self._labels_kept}
+        train, test = draw_test_images(self._given, self.test_fraction, self.seed, wanted)
         return train if split == "train" else test
 
     def _split_settings(self) -> dict[str, Any]:
@@ -146,9 +149,9 @@ class ArrayFileDataModule(ArrayDataModule):
 
 def _read_npz(file: Path) -> dict[str, Any]:
     try:
-        with np.load(file) as archive:
+        with file.open("rb") as opened, np.load(opened) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         reason = getattr(error, "strerror", None) or one_line(str(error), 80)
         raise UserError(f"data.file={file}: not a .npz file that can be read ({reason}); see numpy.savez") from error
     unknown = sorted(set(arrays) - {*REQUIRED, *OPTIONAL})

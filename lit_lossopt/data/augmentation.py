@@ -52,7 +52,7 @@ class PadCrop(BatchTransform):
 
     def __init__(self, padding: int = 4, mode: Literal["constant", "reflect"] = "constant") -> None:
         if padding < 0:
-            raise ValueError(f"PadCrop padding={padding}: must not be negative")
+            raise ValueError(f"data.augmentation: PadCrop padding={padding}: must not be negative")
         self.padding = padding
         self.mode = mode
 
@@ -60,7 +60,9 @@ class PadCrop(BatchTransform):
         """Return the shifted images."""
         height, width = images.shape[-2:]
         if self.mode == "reflect" and self.padding >= min(height, width):
-            raise UserError(f"PadCrop padding={self.padding}: mirrors more than images of {height}×{width} hold")
+            raise UserError(
+                f"data.augmentation: PadCrop padding={self.padding}: mirrors more than images of {height}×{width} hold"
+            )
         padded = functional.pad(images, (self.padding,) * 4, mode=self.mode).permute(0, 2, 3, 1)
         corner = (numbers * (2 * self.padding + 1)).long()
         device = images.device
@@ -84,7 +86,7 @@ class HorizontalFlip(BatchTransform):
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p <= 1:
-            raise ValueError(f"HorizontalFlip p={p}: must lie in [0, 1]")
+            raise ValueError(f"data.augmentation: HorizontalFlip p={p}: must lie in [0, 1]")
         self.p = p
 
     def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
@@ -108,7 +110,7 @@ class Cutout(BatchTransform):
 
     def __init__(self, size: int = 8) -> None:
         if size < 1:
-            raise ValueError(f"Cutout size={size}: must be at least 1")
+            raise ValueError(f"data.augmentation: Cutout size={size}: must be at least 1")
         self.size = size
 
     def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
@@ -140,7 +142,7 @@ class ColorJitter(BatchTransform):
         self, brightness: float = 0.2, contrast: float = 0.2, saturation: float = 0.2, hue: float = 0.0
     ) -> None:
         if min(brightness, contrast, saturation, hue) < 0 or hue > 0.5:
-            raise ValueError("ColorJitter: strengths must not be negative, and hue not above 0.5")
+            raise ValueError("data.augmentation: ColorJitter: strengths must not be negative, and hue not above 0.5")
         self.strengths = (brightness, contrast, saturation)
         self.hue = hue
 
@@ -167,6 +169,9 @@ class _ImageByImage(BatchTransform):
     draws = 1
 
     def __init__(self, transform: v2.Transform) -> None:
+        if isinstance(transform, v2.MixUp | v2.CutMix):
+            name = type(transform).__name__
+            raise UserError(f"data.augmentation: {name} mixes images with each other; it is --data.mixing={name}")
         self.transform = transform
 
     def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:

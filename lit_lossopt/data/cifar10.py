@@ -61,6 +61,8 @@ class CIFAR10DataModule(ImageDataModule):
         self.download = download
         self.archive = Path(archive) if archive else None
         self.urls = URLS if urls is None else tuple(urls)
+        if not self.urls:
+            raise UserError("data.urls=[]: no address to fetch from; leave it out, or set --data.download=false")
         self.cache = Path(cache) if cache else user_cache() / "cifar10"
         try:
             for url in self.urls:
@@ -126,7 +128,7 @@ class CIFAR10DataModule(ImageDataModule):
         if self.archive is not None:
             return self.archive
         archive = self.folder / ARCHIVE
-        if not archive.is_file():
+        if not is_kept(archive):
             self._fetch(archive)
         elif _sha256_of(archive, "data.folder") != SHA256:
             raise UserError(
@@ -145,8 +147,9 @@ class CIFAR10DataModule(ImageDataModule):
             else:
                 return
         raise UserError(
-            f"CIFAR-10 is not in {self.folder} and could not be fetched ({reason}); put {ARCHIVE} into {self.folder}, "
-            "or name it with --data.archive=FILE, or train on the embedded images with --data=DigitsDataModule"
+            f"data.folder: CIFAR-10 is not in {self.folder} and could not be fetched ({reason}); put {ARCHIVE} into "
+            f"{self.folder}, or name it with --data.archive=FILE, or train on the embedded images with "
+            "--data=DigitsDataModule"
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Sequence
@@ -64,12 +65,12 @@ def _read_reachable(
 ) -> DecodedImages:
     settled = time.time_ns() - _GRAIN_NS
     note = cache / f"{_signature(files, stats, rules)}.key"
-    known = note.is_file()
-    key = note.read_text(encoding="ascii") if known else _content_key(files, rules)
+    known = _noted_key(note)
+    key = known or _content_key(files, rules)
     if key is None:
         return decode_all(files, rules)
     arrays = cached_arrays(cache / f"{key}.npz", _NAMES, lambda: _as_arrays(decode_all(files, rules)))
-    if not known and all(found.st_ctime_ns < settled for found in stats):
+    if known is None and all(found.st_ctime_ns < settled for found in stats):
         keep_file(note, lambda file: file.write(key.encode("ascii")))
     refused = zip(arrays["positions"].tolist(), arrays["reasons"].tolist(), strict=True)
     return DecodedImages(arrays["pixels"], dict(refused))
@@ -103,6 +104,15 @@ def _signature(files: Sequence[Path], stats: Sequence[os.stat_result], rules: De
         known = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         digest.update(f"{file.absolute()}\0{known}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _noted_key(note: Path) -> str | None:
+    """Return the key in a note, or None where there is none, or something else than a key."""
+    try:
+        content = note.read_bytes()
+    except OSError:
+        return None
+    return content.decode() if re.fullmatch(rb"[0-9a-f]{64}", content) else None
 
 
 def _content_key(files: Sequence[Path], rules: DecodingRules) -> str | None:

@@ -251,8 +251,9 @@ class ImageDataModule(pl.LightningDataModule):
         pools = {self.pool, state_dict.get("pool")} - {None}
         if deciding and len(pools) > 1:
             raise UserError(
-                "--ckpt_path: images were added, removed or changed since these weights were trained, so some of those "
-                "held out now were trained on; use the images of then, or train anew"
+                "--ckpt_path: these are not the images of when these weights were trained (files were added, removed "
+                "or renamed, or arrays changed), so some of those held out now were trained on; use the images of "
+                "then, or train anew"
             )
         if differing:
             raise UserError(

@@ -14,7 +14,7 @@ import torch
 
 from lit_lossopt.data.batches import LabelledImages, as_images
 from lit_lossopt.data.decoding import DecodingRules, Resize
-from lit_lossopt.data.folder_layout import class_base, class_folders, image_files
+from lit_lossopt.data.folder_layout import check_test_folders, class_base, class_folders, image_files
 from lit_lossopt.data.image_cache import default_cache, read_images
 from lit_lossopt.data.image_data import ImageDataModule, Split
 from lit_lossopt.data.splits import check_test_fraction, draw_test_images
@@ -121,7 +121,8 @@ class ImageFolderDataModule(ImageDataModule):
         everything, self._at_hand = self._at_hand or self._look_at(self._base)[0], None
         if not self.test_is_drawn:
             return everything
-        train, test = draw_test_images(everything, self.test_fraction, self.seed)
+        wanted = {label: self._names[label] for label in self._labels_kept}
+        train, test = draw_test_images(everything, self.test_fraction, self.seed, wanted)
         return train if split == "train" else test
 
     def _split_settings(self) -> dict[str, Any]:
@@ -151,13 +152,16 @@ class ImageFolderDataModule(ImageDataModule):
         return found
 
     def _usable(self, base: Path, *, labelled: bool) -> LabelledImages:
-        files, others = image_files(base, self._names if labelled else None)
-        if others:
-            endings = ", ".join(f"{count} {ending}" for ending, count in others.most_common(LISTED))
-            note = f"data.folder: files below {base} whose endings are not those of images are left out: {endings}"
-            warnings.warn(note, Notice, stacklevel=2)
+        if labelled and base != self._base and len(self._labels_kept) == len(self._names) and base.is_dir():
+            check_test_folders(base, self._names)
+        found = image_files(base, self._names if labelled else None)
+        if found.left_out:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in found.left_out.most_common(LISTED))
+            warnings.warn(f"data.folder: files below {base} that are left out: {kinds}", Notice, stacklevel=2)
+        files = found.images
         decoded = read_images(files, self.rules, self.cache)
-        self._bad[base] = {files[position]: reason for position, reason in decoded.refused.items()}
+        refused = {files[position]: reason for position, reason in decoded.refused.items()}
+        self._bad[base] = dict(sorted((refused | found.unreadable).items()))
         usable = [file for position, file in enumerate(files) if position not in decoded.refused]
         parts = [file.relative_to(base).parts for file in usable]
         label_of = {name: label for label, name in enumerate(self._names)} if labelled else {}
@@ -172,7 +176,7 @@ class ImageFolderDataModule(ImageDataModule):
             raise UserError(f"data.{'folder' if labelled else 'predict_folder'}: no images in {base}{left}")
         present = set(images.labels.tolist())
         missing = [self._names[label] for label in self._labels_kept if label not in present]
-        if missing and labelled and base == self._base:
+        if missing and labelled:
             raise UserError(
                 f"data.folder: no images of class {missing[0]!r} in {base / missing[0]}{left}; add some, or name the "
                 "other classes with --data.classes=[…]"

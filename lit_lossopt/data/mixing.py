@@ -28,7 +28,7 @@ class Mixing(ABC):
 
     def __init__(self, alpha: float) -> None:
         if alpha <= 0:
-            raise ValueError(f"{type(self).__name__} alpha={alpha}: must be positive")
+            raise ValueError(f"data.mixing: {type(self).__name__} alpha={alpha}: must be positive")
         self.alpha = alpha
 
     def numbers(self, seed: int, count: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
@@ -28,21 +30,41 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
     return torch.from_numpy(stay).sort().values, torch.from_numpy(held_out).sort().values
 
 
-def draw_test_images(everything: LabelledImages, fraction: float, seed: int) -> tuple[LabelledImages, LabelledImages]:
+def draw_test_images(
+    everything: LabelledImages, fraction: float, seed: int, classes: Mapping[int, str]
+) -> tuple[LabelledImages, LabelledImages]:
     """Return training and test images of data that came in one piece; independent of the split for validation.
+
+    Each class is drawn by itself, so that its test images do not depend on which other classes are wanted.
+
+    Args:
+        everything: images with the dataset's own labels.
+        fraction: share of each class that is for the test, at least one image.
+        seed: chooses which.
+        classes: the labels that are wanted, and their names; images of others are left out.
 
     Raises:
         UserError: a class is too small to be in both.
     """
-    try:
-        train, test = stratified_split(everything.labels, fraction, derive_seed(seed, "test split"))
-    except ValueError as error:
-        classes = len(set(everything.labels.tolist()))
-        raise UserError(
-            f"data.test_fraction={fraction}: {len(everything)} images of {classes} classes "
-            "cannot be split so that each class has one on both sides; change it, or add images"
-        ) from error
-    return everything.take(train), everything.take(test)
+    stay, held_out = [], []
+    for label, name in classes.items():
+        places = (everything.labels == label).nonzero().flatten()
+        count = max(1, round(fraction * len(places)))
+        if count >= len(places):
+            raise UserError(
+                f"data.test_fraction={fraction}: class {name!r} has {_images(len(places))}, too few for one on both "
+                "sides; change it, add images, or name the other classes with --data.classes=[…]"
+            )
+        generator = torch.Generator().manual_seed(derive_seed(seed, "test split", label))
+        order = torch.randperm(len(places), generator=generator)
+        held_out.append(places[order[:count]])
+        stay.append(places[order[count:]])
+    train, test = (everything.take(torch.cat(parts).sort().values) for parts in (stay, held_out))
+    return train, test
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def check_test_fraction(fraction: float) -> None:
