@@ -297,8 +297,8 @@ class LossOptCLI(LightningCLI):
             return
         if self.command == "fit":
             self._continue_run(logger, run_id)
-        elif logger.attach(run_id):
-            print(f"test results go to run {run_id}")
+        elif found := logger.attach(run_id):
+            print(f"test results go to run {found}")
 
     def _say_where(self, logger: Any) -> None:
         if not isinstance(logger, RunLogger) or not logger.version:
@@ -334,8 +334,11 @@ def _typed_errors(prepared: Prepared) -> Iterator[None]:
 
 def quieten() -> None:
     """Silence notices that tell the reader nothing about the experiment."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed", "alembic", "mlflow"):
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A store's troubles are tried again, and said once, in one line.
+    for name in ("alembic", "mlflow", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # Lightning 2.6 uses what torch 2.15 deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     # Evaluating needs no checkpoint callback.

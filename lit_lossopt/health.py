@@ -1,8 +1,11 @@
-"""When a run has diverged or collapsed: rules on its step losses and evaluations, as plain functions of arrays."""
+"""When a run has diverged or collapsed: rules on its step losses and its evaluations."""
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +13,67 @@ from numpy.typing import NDArray
 FIRST, LAST, FACTOR = 10, 50, 3.0
 # A collapsed run: its accuracy in points, the entropy of its predictions as a share of log K, the fall of its loss.
 NEAR, CERTAIN, FALL = 0.01, 0.1, 0.01
+# How many steps lie between the windows whose medians are looked at.
+STRIDE = 10
 
 
-def has_exploded(losses: Sequence[float]) -> str:
-    """Return the evidence that finite losses have diverged, or an empty text.
+class LossTrack:
+    """What the rules need to know of a run's step losses, in a size that does not grow with the run."""
 
-    The median of the last 50 step losses lies above three times the median of the first ten.
-    """
-    if len(losses) < FIRST + LAST:
-        return ""
-    start, end = float(np.median(losses[:FIRST])), float(np.median(losses[-LAST:]))
-    return (
-        f"median loss {end:.4g} over the last 50 steps, {start:.4g} over the first ten" if end > FACTOR * start else ""
-    )
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[float] = []
+        self.last: deque[float] = deque(maxlen=LAST)
+        self.lowest = math.inf
+
+    def add(self, losses: Sequence[float]) -> None:
+        """Take the losses of the next steps."""
+        for loss in losses:
+            self.count += 1
+            if self.count <= FIRST:
+                self.first.append(loss)
+                continue
+            self.last.append(loss)
+            if len(self.last) == LAST and self.count % STRIDE == 0:
+                self.lowest = min(self.lowest, float(np.median(self.last)))
+
+    def has_exploded(self) -> str:
+        """Return the evidence that finite losses have diverged, or an empty text.
+
+        The median of the last 50 step losses lies above three times the median of the first ten; for a loss that is
+        negative, as far above it.
+        """
+        if len(self.last) < LAST:
+            return ""
+        start, end = float(np.median(self.first)), float(np.median(self.last))
+        if end <= start + (FACTOR - 1) * abs(start):
+            return ""
+        return f"median loss {end:.4g} over the last 50 steps, {start:.4g} over the first ten"
+
+    def never_fell(self, budget: int) -> str:
+        """Return the evidence that the loss never moved, or an empty text.
+
+        No 50 steps, looked at every ten and at the end, have a median one per cent below that of the first ten. A run
+        that falls later than in the first third of its budget was slow, not collapsed; one that is not through that
+        third, or has fewer than sixty steps, is not judged.
+
+        Args:
+            budget: steps that the run may take; 0: unlimited.
+        """
+        if budget <= 0 or self.count < budget // 3 or len(self.last) < LAST:
+            return ""
+        start = float(np.median(self.first))
+        lowest = min(self.lowest, float(np.median(self.last)))
+        return "" if lowest < start - FALL * abs(start) else f"the median loss began at {start:.4g} and never fell 1 %"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run goes on with."""
+        return {"count": self.count, "first": self.first, "last": list(self.last), "lowest": self.lowest}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.count, self.first, self.lowest = state["count"], list(state["first"]), state["lowest"]
+        self.last = deque(state["last"], maxlen=LAST)
 
 
 def predicts_one_class(confusion: NDArray[np.integer]) -> str:
@@ -42,23 +93,3 @@ def predicts_one_class(confusion: NDArray[np.integer]) -> str:
     if abs(accuracy - largest) > NEAR or entropy >= CERTAIN * np.log(len(confusion)):
         return ""
     return f"{predicted.max():.0%} of the predictions are one class, accuracy {accuracy:.3f}"
-
-
-def never_fell(losses: Sequence[float], budget: int) -> str:
-    """Return the evidence that the loss never moved, or an empty text.
-
-    Over the first third of the budget, no window of 50 steps (or as many as there are) has a median one per cent below
-    that of the first ten steps.
-
-    Args:
-        losses: one a step, from the first on.
-        budget: steps that the run may take.
-    """
-    third = losses[: budget // 3]
-    if len(third) < budget // 3 or len(third) <= FIRST:
-        return ""
-    start = float(np.median(third[:FIRST]))
-    size = min(LAST, len(third) - FIRST)
-    windows = [third[at : at + size] for at in range(FIRST, len(third) - size + 1, max(1, size // 2))]
-    lowest = min(float(np.median(window)) for window in windows)
-    return "" if lowest < start - FALL * abs(start) else f"the median loss began at {start:.4g} and never fell 1 %"

@@ -27,6 +27,7 @@ TAG_CONTINUES = "lossopt.continues"
 TAG_FRAMEWORK = "lossopt.framework"
 TAG_JOURNAL = "lossopt.journal"
 TAG_UNDELIVERED = "lossopt.undelivered"
+TAG_REFUSED = "lossopt.refused"
 TAG_CONFIG_SHA256 = "lossopt.config_sha256"
 # MLflow's own: the commit, a run's description, and the colour of its lines in charts.
 TAG_COMMIT = "mlflow.source.git.commit"

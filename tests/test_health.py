@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +10,33 @@ import pytest
 import torch
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.health import has_exploded, never_fell, predicts_one_class
+from lit_lossopt.health import LossTrack, predicts_one_class
 from lit_lossopt.tracking.runs import Run, read_history, read_runs
 
 FALLING = list(np.linspace(2.3, 0.5, 300))
 
 
+def track(losses: Sequence[float]) -> LossTrack:
+    found = LossTrack()
+    found.add(losses[:7])
+    found.load_state_dict(found.state_dict())
+    found.add(losses[7:])
+    return found
+
+
 def test_exploded_is_three_times_the_start() -> None:
     start = [2.0] * 10
-    assert not has_exploded([*start, *[5.9] * 50])
-    assert has_exploded([*start, *[6.1] * 50]) == "median loss 6.1 over the last 50 steps, 2 over the first ten"
-    assert not has_exploded([*start, *[100.0] * 49])
-    assert not has_exploded([*start, *[100.0] * 24, *[1.0] * 26])
-    assert not has_exploded(FALLING)
+    assert not track([*start, *[5.9] * 50]).has_exploded()
+    evidence = "median loss 6.1 over the last 50 steps, 2 over the first ten"
+    assert track([*start, *[6.1] * 50]).has_exploded() == evidence
+    assert not track([*start, *[100.0] * 49]).has_exploded()
+    assert not track([*start, *[100.0] * 24, *[1.0] * 26]).has_exploded()
+    assert not track(FALLING).has_exploded()
+
+
+def test_a_negative_loss_that_falls_has_not_exploded() -> None:
+    assert not track([*[-1.0] * 10, *[-2.0] * 50]).has_exploded()
+    assert track([*[-1.0] * 10, *[1.1] * 50]).has_exploded()
 
 
 def test_one_class_needs_both_accuracy_and_entropy() -> None:
@@ -44,13 +59,15 @@ def test_one_class_needs_both_accuracy_and_entropy() -> None:
 def test_a_loss_that_never_moved() -> None:
     noise = np.random.default_rng(0).normal(0, 0.02, 300)
     still = list(2.3 + noise)
-    assert never_fell(still, 300)
-    assert never_fell(still, 900)
-    assert not never_fell(still, 903)  # the third is not over
-    assert not never_fell(FALLING, 300)
-    assert not never_fell(list(2.3 + noise - np.where(np.arange(300) > 200, 0.1, 0)), 900)
-    assert never_fell(list(2.3 + noise - np.where(np.arange(300) > 200, 0.1, 0)), 590)
-    assert not never_fell(still, 0)
+    assert track(still).never_fell(300)
+    assert track(still).never_fell(900)
+    assert not track(still).never_fell(903)  # the third is not over
+    assert not track(FALLING).never_fell(300)
+    late = list(2.3 + noise - np.where(np.arange(300) > 240, 0.1, 0))
+    assert not track(late).never_fell(300)
+    assert not track([*[2.3] * 62, *[0.5] * 53]).never_fell(115)  # seen at the end, between two looks
+    assert not track(still[:59]).never_fell(59)  # too short to be judged
+    assert not track(still).never_fell(0)
 
 
 def fit(*words: str, epochs: int = 1, status: int = 0) -> Run:
@@ -92,7 +109,7 @@ def test_a_diverged_run_stops_and_says_where(
 
 @pytest.mark.usefixtures("store")
 def test_a_loss_that_never_moves_is_collapsed(capsys: pytest.CaptureFixture[str]) -> None:
-    run = fit("--model.optimizer.lr=1e-9", "--model.network.dropout=0", epochs=6)
+    run = fit("--model.optimizer.lr=1e-9", "--model.network.dropout=0", epochs=10)
     assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "collapsed")
     assert f"collapsed: {run.tags['lossopt.evidence']}" in capsys.readouterr().out
 

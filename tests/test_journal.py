@@ -143,6 +143,7 @@ def test_a_name_that_is_taken_leaves_the_folder_where_it_is(tmp_path: Path) -> N
 
 def test_passwords_do_not_reach_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_TOKEN", 'can"ary')
+    monkeypatch.setenv("NUMBER_TOKEN", "1795353017")
     journal = Journal(tmp_path / "run")
     journal.append({"kind": "tags", "tags": {"a": "http://me:hidden@host/x", "b": 'the can"ary sings'}})
     text = (tmp_path / "run" / LOG).read_text()
@@ -150,3 +151,28 @@ def test_passwords_do_not_reach_the_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert "ary" not in text
     assert read_entries(tmp_path / "run")[0]["tags"] == {"a": "http://***@host/x", "b": "the *** sings"}
     assert os.environ["SOME_TOKEN"] not in text
+    journal.append(points_entry([("train/loss", 0.5, 1, 1795353017)]))
+    assert read_entries(tmp_path / "run")[1]["points"] == [["train/loss", 0.5, 1, 1795353017]]
+
+
+def test_what_waits_in_memory_has_no_passwords_either(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "run")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        journal.append({"kind": "tags", "tags": {"a": "http://me:hidden@host"}})
+        assert journal.entries(0, 1)[0]["tags"] == {"a": "http://***@host"}
+        journal.acknowledge(1)
+        assert journal.delivered == 0  # it is not on disk yet
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_appending_never_raises(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "run")
+    journal.append({"kind": "tags", "tags": {"a": "caf\udce9", "b": Path("x")}})
+    journal.append(points_entry([("a", np.float32(0.5), np.int64(3), 10)]))
+    journal.append({"kind": "tags", "tags": {("no", "key"): 1}})
+    journal.append(entry(1))
+    assert read_entries(tmp_path / "run")[1:] == [points_entry([("a", 0.5, 3, 10)]), entry(1)]
+    assert journal.lost == 1

@@ -10,7 +10,7 @@ import pytest
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.data import DigitsDataModule
-from lit_lossopt.redaction import redact
+from lit_lossopt.redaction import redact, redact_leaves
 from lit_lossopt.tracking.provenance import MAX_DIFF_BYTES, checksum, code_state
 from lit_lossopt.tracking.runs import Run, read_runs
 
@@ -97,6 +97,9 @@ def test_checksums_of_data_follow_the_split_and_the_images() -> None:
         ("postgresql://me:pw@host/db", "postgresql://***@host/db"),
         ("a https://token@host/x?y=1, b", "a https://***@host/x?y=1, b"),
         ("https://host/a@b", "https://host/a@b"),
+        ("http://host:8080/a@b", "http://host:8080/a@b"),
+        ("http://me:pass/w@rd77@host:80/x", "http://***@host:80/x"),
+        ("http://host/x?a=1&password=canary77&b=2", "http://host/x?a=1&password=***&b=2"),
         ("mail me@host", "mail me@host"),
         ("'http://a:b@c' \"http://d:e@f\"", "'http://***@c' \"http://***@f\""),
     ],
@@ -111,3 +114,14 @@ def test_secret_variables_lose_their_values_however_they_are_spelled(monkeypatch
     monkeypatch.setenv("HARMLESS", "visible")
     spelled = 'p@ss"w/rd, ' + json.dumps('p@ss"w/rd')[1:-1] + ", p%40ss%22w%2Frd, abc, visible"
     assert redact(spelled) == "***, ***, ***, abc, visible"
+
+
+def test_values_that_stand_in_every_text_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("TOKENIZERS_PARALLELISM", "false"), ("DB_PASSWORD", "179500"), ("A_SECRET", "False"),
+        ("B_PASSWORD", "postgres"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    text = "nesterov: false, time: 1795001795, postgresql://host/db, postgres"
+    assert redact(text) == "nesterov: false, time: 1795001795, postgresql://host/db, ***"
+    assert redact_leaves({"postgres": ["a postgres", 179500, None]}) == {"postgres": ["a ***", 179500, None]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
@@ -22,10 +23,11 @@ from mlflow.tracking import MlflowClient
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.journal import read_entries
+from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.runs import read_history, read_runs
 from tests.zygote import Zygote
 
-DIGITS = ["fit", "--config=sgd_momentum", "--config=digits", "--threads=1", "--tracking.patience=2"]
+DIGITS = ["fit", "--config=sgd_momentum", "--config=digits", "--threads=1", "--tracking.patience=8"]
 HOLD = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
@@ -382,3 +384,174 @@ def wait_for(port: int) -> None:
                 return
         time.sleep(0.5)
     raise AssertionError("the server did not start")
+
+
+def logged(*steps: int, name: str = "a", experiment: str = "one") -> RunLogger:
+    """Return a logger that has logged a metric at some steps, its entries delivered."""
+    logger = RunLogger(experiment, patience=15)
+    for step in steps:
+        logger.log_metrics({name: float(step)}, step)
+    return logger
+
+
+def delivered(logger: RunLogger) -> None:
+    until = time.monotonic() + 20
+    assert logger._journal is not None
+    assert logger._writer is not None
+    while logger._journal.size() > logger._writer.delivery.position:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_values_that_vanish_are_counted_tagged_and_brought_back(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = logged(*range(100))
+    delivered(logger)
+    with sqlite3.connect(store) as connection:
+        connection.execute("DELETE FROM metrics WHERE step < 50")
+    logger.finalize("success")
+    assert "50 values of this run are not in" in capsys.readouterr().err
+    assert read_runs("one")[0].tags["lossopt.undelivered"] == "50"
+    assert main(["sync"]) == 0
+    (run,) = read_runs("one")
+    assert len(read_history(run.run_id, "a").steps) == 100
+    assert "lossopt.undelivered" not in run.tags
+    assert main(["sync"]) == 0
+    assert "1 were whole" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("store")
+def test_what_the_store_refuses_for_itself_keeps_nothing_else_waiting(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = RunLogger("one", patience=15)
+    logger.log_hyperparams({"p": "x"})
+    logger.log_metrics({"acc@5": 0.5}, 1)
+    logger.log_hyperparams({"p": "y", "q": "z"})
+    logger.log_metrics({"n" * 300: 0.5, "good": 1.0}, 1)
+    for step in range(100):
+        logger.log_metrics({"a": float(step)}, step)
+    logger.finalize("success")
+    (run,) = read_runs("one")
+    assert len(read_history(run.run_id, "a").steps) == 100
+    assert {"acc_5", "good", "a"} == set(run.metrics)
+    assert (run.params, run.status) == ({"p": "x", "q": "z"}, "FINISHED")
+    assert run.tags["lossopt.refused"].startswith("2: ")
+    assert "refused 2 entries" in capsys.readouterr().err
+
+
+def test_files_that_cannot_be_stored_keep_no_values_waiting(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("a file where the folder belongs")
+    MlflowClient().create_experiment("one", (tmp_path / "taken").as_uri())
+    logger = logged(*range(100))
+    logger.log_text("text", "note.txt")
+    logger.log_metrics({"b": 1.0}, 1)
+    logger.finalize("success")
+    assert "0 values and 1 files of this run are not in" in capsys.readouterr().err
+    (run,) = read_runs("one")
+    assert (len(read_history(run.run_id, "a").steps), run.metrics["b"], run.status) == (100, 1.0, "FINISHED")
+    assert main(["sync"]) == 1
+    (tmp_path / "taken").unlink()
+    assert main(["sync"]) == 0
+    assert list((tmp_path / "taken").rglob("note.txt"))
+    assert store.is_file()
+
+
+@pytest.mark.usefixtures("store")
+def test_equal_values_within_a_millisecond_are_all_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = RunLogger("one", patience=15)
+    for _ in range(200):
+        logger.log_metrics({"epoch": 0.0}, 1)
+    logger.finalize("success")
+    assert len(read_history(read_runs("one")[0].run_id, "epoch").steps) == 200
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["h#x", "50%25x", "with space"])
+def test_a_store_in_a_folder_of_any_name(
+    name: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "any" / name
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    shutil.copy(store, folder / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    logged(1, 2).finalize("success")
+    assert not capsys.readouterr().err
+    assert [file.name for file in folder.parent.iterdir()] == [name]
+
+
+def test_a_relative_store_means_the_same_from_another_folder(
+    store: Path, tmp_path: Path, zygote: Zygote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = Training(zygote, tmp_path, "--trainer.max_epochs=1000", MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
+    training.wait_for_steps(50)
+    training.kill()
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    assert main(["sync", *map(str, (tmp_path / "mlruns/journal").iterdir())]) == 0
+    assert list(other.iterdir()) == []
+    (run,) = read_runs("lit_lossopt")
+    assert run.status == "KILLED"
+    np.testing.assert_array_equal(stored(run.run_id), training.journaled_steps())
+    assert store.is_file()
+
+
+def test_a_run_whose_database_is_gone_is_made_again(store: Path, empty_store: Path) -> None:
+    logged(*range(20)).finalize("success")
+    shutil.copy(empty_store, store)
+    (verified,) = Path("mlruns/journal").rglob("verified")
+    verified.unlink()
+    (Path("mlruns/journal") / verified.parent.name / "delivered").write_text("0")
+    assert main(["sync"]) == 0
+    (run,) = read_runs("one")
+    assert (len(read_history(run.run_id, "a").steps), run.status) == (20, "FINISHED")
+
+
+@pytest.mark.usefixtures("store")
+def test_a_refused_run_is_one_line_and_leaves_no_journal(capsys: pytest.CaptureFixture[str]) -> None:
+    client = MlflowClient()
+    client.delete_experiment(client.create_experiment("lit_lossopt"))
+    assert main([*DIGITS, "--trainer.max_epochs=1"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "it was deleted in" in line
+    assert not list(Path("mlruns/journal").iterdir())
+
+
+@pytest.mark.parametrize("name", ["journal", "unsent", "a/b", ".."])
+def test_experiments_are_not_named_like_our_folders(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*DIGITS, f"--tracking.experiment={name}"]) == 2
+    assert "it names a folder below mlruns" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_signal_after_a_minute_leaves_a_status_and_what_waits_is_said(
+    store: Path, tmp_path: Path, zygote: Zygote
+) -> None:
+    training = Training(zygote, tmp_path, "--trainer.max_epochs=-1", "--trainer.check_val_every_n_epoch=1000")
+    time.sleep(60)
+    started = time.monotonic()
+    assert training.kill(signal.SIGTERM) == 143
+    assert time.monotonic() - started < 10
+    (run,) = read_runs("lit_lossopt")
+    assert (run.status, run.tags["lossopt.verdict"]) == ("KILLED", "interrupted")
+    assert main(["sync"]) == 0
+    np.testing.assert_array_equal(stored(run.run_id), training.journaled_steps())
+    assert store.is_file()
+
+
+def test_a_test_is_interrupted_too(store: Path, tmp_path: Path, zygote: Zygote) -> None:
+    assert Training(zygote, tmp_path, "--trainer.max_epochs=1").wait() == 0
+    checkpoint = next(tmp_path.rglob("best.ckpt"))
+    words = ["test", "--data=DigitsDataModule", "--threads=1", "--data.eval_batch_size=1", "--allow-import=tests"]
+    slow = ["--trainer.callbacks+=tests.writers.SlowTest", f"--ckpt_path={checkpoint}"]
+    output = tmp_path / "test.txt"
+    process = zygote.start([*words, *slow], tmp_path, output, {"MLFLOW_TRACKING_URI": f"sqlite:///{store}"})
+    until = time.monotonic() + 30
+    while not (tmp_path / "testing").exists():
+        assert time.monotonic() < until, output.read_text()
+        time.sleep(0.05)
+    os.kill(process, signal.SIGINT)
+    assert zygote.wait(process) == 130, output.read_text()

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import lightning.pytorch as pl
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.recording import Point
 from lit_lossopt.tracking.logger import RunLogger
+
+
+class SlowTest(pl.Callback):
+    """Takes half a second a batch of a test, having made the file ``testing``."""
+
+    def on_test_batch_end(self, *args: Any, **options: Any) -> None:
+        """Wait."""
+        Path("testing").touch()
+        time.sleep(0.5)
+
 
 METRICS = ("a", "b", "c")
 

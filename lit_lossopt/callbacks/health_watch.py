@@ -15,7 +15,7 @@ from lit_lossopt import names
 from lit_lossopt.callbacks.checkpoints import RUN_KEY, run_of
 from lit_lossopt.callbacks.pictures import HasConfusion
 from lit_lossopt.checkpoint_file import write_checkpoint
-from lit_lossopt.health import has_exploded, never_fell, predicts_one_class
+from lit_lossopt.health import LossTrack, predicts_one_class
 from lit_lossopt.recording import Recorder
 
 LAST_GOOD = "last_good.ckpt"
@@ -34,18 +34,19 @@ class HealthWatch(pl.Callback):
     """
 
     def __init__(self) -> None:
-        self._losses: list[float] = []
+        self._track = LossTrack()
         self._good: dict[str, Tensor] = {}
         self._good_step = 0
         self._one_class: list[str] = []
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on with."""
-        return {"losses": torch.tensor(self._losses, dtype=torch.float64), "one_class": self._one_class}
+        return {"track": self._track.state_dict(), "one_class": self._one_class}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
-        self._losses, self._one_class = state_dict["losses"].tolist(), list(state_dict["one_class"])
+        self._track.load_state_dict(state_dict["track"])
+        self._one_class = list(state_dict["one_class"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights that training begins with."""
@@ -57,7 +58,7 @@ class HealthWatch(pl.Callback):
         Raises:
             DivergedError: the run has diverged.
         """
-        self._losses += losses
+        self._track.add(losses)
         bad = next((step for step, loss in zip(steps, losses, strict=True) if not math.isfinite(loss)), None)
         if bad is not None:
             evidence = f"the loss was not finite at step {bad}; step {bad - 1} was the last finite one"
@@ -67,7 +68,7 @@ class HealthWatch(pl.Callback):
         broken = _not_finite(module, gradients=not scaled)
         if broken:
             self._stop(trainer, module, f"{broken} was not finite by step {steps[-1]}", self._good_step)
-        exploded = has_exploded(self._losses)
+        exploded = self._track.has_exploded()
         if exploded:
             self._stop(trainer, module, exploded, self._good_step)
         self._keep(trainer, module)
@@ -83,9 +84,7 @@ class HealthWatch(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say if the run has collapsed."""
-        stuck = never_fell(self._losses, _budget(trainer))
-        still = stuck and never_fell(self._losses, 3 * len(self._losses))
-        evidence = self._one_class[-1] if len(self._one_class) > 1 else still
+        evidence = self._one_class[-1] if len(self._one_class) > 1 else self._track.never_fell(_budget(trainer))
         if evidence:
             print(f"collapsed: {evidence}", flush=True)
             _set_verdict(trainer, "collapsed", evidence)
@@ -95,16 +94,26 @@ class HealthWatch(pl.Callback):
         self._good_step = trainer.global_step
 
     def _stop(self, trainer: pl.Trainer, module: pl.LightningModule, evidence: str, last_good: int) -> None:
-        folder = trainer.checkpoint_callback.dirpath if trainer.checkpoint_callback else None  # type: ignore[attr-defined]  # ours has one
-        if folder:
-            module.load_state_dict(self._good)
-            checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=True)  # noqa: SLF001  # to say whose
-            checkpoint |= {"global_step": self._good_step, RUN_KEY: run_of(trainer)}
-            if trainer.is_global_zero:
-                write_checkpoint(checkpoint, Path(folder) / LAST_GOOD, keep_previous=False)
-            evidence += f"; weights of step {self._good_step} are in {names.CHECKPOINT_FOLDER}/{LAST_GOOD}"
         _set_verdict(trainer, "diverged", evidence, last_good)
+        kept = self._save_good(trainer, module)
+        if kept:
+            evidence += f"; {kept}"
+            _set_verdict(trainer, "diverged", evidence, last_good)
         raise DivergedError(evidence)
+
+    def _save_good(self, trainer: pl.Trainer, module: pl.LightningModule) -> str:
+        """Save the weights of the last look that found nothing wrong; return where they are, or why not."""
+        folder = trainer.checkpoint_callback.dirpath if trainer.checkpoint_callback else None  # type: ignore[attr-defined]  # ours has one
+        if not folder or not trainer.is_global_zero:
+            return ""
+        module.load_state_dict(self._good)
+        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=True)  # noqa: SLF001  # to say whose
+        checkpoint |= {"global_step": self._good_step, RUN_KEY: run_of(trainer)}
+        try:
+            write_checkpoint(checkpoint, Path(folder) / LAST_GOOD, keep_previous=False)
+        except OSError as error:
+            return f"the weights of step {self._good_step} could not be kept ({error.strerror})"
+        return f"weights of step {self._good_step} are in {names.CHECKPOINT_FOLDER}/{LAST_GOOD}"
 
 
 def _set_verdict(trainer: pl.Trainer, verdict: str, evidence: str, last_good: int | None = None) -> None:

@@ -69,6 +69,18 @@ class SignalStop(pl.Callback):
         """Stop before a batch of validation."""
         self._stop(trainer)
 
+    def on_test_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Stop before a batch of a test."""
+        self._stop(trainer)
+
+    def on_predict_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Stop before a batch of predictions."""
+        self._stop(trainer)
+
     def _take_back(self) -> None:
         # Lightning has put a handler of its own in front of ours, after which it would end training before this does,
         # and within a validation, where nothing can be saved.

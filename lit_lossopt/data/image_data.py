@@ -135,9 +135,9 @@ class ImageDataModule(pl.LightningDataModule):
         return self._splits[split]
 
     def checksums(self) -> dict[str, str]:
-        """Return the SHA-256 of the training and validation images with their labels, as the split left them."""
+        """Return the SHA-256 of the images in use with their labels, as the split left them."""
         found = {}
-        for split in ("train", "val"):
+        for split in self._splits:
             digest = hashlib.sha256(self._splits[split].labels.numpy().tobytes())
             digest.update(self._splits[split].images.permute(0, 2, 3, 1).contiguous().numpy().data)
             found[split] = digest.hexdigest()

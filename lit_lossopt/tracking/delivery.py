@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
+from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.journal import FILES, Entry, Journal, read_entries
-from lit_lossopt.tracking.store import Store, is_final
+from lit_lossopt.tracking.journal import FILES, POSTPONED, VERIFIED, Entry, Journal, iterate_entries, tags_entry
+from lit_lossopt.tracking.store import RunGoneError, Store, is_final
 
 ENTRIES_AT_ONCE = 10
-# Sending holds Python's lock: after t seconds of computing the thread leaves training alone for this many times t.
-REST = 40
+# Sending holds Python's lock: after t seconds of computing the thread leaves training alone for this many times t,
+# and for fewer as what waits becomes more, so that a signal leaves little behind.
+REST, REST_BEHIND, BEHIND = 20, 8, 60
 LONGEST_WAIT = 30.0
-# A final answer may still come from a proxy in front of a server that restarts.
-FINAL_ANSWERS = 3
+# A final answer may still come from a proxy in front of a server that restarts; a file may be refused for ever.
+FINAL_ANSWERS, FILE_TRIES = 3, 3
+_FILE_KINDS = ("file", "folder")
 
 
 class Delivery:
     """Sends what a journal holds to its store.
+
+    An entry that the store refuses for itself (a metric's name, a changed parameter) is left out, counted and said; a
+    file that cannot be stored is put off, so that neither keeps values waiting.
 
     Args:
         journal: open for writing.
@@ -38,8 +45,10 @@ class Delivery:
         self.artifact_uri: str | None = None
         self.header: Entry = {}
         self.problem = ""
-        self.refused = ""
-        for entry in read_entries(journal.folder):
+        self.gone = ""
+        self.refused: list[str] = []
+        self._file_failures = 0
+        for entry in iterate_entries(journal.folder):
             self._remember(entry)
 
     def step(self) -> bool:
@@ -48,20 +57,18 @@ class Delivery:
         Raises:
             Exception: the store's trouble; nothing is counted as sent.
         """
-        entries = self.journal.entries(self.position, ENTRIES_AT_ONCE)
+        entries = self._next()
         if not entries:
             return False
-        # What says which run it is comes alone.
-        first = entries[0]["kind"]
-        if first in ("run", "created"):
-            entries = entries[:1]
+        kind = entries[0]["kind"]
+        if kind in ("run", "created"):
             self._begin(entries[0])
+        elif self.run_id is None:
+            raise RuntimeError("the journal does not say to which run it belongs")
+        elif kind in _FILE_KINDS:
+            self._send_file(entries[0])
         else:
-            others = [n for n, entry in enumerate(entries) if entry["kind"] in ("run", "created")]
-            entries = entries[: others[0]] if others else entries
-            if self.run_id is None:
-                raise RuntimeError("the journal does not say to which run it belongs")
-            self.store.send(self.run_id, entries, self.journal.folder)
+            self._send(entries)
         self.position += len(entries)
         self.journal.acknowledge(self.position)
         return True
@@ -69,7 +76,8 @@ class Delivery:
     def verify(self, expected: Mapping[str, int]) -> int:
         """Return how many of the expected points (metric → count) the store lacks, after all was sent.
 
-        Where none is missing, copies of files are removed; a second run that a server made for one journal is deleted.
+        Where none is missing, the journal is marked as whole and copies of files are removed; a second run that a
+        server made for one journal is deleted.
 
         Raises:
             Exception: the store's trouble.
@@ -78,11 +86,82 @@ class Delivery:
             return sum(expected.values())
         if self.header:
             self.store.remove_twins(self.run_id, self.header)
+        self._send_postponed()
         found = self.store.counts(self.run_id)
         missing = sum(max(0, count - found.get(name, 0)) for name, count in expected.items())
-        if not missing:
+        self.store.mark_undelivered(self.run_id, missing)
+        if not missing and not self.postponed():
             shutil.rmtree(self.journal.folder / FILES, ignore_errors=True)
+            with suppress(OSError):
+                (self.journal.folder / VERIFIED).write_text(f"{self.position}\n", encoding="ascii")
         return missing
+
+    def start_over(self) -> None:
+        """Send everything again, to a new run: the store does not know the old one."""
+        self.position, self.run_id, self.artifact_uri = 0, None, None
+
+    def waiting(self) -> int:
+        """Return how many points are not confirmed."""
+        return sum(count_points(iterate_entries(self.journal.folder, self.position)).values())
+
+    def postponed(self) -> list[Entry]:
+        """Return the entries of files that could not be stored."""
+        try:
+            found: list[Entry] = json.loads((self.journal.folder / POSTPONED).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return found
+
+    def _next(self) -> list[Entry]:
+        """Return the next entries that can be sent together: files, and what says which run it is, come alone."""
+        entries = self.journal.entries(self.position, ENTRIES_AT_ONCE)
+        alone = [n for n, entry in enumerate(entries) if entry["kind"] in ("run", "created", *_FILE_KINDS)]
+        return entries[: max(1, alone[0])] if alone else entries
+
+    def _send(self, entries: Sequence[Entry]) -> None:
+        try:
+            self.store.send(str(self.run_id), entries, self.journal.folder)
+        except Exception as error:
+            if not is_final(error):
+                raise
+            self.store.check_run(str(self.run_id))
+            for one in _apart(entries):
+                self._send_or_leave(one)
+
+    def _send_or_leave(self, entry: Entry) -> None:
+        try:
+            self.store.send(str(self.run_id), [entry], self.journal.folder)
+        except Exception as error:
+            if not is_final(error):
+                raise
+            self.refused.append(redact(one_line(str(error), 200)))
+
+    def _send_file(self, entry: Entry) -> None:
+        try:
+            self.store.send(str(self.run_id), [entry], self.journal.folder)
+        except Exception as error:
+            self.store.check_run(str(self.run_id))
+            self._file_failures += 1
+            self.problem = redact(one_line(str(error), 200))
+            if self._file_failures < FILE_TRIES and not is_final(error) and not isinstance(error, ImportError):
+                raise
+            self._postpone([*self.postponed(), entry])
+        self._file_failures = 0
+
+    def _send_postponed(self) -> None:
+        left = []
+        for entry in self.postponed():
+            try:
+                self.store.send(str(self.run_id), [entry], self.journal.folder)
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is said at the end
+                self.problem = redact(one_line(str(error), 200))
+                left.append(entry)
+        if left != self.postponed():
+            self._postpone(left)
+
+    def _postpone(self, entries: list[Entry]) -> None:
+        with suppress(OSError):
+            (self.journal.folder / POSTPONED).write_text(json.dumps(entries), encoding="utf-8")
 
     def _begin(self, entry: Entry) -> None:
         self._remember(entry)
@@ -134,7 +213,7 @@ class Writer:
             now = time.monotonic()
             if now - self._progress > patience or now - started > at_most:
                 break
-        return not self._thread.is_alive() and not self.delivery.refused
+        return not self._thread.is_alive() and not self.delivery.gone
 
     def _run(self) -> None:
         failures = finals = 0
@@ -145,10 +224,10 @@ class Writer:
                 sent = self.delivery.step()
             except Exception as error:  # noqa: BLE001  # whatever it is, training goes on
                 failures += 1
-                finals = FINAL_ANSWERS if isinstance(error, UserError) else finals + 1 if is_final(error) else 0
-                self.delivery.problem = redact(one_line(str(error), 200))
-                if finals == FINAL_ANSWERS:
-                    self.delivery.refused = self.delivery.problem
+                finals = finals + 1 if is_final(error) else 0
+                self.delivery.problem = one_line(redact(str(error)), 200)
+                if finals == FINAL_ANSWERS or isinstance(error, UserError | RunGoneError):
+                    self.delivery.gone = self.delivery.problem
                     self.created.set()
                     return
                 self._pause(min(LONGEST_WAIT, 0.25 * 2**failures))
@@ -156,10 +235,9 @@ class Writer:
             failures = finals = 0
             self._progress = time.monotonic()
             if self.delivery.run_id is not None:
-                self.delivery.problem = ""
                 self.created.set()
             if sent:
-                self._rest((time.thread_time() - used) * REST)
+                self._rest(time.thread_time() - used)
             elif self._closing.is_set():
                 return
             else:
@@ -167,20 +245,21 @@ class Writer:
 
     def _pause(self, seconds: float) -> None:
         """Wait before trying again; less if the end is near."""
-        self._closing.wait(0.5 if self._closing.is_set() else seconds)
-        if self._closing.is_set():
+        if self._closing.wait(seconds):
             time.sleep(0.1)
 
-    def _rest(self, seconds: float) -> None:
+    def _rest(self, used: float) -> None:
         if not self._closing.is_set() and self.created.is_set():
-            self._closing.wait(seconds)
+            behind = self.delivery.journal.size() - self.delivery.position > BEHIND
+            self._closing.wait(used * (REST_BEHIND if behind else REST))
 
 
 def count_points(entries: Iterable[Entry]) -> Counter[str]:
     """Return metric → number of its points in a journal."""
     seen: Counter[str] = Counter()
     for entry in entries:
-        add_points(seen, entry)
+        if entry["kind"] == "points":
+            seen.update(point[0] for point in entry["points"])
     return seen
 
 
@@ -193,7 +272,20 @@ def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
     return found
 
 
-def add_points(seen: Counter[str], entry: Mapping[str, Any]) -> None:
-    """Add an entry's points to a count."""
-    if entry["kind"] == "points":
-        seen.update(point[0] for point in entry["points"])
+def _apart(entries: Sequence[Entry]) -> list[Entry]:
+    """Return entries of one metric, tag or parameter each, so that one that is refused takes no other with it."""
+    found: list[Entry] = []
+    for entry in entries:
+        if entry["kind"] == "points":
+            metrics = dict.fromkeys(point[0] for point in entry["points"])
+            found += [{"kind": "points", "points": [p for p in entry["points"] if p[0] == name]} for name in metrics]
+        elif entry["kind"] in ("params", "tags"):
+            found += [{"kind": entry["kind"], entry["kind"]: {n: v}} for n, v in entry[entry["kind"]].items()]
+        else:
+            found.append(entry)
+    return found
+
+
+def refusal_entry(refused: Sequence[str]) -> Entry:
+    """Return the entry that tells what the store did not take."""
+    return tags_entry({names.TAG_REFUSED: f"{len(refused)}: {refused[0]}"})

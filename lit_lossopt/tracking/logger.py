@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import sqlite3
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +27,28 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps
-from lit_lossopt.tracking.journal import Entry, Journal, JournalBusyError, points_entry, read_entries, tags_entry
+from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps, refusal_entry
+from lit_lossopt.tracking.journal import (
+    Entry,
+    Journal,
+    JournalBusyError,
+    iterate_entries,
+    points_entry,
+    read_entries,
+    tags_entry,
+)
 from lit_lossopt.tracking.probe import probe_places
-from lit_lossopt.tracking.store import Store, local_path, sqlite_path
+from lit_lossopt.tracking.store import RunGoneError, Store, local_path, sqlite_path
 
-STORE_ERRORS = (MlflowException, SQLAlchemyError, ImportError, OSError)
-# Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop.
-START, HURRY = 10.0, 4.0
+STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, OSError, RunGoneError)
+# Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop; and then
+# once more for its status alone.
+START, HURRY, STATUS = 10.0, 5.0, 2.0
+# A run that diverged has failed in the list of runs, and is a result all the same: its verdict says so.
+_STATUS = {"completed": "FINISHED", "collapsed": "FINISHED", "interrupted": "KILLED"}
+_NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
+# Folders beside those of the experiments.
+_TAKEN = ("journal", "unsent")
 
 
 class RunLogger(Logger):
@@ -51,6 +69,16 @@ class RunLogger(Logger):
 
     def __init__(self, experiment: str = names.EXPERIMENT, run_name: str | None = None, patience: float = 30.0) -> None:
         super().__init__()
+        if (
+            experiment in _TAKEN
+            or _NOT_IN_NAMES.search(experiment)
+            or "/" in experiment
+            or experiment.strip(". ") == ""
+        ):
+            raise UserError(
+                f"tracking.experiment={experiment}: it names a folder below mlruns; take letters, digits, - and _ (not "
+                f"{' or '.join(_TAKEN)})"
+            )
         self.experiment_name = experiment
         self.run_name = run_name
         self.patience = patience
@@ -69,6 +97,7 @@ class RunLogger(Logger):
         self._expected: Counter[str] = Counter()
         # Of the points that an earlier attempt has logged; steps rise within each metric.
         self._last_steps: dict[str, int] = {}
+        self._stamps: dict[str, tuple[int, int]] = {}
 
     @property
     def name(self) -> str:
@@ -109,15 +138,17 @@ class RunLogger(Logger):
         self._id = uuid.uuid4().hex
         self._journal = Journal(Path(names.JOURNAL_FOLDER) / self._id)
         header = {"experiment": self.experiment_name, "run_name": self.run_name or run_name, "uri": self.tracking_uri}
+        header["artifact_root"] = str(Path("mlruns").absolute())
         tags = {names.TAG_FRAMEWORK: "pytorch", **(tags or {})}
         if self.continues:
             tags[names.TAG_CONTINUES] = self.continues
         self._add({"kind": "run", "journal": self._id, "milliseconds": _now(), "tags": tags, **header})
         self.log_hyperparams(params or {})
         delivery = self._deliver()
-        if delivery.refused:
+        if delivery.gone:
             shutil.rmtree(self._journal.folder)
-            raise UserError(f"cannot start a run in {self.tracking_uri}: {delivery.refused}")
+            self._journal = self._writer = self._id = None
+            raise UserError(f"cannot start a run in {self.tracking_uri}: {delivery.gone}")
         if delivery.run_id is None:
             _say(
                 f"{self.tracking_uri} does not answer ({delivery.problem or 'no error yet'}); training goes on, and "
@@ -127,25 +158,32 @@ class RunLogger(Logger):
         self._id = delivery.run_id
         self._local_artifacts = local_path(str(delivery.artifact_uri))
 
-    def attach(self, run_id: str) -> bool:
-        """Add to an existing run, without changing its status; return whether the store has it."""
+    def attach(self, run: str) -> str | None:
+        """Add to an existing run, without changing its status; return its id, or None where the store has none.
+
+        Args:
+            run: its id, or the name of its journal from before it was made.
+        """
         try:
+            run_id = self._store.find_run(run)
             artifacts = self._store.artifact_uri(run_id)
         except STORE_ERRORS:
-            return False
+            return None
+        probe_places(self._places())
         self._journal = _free_journal(run_id)
         self._id, self._attached = run_id, True
         self._local_artifacts = local_path(artifacts)
-        self._expected = count_points(read_entries(self._journal.folder))
+        self._expected = count_points(iterate_entries(self._journal.folder))
         self._add({"kind": "created", "run": run_id, "artifacts": artifacts, "uri": self.tracking_uri})
         self._deliver()
-        return True
+        return run_id
 
     def resume(self, run_id: str) -> int:
         """Go on with a run that was interrupted; return the number of this attempt.
 
         Points that its journal holds are not logged twice: a step that is trained again has the same values.
         """
+        probe_places(self._places())
         self._journal = _free_journal(run_id)
         entries = read_entries(self._journal.folder)
         self._id = run_id
@@ -174,7 +212,7 @@ class RunLogger(Logger):
     @rank_zero_only
     def log_points(self, points: Sequence[Point]) -> None:
         """Keep points, each at its own step and time."""
-        points = [point for point in points if point.step > self._last_steps.get(point.name, -1)]
+        points = [self._apart(point) for point in points if point.step > self._last_steps.get(point.name, -1)]
         self._expected.update(point.name for point in points)
         if points:
             self._add(points_entry(points))
@@ -201,14 +239,12 @@ class RunLogger(Logger):
         """Keep a copy of a file for the artifacts."""
         self.start()
         assert self._journal is not None
-        copy = self._journal.files / f"{uuid.uuid4().hex[:8]}" / path.name
         try:
-            copy.parent.mkdir()
-            shutil.copyfile(path, copy)
+            name = self._journal.keep_file(path)
         except OSError as error:
-            _say(f"{path.name} cannot be kept in {copy.parent} ({error.strerror})")
+            _say(f"{path.name} cannot be kept in {self._journal.folder} ({error.strerror})")
             return
-        self._add({"kind": "file", "name": f"{copy.parent.name}/{copy.name}", "folder": folder})
+        self._add({"kind": "file", "name": name, "folder": folder})
 
     @rank_zero_only
     def log_text(self, text: str, name: str) -> None:
@@ -238,10 +274,8 @@ class RunLogger(Logger):
             if self._local_artifacts is None:
                 folder = str(self.checkpoint_folder().absolute())
                 self._add({"kind": "folder", "path": folder, "folder": names.CHECKPOINT_FOLDER})
-            # A run that diverged has failed in the list of runs, and is a result all the same: its verdict says so.
-            ended = {"completed": "FINISHED", "collapsed": "FINISHED", "interrupted": "KILLED"}
             self.log_tags(self._ending())
-            self._add({"kind": "end", "status": ended.get(self._verdict, "FAILED"), "milliseconds": _now()})
+            self._add({"kind": "end", "status": _STATUS.get(self._verdict, "FAILED"), "milliseconds": _now()})
         at_most = HURRY if self._verdict == "interrupted" else float("inf")
         self._conclude(self._writer.drain(min(self.patience, at_most), at_most))
 
@@ -269,24 +303,62 @@ class RunLogger(Logger):
         self._journal, self._writer, self._id = None, None, self.version
         missing = 0
         if done:
+            missing = self._verify(delivery)
             journal.close()
-            try:
-                missing = delivery.verify(self._expected)
-                if missing:
-                    self._store.send(
-                        str(delivery.run_id), [tags_entry({names.TAG_UNDELIVERED: missing})], journal.folder
-                    )
-            except STORE_ERRORS as error:
-                delivery.problem = one_line(str(error), 200)
-        waiting = sum(count_points(read_entries(journal.folder)[delivery.position :]).values())
-        if waiting or missing or not done:
-            reason = f" ({delivery.refused or delivery.problem})" if delivery.refused or delivery.problem else ""
+        elif not delivery.gone:
+            self._send_status_alone(delivery)
+        missing = max(missing, 0 if done else delivery.waiting())
+        files = len(delivery.postponed())
+        if missing or files or not done:
+            what = f"{missing} values" + (f" and {files} files" if files else "")
+            reason = f" ({delivery.gone or delivery.problem})" if delivery.gone or delivery.problem else ""
             _say(
-                f"{waiting or missing} values of this run are not in {self.tracking_uri}{reason}; they are kept in "
-                f"{journal.folder}; deliver them with: python -m lit_lossopt sync {journal.folder.name}"
+                f"{what} of this run are not in {self.tracking_uri}{reason}; they are kept in {journal.folder}; "
+                f"deliver them with: python -m lit_lossopt sync {journal.folder.name}"
             )
+        if delivery.refused:
+            _say(f"{self.tracking_uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}")
         if journal.lost:
             _say(f"{journal.lost} entries were lost: {journal.folder} took no more, and memory is bounded")
+
+    def _verify(self, delivery: Delivery) -> int:
+        """Return how many values the store lacks, as far as it can be asked."""
+        try:
+            if delivery.refused and delivery.run_id:
+                self._store.send(delivery.run_id, [refusal_entry(delivery.refused)], delivery.journal.folder)
+            return delivery.verify(self._expected)
+        except STORE_ERRORS as error:
+            delivery.problem = one_line(redact(str(error)), 200)
+            return 0
+
+    def _send_status_alone(self, delivery: Delivery) -> None:
+        """Set status and verdict out of their order, where there is no time for all that comes before them."""
+        run_id = delivery.run_id
+        if run_id is None:
+            return
+        waiting = delivery.waiting()
+        ending = tags_entry({**self._ending(), names.TAG_UNDELIVERED: waiting})
+        end = {"kind": "end", "status": _STATUS.get(self._verdict, "FAILED"), "milliseconds": _now()}
+
+        def send() -> None:
+            with suppress(*STORE_ERRORS):
+                Store(self.tracking_uri).send(run_id, [ending, end], delivery.journal.folder)
+
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        thread.join(STATUS)
+
+    def _apart(self, point: Point) -> Point:
+        """Return a point that MLflow can store beside the one before it.
+
+        It takes one point a metric, step, value and millisecond, and few signs in names.
+        """
+        name = _NOT_IN_NAMES.sub("_", point.name)
+        step, milliseconds = self._stamps.get(name, (-1, 0))
+        if point.step == step and point.milliseconds <= milliseconds:
+            point = point._replace(milliseconds=milliseconds + 1)
+        self._stamps[name] = (point.step, point.milliseconds)
+        return point._replace(name=name)
 
     def _deliver(self) -> Delivery:
         """Start the thread, and give it time to reach the run."""

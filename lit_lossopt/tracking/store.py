@@ -6,10 +6,10 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import quote, urlparse
 from urllib.request import url2pathname
 
 from mlflow.entities import Metric, Param, RunTag
@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError
+from lit_lossopt.redaction import has_secret_query
 from lit_lossopt.tracking.journal import FILES, Entry
 
 MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
@@ -36,6 +37,10 @@ def is_final(error: Exception) -> bool:
     return isinstance(error, UserError) or (isinstance(error, MlflowException) and error.error_code in _FINAL)
 
 
+class RunGoneError(Exception):
+    """The store does not have the run, or it was deleted there."""
+
+
 class Store:
     """One store, and in it one run.
 
@@ -47,7 +52,7 @@ class Store:
     """
 
     def __init__(self, uri: str) -> None:
-        self.uri = check_uri(uri)
+        self.uri = _absolute(check_uri(uri))
         # The retries are the caller's, who knows how long to wait; MLflow's own take minutes, and repeat the creation
         # of a run whose answer was lost.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -70,9 +75,9 @@ class Store:
         A run whose creation was not answered is found again by its journal's name.
 
         Args:
-            header: ``experiment``, ``run_name``, ``tags``, ``milliseconds``, ``journal``.
+            header: ``experiment``, ``run_name``, ``tags``, ``milliseconds``, ``journal``, ``artifact_root``.
         """
-        experiment_id = self._experiment_id(header["experiment"])
+        experiment_id = self._experiment_id(header["experiment"], header["artifact_root"])
         tags = {**header["tags"], names.TAG_JOURNAL: header["journal"]}
         found = self._runs_of(experiment_id, header["journal"])
         if not found:
@@ -86,7 +91,7 @@ class Store:
         """Delete other runs of the same journal: a server may create one long after it was given up."""
         if not _is_server(self.uri):
             return
-        for run in self._runs_of(self._experiment_id(header["experiment"]), header["journal"]):
+        for run in self._runs_of(self._experiment_id(header["experiment"], header["artifact_root"]), header["journal"]):
             if run.info.run_id != run_id:
                 self.client.delete_run(run.info.run_id)
 
@@ -106,11 +111,45 @@ class Store:
         """Return metric → number of points in the store."""
         database = sqlite_path(self.uri)
         if database:
-            with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20) as connection:
+            address = f"file:{quote(str(database))}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
                 rows = connection.execute("SELECT key, COUNT(*) FROM metrics WHERE run_uuid = ? GROUP BY key", [run_id])
                 return {str(name): int(count) for name, count in rows}
         metrics = self.client.get_run(run_id).data.metrics
         return {name: len(self.client.get_metric_history(run_id, name)) for name in metrics}
+
+    def check_run(self, run_id: str) -> None:
+        """Raise RunGoneError if the store does not have the run, or it was deleted there."""
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise RunGoneError(f"{self.uri} has no run {run_id}") from error
+            raise
+        if run.info.lifecycle_stage == "deleted":
+            raise RunGoneError(f"run {run_id} was deleted in {self.uri}")
+
+    def mark_undelivered(self, run_id: str, missing: int) -> None:
+        """Tag a run whose values are not all there; take the tag away once they are."""
+        tagged = names.TAG_UNDELIVERED in self.client.get_run(run_id).data.tags
+        if missing:
+            self.client.set_tag(run_id, names.TAG_UNDELIVERED, str(missing))
+        elif tagged:
+            self.client.delete_tag(run_id, names.TAG_UNDELIVERED)
+
+    def find_run(self, name: str) -> str:
+        """Return the id of the run that has this id, or whose journal had this name before the run was made.
+
+        Raises:
+            RunGoneError: there is none.
+        """
+        with suppress(MlflowException):
+            return str(self.client.get_run(name).info.run_id)
+        for experiment in self.client.search_experiments():
+            found = self._runs_of(experiment.experiment_id, name)
+            if found:
+                return str(found[0].info.run_id)
+        raise RunGoneError(f"{self.uri} has no run {name}")
 
     def last_steps(self, run_id: str) -> dict[str, int]:
         """Return metric → the last step that the store holds."""
@@ -147,14 +186,14 @@ class Store:
         wanted = f"tags.`{names.TAG_JOURNAL}` = '{journal}'"
         return list(self.client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"]))
 
-    def _experiment_id(self, name: str) -> str:
+    def _experiment_id(self, name: str, artifact_root: str) -> str:
         client = self.client
         with _alone(self.uri):
             found = client.get_experiment_by_name(name)
             if found is None:
                 # Without an explicit place, an experiment that `mlflow ui` made first has a proxied root, to which a
                 # direct client cannot write.
-                folder = None if _is_server(self.uri) else (Path("mlruns") / name).absolute().as_uri()
+                folder = None if _is_server(self.uri) else (Path(artifact_root) / name).as_uri()
                 try:
                     return str(client.create_experiment(name, artifact_location=folder))
                 except MlflowException:
@@ -183,7 +222,7 @@ def check_uri(uri: str) -> str:
         UserError: it holds a password, or names a database that is gone when the program ends.
     """
     parsed = urlparse(uri)
-    if parsed.username or parsed.password:
+    if parsed.username or parsed.password or has_secret_query(uri):
         raise UserError(
             "MLFLOW_TRACKING_URI holds a name or password, which would show up in logs; use MLFLOW_TRACKING_USERNAME "
             "and MLFLOW_TRACKING_PASSWORD with a server"
@@ -196,7 +235,7 @@ def check_uri(uri: str) -> str:
 def sqlite_path(uri: str) -> Path | None:
     """Return the file of a sqlite store."""
     path = uri.removeprefix("sqlite:///").partition("?")[0]
-    return Path(unquote(path)) if uri.startswith("sqlite:///") else None
+    return Path(path) if uri.startswith("sqlite:///") else None
 
 
 def local_path(uri: str) -> Path | None:
@@ -205,6 +244,14 @@ def local_path(uri: str) -> Path | None:
     if parsed.scheme == "file":
         return Path(url2pathname(parsed.path))
     return Path(uri) if parsed.scheme == "" and Path(uri).is_absolute() else None
+
+
+def _absolute(uri: str) -> str:
+    """Return a sqlite address that means the same file from any folder."""
+    path = sqlite_path(uri)
+    if path is None or path.is_absolute():
+        return uri
+    return uri.replace(f"sqlite:///{path}", f"sqlite:///{path.absolute()}", 1)
 
 
 def _is_server(uri: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from pathlib import Path
@@ -10,8 +11,8 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, count_points
-from lit_lossopt.tracking.journal import LOG, Journal, JournalBusyError, read_delivered, read_entries, tags_entry
-from lit_lossopt.tracking.store import Store, is_final
+from lit_lossopt.tracking.journal import LOG, VERIFIED, Journal, JournalBusyError, iterate_entries, tags_entry
+from lit_lossopt.tracking.store import RunGoneError, Store, is_final
 
 TRIES = 3
 
@@ -27,60 +28,64 @@ def sync(wanted: list[str]) -> int:
     Raises:
         UserError: there is no such journal.
     """
+    for name in ("mlflow", "alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     folders = _folders(wanted)
     states = [_sync_one(folder) for folder in folders]
     left = states.count("left")
     print(
         f"{len(folders)} journals: {states.count('whole')} were whole, {states.count('delivered')} delivered, "
-        f"{states.count('busy')} of runs still going, {left} not delivered"
+        f"{states.count('busy')} open elsewhere, {left} not delivered"
     )
     return 1 if left else 0
 
 
-def is_whole(folder: Path) -> bool:
-    """Return whether the store has confirmed all of a journal, and the run ended."""
-    entries = read_entries(folder)
-    return read_delivered(folder) >= len(entries) and _has_ended(entries)
-
-
 def _sync_one(folder: Path) -> str:
     try:
-        journal = Journal(folder)
+        journal = Journal(folder, existing=True)
     except JournalBusyError:
-        print(f"{folder.name}: its run is still going")
+        print(f"{folder.name}: another process has it open; its run is still going, or another sync is at work")
         return "busy"
-    try:
-        return _deliver(journal)
     except OSError as error:
         print(f"{folder.name}: {error}", file=sys.stderr)
         return "left"
+    try:
+        return _deliver(journal)
     finally:
         journal.close()
 
 
 def _deliver(journal: Journal) -> str:
-    entries = read_entries(journal.folder)
-    if not entries:
+    if _is_verified(journal):
         return "whole"
-    if not _has_ended(entries):
+    uri = next((entry["uri"] for entry in iterate_entries(journal.folder) if "uri" in entry), "")
+    if not uri:
+        # A process that was killed before it said what it would log.
+        return "whole"
+    if not _has_ended(journal.folder):
         journal.append(
             tags_entry({names.TAG_VERDICT: "interrupted"}),
             {"kind": "end", "status": "KILLED", "milliseconds": time.time_ns() // 1_000_000},
         )
-    uri = next((entry["uri"] for entry in entries if "uri" in entry), "")
     delivery = Delivery(journal, Store(uri))
     begun = delivery.position
-    problem = _run(delivery)
-    if not problem and delivery.position == begun:
-        return "whole"
-    if not problem:
-        problem = _verify(delivery)
+    problem = _run(delivery) or _verify(delivery)
     name = delivery.run_id or journal.folder.name
+    if delivery.refused:
+        print(f"{name}: {uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}", file=sys.stderr)
     if problem:
         print(redact(f"{name}: not delivered to {uri}: {problem}"), file=sys.stderr)
         return "left"
     print(redact(f"{name}: {delivery.position - begun} entries delivered to {uri}"))
     return "delivered"
+
+
+def _is_verified(journal: Journal) -> bool:
+    """Return whether the store was seen to hold all of a journal."""
+    try:
+        return int((journal.folder / VERIFIED).read_text(encoding="ascii")) == journal.size()
+    except (OSError, ValueError):
+        return False
 
 
 def _run(delivery: Delivery) -> str:
@@ -91,6 +96,11 @@ def _run(delivery: Delivery) -> str:
             if not delivery.step():
                 return ""
             failures = 0
+        except RunGoneError as error:
+            if "deleted" in str(error) or not delivery.header:
+                return str(error)
+            # Another database stands where the run was: the journal has all that it needs.
+            delivery.start_over()
         except Exception as error:  # noqa: BLE001  # whatever a store says is for the person to read
             failures += 1
             if failures == TRIES or is_final(error):
@@ -101,23 +111,26 @@ def _run(delivery: Delivery) -> str:
 def _verify(delivery: Delivery) -> str:
     """Compare counts with the store, and send everything once more if some are missing."""
     try:
-        expected = count_points(read_entries(delivery.journal.folder))
-        if not delivery.verify(expected):
-            return ""
-        delivery.position = 0
-        problem = _run(delivery)
+        expected = count_points(iterate_entries(delivery.journal.folder))
         missing = delivery.verify(expected)
-        flag = tags_entry({names.TAG_UNDELIVERED: missing})
-        delivery.store.send(str(delivery.run_id), [flag], delivery.journal.folder)
+        problem = ""
+        if missing:
+            delivery.position = 0
+            problem = _run(delivery)
+            missing = delivery.verify(expected)
+        if delivery.postponed():
+            problem = f"{len(delivery.postponed())} files: {delivery.problem}"
     except Exception as error:  # noqa: BLE001  # as above
         return one_line(str(error), 200)
     return problem or (f"{missing} values are still missing" if missing else "")
 
 
-def _has_ended(entries: list[dict[str, object]]) -> bool:
+def _has_ended(folder: Path) -> bool:
     """Return whether a journal's last session came to an end; one that only added to a run has none."""
-    kinds = [entry["kind"] for entry in entries if entry["kind"] in ("run", "running", "end")]
-    return not kinds or kinds[-1] == "end"
+    last = "end"
+    for entry in iterate_entries(folder):
+        last = entry["kind"] if entry["kind"] in ("run", "running", "end") else last
+    return last == "end"
 
 
 def _folders(wanted: list[str]) -> list[Path]:
