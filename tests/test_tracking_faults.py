@@ -388,7 +388,7 @@ def wait_for(port: int) -> None:
 
 def logged(*steps: int, name: str = "a", experiment: str = "one") -> RunLogger:
     """Return a logger that has logged a metric at some steps, its entries delivered."""
-    logger = RunLogger(experiment, patience=15)
+    logger = RunLogger(experiment, patience=4)
     for step in steps:
         logger.log_metrics({name: float(step)}, step)
     return logger
@@ -423,7 +423,7 @@ def test_values_that_vanish_are_counted_tagged_and_brought_back(
 
 @pytest.mark.usefixtures("store")
 def test_what_the_store_refuses_for_itself_keeps_nothing_else_waiting(capsys: pytest.CaptureFixture[str]) -> None:
-    logger = RunLogger("one", patience=15)
+    logger = RunLogger("one", patience=4)
     logger.log_hyperparams({"p": "x"})
     logger.log_metrics({"acc@5": 0.5}, 1)
     logger.log_hyperparams({"p": "y", "q": "z"})
@@ -460,7 +460,7 @@ def test_files_that_cannot_be_stored_keep_no_values_waiting(
 
 @pytest.mark.usefixtures("store")
 def test_equal_values_within_a_millisecond_are_all_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    logger = RunLogger("one", patience=15)
+    logger = RunLogger("one", patience=4)
     for _ in range(200):
         logger.log_metrics({"epoch": 0.0}, 1)
     logger.finalize("success")
@@ -469,16 +469,13 @@ def test_equal_values_within_a_millisecond_are_all_kept(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("name", ["h#x", "50%25x", "with space"])
-def test_a_store_in_a_folder_of_any_name(
-    name: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_store_in_a_folder_of_any_name(name: str, store: Path, tmp_path: Path, zygote: Zygote) -> None:
     folder = tmp_path / "any" / name
     folder.mkdir(parents=True)
-    monkeypatch.chdir(folder)
     shutil.copy(store, folder / "mlflow.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    logged(1, 2).finalize("success")
-    assert not capsys.readouterr().err
+    training = Training(zygote, folder, "--trainer.max_steps=1", MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
+    assert training.wait() == 0
+    assert "lossopt:" not in training.output.read_text()
     assert [file.name for file in folder.parent.iterdir()] == [name]
 
 
@@ -499,15 +496,18 @@ def test_a_relative_store_means_the_same_from_another_folder(
     assert store.is_file()
 
 
-def test_a_run_whose_database_is_gone_is_made_again(store: Path, empty_store: Path) -> None:
-    logged(*range(20)).finalize("success")
+def test_a_run_whose_database_is_gone_is_made_again(
+    store: Path, empty_store: Path, tmp_path: Path, zygote: Zygote
+) -> None:
+    training = Training(zygote, tmp_path, "--trainer.max_epochs=1000")
+    training.wait_for_steps(50)
+    training.kill()
     shutil.copy(empty_store, store)
-    (verified,) = Path("mlruns/journal").rglob("verified")
-    verified.unlink()
-    (Path("mlruns/journal") / verified.parent.name / "delivered").write_text("0")
-    assert main(["sync"]) == 0
-    (run,) = read_runs("one")
-    assert (len(read_history(run.run_id, "a").steps), run.status) == (20, "FINISHED")
+    output = tmp_path / "sync.txt"
+    assert zygote.wait(zygote.start(["sync"], tmp_path, output, {})) == 0, output.read_text()
+    (run,) = read_runs("lit_lossopt")
+    np.testing.assert_array_equal(stored(run.run_id), training.journaled_steps())
+    assert run.status == "KILLED"
 
 
 @pytest.mark.usefixtures("store")

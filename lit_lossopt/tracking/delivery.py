@@ -48,6 +48,7 @@ class Delivery:
         self.gone = ""
         self.refused: list[str] = []
         self._file_failures = 0
+        self._not_there: set[str] = set()
         for entry in iterate_entries(journal.folder):
             self._remember(entry)
 
@@ -98,6 +99,7 @@ class Delivery:
 
     def start_over(self) -> None:
         """Send everything again, to a new run: the store does not know the old one."""
+        self._not_there.add(str(self.run_id))
         self.position, self.run_id, self.artifact_uri = 0, None, None
 
     def waiting(self) -> int:
@@ -173,7 +175,7 @@ class Delivery:
     def _remember(self, entry: Entry) -> None:
         if entry["kind"] == "run":
             self.header = entry
-        elif entry["kind"] == "created":
+        elif entry["kind"] == "created" and entry["run"] not in self._not_there:
             self.run_id, self.artifact_uri = entry["run"], entry["artifacts"]
 
 
@@ -193,6 +195,7 @@ class Writer:
         self._news = threading.Event()
         self._closing = threading.Event()
         self._progress = time.monotonic()
+        self._abandoned = False
         self._thread = threading.Thread(target=self._run, name="lossopt-writer", daemon=True)
         self._thread.start()
 
@@ -212,12 +215,13 @@ class Writer:
             self._thread.join(0.02)
             now = time.monotonic()
             if now - self._progress > patience or now - started > at_most:
+                self._abandoned = True
                 break
         return not self._thread.is_alive() and not self.delivery.gone
 
     def _run(self) -> None:
         failures = finals = 0
-        while True:
+        while not self._abandoned:
             self._news.clear()
             used = time.thread_time()
             try:

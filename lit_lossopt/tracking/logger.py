@@ -38,7 +38,7 @@ from lit_lossopt.tracking.journal import (
     tags_entry,
 )
 from lit_lossopt.tracking.probe import probe_places
-from lit_lossopt.tracking.store import RunGoneError, Store, local_path, sqlite_path
+from lit_lossopt.tracking.store import RunGoneError, Store, absolute_uri, local_path, sqlite_path
 
 STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, OSError, RunGoneError)
 # Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop; and then
@@ -137,7 +137,8 @@ class RunLogger(Logger):
         probe_places(self._places())
         self._id = uuid.uuid4().hex
         self._journal = Journal(Path(names.JOURNAL_FOLDER) / self._id)
-        header = {"experiment": self.experiment_name, "run_name": self.run_name or run_name, "uri": self.tracking_uri}
+        header = {"experiment": self.experiment_name, "run_name": self.run_name or run_name}
+        header["uri"] = absolute_uri(self.tracking_uri)
         header["artifact_root"] = str(Path("mlruns").absolute())
         tags = {names.TAG_FRAMEWORK: "pytorch", **(tags or {})}
         if self.continues:
@@ -174,7 +175,7 @@ class RunLogger(Logger):
         self._id, self._attached = run_id, True
         self._local_artifacts = local_path(artifacts)
         self._expected = count_points(iterate_entries(self._journal.folder))
-        self._add({"kind": "created", "run": run_id, "artifacts": artifacts, "uri": self.tracking_uri})
+        self._add({"kind": "created", "run": run_id, "artifacts": artifacts, "uri": absolute_uri(self.tracking_uri)})
         self._deliver()
         return run_id
 
@@ -207,7 +208,7 @@ class RunLogger(Logger):
             self._last_steps = self._store.last_steps(run_id)
         except STORE_ERRORS as error:
             raise UserError(f"run {run_id} cannot be continued: {one_line(str(error), 200)}") from error
-        self._add({"kind": "created", "run": run_id, "artifacts": artifacts, "uri": self.tracking_uri})
+        self._add({"kind": "created", "run": run_id, "artifacts": artifacts, "uri": absolute_uri(self.tracking_uri)})
 
     @rank_zero_only
     def log_points(self, points: Sequence[Point]) -> None:

@@ -15,6 +15,7 @@ from urllib.request import url2pathname
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy import make_url
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError
@@ -52,7 +53,7 @@ class Store:
     """
 
     def __init__(self, uri: str) -> None:
-        self.uri = _absolute(check_uri(uri))
+        self.uri = check_uri(uri)
         # The retries are the caller's, who knows how long to wait; MLflow's own take minutes, and repeat the creation
         # of a run whose answer was lost.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -233,9 +234,10 @@ def check_uri(uri: str) -> str:
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """Return the file of a sqlite store."""
-    path = uri.removeprefix("sqlite:///").partition("?")[0]
-    return Path(path) if uri.startswith("sqlite:///") else None
+    """Return the file of a sqlite store, as SQLAlchemy reads its address."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(make_url(uri).database or "")
 
 
 def local_path(uri: str) -> Path | None:
@@ -246,12 +248,10 @@ def local_path(uri: str) -> Path | None:
     return Path(uri) if parsed.scheme == "" and Path(uri).is_absolute() else None
 
 
-def _absolute(uri: str) -> str:
-    """Return a sqlite address that means the same file from any folder."""
-    path = sqlite_path(uri)
-    if path is None or path.is_absolute():
-        return uri
-    return uri.replace(f"sqlite:///{path}", f"sqlite:///{path.absolute()}", 1)
+def absolute_uri(uri: str) -> str:
+    """Return a sqlite address that means the same file from any folder; other addresses as they are."""
+    path = uri.removeprefix("sqlite:///")
+    return uri if path == uri or path.startswith("/") else f"sqlite:///{Path(path).absolute()}"
 
 
 def _is_server(uri: str) -> bool:

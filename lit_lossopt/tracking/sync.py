@@ -97,7 +97,8 @@ def _run(delivery: Delivery) -> str:
                 return ""
             failures = 0
         except RunGoneError as error:
-            if "deleted" in str(error) or not delivery.header:
+            failures += 1
+            if "deleted" in str(error) or not delivery.header or failures == TRIES:
                 return str(error)
             # Another database stands where the run was: the journal has all that it needs.
             delivery.start_over()
