@@ -26,7 +26,8 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("--config NAME|FILE", "settings by bare name (see: lossopt configs) or path; several compose, the later wins"),
         ("--seed_everything N", "seed of weights, split, batch order and dropout; runs that share it are paired (0)"),
         ("--threads N", "CPU threads; recorded, because results differ in the last bits with it"),
-        ("--ckpt_path FILE", "trained weights (validate, test, predict)"),
+        ("--ckpt_path FILE|last", "trained weights (validate, test, predict); a run to go on with (fit)"),
+        ("--resume auto|force", "go on with an unfinished run of these settings; go on although settings changed"),
         ("--allow-import PKG", "let a config name classes of one more package"),
     ),
     "Loss, optimizer, network": (
@@ -62,6 +63,7 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
             "--tracking.experiment NAME",
             "MLflow experiment (lit_lossopt); the store is MLFLOW_TRACKING_URI or ./mlflow.db",
         ),
+        ("--checkpoints.every_n_steps N", "save between validations too; also --checkpoints.every_minutes (10)"),
         ("--tracking.run_name NAME", "by default optimizer, rate, loss and seed"),
         ("--predictions.path FILE", "table that predict writes (predictions.csv)"),
     ),
