@@ -113,7 +113,7 @@ def test_every_flag_of_the_help_exists(command: str) -> None:
     Path("x.ckpt").touch()
     words = [] if command == "fit" else ["--ckpt_path", "x.ckpt"]
     config = resolved([*words, "--data=ImageFolderDataModule"], command)
-    ours = {"config", "allow-import", "print_config", "model.optimizer.help", "help-all"}
+    ours = {"config", "allow-import", "resume", "print_config", "model.optimizer.help", "help-all"}
     named = {flag.split()[0].removeprefix("--") for group in FLAGS.values() for flag, _ in group}
     for key in named - ours:
         node: Any = config
