@@ -5,29 +5,24 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sqlite3
-import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import mlflow
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps, refusal_entry
+from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps
+from lit_lossopt.tracking.ending import conclude, say
 from lit_lossopt.tracking.journal import (
     Entry,
     Journal,
@@ -38,12 +33,10 @@ from lit_lossopt.tracking.journal import (
     tags_entry,
 )
 from lit_lossopt.tracking.probe import probe_places
-from lit_lossopt.tracking.store import RunGoneError, Store, absolute_uri, local_path, sqlite_path
+from lit_lossopt.tracking.store import STORE_ERRORS, Store, absolute_uri, local_path, sqlite_path
 
-STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, OSError, RunGoneError)
-# Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop; and then
-# once more for its status alone.
-START, HURRY, STATUS = 10.0, 5.0, 2.0
+# Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop.
+START, HURRY = 10.0, 5.0
 # A run that diverged has failed in the list of runs, and is a result all the same: its verdict says so.
 _STATUS = {"completed": "FINISHED", "collapsed": "FINISHED", "interrupted": "KILLED"}
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
@@ -151,7 +144,7 @@ class RunLogger(Logger):
             self._journal = self._writer = self._id = None
             raise UserError(f"cannot start a run in {self.tracking_uri}: {delivery.gone}")
         if delivery.run_id is None:
-            _say(
+            say(
                 f"{self.tracking_uri} does not answer ({delivery.problem or 'no error yet'}); training goes on, and "
                 f"its values wait in {self._journal.folder}"
             )
@@ -243,7 +236,7 @@ class RunLogger(Logger):
         try:
             name = self._journal.keep_file(path)
         except OSError as error:
-            _say(f"{path.name} cannot be kept in {self._journal.folder} ({error.strerror})")
+            say(f"{path.name} cannot be kept in {self._journal.folder} ({error.strerror})")
             return
         self._add({"kind": "file", "name": name, "folder": folder})
 
@@ -252,7 +245,7 @@ class RunLogger(Logger):
         """Keep a text as the artifact ``name``, without passwords."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
-            path.write_text(redact(text), encoding="utf-8")
+            path.write_text(redact(text), encoding="utf-8", errors="backslashreplace")
             self.log_file(path)
 
     def describe(self, text: str) -> None:
@@ -271,14 +264,17 @@ class RunLogger(Logger):
             return
         if status != "success" and self._verdict == "completed":
             self._verdict = "failed"
-        if not self._attached:
-            if self._local_artifacts is None:
-                folder = str(self.checkpoint_folder().absolute())
-                self._add({"kind": "folder", "path": folder, "folder": names.CHECKPOINT_FOLDER})
-            self.log_tags(self._ending())
-            self._add({"kind": "end", "status": _STATUS.get(self._verdict, "FAILED"), "milliseconds": _now()})
+        if not self._attached and self._local_artifacts is None:
+            folder = str(self.checkpoint_folder().absolute())
+            self._add({"kind": "folder", "path": folder, "folder": names.CHECKPOINT_FOLDER})
+        end = {"kind": "end", "status": _STATUS.get(self._verdict, "FAILED"), "milliseconds": _now()}
+        last_words = [] if self._attached else [tags_entry(self._ending()), end]
+        self._add(*last_words)
         at_most = HURRY if self._verdict == "interrupted" else float("inf")
-        self._conclude(self._writer.drain(min(self.patience, at_most), at_most))
+        done = self._writer.drain(min(self.patience, at_most), at_most)
+        delivery = self._writer.delivery
+        self._journal, self._writer, self._id = None, None, self.version
+        conclude(delivery, self._expected, last_words, done=done)
 
     def _ending(self) -> dict[str, str]:
         tags = {names.TAG_VERDICT: self._verdict}
@@ -296,58 +292,6 @@ class RunLogger(Logger):
         ]
         database = sqlite_path(self.tracking_uri)
         return [*places, (database.parent, f"the database {database.name}")] if database else places
-
-    def _conclude(self, done: bool) -> None:
-        assert self._journal is not None
-        assert self._writer is not None
-        delivery, journal = self._writer.delivery, self._journal
-        self._journal, self._writer, self._id = None, None, self.version
-        missing = 0
-        if done:
-            missing = self._verify(delivery)
-            journal.close()
-        elif not delivery.gone:
-            self._send_status_alone(delivery)
-        missing = max(missing, 0 if done else delivery.waiting())
-        files = len(delivery.postponed())
-        if missing or files or not done:
-            what = f"{missing} values" + (f" and {files} files" if files else "")
-            reason = f" ({delivery.gone or delivery.problem})" if delivery.gone or delivery.problem else ""
-            _say(
-                f"{what} of this run are not in {self.tracking_uri}{reason}; they are kept in {journal.folder}; "
-                f"deliver them with: python -m lit_lossopt sync {journal.folder.name}"
-            )
-        if delivery.refused:
-            _say(f"{self.tracking_uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}")
-        if journal.lost:
-            _say(f"{journal.lost} entries were lost: {journal.folder} took no more, and memory is bounded")
-
-    def _verify(self, delivery: Delivery) -> int:
-        """Return how many values the store lacks, as far as it can be asked."""
-        try:
-            if delivery.refused and delivery.run_id:
-                self._store.send(delivery.run_id, [refusal_entry(delivery.refused)], delivery.journal.folder)
-            return delivery.verify(self._expected)
-        except STORE_ERRORS as error:
-            delivery.problem = one_line(redact(str(error)), 200)
-            return 0
-
-    def _send_status_alone(self, delivery: Delivery) -> None:
-        """Set status and verdict out of their order, where there is no time for all that comes before them."""
-        run_id = delivery.run_id
-        if run_id is None:
-            return
-        waiting = delivery.waiting()
-        ending = tags_entry({**self._ending(), names.TAG_UNDELIVERED: waiting})
-        end = {"kind": "end", "status": _STATUS.get(self._verdict, "FAILED"), "milliseconds": _now()}
-
-        def send() -> None:
-            with suppress(*STORE_ERRORS):
-                Store(self.tracking_uri).send(run_id, [ending, end], delivery.journal.folder)
-
-        thread = threading.Thread(target=send, daemon=True)
-        thread.start()
-        thread.join(STATUS)
 
     def _apart(self, point: Point) -> Point:
         """Return a point that MLflow can store beside the one before it.
@@ -369,10 +313,10 @@ class RunLogger(Logger):
         self._writer.created.wait(min(START, self.patience))
         return delivery
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, *entries: Entry) -> None:
         self.start()
         if self._journal is not None:
-            self._journal.append(entry)
+            self._journal.append(*entries)
         if self._writer is not None:
             self._writer.wake()
 
@@ -395,7 +339,3 @@ def _gap(entries: Sequence[Entry]) -> float:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _say(message: str) -> None:
-    print(redact(f"lossopt: {message}"), file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError
@@ -40,6 +41,9 @@ def is_final(error: Exception) -> bool:
 
 class RunGoneError(Exception):
     """The store does not have the run, or it was deleted there."""
+
+
+STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, OSError, RunGoneError)
 
 
 class Store:
