@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.zygote import Zygote
+
 CLASSES = ("cat", "dog", "frog")
 
 
@@ -66,6 +68,14 @@ def resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
     torch.save(models.resnet18(weights=None).state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """Return what starts processes of the program that can be killed."""
+    one = Zygote()
+    yield one
+    one.close()
 
 
 CONTRACTS = ("losses", "guard", "optimizers_contract", "schedules", "resolved_configs")

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +32,6 @@ EVERYTHING = [
 ]  # fmt: skip
 OFTEN = "--checkpoints.every_n_steps=2"
 TIMES = ("time/train_seconds",)
-
-
-@pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
-    one = Zygote()
-    yield one
-    one.close()
 
 
 class Attempts:

@@ -38,13 +38,6 @@ connection.execute("COMMIT")
 """
 
 
-@pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
-    one = Zygote()
-    yield one
-    one.close()
-
-
 class Training:
     """A training in a process of its own, that can be killed."""
 
