@@ -55,7 +55,7 @@ class BatchLoader:
         batch_size: images a batch.
         new_pass: called at the start of each pass; None serves the images in order.
         drop_last: leave out a last batch that would be smaller.
-        start: leave out so many batches of the pass, which were served before an interruption.
+        start: leave out so many batches of the first pass, which were served before an interruption.
     """
 
     def __init__(
@@ -86,8 +86,9 @@ class BatchLoader:
         """Take nothing over."""
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        start, self.start = self.start, 0
         now = self.new_pass() if self.new_pass else Pass(torch.arange(len(self.data)))
-        for index in torch.split(now.order, self.batch_size)[self.start : len(self)]:
+        for index in torch.split(now.order, self.batch_size)[start : len(self)]:
             rows = index if now.partners is None else torch.cat([index, now.partners[index]])
             batch = self._rows.index_select(0, rows).permute(0, 3, 1, 2), self.data.labels.index_select(0, rows)
             yield batch if now.numbers is None else (*batch, now.numbers.index_select(0, rows))
