@@ -280,7 +280,11 @@ class ImageDataModule(pl.LightningDataModule):
         """Return how many batches of the epoch were trained on before an interruption."""
         if self.trainer is None or not self.trainer.fit_loop.restarting:
             return 0
-        done: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        if progress.is_last_batch:
+            # The epoch was trained to its end: what comes is the next.
+            return 0
+        done: Any = progress.current
         # A checkpoint saved in on_train_batch_end counts its own batch as processed, and not yet as completed.
         return int(done.completed + (done.ready == done.processed == done.completed + 1))
 
