@@ -19,7 +19,7 @@ from lit_lossopt.tracking.store import RunGoneError, Store, is_final
 ENTRIES_AT_ONCE = 10
 # Sending holds Python's lock: after t seconds of computing the thread leaves training alone for this many times t,
 # and for fewer as what waits becomes more, so that a signal leaves little behind.
-REST, REST_BEHIND, BEHIND = 40, 15, 400
+REST, REST_BEHIND, BEHIND = 100, 15, 400
 LONGEST_WAIT = 30.0
 # A final answer may still come from a proxy in front of a server that restarts; a file may be refused for ever.
 FINAL_ANSWERS, FILE_TRIES = 3, 3
