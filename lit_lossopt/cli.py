@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import numbers
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,13 +13,12 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from jsonargparse import ArgumentError, Namespace, set_parsing_settings
-from jsonargparse.typing import NonNegativeInt, PositiveInt, register_type
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar as BaseBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import Tensor
 
 from lit_lossopt.callbacks.checkpoints import RUN_KEY, RunCheckpoints
 from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
@@ -42,6 +40,7 @@ from lit_lossopt.errors import Notice, UserError, one_line
 from lit_lossopt.module import CONFIG_KEY, LossOptModule
 from lit_lossopt.names import BEST_VAL_ACCURACY
 from lit_lossopt.parser_messages import readable
+from lit_lossopt.parser_types import register_types
 from lit_lossopt.preflight import check_batches, check_budget, check_optimizer
 from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.resume import changed_settings, last_checkpoint, unfinished_checkpoint
@@ -67,24 +66,6 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 }
 
 
-def _read_tensor(values: Any) -> Tensor:
-    """Return the tensor that a list in a config means, such as class weights."""
-    if not isinstance(values, list):
-        raise ValueError("expected a list of numbers")  # noqa: TRY004  # the parser expects a ValueError
-    return torch.tensor(values, dtype=torch.float32)
-
-
-def _read_number(value: Any) -> int | float:
-    """Return a number as it is: torchvision's transforms ask for a ``numbers.Number``."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("expected a number")  # noqa: TRY004  # the parser expects a ValueError
-    return value
-
-
-register_type(numbers.Number, serializer=_read_number, deserializer=_read_number, fail_already_registered=False)
-register_type(Tensor, serializer=Tensor.tolist, deserializer=_read_tensor, fail_already_registered=False)
-
-
 def run_trainer(prepared: Prepared) -> int:
     """Run ``fit``, ``validate``, ``test`` or ``predict`` and return the exit status.
 
@@ -105,6 +86,7 @@ class LossOptCLI(LightningCLI):
         self.command = prepared.command
         self.resume = prepared.resume
         self.checkpoint: dict[str, Any] = {}
+        register_types()
         strict = {"allow_abbrev": False, "exit_on_error": False}
         super().__init__(
             LossOptModule,

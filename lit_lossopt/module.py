@@ -83,11 +83,7 @@ class LossOptModule(pl.LightningModule):
         self.lr_scheduler_interval = lr_scheduler_interval
         self.lr_warmup = lr_warmup
         self.decay_biases = decay_biases
-        if frozen_epochs < 0 or backbone_lr_factor <= 0:
-            raise ValueError(
-                f"model.frozen_epochs={frozen_epochs}, model.backbone_lr_factor={backbone_lr_factor}: the first must "
-                "be at least 0, the second above 0 (it is frozen_epochs that holds the backbone still)"
-            )
+        _check_backbone(frozen_epochs, backbone_lr_factor)
         self.frozen_epochs = frozen_epochs
         self.backbone_lr_factor = backbone_lr_factor
         self.backbone = Backbone(self.network) if frozen_epochs or backbone_lr_factor != 1 else None
@@ -263,3 +259,11 @@ class LossOptModule(pl.LightningModule):
         step = max(self.trainer.global_step, self._trained_steps)
         for logger in self.loggers:
             logger.log_metrics(values, step=step)
+
+
+def _check_backbone(frozen_epochs: int, backbone_lr_factor: float) -> None:
+    if frozen_epochs < 0 or backbone_lr_factor <= 0:
+        raise ValueError(
+            f"model.frozen_epochs={frozen_epochs}, model.backbone_lr_factor={backbone_lr_factor}: the first must "
+            "be at least 0, the second above 0 (it is frozen_epochs that holds the backbone still)"
+        )

@@ -1,0 +1,30 @@
+"""Types of arguments that a config can hold and the parser does not know by itself."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import torch
+from jsonargparse.typing import register_type
+from torch import Tensor
+
+
+def register_types() -> None:
+    """Have the parser read and write tensors and plain numbers."""
+    register_type(numbers.Number, serializer=_read_number, deserializer=_read_number, fail_already_registered=False)
+    register_type(Tensor, serializer=Tensor.tolist, deserializer=_read_tensor, fail_already_registered=False)
+
+
+def _read_tensor(values: Any) -> Tensor:
+    """Return the tensor that a list in a config means, such as class weights."""
+    if not isinstance(values, list):
+        raise ValueError("expected a list of numbers")  # noqa: TRY004  # the parser expects a ValueError
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def _read_number(value: Any) -> int | float:
+    """Return a number as it is: torchvision's transforms ask for a ``numbers.Number``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("expected a number")  # noqa: TRY004  # the parser expects a ValueError
+    return value
