@@ -1,0 +1,238 @@
+"""What a comparison found: plain records, shown alike by terminal, page, tables and figures.
+
+Steps, seconds and examples to target are infinite where the target was never reached. NaN means: not known, or not
+defined for this run. Accuracies are shares (0 to 1); only the texts speak of points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_lossopt.tracking.runs import History, Run
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its 95 % interval (NaN, NaN where none can be given) over n runs or pairs of runs."""
+
+    value: float
+    low: float = nan
+    high: float = nan
+    n: int = 0
+
+
+@dataclass(frozen=True)
+class Oscillation:
+    """Of the metric over the evaluations of the second half of training, in the metric's own unit."""
+
+    deviation: float
+    mean_change: float
+    best_minus_final: float
+    drops: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run, measured.
+
+    Attributes:
+        run: as it was read, with its histories.
+        arm: the name of its arm.
+        seed: what pairs it with runs of other arms; empty where the run names none.
+        learning_rate: NaN where the run names none.
+        verdict: completed, diverged or collapsed.
+        curve: the compared metric at each evaluation.
+        seconds: training seconds at each evaluation of the curve.
+        examples: examples seen at each evaluation of the curve.
+        losses: the training loss of each step.
+        scores: final values of other yardsticks (``val/nll`` → value), as far as the loss implies them.
+        ripple: NaN without another arm of the same seed.
+    """
+
+    run: Run
+    arm: str
+    seed: str
+    learning_rate: float
+    verdict: str
+    curve: History
+    seconds: Floats
+    examples: Floats
+    losses: History
+    steps_to_target: float
+    seconds_to_target: float
+    examples_to_target: float
+    final: float
+    best: float
+    best_step: int
+    area: float
+    oscillation: Oscillation | None
+    ripple: float
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """All runs that differ by their seed alone.
+
+    Attributes:
+        name: as short as it can be while it differs from the other arms' names.
+        family: the name without the learning rate: arms of one family are points of one sensitivity curve.
+        settings: what sets this arm apart (``optimizer`` → ``Adam``).
+        learning_rate: NaN where it is unknown or differs within the arm.
+        trials: in the order of their seeds.
+        verdicts: how many runs ended how.
+        final: mean over the runs, with a t interval; so are ``best``, ``area``, ``ripple`` and ``scores``.
+        steps_to_target: median over the runs, infinite where half of them never reached it; so are ``seconds_…`` and
+            ``examples_to_target``.
+        reached: runs that reached the target.
+        oscillation: means over the runs.
+    """
+
+    name: str
+    family: str
+    settings: Mapping[str, str]
+    learning_rate: float
+    trials: tuple[Trial, ...]
+    verdicts: Mapping[str, int]
+    final: Estimate
+    best: Estimate
+    area: Estimate
+    steps_to_target: Estimate
+    seconds_to_target: Estimate
+    examples_to_target: Estimate
+    reached: int
+    ripple: Estimate
+    oscillation: Oscillation | None
+    scores: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One arm against another, over the seeds that they share.
+
+    Attributes:
+        first: the arm that does better by this quantity (the reference, unless all pairs were asked for).
+        second: the other.
+        quantity: ``final`` or ``steps_to_target``.
+        difference: of ``final``: first − second; of ``steps_to_target``: the speed-up of first over second, a factor.
+        bound: where runs never reached the target: a speed-up that was exceeded at least; otherwise NaN.
+        p: of the test that decides, before Holm.
+        p_adjusted: after Holm.
+        p_sign_flip: of the exact sign-flip test.
+        test: ``paired t`` or ``sign-flip``; empty where no test was made.
+        wins: P(first better than second) over the pairs, ties half.
+        claimed: whether the difference may be claimed.
+        equivalent: whether the interval lies within the stated margin.
+        seeds_needed: seeds for 80 % power at the observed effect; None where it cannot be told.
+        remark: why no test was made, if none was.
+    """
+
+    first: str
+    second: str
+    quantity: str
+    difference: Estimate
+    bound: float
+    p: float
+    p_adjusted: float
+    p_sign_flip: float
+    test: str
+    wins: float
+    claimed: bool
+    equivalent: bool
+    seeds_needed: int | None
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How an arm's final value depends on its learning rate.
+
+    Attributes:
+        family: the arms' common name.
+        rates: tried learning rates, rising ``[n]``.
+        finals: mean final value at each ``[n]``.
+        points: (rate, final, verdict) of each run.
+        window: the interval of rates around the best in which the final value stays at 95 % of the best.
+        decades: its width.
+        open_low: whether the window touches the lowest tried rate (so that it is at least as wide); ``open_high``.
+        diverging: the smallest diverging rate above the best; NaN where none was tried.
+        decades_to_divergence: from the best rate to it.
+    """
+
+    family: str
+    rates: Floats
+    finals: Floats
+    points: tuple[tuple[float, float, str], ...]
+    best_rate: float
+    window: tuple[float, float]
+    decades: float
+    open_low: bool
+    open_high: bool
+    diverging: float
+    decades_to_divergence: float
+
+
+@dataclass(frozen=True)
+class BudgetCurve:
+    """The expected best final value of k tuning trials of an arm: ``expected[k - 1]``."""
+
+    family: str
+    expected: Floats
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run that is not compared, and why."""
+
+    run_id: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that is shown.
+
+    Attributes:
+        title: experiment or sweep.
+        metric: the compared metric, as ``val/accuracy``.
+        higher_is_better: of the metric.
+        target: value that counts as reached.
+        target_origin: how it was chosen, in words.
+        by: the settings that make an arm.
+        arms: best first, by final value.
+        finals: contrasts of the final value; ``speeds`` of the steps to target.
+        alike: arms whose final value cannot be told apart from the best one's, the best included.
+        alike_speed: the same for steps to target.
+        sensitivity: one a family with several learning rates.
+        budgets: one a family with tuning trials.
+        left_out: runs that were not compared.
+        notes: what a reader must know (duplicates, unpaired seeds, several losses, …), one sentence each.
+        margin: what counts as equivalent.
+        runs_address: the page of a run in MLflow, with ``{experiment_id}`` and ``{run_id}`` to fill in; may be empty.
+    """
+
+    title: str
+    metric: str
+    higher_is_better: bool
+    target: float
+    target_origin: str
+    by: tuple[str, ...]
+    arms: tuple[Arm, ...]
+    finals: tuple[Contrast, ...]
+    speeds: tuple[Contrast, ...]
+    alike: tuple[str, ...]
+    alike_speed: tuple[str, ...]
+    sensitivity: tuple[Sensitivity, ...]
+    budgets: tuple[BudgetCurve, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    margin: float
+    runs_address: str = ""

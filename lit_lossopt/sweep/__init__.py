@@ -1,0 +1,1 @@
+"""Fair comparisons of losses, optimizers, learning rates and seeds, from one plan."""

@@ -1,0 +1,95 @@
+"""A trial is a command line; an engine runs trials; what came of one is an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a sweep.
+
+    Attributes:
+        key: what tells whether it was done already: a hash of its merged settings.
+        words: the command line that a person could type, ``fit`` first.
+        arm: the names of its levels, as ``adam focal``.
+        phase: ``tuning``, ``repeat``, or ``grid``.
+        seed: of weights, split, order and dropout.
+        point: the searched values, as ``model.optimizer.lr`` → 0.01.
+        tracking: further words, which say only where the run is kept and how it is tagged.
+    """
+
+    key: str
+    words: tuple[str, ...]
+    arm: str
+    phase: str
+    seed: int
+    point: Mapping[str, float]
+    tracking: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+        trial: which.
+        status: its exit status: 0 done, 3 diverged, other numbers: failed; −9 and the like: killed by that signal.
+        attempts: how often it was started by this sweep process.
+        seconds: from its start to its end.
+        said: its last line of output.
+    """
+
+    trial: Trial
+    status: int
+    attempts: int
+    seconds: float
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a worker does now.
+
+    Attributes:
+        worker: its number, from 0.
+        trial: None where it is idle.
+        text: the trial's latest line of output.
+    """
+
+    worker: int
+    trial: Trial | None
+    text: str = ""
+
+
+Watch = Callable[[Progress], None]
+
+
+class Engine(Protocol):
+    """Runs trials on some machines. A new engine is one class with this one method."""
+
+    def run(self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]) -> Iterator[Outcome]:
+        """Yield each trial's outcome as it ends.
+
+        Args:
+            trials: to run, in this order as far as possible.
+            watch: told what each worker does.
+            done: whether the store has a trial's finished run; asked before a trial whose process died is tried again.
+        """
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What an engine may use.
+
+    Attributes:
+        workers: trials at once; 0: as many as there are cores.
+        threads: CPU threads of each.
+        gpus: share of a GPU that each trial takes; 0: none.
+    """
+
+    workers: int = 0
+    threads: int = 1
+    gpus: float = field(default=0.0)
