@@ -21,6 +21,7 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
 from lit_lossopt.redaction import redact
+from lit_lossopt.tracking.addresses import absolute_uri, local_path, sqlite_path
 from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps
 from lit_lossopt.tracking.ending import conclude, say
 from lit_lossopt.tracking.journal import (
@@ -33,7 +34,7 @@ from lit_lossopt.tracking.journal import (
     tags_entry,
 )
 from lit_lossopt.tracking.probe import probe_places
-from lit_lossopt.tracking.store import STORE_ERRORS, Store, absolute_uri, local_path, sqlite_path
+from lit_lossopt.tracking.store import STORE_ERRORS, Store
 
 # Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop.
 START, HURRY = 10.0, 5.0

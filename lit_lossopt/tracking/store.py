@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlparse
-from urllib.request import url2pathname
+from urllib.parse import quote
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError
-from lit_lossopt.redaction import has_secret_query
+from lit_lossopt.tracking.addresses import check_uri, is_server, limit_patience, sqlite_path
 from lit_lossopt.tracking.journal import FILES, Entry
 
 MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
@@ -58,10 +55,7 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.uri = check_uri(uri)
-        # The retries are the caller's, who knows how long to wait; MLflow's own take minutes, and repeat the creation
-        # of a run whose answer was lost.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+        limit_patience()
         self._client: MlflowClient | None = None
 
     @property
@@ -94,7 +88,7 @@ class Store:
 
     def remove_twins(self, run_id: str, header: Mapping[str, Any]) -> None:
         """Delete other runs of the same journal: a server may create one long after it was given up."""
-        if not _is_server(self.uri):
+        if not is_server(self.uri):
             return
         for run in self._runs_of(self._experiment_id(header["experiment"], header["artifact_root"]), header["journal"]):
             if run.info.run_id != run_id:
@@ -198,7 +192,7 @@ class Store:
             if found is None:
                 # Without an explicit place, an experiment that `mlflow ui` made first has a proxied root, to which a
                 # direct client cannot write.
-                folder = None if _is_server(self.uri) else (Path(artifact_root) / name).as_uri()
+                folder = None if is_server(self.uri) else (Path(artifact_root) / name).as_uri()
                 try:
                     return str(client.create_experiment(name, artifact_location=folder))
                 except MlflowException:
@@ -218,48 +212,6 @@ class Store:
         used = [tag[names.TAG_COLOUR] for tag in tags if names.TAG_COLOUR in tag]
         mine = [tag[names.TAG_COLOUR] for tag in tags if tag.get(names.TAG_ARM) == arm and names.TAG_COLOUR in tag]
         return mine[0] if mine else min(COLOURS, key=used.count)
-
-
-def check_uri(uri: str) -> str:
-    """Return the address of a store, if it can be used.
-
-    Raises:
-        UserError: it holds a password, or names a database that is gone when the program ends.
-    """
-    parsed = urlparse(uri)
-    if parsed.username or parsed.password or has_secret_query(uri):
-        raise UserError(
-            "MLFLOW_TRACKING_URI holds a name or password, which would show up in logs; use MLFLOW_TRACKING_USERNAME "
-            "and MLFLOW_TRACKING_PASSWORD with a server"
-        )
-    if uri in ("sqlite://", "sqlite:///") or (uri.startswith("sqlite:") and uri.endswith(":memory:")):
-        raise UserError(f"MLFLOW_TRACKING_URI={uri}: a database in memory is gone when the program ends; name a file")
-    return uri
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """Return the file of a sqlite store, as SQLAlchemy reads its address."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    return Path(make_url(uri).database or "")
-
-
-def local_path(uri: str) -> Path | None:
-    """Return the folder that an artifact address means on this machine, if it does."""
-    parsed = urlparse(uri)
-    if parsed.scheme == "file":
-        return Path(url2pathname(parsed.path))
-    return Path(uri) if parsed.scheme == "" and Path(uri).is_absolute() else None
-
-
-def absolute_uri(uri: str) -> str:
-    """Return a sqlite address that means the same file from any folder; other addresses as they are."""
-    path = uri.removeprefix("sqlite:///")
-    return uri if path == uri or path.startswith("/") else f"sqlite:///{Path(path).absolute()}"
-
-
-def _is_server(uri: str) -> bool:
-    return uri.startswith(("http:", "https:", "databricks"))
 
 
 @contextmanager

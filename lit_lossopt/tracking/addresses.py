@@ -1,0 +1,77 @@
+"""Where runs are kept, and what an address means; needs no MLflow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import pathname2url, url2pathname
+
+from lit_lossopt.errors import UserError
+from lit_lossopt.redaction import has_secret_query
+
+
+def tracking_uri() -> str:
+    """Return the address of the store, as MLflow chooses it: what was set, or the database in the working folder."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if "mlflow" in sys.modules or (not given and any(Path("mlruns").glob("[0-9]*/meta.yaml"))):
+        import mlflow
+
+        return str(mlflow.get_tracking_uri())
+    return given or f"sqlite:///{pathname2url(str(Path('mlflow.db').absolute()))}"
+
+
+def limit_patience() -> None:
+    """Have MLflow answer soon, unless its own variables say otherwise.
+
+    The retries are the caller's, who knows how long to wait; MLflow's own take minutes, and repeat the creation of a
+    run whose answer was lost.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+
+
+def check_uri(uri: str) -> str:
+    """Return the address of a store, if it can be used.
+
+    Raises:
+        UserError: it holds a password, or names a database that is gone when the program ends.
+    """
+    parsed = urlparse(uri)
+    if parsed.username or parsed.password or has_secret_query(uri):
+        raise UserError(
+            "MLFLOW_TRACKING_URI holds a name or password, which would show up in logs; use MLFLOW_TRACKING_USERNAME "
+            "and MLFLOW_TRACKING_PASSWORD with a server"
+        )
+    if uri in ("sqlite://", "sqlite:///") or (uri.startswith("sqlite:") and uri.endswith(":memory:")):
+        raise UserError(f"MLFLOW_TRACKING_URI={uri}: a database in memory is gone when the program ends; name a file")
+    return uri
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the file of a sqlite store, as SQLAlchemy reads its address."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    from sqlalchemy import make_url
+
+    return Path(make_url(uri).database or "")
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the folder that an artifact address means on this machine, if it does."""
+    parsed = urlparse(uri)
+    if parsed.scheme == "file":
+        return Path(url2pathname(parsed.path))
+    return Path(uri) if parsed.scheme == "" and Path(uri).is_absolute() else None
+
+
+def absolute_uri(uri: str) -> str:
+    """Return a sqlite address that means the same file from any folder; other addresses as they are."""
+    path = uri.removeprefix("sqlite:///")
+    return uri if path == uri or path.startswith("/") else f"sqlite:///{Path(path).absolute()}"
+
+
+def is_server(uri: str) -> bool:
+    """Return whether a store answers over HTTP."""
+    return uri.startswith(("http:", "https:", "databricks"))
