@@ -30,6 +30,7 @@ _SCHEMA = {
 }
 _SECONDS_FOR_A_LOCK = 60
 _POINT = np.dtype([("step", np.int64), ("milliseconds", np.int64), ("value", np.float64), ("is_nan", np.bool_)])
+_INDEX = "index_metrics_run_uuid_key_step"
 _RUN = "run_uuid, name, status, start_time, end_time, lifecycle_stage, experiment_id"
 
 
@@ -83,8 +84,9 @@ class SqliteReader:
     def histories(self, runs: Sequence[Run], metrics: Collection[str] | None) -> dict[str, dict[str, History]]:
         """Return run id → metric → history, of those metrics that a run has; None: of all."""
         found: dict[str, dict[str, History]] = {}
-        question = "SELECT step, timestamp, value, is_nan FROM metrics WHERE run_uuid = ? AND key = ?"
         with self._connection() as connection:
+            columns = f"step, timestamp, value, is_nan FROM metrics {_by_index(connection)}"
+            question = f"SELECT {columns} WHERE run_uuid = ? AND key = ?"
             for run in runs:
                 wanted = [name for name in run.metrics if metrics is None or name in metrics]
                 found[run.run_id] = {}
@@ -102,11 +104,17 @@ class SqliteReader:
             yield connection
 
 
+def _by_index(connection: sqlite3.Connection) -> str:
+    """Return the words that make sqlite go by run first: left alone, it walks through all runs for each one of them."""
+    known = {str(row[1]) for row in connection.execute("PRAGMA index_list(metrics)")}
+    return f"INDEXED BY {_INDEX}" if _INDEX in known else ""
+
+
 def _by_run(
     connection: sqlite3.Connection, table: str, runs: str, values: Sequence[str]
 ) -> defaultdict[str, list[tuple[Any, ...]]]:
     column = "is_nan" if table == "latest_metrics" else "0"
-    question = f"SELECT run_uuid, key, value, {column} FROM {table} WHERE run_uuid IN ({runs})"  # noqa: S608  # ours
+    question = f"SELECT run_uuid, key, value, {column} FROM {table} WHERE run_uuid IN ({runs})"
     found: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for run_id, *row in connection.execute(question, values):
         found[run_id].append(tuple(row))
