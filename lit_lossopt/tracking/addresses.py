@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import pathname2url, url2pathname
 
 from lit_lossopt.errors import UserError
 from lit_lossopt.redaction import has_secret_query
+
+# A page of 25,000 points takes a busy server half a minute; retries are our own.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
 
 
 def tracking_uri() -> str:
@@ -30,6 +35,20 @@ def limit_patience() -> None:
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+
+
+@contextmanager
+def reading_patience() -> Iterator[None]:
+    """Let answers of a server take long, unless MLflow's own variables say otherwise: nothing waits but a person."""
+    before = {name: os.environ.get(name) for name in _PATIENCE}
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
 
 
 def check_uri(uri: str) -> str:

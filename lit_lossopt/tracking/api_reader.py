@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.addresses import is_server, limit_patience
+from lit_lossopt.tracking.addresses import is_server
 from lit_lossopt.tracking.records import Experiment, History, Run, history, restore_infinities
 from lit_lossopt.tracking.store import STORE_ERRORS, is_final
 
@@ -32,7 +32,6 @@ class ApiReader:
     """
 
     def __init__(self, uri: str) -> None:
-        limit_patience()
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self.uri = uri
@@ -61,7 +60,12 @@ class ApiReader:
         def page(token: str | None) -> Any:
             return self._client.search_runs(ids, filter_string, ViewType.ALL, _PAGE, page_token=token)
 
-        return [_record(run) for run in self._pages(page)]
+        try:
+            return [_record(run) for run in self._pages(page)]
+        except UserError as error:
+            if filter_string and getattr(error.__cause__, "error_code", "") == "INVALID_PARAMETER_VALUE":
+                raise UserError(f"filter {filter_string!r}: {one_line(str(error.__cause__), 300)}") from error
+            raise
 
     def histories(self, runs: Sequence[Run], metrics: Collection[str] | None) -> dict[str, dict[str, History]]:
         """Return run id → metric → history, of those metrics that a run has; None: of all."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from lit_lossopt.errors import UserError, did_you_mean
-from lit_lossopt.tracking.addresses import check_uri, sqlite_path, tracking_uri
+from lit_lossopt.tracking.addresses import check_uri, reading_patience, sqlite_path, tracking_uri
 from lit_lossopt.tracking.records import Experiment, History, Run
 from lit_lossopt.tracking.sqlite_reader import SqliteReader
 
@@ -18,6 +18,7 @@ __all__ = [
     "History",
     "Run",
     "charts_page",
+    "experiments_of",
     "find_experiment",
     "read_history",
     "read_runs",
@@ -58,6 +59,13 @@ def find_experiment(name: str | None = None) -> Experiment:
         near = did_you_mean(str(name), [item.name for item in known])
         raise UserError(f"no experiment {name!r} in {tracking_uri()}{near}")
     return found
+
+
+def experiments_of(runs: Sequence[Run]) -> list[Experiment]:
+    """Return the experiments to which runs belong."""
+    wanted = {run.experiment_id for run in runs}
+    with _reading() as reader:
+        return [item for item in reader.experiments() if item.experiment_id in wanted]
 
 
 def read_runs(
@@ -135,13 +143,15 @@ def _reading() -> Iterator[Reader]:
         return
     from lit_lossopt.tracking.api_reader import ApiReader
 
-    yield ApiReader(uri)
+    with reading_patience():
+        yield ApiReader(uri)
 
 
 def _filtered(experiment_ids: Sequence[str], filter_string: str) -> list[Run]:
     from lit_lossopt.tracking.api_reader import ApiReader
 
-    return ApiReader(tracking_uri()).runs(experiment_ids, filter_string)
+    with reading_patience():
+        return ApiReader(tracking_uri()).runs(experiment_ids, filter_string)
 
 
 def _named(runs: Sequence[Run], wanted: Sequence[str]) -> list[Run]:

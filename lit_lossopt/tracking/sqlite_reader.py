@@ -114,7 +114,7 @@ def _by_run(
     connection: sqlite3.Connection, table: str, runs: str, values: Sequence[str]
 ) -> defaultdict[str, list[tuple[Any, ...]]]:
     column = "is_nan" if table == "latest_metrics" else "0"
-    question = f"SELECT run_uuid, key, value, {column} FROM {table} WHERE run_uuid IN ({runs})"
+    question = f"SELECT run_uuid, key, value, {column} FROM {table} WHERE run_uuid IN ({runs})"  # noqa: S608  # ours
     found: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for run_id, *row in connection.execute(question, values):
         found[run_id].append(tuple(row))
