@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tempfile
@@ -9,6 +10,9 @@ from collections.abc import Sequence
 
 from lit_lossopt.errors import UserError, did_you_mean
 from lit_lossopt.redaction import redact
+
+# Commands that take the words behind them, and return an exit status.
+_WORKERS = {"compare": "lit_lossopt.compare.command:compare", "sync": "lit_lossopt.tracking.sync:sync"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,10 +57,9 @@ def _dispatch(words: list[str]) -> int:
         from lit_lossopt.completion import script
 
         print(script(rest), end="")
-    elif command == "sync":
-        from lit_lossopt.tracking.sync import sync
-
-        return sync(rest)
+    elif command in _WORKERS:
+        module, _, function = _WORKERS[command].partition(":")
+        return int(getattr(importlib.import_module(module), function)(rest))
     elif command == "demo":
         from lit_lossopt.demo import demo
 

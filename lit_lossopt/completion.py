@@ -7,7 +7,7 @@ from lit_lossopt.config_check import FILLED
 from lit_lossopt.config_files import known_names
 from lit_lossopt.errors import UserError
 from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths
-from lit_lossopt.usage import COMMANDS, FLAGS
+from lit_lossopt.usage import COMMANDS, COMPARE_FLAGS, FLAGS
 
 _BASH = """\
 _lossopt() {
@@ -37,6 +37,8 @@ def candidates(words: list[str]) -> list[str]:
     current = words[-1] if words else ""
     if len(words) <= 1:
         return [*COMMANDS, "--help"]
+    if words[0] == "compare":
+        return [flag.split()[0] for flag, _ in COMPARE_FLAGS]
     if words[-2] in ("--config", "-c"):
         return known_names()
     key, equals, _ = current.removeprefix("--").partition("=")

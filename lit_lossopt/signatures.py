@@ -104,6 +104,17 @@ def class_parameters(key: str, class_path: str) -> dict[str, str] | None:
     return None
 
 
+def class_defaults(key: str, class_path: str) -> dict[str, str]:
+    """Return parameter name -> the text of its default, of a family's class; empty where that cannot be read."""
+    bare = class_path.rpartition(".")[2]
+    for prefix, place in FAMILIES[key].sources:
+        definition = _classes(place).get(bare) if class_path == f"{prefix}.{bare}" else None
+        method = _method(definition, "__init__") if definition else None
+        if method is not None:
+            return _default_texts(method)
+    return {}
+
+
 def shared_parameters(key: str) -> set[str]:
     """Return the parameters that the family's own base class declares: the same argument in each of its classes.
 
@@ -158,6 +169,16 @@ def _parameters(method: ast.FunctionDef) -> dict[str, str]:
     return {
         item.arg: ast.unparse(item.annotation) if item.annotation else "" for item in arguments if item.arg != "self"
     }
+
+
+def _default_texts(method: ast.FunctionDef) -> dict[str, str]:
+    positional = [*method.args.posonlyargs, *method.args.args]
+    defaults = method.args.defaults
+    pairs = [
+        *zip(positional[len(positional) - len(defaults) :], defaults, strict=True),
+        *zip(method.args.kwonlyargs, method.args.kw_defaults, strict=True),
+    ]
+    return {item.arg: ast.unparse(default) for item, default in pairs if default is not None}
 
 
 @cache

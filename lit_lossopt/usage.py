@@ -15,6 +15,7 @@ COMMANDS = {
     "validate": "evaluate trained weights on the validation images",
     "test": "evaluate trained weights on the test images, recorded in their run",
     "predict": "write a table of predictions: file, class, probabilities",
+    "compare": "which arm converges faster, which oscillates: one table, one page, with intervals",
     "sync": "deliver to MLflow what a killed run or a lost server left behind",
     "demo": "train four optimizers on the embedded digits and show a table",
     "configs": "list the shipped configs and what each shows",
@@ -74,12 +75,30 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 
+COMPARE_FLAGS: tuple[tuple[str, str], ...] = (
+    ("--experiment NAME", "MLflow experiment; by default the one whose latest run started last"),
+    ("--filter TEXT", "only runs that it leaves, in MLflow's syntax: \"params.optimizer = 'SGD'\""),
+    ("--runs ID,ID", "only these runs, of any experiment; beginnings of ids will do"),
+    ("--by NAME,NAME", "what makes an arm, as criterion,optimizer,lr; by default whatever differs but for the seed"),
+    ("--metric NAME", "compared at each evaluation (val/accuracy)"),
+    ("--higher-is-better", "of the metric, where its name does not tell; or --lower-is-better"),
+    ("--lower-is-better", "of the metric, where its name does not tell"),
+    ("--target VALUE", "what counts as reached (95 % of the best arm's median final value)"),
+    ("--margin VALUE", "differences of the final value within it are equivalent (0.01, one point of accuracy)"),
+    ("--all-pairs", "every arm against every other, not only against the best"),
+    ("--html FILE", "the page: curves, differences, every number; works without a network"),
+    ("--png DIR", "figures for a paper"),
+    ("--csv DIR", "tables of arms, runs, contrasts and curves"),
+    ("--log", "keep page, figures and tables in MLflow, as a run of the experiment"),
+)
+
 EXAMPLES = """\
 Examples
   lossopt demo
   lossopt fit --config sgd_momentum --config digits
   lossopt fit --config adam --config digits --model.optimizer.lr=3e-3 --seed_everything 1
   lossopt fit --config sgd --model.criterion=MSELoss --data=DigitsDataModule
+  lossopt compare --html report.html
   mlflow ui
 """
 
@@ -104,6 +123,10 @@ def command_help(command: str) -> str:
             f"{head}\nUsage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all there are)\n"
             "\nSafe to repeat. A run whose process was killed is marked KILLED."
         )
+    if command == "compare":
+        flags = "\n".join(f"  {flag:<20}{text}" for flag, text in COMPARE_FLAGS)
+        note = "Diverged and collapsed runs count; interrupted, failed and running ones are listed and left out."
+        return f"{head}\nUsage: lossopt compare [--experiment NAME] [--by NAME,NAME] [--html FILE]\n\n{flags}\n\n{note}"
     if command == "configs":
         return f"{head}\nUsage: lossopt configs"
     if command == "completion":

@@ -40,15 +40,13 @@ def limit_patience() -> None:
 @contextmanager
 def reading_patience() -> Iterator[None]:
     """Let answers of a server take long, unless MLflow's own variables say otherwise: nothing waits but a person."""
-    before = {name: os.environ.get(name) for name in _PATIENCE}
-    for name, value in _PATIENCE.items():
-        os.environ.setdefault(name, value)
+    added = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def check_uri(uri: str) -> str:

@@ -1,0 +1,149 @@
+"""``lossopt compare``: reads runs, groups them into arms, compares them, and shows what was found."""
+
+from __future__ import annotations
+
+import tempfile
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+from lit_lossopt import names
+from lit_lossopt.compare.arms import group
+from lit_lossopt.compare.assemble import compare_arms
+from lit_lossopt.compare.candidates import candidates, notes_on, without_comparisons
+from lit_lossopt.compare.compare_flags import parse
+from lit_lossopt.compare.comparison import Comparison
+from lit_lossopt.compare.measures import YARDSTICKS
+from lit_lossopt.compare.metric_choice import choose_metric, default_margin, higher_is_better
+from lit_lossopt.compare.words import answer
+from lit_lossopt.errors import UserError
+from lit_lossopt.tracking.addresses import is_server, tracking_uri
+from lit_lossopt.tracking.runs import Experiment, Run, experiments_of, find_experiment, read_runs, with_histories
+
+LOCAL_PAGE = "http://127.0.0.1:5000"
+# As other programs call the loss of each step.
+_TRAIN_LOSSES = (names.TRAIN_LOSS, "train_loss", "training_loss", "train_loss_step", "loss")
+
+
+def compare(words: Sequence[str]) -> int:
+    """Compare runs and print what was found; return the exit status.
+
+    Raises:
+        UserError: a flag, name or filter does not fit, or nothing can be compared.
+    """
+    options = parse(words)
+    runs, experiments = _read(options)
+    comparison = compared(runs, options, title=", ".join(one.name for one in experiments))
+    said = answer(comparison)
+    from lit_lossopt.compare.terminal import show
+
+    show(comparison, said)
+    _write(comparison, said, options.html, options.png, options.csv)
+    if options.log:
+        _log(comparison, said, experiments)
+    if not options.html:
+        print("\nWith curves and every number: lossopt compare --html report.html")
+    return 0
+
+
+def compared(runs: Sequence[Run], options: Namespace, title: str) -> Comparison:
+    """Return the comparison of runs that were read without histories."""
+    metric = choose_metric([run for run in without_comparisons(runs) if not run.deleted], options.metric)
+    higher = higher_is_better(metric, options.higher_is_better)
+    kept, left = candidates(runs, metric)
+    if not kept:
+        reasons = "; ".join(sorted({one.reason for one in left})) or "there are none"
+        raise UserError(f"no runs to compare in {title}: {reasons}")
+    kept = _with_curves(kept, metric)
+    grouping = group(kept, options.by)
+    return compare_arms(
+        grouping.arms,
+        title=title,
+        metric=metric,
+        higher_is_better=higher,
+        target=options.target,
+        by=grouping.by,
+        all_pairs=options.all_pairs,
+        margin=default_margin(metric) if options.margin is None else options.margin,
+        tuning=grouping.tuning,
+        left_out=left,
+        notes=(*grouping.notes, *notes_on(kept)),
+        runs_address=_runs_address(),
+    )
+
+
+def _read(options: Namespace) -> tuple[list[Run], list[Experiment]]:
+    """Return the runs that were asked for, and their experiments."""
+    experiment = None if options.runs else find_experiment(options.experiment)
+    found = read_runs(experiment.name if experiment else options.experiment, options.filter, options.runs, deleted=True)
+    if not found:
+        where = f" that --filter {options.filter!r} leaves" if options.filter else ""
+        raise UserError(f"no runs{where} in {experiment.name if experiment else tracking_uri()}")
+    return found, [experiment] if experiment else experiments_of(found)
+
+
+def _with_curves(runs: Sequence[Run], metric: str) -> list[Run]:
+    """Return runs with the histories that a comparison needs; a step's loss by our name for it."""
+    split = metric.partition("/")[0]
+    yardsticks = [names.metric(part, quantity) for part in (names.VAL, names.TEST) for quantity in YARDSTICKS]
+    wanted = {metric, names.metric(split, "loss"), names.TRAIN_SECONDS, names.EXAMPLES, *_TRAIN_LOSSES, *yardsticks}
+    return [_renamed(run) for run in with_histories(runs, wanted)]
+
+
+def _renamed(run: Run) -> Run:
+    known = next((run.histories[name] for name in _TRAIN_LOSSES if name in run.histories), None)
+    return run if known is None else replace(run, histories={**run.histories, names.TRAIN_LOSS: known})
+
+
+def _runs_address() -> str:
+    uri = tracking_uri()
+    if is_server(uri) and not uri.startswith("http"):
+        return ""
+    root = uri.rstrip("/") if is_server(uri) else LOCAL_PAGE
+    return f"{root}/#/experiments/{{experiment_id}}/runs/{{run_id}}"
+
+
+def _write(
+    comparison: Comparison, said: Sequence[str], page: str | None, figures: str | None, tables: str | None
+) -> None:
+    """Write page, figures and tables to where they were asked for, and say so.
+
+    Raises:
+        UserError: one cannot be written.
+    """
+    if page:
+        from lit_lossopt.compare.report import write_page
+
+        _written("--html", page, partial(write_page, comparison, said))
+    if figures:
+        from lit_lossopt.compare.paper_figures import write_figures
+
+        _written("--png", figures, partial(write_figures, comparison))
+    if tables:
+        from lit_lossopt.compare.csv_files import write_tables
+
+        _written("--csv", tables, partial(write_tables, comparison))
+
+
+def _written(flag: str, place: str, write: Callable[[Path], object]) -> None:
+    try:
+        write(Path(place))
+    except OSError as error:
+        raise UserError(f"compare {flag} {place}: cannot be written: {error.strerror or error}") from error
+    print(f"{flag.removeprefix('--')}: {place}")
+
+
+def _log(comparison: Comparison, said: Sequence[str], experiments: Sequence[Experiment]) -> None:
+    from lit_lossopt.tracking.comparison_log import log_comparison
+
+    if len(experiments) != 1:
+        raise UserError(f"--log: the runs are of {len(experiments)} experiments; a comparison is kept in one")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write(comparison, said, f"{folder}/report.html", f"{folder}/figures", f"{folder}/tables")
+        run_id = log_comparison(experiments[0].experiment_id, folder, "\n\n".join(said))
+    place = _runs_address().format(experiment_id=quote(experiments[0].experiment_id), run_id=run_id)
+    print(f"kept as run {run_id}{f': {place}' if place else ''}")

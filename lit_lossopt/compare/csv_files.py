@@ -1,0 +1,121 @@
+"""The comparison as CSV tables: arms, runs, contrasts, curves."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate, Trial
+
+Row = dict[str, Any]
+_ESTIMATES = ("final", "best", "area", "steps_to_target", "seconds_to_target", "examples_to_target", "ripple")
+_OF_TRIAL = (
+    "verdict", "final", "best", "best_step", "area", "steps_to_target", "seconds_to_target", "examples_to_target",
+    "ripple",
+)  # fmt: skip
+
+
+def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
+    """Write ``arms.csv``, ``runs.csv``, ``contrasts.csv`` and ``curves.csv``; return their paths.
+
+    Infinite means never, an empty cell: not known.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    trials = [trial for arm in comparison.arms for trial in arm.trials]
+    tables: dict[str, list[Row]] = {
+        "arms": [_arm_row(arm, comparison) for arm in comparison.arms],
+        "runs": [_trial_row(trial) for trial in trials],
+        "contrasts": [_contrast_row(one) for one in (*comparison.finals, *comparison.speeds, *comparison.oscillations)],
+        "curves": [row for trial in trials for row in _curve_rows(trial)],
+    }
+    return [_write(folder / f"{name}.csv", rows) for name, rows in tables.items()]
+
+
+def _arm_row(arm: Arm, comparison: Comparison) -> Row:
+    estimates = {name: getattr(arm, name) for name in _ESTIMATES} | dict(arm.scores)
+    return {
+        "arm": arm.name,
+        "family": arm.family,
+        "learning_rate": arm.learning_rate,
+        "runs": len(arm.trials),
+        "reached_target": arm.reached,
+        **{verdict: arm.verdicts.get(verdict, 0) for verdict in ("completed", "diverged", "collapsed")},
+        "alike_best": arm.name in comparison.alike,
+        "alike_fastest": arm.name in comparison.alike_speed,
+        **{key: value for name, estimate in estimates.items() for key, value in _spread(name, estimate).items()},
+        **_oscillation(arm),
+    }
+
+
+def _trial_row(trial: Trial) -> Row:
+    return {
+        "arm": trial.arm,
+        "run_id": trial.run.run_id,
+        "run": trial.run.name,
+        "seed": trial.seed,
+        "learning_rate": trial.learning_rate,
+        **{name: getattr(trial, name) for name in _OF_TRIAL},
+        **_oscillation(trial),
+        **trial.scores,
+    }
+
+
+def _contrast_row(contrast: Contrast) -> Row:
+    found: Row = {}
+    for item in fields(contrast):
+        value = getattr(contrast, item.name)
+        if isinstance(value, Estimate):
+            found |= _spread(item.name, value)
+        elif isinstance(value, tuple):
+            found |= {f"{item.name}_low": value[0], f"{item.name}_high": value[1]}
+        else:
+            found[item.name] = value
+    return found
+
+
+def _curve_rows(trial: Trial) -> Iterator[Row]:
+    columns = (trial.curve.steps, trial.seconds, trial.examples, trial.curve.values)
+    for step, seconds, examples, value in zip(*columns, strict=True):
+        yield {
+            "arm": trial.arm,
+            "seed": trial.seed,
+            "run_id": trial.run.run_id,
+            "step": step,
+            "seconds": seconds,
+            "examples": examples,
+            "value": value,
+        }
+
+
+def _oscillation(item: Arm | Trial) -> Row:
+    one = item.oscillation
+    names = ("deviation", "mean_change", "best_minus_final", "drops")
+    return {name: getattr(one, name) if one is not None else "" for name in names}
+
+
+def _spread(name: str, estimate: Estimate) -> Row:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high, f"{name}_n": estimate.n}
+
+
+def _write(path: Path, rows: Sequence[Row]) -> Path:
+    heads = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, heads, restval="")
+        writer.writeheader()
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return path
+
+
+def _cell(value: Any) -> Any:
+    """Return a number in full, and nothing for what is not known."""
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else repr(float(value))
+    return "" if value is None else value

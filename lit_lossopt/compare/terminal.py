@@ -1,0 +1,181 @@
+"""The comparison on the terminal: what was found in words, and one row an arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isfinite, isinf, isnan
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate
+from lit_lossopt.compare.measures import COMPLETED, is_accuracy
+from lit_lossopt.compare.numerals import significant, unit
+
+# Characters of a line where the output is no terminal.
+PIPED_WIDTH = 100
+_LEAST_FOR_NAMES = 16
+_ALIKE, _CLAIMED = "≈", "*"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table; of those that do not fit, the ones of the highest ``rank`` are left out first."""
+
+    heading: str
+    cells: tuple[str, ...]
+    rank: int
+
+    @property
+    def width(self) -> int:
+        """Characters, with the space between columns."""
+        return 2 + max(cell_len(text) for text in (self.heading, *self.cells))
+
+
+def show(comparison: Comparison, words: Sequence[str], console: Console | None = None) -> None:
+    """Print words, table, notes, and which runs are missing."""
+    console = console or Console(width=None if Console().is_terminal else PIPED_WIDTH, highlight=False)
+    piped = not console.is_terminal
+    console.print()
+    for place, sentence in enumerate(words):
+        console.print(Text(sentence, style="bold" if place == 0 else ""), soft_wrap=piped)
+    console.print()
+    console.print(arm_table(comparison, console.width, plain=piped))
+    for note in [*_legend(comparison), *comparison.notes, *_missing(comparison)]:
+        console.print(Text(note, style="dim"), soft_wrap=piped)
+
+
+def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
+    """Return the table of arms, best first, with as many columns as fit ``width`` characters."""
+    names = [f"{_ALIKE} {arm.name}" if _is_alike(arm, comparison) else arm.name for arm in comparison.arms]
+    columns = [column for column in _columns(comparison) if any(column.cells)]
+    room = width - min(max(2 + cell_len(name) for name in names), max(_LEAST_FOR_NAMES, width // 3))
+    while len(columns) > 1 and sum(column.width for column in columns) > room:
+        columns.remove(max(columns, key=lambda column: column.rank))
+    title = Text(f"{comparison.title}: {comparison.metric}, target {unit(comparison.metric).text(comparison.target)}")
+    table = Table(
+        title=title, title_justify="left", title_style="", box=None if plain else box.SIMPLE_HEAD, padding=(0, 1)
+    )
+    table.add_column("arm", overflow="fold", min_width=_LEAST_FOR_NAMES)
+    for column in columns:
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    for place, name in enumerate(names):
+        table.add_row(Text(name), *(Text(column.cells[place]) for column in columns))
+    return table
+
+
+def _columns(comparison: Comparison) -> list[Column]:
+    metric = comparison.metric
+    budget = max(
+        (int(t.curve.steps[-1]) for arm in comparison.arms for t in arm.trials if len(t.curve.steps)), default=0
+    )
+    behind = {one.second: one for one in comparison.speeds if one.first == comparison.alike_speed[0]}
+    ended_well = all(set(arm.verdicts) <= {COMPLETED} for arm in comparison.arms)
+
+    def column(heading: str, rank: int, cell: Callable[[Arm], str]) -> Column:
+        return Column(heading, tuple(cell(arm) for arm in comparison.arms), rank)
+
+    scores = sorted({name for arm in comparison.arms for name in arm.scores})
+    return [
+        column("runs", 1, lambda arm: str(len(arm.trials)) if ended_well else _verdicts(arm)),
+        column(f"final {unit(metric).sign}".strip(), 0, lambda arm: _shown(arm.final, metric)),
+        column("best", 8, lambda arm: _value(arm.best.value, metric)),
+        column("steps to target", 2, lambda arm: _steps(arm, budget)),
+        column("behind by", 3, lambda arm: _behind(behind.get(arm.name))),
+        column("seconds", 7, lambda arm: _count(arm.seconds_to_target.value)),
+        column("ripple", 4, lambda arm: _number(arm.ripple.value)),
+        column("swings", 5, lambda arm: _swings(arm, metric)),
+        *(
+            column(name.replace("val/", ""), 9 + place, lambda arm, name=name: _score(arm, name))  # type: ignore[misc]  # the default binds the name
+            for place, name in enumerate(scores)
+        ),
+    ]
+
+
+def _legend(comparison: Comparison) -> list[str]:
+    notes = []
+    if len(comparison.alike) > 1:
+        notes.append(f"{_ALIKE} cannot be told apart from the best by its final value.")
+    if any(one.claimed for one in comparison.speeds):
+        notes.append(f"{_CLAIMED} claimed: p below 0.05 after Holm. [ ] 95 % intervals.")
+    return notes
+
+
+def _missing(comparison: Comparison) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for one in comparison.left_out:
+        reasons.setdefault(one.reason, []).append(one.name or one.run_id)
+    return [
+        f"Left out, {reason}: {_clean(', '.join(names[:3]))}{f' and {len(names) - 3} more' if len(names) > 3 else ''}."
+        for reason, names in reasons.items()
+    ]
+
+
+def _is_alike(arm: Arm, comparison: Comparison) -> bool:
+    return len(comparison.alike) > 1 and arm.name in comparison.alike
+
+
+def _shown(estimate: Estimate, metric: str) -> str:
+    if isnan(estimate.value):
+        return ""
+    bare = unit(metric).bare
+    within = "" if isnan(estimate.low) else f" [{bare(estimate.low)}, {bare(estimate.high)}]"
+    return f"{bare(estimate.value)}{within}"
+
+
+def _steps(arm: Arm, budget: int) -> str:
+    steps = arm.steps_to_target
+    if isinf(steps.value):
+        return f"not in {budget:,}"
+    if isnan(steps.value):
+        return ""
+    within = "" if isnan(steps.low) else f" [{_count(steps.low)}, {_count(steps.high)}]"
+    return f"{_count(steps.value)}{within}"
+
+
+def _behind(contrast: Contrast | None) -> str:
+    """Return how many times as many steps the arm needs as the first."""
+    if contrast is None:
+        return ""
+    claimed = _CLAIMED if contrast.claimed else ""
+    if isfinite(contrast.difference.value):
+        return f"{contrast.difference.value:.2f}×{claimed}"
+    return "" if isnan(contrast.bound) else f"≥ {contrast.bound:.2f}×{claimed}"
+
+
+def _verdicts(arm: Arm) -> str:
+    """Return ``8``, or ``5, 3 diverged``."""
+    well = arm.verdicts.get(COMPLETED, 0)
+    others = [f"{count} {verdict}" for verdict, count in arm.verdicts.items() if verdict != COMPLETED and count]
+    return ", ".join([*([str(well)] if well or not others else []), *others])
+
+
+def _swings(arm: Arm, metric: str) -> str:
+    if arm.oscillation is None or isnan(arm.oscillation.deviation):
+        return ""
+    factor = 100 if is_accuracy(metric) else 1
+    return significant(factor * arm.oscillation.deviation, 2)
+
+
+def _score(arm: Arm, name: str) -> str:
+    return _number(arm.scores[name].value) if name in arm.scores else ""
+
+
+def _value(value: float, metric: str) -> str:
+    return "" if isnan(value) else unit(metric).bare(value)
+
+
+def _number(value: float) -> str:
+    return "" if isnan(value) else significant(value)
+
+
+def _count(value: float) -> str:
+    return "never" if isinf(value) else _number(value)
+
+
+def _clean(text: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in text)

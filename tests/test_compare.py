@@ -1,0 +1,223 @@
+"""The command, from runs that plain MLflow calls logged to what it prints and writes."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from lit_lossopt.__main__ import main
+from lit_lossopt.compare.compare_flags import flags
+from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.usage import COMPARE_FLAGS, command_help
+from tests.plain_runs import learning, log_run
+
+pytestmark = pytest.mark.usefixtures("store")
+SPEEDS = {("Adam", 1e-3): 12.0, ("SGD", 1e-1): 5.0, ("SGD", 1e-2): 2.0}
+
+
+def log_study(experiment: str = "study", seeds: int = 3) -> list[str]:
+    return [
+        log_run(
+            experiment,
+            {"optimizer": optimizer, "lr": rate, "seed": seed, "hostname": f"node{seed}"},
+            learning(seed, speed),
+            name=f"{optimizer} {rate} {seed}",
+        )
+        for (optimizer, rate), speed in SPEEDS.items()
+        for seed in range(seeds)
+    ]
+
+
+def compared(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    assert main(["compare", *words]) == 0
+    return capsys.readouterr().out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["compare", *words]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_runs_of_plain_calls_compare_by_arm(capsys: pytest.CaptureFixture[str]) -> None:
+    log_study()
+    shown = compared(capsys, "--csv", "tables")
+    for name in ("Adam lr=0.001", "SGD lr=0.1", "SGD lr=0.01"):
+        assert f"\n {name}  " in shown
+    assert "not in 2,000" in shown
+    assert "lossopt compare --html report.html" in shown
+    arms = rows(Path("tables/arms.csv"))
+    assert [(arm["arm"], arm["runs"], arm["family"]) for arm in arms] == [
+        ("Adam lr=0.001", "3", "Adam"), ("SGD lr=0.1", "3", "SGD"), ("SGD lr=0.01", "3", "SGD"),
+    ]  # fmt: skip
+    assert arms[2]["steps_to_target"] == "inf"
+    assert len(rows(Path("tables/runs.csv"))) == 9
+    curves = rows(Path("tables/curves.csv"))
+    assert len(curves) == 9 * 21
+    run = next(one for one in read_runs("study", metrics=["val/accuracy"]) if one.run_id == curves[0]["run_id"])
+    assert float(curves[1]["value"]) == run.histories["val/accuracy"].values[1]
+    quantities = {(row["quantity"], row["first"], row["second"]) for row in rows(Path("tables/contrasts.csv"))}
+    assert ("steps_to_target", "Adam lr=0.001", "SGD lr=0.1") in quantities
+
+
+def test_points_out_of_order_and_doubled_change_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    log_study("one")
+    for (optimizer, rate), speed in SPEEDS.items():
+        for seed in range(3):
+            points = {name: list(values)[::-1] for name, values in learning(seed, speed).items()}
+            points["val/accuracy"] = [(step, -1.0) for step, _ in points["val/accuracy"]] + points["val/accuracy"]
+            log_run("other", {"optimizer": optimizer, "lr": rate, "seed": seed}, points, name=f"r{seed}")
+    for name in ("one", "other"):
+        shown = compared(capsys, "--experiment", name, "--csv", name)
+    assert "9 runs logged several values at one step (r2: 21)" in shown
+    assert rows(Path("one/arms.csv")) == rows(Path("other/arms.csv"))
+    assert rows(Path("one/contrasts.csv")) == rows(Path("other/contrasts.csv"))
+
+
+def test_odd_names_are_shown_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = ["<script>alert(1)</script>", "[red]ünï\x1b[31m\n[/red]", "=1+1"]
+    for place, name in enumerate(odd):
+        for seed in range(2):
+            log_run("<b>odd\n[bold]", {"model": name, "seed": seed}, learning(seed, 3 + place), name=f"{name}\n")
+    log_run("<b>odd\n[bold]", {"model": "x"}, learning(0, 1), name="[red]\x1b[31mbroken\n", status="FAILED")
+    shown = compared(capsys, "--csv", "tables")
+    for name in ("<script>alert(1)</script>", "[red]ünï [31m [/red]", "=1+1"):
+        assert f" {name} " in shown
+    assert "\x1b" not in shown
+    assert {row["arm"] for row in rows(Path("tables/arms.csv"))} == {odd[0], "[red]ünï [31m [/red]", "=1+1"}
+
+
+def test_experiment_filter_runs_and_by(capsys: pytest.CaptureFixture[str]) -> None:
+    ids = log_study("first")
+    log_run("second", {"optimizer": "Muon"}, learning(0, 3))
+    assert "second: val/accuracy" in compared(capsys)
+    assert "Muon" in compared(capsys)
+    shown = compared(capsys, "--experiment", "first", "--filter", "params.optimizer = 'SGD'")
+    assert ("lr=0.01" in shown, "Adam" in shown) == (True, False)
+    shown = compared(capsys, "--runs", ",".join(run_id[:10] for run_id in (*ids[:2], *ids[3:5])), "--csv", "some")
+    assert [row["runs"] for row in rows(Path("some/arms.csv"))] == ["2", "2"]
+    assert "first: val/accuracy" in shown
+    shown = compared(capsys, "--experiment", "first", "--by", "optimizer", "--csv", "by")
+    assert [(row["arm"], row["runs"]) for row in rows(Path("by/arms.csv"))] == [("Adam", "3"), ("SGD", "6")]
+    assert "Runs of one arm differ in more than their seed (lr)" in shown
+
+
+def test_runs_that_count_and_those_that_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    log_study()
+    diverged = {"val/accuracy": [(0, 0.1), (100, 0.3)], "train/loss": [(1, 2.3), (2, float("nan"))]}
+    for seed in range(3):
+        settings = {"optimizer": "SGD", "lr": 10, "seed": seed}
+        log_run("study", settings, diverged, tags={"lossopt.verdict": "diverged"}, status="FAILED")
+    log_run("study", {"optimizer": "Bad"}, learning(0, 1), status="FAILED", name="bad")
+    log_run("study", {"optimizer": "Now"}, learning(0, 1), status="RUNNING", name="now")
+    MlflowClient().delete_run(log_run("study", {"optimizer": "Gone"}, learning(0, 1), name="gone"))
+    shown = compared(capsys)
+    assert "3 diverged" in shown
+    assert "SGD lr=10" in shown
+    assert "Left out, failed: bad." in shown
+    assert "Left out, still running (or killed: lossopt sync marks it): now." in shown
+    assert "Left out, deleted: gone." in shown
+
+
+def test_another_metric_and_its_direction(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, end in (("a", 0.2), ("b", 0.4)):
+        for seed in range(3):
+            values = [(step, 2.3 - (2.3 - end) * step / 20 + 0.001 * seed) for step in range(21)]
+            log_run("x", {"model": name, "seed": seed}, {"val_loss": values, "reward": values})
+    compared(capsys, "--csv", "loss")
+    assert [row["arm"] for row in rows(Path("loss/arms.csv"))] == ["a", "b"]
+    assert "--higher-is-better or --lower-is-better" in refused(capsys, "--metric", "reward")
+    compared(capsys, "--metric", "reward", "--higher-is-better", "--csv", "reward")
+    assert [row["arm"] for row in rows(Path("reward/arms.csv"))] == ["b", "a"]
+
+
+def test_a_comparison_is_kept_in_mlflow_and_never_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    log_study()
+    shown = compared(capsys, "--log")
+    (kept,) = [run for run in read_runs("study") if "lossopt.comparison" in run.tags]
+    assert kept.run_id in shown
+    found = {item.path for item in MlflowClient().list_artifacts(kept.run_id)}
+    assert found == {"report.html", "figures", "tables"}
+    assert {item.path for item in MlflowClient().list_artifacts(kept.run_id, "tables")} == {
+        f"tables/{name}.csv" for name in ("arms", "runs", "contrasts", "curves")
+    }
+    again = compared(capsys, "--csv", "again")
+    assert "comparison" not in again.replace("lossopt compare", "")
+    assert len(rows(Path("again/runs.csv"))) == 9
+
+
+def test_page_and_figures_are_written_where_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    log_study()
+    shown = compared(capsys, "--html", "new/report.html", "--png", "figures")
+    assert Path("new/report.html").stat().st_size > 10_000
+    assert list(Path("figures").glob("*.png"))
+    assert "html: new/report.html" in shown
+    Path("file").touch()
+    assert "compare --csv file/tables: cannot be written" in refused(capsys, "--csv", "file/tables")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--htlm", "x"], "compare --htlm: no such flag (did you mean '--html'?)"),
+        (["--experiment"], "compare --experiment: expected one argument"),
+        (["--target", "high"], "compare --target: invalid"),
+        (["--margin=-1"], "compare --margin: invalid"),
+        (["study"], "compare study: no such flag; names follow their flag"),
+        (["--runs", "a", "--filter", "b"], "leave out --experiment and --filter"),
+        (["--experiment", "studi"], "no experiment 'studi'"),
+        (["--metric", "val/acuracy"], "did you mean 'val/accuracy'"),
+        (["--by", "momentum"], "--by momentum: no run has such a parameter"),
+        (["--filter", "params.lr > 'x"], "filter"),
+        (["--filter", "params.optimizer = 'Muon'"], "no runs that --filter"),
+        (["--higher-is-better", "--lower-is-better"], "not allowed with argument"),
+    ],
+)
+def test_what_was_typed_wrong_is_said_in_one_line(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    log_study(seeds=1)
+    assert said in refused(capsys, *words)
+
+
+def test_without_runs_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no runs yet in sqlite:" in refused(capsys)
+    log_run("x", {}, learning(0, 1), status="FAILED")
+    assert "no runs to compare in x: failed" in refused(capsys)
+
+
+def test_the_help_names_each_flag() -> None:
+    assert {flag.split()[0] for flag, _ in COMPARE_FLAGS} == set(flags())
+    assert all(flag in command_help("compare") for flag, _ in COMPARE_FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (["--help"], {"torch", "lightning", "mlflow", "numpy"}),
+        ([], {"torch", "lightning", "mlflow"}),
+        (["--filter", "params.seed = '0'"], {"torch", "lightning"}),
+    ],
+)
+def test_neither_torch_nor_lightning_is_imported(words: list[str], unwanted: set[str]) -> None:
+    log_study()
+    code = (
+        "import sys; from lit_lossopt.__main__ import main; status = main(sys.argv[1:]); "
+        "print('loaded', *sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "compare", *words], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.partition("loaded ")[2].split())
+    assert "lit_lossopt" in loaded
+    assert not loaded & unwanted
