@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
         "results.md": results_page(_load("cifar10_jpeg"), _load("last_batch"), _load("losses_optimizers")),
         "losses_and_optimizers.md": reference_page(),
         "benchmarks.md": benchmarks_page(
-            *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits")),
+            *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits", "reading")),
         ),
     }
 
@@ -92,7 +92,11 @@ def _arm_rows(arm: dict[str, Any]) -> list[list[str]]:
 
 
 def benchmarks_page(
-    throughput: dict[str, Any], augmentation: dict[str, Any], tracking: dict[str, Any], digits: dict[str, Any]
+    throughput: dict[str, Any],
+    augmentation: dict[str, Any],
+    tracking: dict[str, Any],
+    digits: dict[str, Any],
+    reading: dict[str, Any],
 ) -> str:
     """Return the page of ratios."""
     return f"""{NOTE}# Benchmarks
@@ -123,7 +127,21 @@ on 32×32 images:
 On the embedded digits, where a step takes two or three milliseconds:
 
 {_ratios(digits, "python -m benchmarks.tracking")}
-{_after(digits)}"""
+{_after(digits)}
+## Reading runs
+
+The loss of every step of one hundred runs of 2,000 steps, from a local store into arrays, as `lossopt compare` reads
+them, against one public call a run:
+
+{_ratios(reading, "python -m benchmarks.reading")}
+{_large(reading["large"])}"""
+
+
+def _large(reading: dict[str, float]) -> str:
+    return (
+        f"{reading['runs']} runs of {reading['steps']:,} steps are read in {reading['seconds']:.1f} s, and take "
+        f"{reading['mebibytes']:.0f} MiB of memory at most.\n"
+    )
 
 
 def _after(content: dict[str, Any]) -> str:
