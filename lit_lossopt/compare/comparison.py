@@ -19,6 +19,25 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class ArmRuns:
+    """The runs of one arm, as they were read: what a comparison is computed from.
+
+    Attributes:
+        name: as short as it can be while it differs from the other arms' names.
+        family: the name without the learning rate.
+        settings: what sets this arm apart (``optimizer`` → ``Adam``).
+        learning_rate: NaN where it is unknown or differs within the arm.
+        runs: with their histories; in any order.
+    """
+
+    name: str
+    family: str
+    settings: Mapping[str, str]
+    learning_rate: float
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A value and its 95 % interval (NaN, NaN where none can be given) over n runs or pairs of runs."""
 
