@@ -20,10 +20,11 @@ from lit_lossopt.compare.comparison import (
     Sensitivity,
     Trial,
 )
-from lit_lossopt.compare.contrasts import DEVIATION, RIPPLE, STEPS_TO_TARGET, Quantity, Sample, contrasts
+from lit_lossopt.compare.contrasts import RIPPLE, ROUGHNESS, STEPS_TO_TARGET, Quantity, Sample, contrasts
 from lit_lossopt.compare.convergence import near_best
 from lit_lossopt.compare.learning_rate import budget_curve, sensitivity
 from lit_lossopt.compare.measures import COMPLETED, RESULTS, Yardstick, curve_of, final_of, measure, verdict_of
+from lit_lossopt.compare.oscillation import roughness
 from lit_lossopt.compare.ripple import measure_ripples
 from lit_lossopt.compare.selection import refuse_different_losses, select
 from lit_lossopt.compare.statistics import median_interval, seeds_for_sign_flip, t_interval
@@ -68,32 +69,48 @@ def compare_arms(
     if not chosen.arms:
         raise UserError(f"no run can be compared by {metric}: {chosen.reasons()}")
     refuse_different_losses(chosen.arms, metric)
-    start = _start(chosen.arms, metric)
-    value, origin = _target(chosen.arms, metric, higher_is_better, target, start)
-    yardstick = Yardstick(metric, higher_is_better, value, _budget(chosen.arms, metric))
-    ripples = measure_ripples(chosen.arms)
-    found = Comparison(
+    found = replace(
+        _measured_comparison(chosen.arms, metric, higher_is_better, target, tuning),
         title=title,
+        by=tuple(by),
+        margin=margin,
+        runs_address=runs_address,
+    )
+    return replace(
+        _contrasted(found, all_pairs, _budget(chosen.arms, metric)),
+        left_out=(*left_out, *chosen.left_out),
+        notes=(*notes, *chosen.notes, *found.notes),
+    )
+
+
+def _measured_comparison(
+    arms: Sequence[ArmRuns], metric: str, higher_is_better: bool, target: float | None, tuning: Sequence[ArmRuns]
+) -> Comparison:
+    """Return a comparison without its contrasts."""
+    start = _start(arms, metric)
+    value, origin = _target(arms, metric, higher_is_better, target, start)
+    yardstick = Yardstick(metric, higher_is_better, value, _budget(arms, metric))
+    ripples = measure_ripples(arms)
+    return Comparison(
+        title="",
         metric=metric,
         higher_is_better=higher_is_better,
         target=value,
         target_origin=origin,
-        by=tuple(by),
-        arms=_measured(chosen.arms, yardstick, ripples.values),
+        by=(),
+        arms=_measured(arms, yardstick, ripples.values),
         finals=(),
         speeds=(),
         alike=(),
         alike_speed=(),
-        sensitivity=_sensitivities([*chosen.arms, *tuning], metric, higher_is_better, start),
+        sensitivity=_sensitivities([*arms, *tuning], metric, higher_is_better, start),
         budgets=_budgets(tuning, metric, higher_is_better),
-        left_out=(*left_out, *chosen.left_out),
-        notes=(*notes, *chosen.notes, *ripples.notes),
-        margin=margin,
-        runs_address=runs_address,
+        left_out=(),
+        notes=ripples.notes,
+        margin=nan,
         ripple_is_ratio=ripples.are_ratios,
-        seeds_for_sign_flip=seeds_for_sign_flip(len(chosen.arms) * (len(chosen.arms) - 1) // 2),
+        seeds_for_sign_flip=seeds_for_sign_flip(len(arms) * (len(arms) - 1) // 2),
     )
-    return _contrasted(found, all_pairs, yardstick.budget)
 
 
 def _measured(arms: Sequence[ArmRuns], yardstick: Yardstick, ripples: Mapping[str, float]) -> tuple[Arm, ...]:
@@ -133,7 +150,7 @@ def _alike(best: str, arms: Sequence[Arm], made: Sequence[Contrast]) -> tuple[st
 
 
 def _oscillations(found: Comparison) -> list[Contrast]:
-    """Return the contrasts by ripple; where fewer than two arms have one, by the deviation of evaluations."""
+    """Return the contrasts by ripple; where fewer than two arms have one, by the roughness of evaluations."""
     arms = found.arms
     if sum(isfinite(arm.ripple.value) for arm in arms) > 1:
         samples = [_sample(arm, lambda trial: trial.ripple) for arm in arms if isfinite(arm.ripple.value)]
@@ -141,12 +158,12 @@ def _oscillations(found: Comparison) -> list[Contrast]:
             # A ratio says all of both arms: the other one's is the unit.
             samples[1] = replace(samples[1], values=dict.fromkeys(samples[1].values, 1.0))
         return contrasts(samples, RIPPLE)
-    varying = [arm for arm in arms if arm.oscillation is not None]
-    return contrasts([_sample(arm, _deviation) for arm in varying], DEVIATION)
+    samples = [_sample(arm, _roughness) for arm in arms]
+    return contrasts([one for one in samples if not all(map(isnan, one.values.values()))], ROUGHNESS)
 
 
-def _deviation(trial: Trial) -> float:
-    return trial.oscillation.deviation if trial.oscillation is not None else nan
+def _roughness(trial: Trial) -> float:
+    return roughness(trial.curve.steps.astype(np.float64), trial.curve.values)
 
 
 def _sample(arm: Arm, value: Callable[[Trial], float]) -> Sample:

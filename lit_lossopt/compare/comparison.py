@@ -140,8 +140,8 @@ class Contrast:
     Attributes:
         first: the arm that does better by this quantity over the shared seeds.
         second: the other.
-        quantity: ``final``, ``steps_to_target``, ``ripple`` or ``deviation`` (of evaluations).
-        difference: of ``final`` and ``deviation``: first − second; of ``steps_to_target`` and ``ripple``: the geometric
+        quantity: ``final``, ``steps_to_target``, ``ripple`` or ``roughness`` (of evaluations).
+        difference: of ``final`` and ``roughness``: first − second; of ``steps_to_target`` and ``ripple``: the geometric
             mean of second over first, a factor of at least 1 (how much faster, or steadier, the first is).
         bound: where runs never reached the target: a speed-up that was exceeded at least; otherwise NaN.
         p: of the test that decides, before Holm.
@@ -240,7 +240,7 @@ class Comparison:
         notes: what a reader must know (duplicates, unpaired seeds, several losses, …), one sentence each.
         margin: what counts as equivalent.
         runs_address: the page of a run in MLflow, with ``{experiment_id}`` and ``{run_id}`` to fill in; may be empty.
-        oscillations: contrasts of all pairs of arms by ripple or, where no ripple is known, by the deviation of
+        oscillations: contrasts of all pairs of arms by ripple or, where no ripple is known, by the roughness of
             evaluations; first is the steadier.
         ripple_is_ratio: whether ripples are ratios of one arm's to the only other one's.
         seeds_for_sign_flip: seeds from which on the sign-flip test can decide anything among so many comparisons.

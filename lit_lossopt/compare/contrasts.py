@@ -50,7 +50,7 @@ class Quantity:
 STEPS_TO_TARGET = Quantity("steps_to_target", least=1.0)
 # Below this, ripple is rounding.
 RIPPLE = Quantity("ripple", least=1e-9)
-DEVIATION = Quantity("deviation")
+ROUGHNESS = Quantity("roughness")
 
 
 @dataclass(frozen=True)

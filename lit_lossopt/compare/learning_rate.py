@@ -36,12 +36,10 @@ def sensitivity(
     sign = 1.0 if higher_is_better else -1.0
     best = int(np.argmax(sign * finals))
     least = near_best(float(finals[best]), start, higher_is_better=higher_is_better)
-    logs = np.log10(rates)
-    excess = sign * (finals - least)
+    logs, excess = np.log10(rates), sign * (finals - least)
     low, high = _edge(logs, excess, best, -1), _edge(logs, excess, best, 1)
-    diverging = min(
-        (rate for rate, _, verdict in known if verdict == "diverged" and rate > rates[best]), default=math.nan
-    )
+    above = [rate for rate, _, verdict in known if verdict == "diverged" and rate > rates[best]]
+    diverging = min(above, default=math.nan)
     return Sensitivity(
         family=family,
         rates=rates,

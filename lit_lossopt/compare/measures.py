@@ -98,8 +98,8 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float) -> Tria
     steps = curve.steps.astype(np.float64)
     seconds, examples = (_along(run.histories.get(name), steps) for name in (names.TRAIN_SECONDS, names.EXAMPLES))
     met = [reach(axis, curve.values, yardstick.target, higher_is_better=higher) for axis in (steps, seconds, examples)]
-    if verdict != COMPLETED:
-        met = [inf, inf, inf]
+    met = met if verdict == COMPLETED else [inf, inf, inf]
+    drop = ONE_POINT if is_accuracy(yardstick.metric) else nan
     best, best_step = best_value(steps, curve.values, higher_is_better=higher)
     return Trial(
         run=run,
@@ -118,9 +118,7 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float) -> Tria
         best=best,
         best_step=best_step,
         area=area_under_curve(steps, curve.values, yardstick.budget if verdict != COMPLETED else 0.0),
-        oscillation=evaluation_oscillation(
-            steps, curve.values, higher_is_better=higher, drop=ONE_POINT if is_accuracy(yardstick.metric) else nan
-        ),
+        oscillation=evaluation_oscillation(steps, curve.values, higher_is_better=higher, drop=drop),
         ripple=ripple,
         scores=_scores(run, yardstick.metric),
     )

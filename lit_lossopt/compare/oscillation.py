@@ -21,7 +21,7 @@ ONE_POINT = 0.01
 # The windows of the rule on divergence.
 _FIRST, _LAST = 10, 50
 # A point that the robust fit leaves out keeps this weight, so that a window of nothing but such points has a fit.
-_LEAST_WEIGHT = 1e-6
+_LEAST_WEIGHT = 1e-10
 
 
 def evaluation_oscillation(
@@ -38,9 +38,7 @@ def evaluation_oscillation(
         higher_is_better: of the metric.
         drop: in the metric's unit; NaN (as the count will be) where no change is notable by itself.
     """
-    if not len(steps):
-        return None
-    late = values[steps >= (steps[0] + steps[-1]) / 2]
+    late = _late(steps, values)
     if len(late) < LEAST_EVALUATIONS:
         return None
     sign = 1.0 if higher_is_better else -1.0
@@ -54,6 +52,21 @@ def evaluation_oscillation(
         best_minus_final=sign * (best - final_value(values)),
         drops=drops,
     )
+
+
+def roughness(steps: Floats, values: Floats) -> float:
+    """Return how far an evaluation lies from the line between its neighbours, in the second half of training.
+
+    √(Σ (y_(i − 1) − 2 y_i + y_(i + 1))² / 6 (n − 2)): the standard deviation if evaluations scatter independently about
+    a smooth curve. The plain deviation would call an arm that is still improving restless. NaN with fewer than eight.
+
+    Source: Gasser, Sroka, Jennen-Steinmetz 1986, "Residual Variance and Residual Pattern in Nonlinear Regression", for
+    equal distances.
+    """
+    late = _late(steps, values)
+    if len(late) < LEAST_EVALUATIONS:
+        return math.nan
+    return float(np.sqrt(np.mean(np.diff(late, 2) ** 2) / 6))
 
 
 def window_length(steps: int) -> int:
@@ -128,6 +141,10 @@ def ripple_ratios(losses: Sequence[Floats], window: int) -> list[float]:
     """
     first, second = (_over_descent(loss - local_trend(loss, window), loss) for loss in losses)
     return [first / second, second / first] if first > 0 and second > 0 else [math.nan, math.nan]
+
+
+def _late(steps: Floats, values: Floats) -> Floats:
+    return values[steps >= (steps[0] + steps[-1]) / 2] if len(steps) else values
 
 
 def _over_descent(residual: Floats, losses: Floats) -> float:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import isfinite
 
+import numpy as np
+
 from lit_lossopt.compare.comparison import Comparison, Contrast
+from lit_lossopt.compare.oscillation import roughness
 from lit_lossopt.compare.phrases import counted, listed, metric_words, probability, within
 
 
@@ -37,7 +40,11 @@ def oscillation(comparison: Comparison) -> list[str]:
 def _levels(comparison: Comparison) -> Mapping[str, float]:
     if comparison.oscillations[0].quantity == "ripple":
         return {arm.name: arm.ripple.value for arm in comparison.arms if isfinite(arm.ripple.value)}
-    return {arm.name: arm.oscillation.deviation for arm in comparison.arms if arm.oscillation is not None}
+    rough = {
+        arm.name: [roughness(trial.curve.steps.astype(np.float64), trial.curve.values) for trial in arm.trials]
+        for arm in comparison.arms
+    }
+    return {name: float(np.nanmean(found)) for name, found in rough.items() if not np.isnan(found).all()}
 
 
 def _by(contrast: Contrast, comparison: Comparison) -> str:
@@ -51,7 +58,7 @@ def _by(contrast: Contrast, comparison: Comparison) -> str:
 def _measure(contrast: Contrast, comparison: Comparison) -> str:
     if contrast.quantity == "ripple":
         return "the ripple of the step losses"
-    return f"how much {metric_words(comparison.metric)} varies over the second half of training"
+    return f"how much {metric_words(comparison.metric)} jumps between evaluations in the second half of training"
 
 
 def _evidence(claimed: Sequence[Contrast]) -> str:

@@ -36,9 +36,11 @@ def metric_words(metric: str) -> str:
     return " ".join(filter(None, [_SPLITS.get(split, split), _QUANTITIES.get(quantity, quantity)]))
 
 
-def value(number: float, metric: str) -> str:
-    """Return a value of a metric: ``60 %``, ``93.1 %``, ``0.412``."""
-    return f"{bare(number, metric)} %" if is_accuracy(metric) else bare(number, metric)
+def quantity(number: float, metric: str, interval: str = "") -> str:
+    """Return ``60 % validation accuracy``, ``a validation negative log-likelihood of 0.412``."""
+    if is_accuracy(metric):
+        return f"{bare(number, metric)} %{interval} {metric_words(metric)}"
+    return f"a {metric_words(metric)} of {bare(number, metric)}{interval}"
 
 
 def bare(number: float, metric: str) -> str:

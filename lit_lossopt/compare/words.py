@@ -16,9 +16,9 @@ from lit_lossopt.compare.phrases import (
     metric_words,
     points,
     probability,
+    quantity,
     significant,
     spelled,
-    value,
     within,
 )
 from lit_lossopt.compare.statistics import LEAST_PAIRS, NO_DIFFERENCE
@@ -44,7 +44,7 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
 
 def _speed(comparison: Comparison) -> list[str]:
     first = fastest(comparison.arms)
-    goal = f"{value(comparison.target, comparison.metric)} {metric_words(comparison.metric)}"
+    goal = quantity(comparison.target, comparison.metric)
     if not any(arm.reached for arm in comparison.arms):
         return [*_unclaimable(comparison), f"No run reached {goal}."]
     steps = _steps(first)
@@ -55,26 +55,30 @@ def _speed(comparison: Comparison) -> list[str]:
     if comparison.speeds and max(one.difference.n for one in comparison.speeds) < LEAST_PAIRS:
         return [*_unclaimable(comparison), f"By the numbers {first.name} is first to {goal}, in {steps}."]
     claimed = [one for one in comparison.speeds if one.claimed and one.first == first.name]
+    if _same(comparison.speeds):
+        return []
     if not claimed:
         return [f"No arm can be said to reach {goal} sooner than the others; {first.name} is first, in {steps}."]
-    ahead = [f"{_factor(one)} faster than {one.second}" for one in _nearest(claimed)]
-    return [f"{first.name} reaches {goal} in {steps}, {listed(ahead)}{_more(claimed)} {_evidence(claimed)}."]
+    ahead = [f"{_factor(one)}faster than {one.second}" for one in claimed]
+    return [f"{first.name} reaches {goal} in {steps}, {_some(ahead)} {_evidence(claimed)}."]
 
 
 def _final(comparison: Comparison) -> list[str]:
     best, metric = comparison.arms[0], comparison.metric
-    end = f"{value(best.final.value, metric)}{within(best.final, lambda x: bare(x, metric))} {metric_words(metric)}"
+    end = quantity(best.final.value, metric, within(best.final, lambda x: bare(x, metric)))
     if len(comparison.arms) == 1:
         return [f"It ends at {end}."]
     if max((one.difference.n for one in comparison.finals), default=0) < LEAST_PAIRS:
         return [f"By the numbers {best.name} ends best, at {end}."]
     claimed = [one for one in comparison.finals if one.claimed and one.first == best.name]
+    if _same(comparison.finals):
+        return []
     if not claimed:
         return [f"No arm can be said to end better than the others; {best.name} is first, at {end}."]
     side = "above" if comparison.higher_is_better else "below"
-    ahead = [f"{_difference(one, metric)} {side} {one.second}" for one in _nearest(claimed)]
+    ahead = [f"{_difference(one, metric)} {side} {one.second}" for one in claimed]
     ends = "ends best, at" if len(comparison.alike) == 1 else "ends at"
-    return [f"{best.name} {ends} {end}, {listed(ahead)}{_more(claimed)} {_evidence(claimed)}."]
+    return [f"{best.name} {ends} {end}, {_some(ahead)} {_evidence(claimed)}."]
 
 
 def _told_apart(comparison: Comparison) -> list[str]:
@@ -132,7 +136,7 @@ def _unclaimable(comparison: Comparison) -> list[str]:
     """Say why nothing can be claimed, if nothing can."""
     if len(comparison.arms) == 1 or max(one.difference.n for one in comparison.finals) >= LEAST_PAIRS:
         return []
-    needed = f"at least {spelled(LEAST_PAIRS)} that both arms have are needed, better {spelled(_USUAL_SEEDS)}"
+    needed = f"at least {spelled(LEAST_PAIRS)} that arms share are needed, better {spelled(_USUAL_SEEDS)}"
     shared = max(one.difference.n for one in comparison.finals)
     if not shared:
         return [f"No claim can be made, since the arms share no seed: {needed}."]
@@ -151,8 +155,9 @@ def _steps(arm: Arm) -> str:
 def _factor(contrast: Contrast) -> str:
     ahead = contrast.difference
     if isfinite(ahead.value):
-        return f"{ahead.value:.3g}×{within(ahead, lambda x: f'{x:.3g}')}"
-    return "clearly" if isnan(contrast.bound) or contrast.bound <= 1 else f"at least {contrast.bound:.2g}×"
+        return f"{ahead.value:.3g}×{within(ahead, lambda x: f'{x:.3g}')} "
+    # A bound that says no more than "faster" is left out; so is one that is not known.
+    return f"at least {contrast.bound:.2g}× " if contrast.bound >= 1.05 else ""
 
 
 def _difference(contrast: Contrast, metric: str) -> str:
@@ -162,13 +167,14 @@ def _difference(contrast: Contrast, metric: str) -> str:
     return f"{points(found.value, metric)}{interval}"
 
 
-def _nearest(claimed: Sequence[Contrast]) -> list[Contrast]:
-    return list(claimed[:_MOST_NAMED])
+def _same(contrasts: Sequence[Contrast]) -> bool:
+    return bool(contrasts) and all(one.remark == NO_DIFFERENCE for one in contrasts)
 
 
-def _more(claimed: Sequence[Contrast]) -> str:
-    left = len(claimed) - _MOST_NAMED
-    return f" and ahead of {spelled(left)} more" if left > 0 else ""
+def _some(ahead: Sequence[str]) -> str:
+    """Return the first three, which are the nearest, and how many more."""
+    left = len(ahead) - _MOST_NAMED
+    return listed([*ahead[:_MOST_NAMED], *([f"ahead of {spelled(left)} more"] if left > 0 else [])])
 
 
 def _evidence(claimed: Sequence[Contrast]) -> str:
@@ -188,5 +194,5 @@ def _seeds_needed(pairs: Sequence[Contrast]) -> str:
     known = sorted(one.seeds_needed for one in pairs if one.seeds_needed is not None)
     if not known or len(known) < len(pairs):
         return ""
-    many = f"{spelled(known[0])}" if known[0] == known[-1] else f"{spelled(known[0])} to {spelled(known[-1])}"
+    many = spelled(known[0]) if known[0] == known[-1] else f"{known[0]:,} to {known[-1]:,}"
     return f"; differences as small as these would need about {many} seeds"
