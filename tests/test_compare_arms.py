@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from math import inf, isinf, isnan, nan
 
@@ -408,3 +410,10 @@ def test_no_run_reaches_the_target() -> None:
     found = compared(three_arms(), target=0.99)
     assert {one.remark for one in found.speeds} == {"neither reached the target"}
     assert not any(one.claimed for one in found.speeds)
+
+
+def test_a_verdict_needs_no_heavy_imports() -> None:
+    heavy = ("torch", "lightning", "mlflow", "matplotlib", "plotly", "pandas")
+    code = f"import sys, lit_lossopt.compare.words; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
-from scipy.signal import fftconvolve
+from scipy.signal import oaconvolve
 
 from lit_lossopt.compare.comparison import Oscillation
 from lit_lossopt.compare.convergence import best_value, final_value
@@ -175,5 +175,5 @@ def _lines(values: Floats, weights: Floats, kernel: Floats) -> Floats:
 def _convolve(signal: Floats, kernel: Floats) -> Floats:
     """Return the convolution ``[n]`` with a kernel of odd length, zeros beyond the ends."""
     half = len(kernel) // 2
-    full: Floats = fftconvolve(signal, kernel, mode="full")[half : half + len(signal)]
+    full: Floats = oaconvolve(signal, kernel, mode="full")[half : half + len(signal)]
     return full

@@ -16,6 +16,7 @@ from lit_lossopt.compare.oscillation import LEAST_STEPS, ripple_ratios, ripples,
 from lit_lossopt.tracking.runs import History
 
 Floats = NDArray[np.float64]
+Steps = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,14 @@ def _by_seed(arms: Sequence[ArmRuns]) -> list[dict[str, Floats]]:
                 seeds.setdefault(seed_of(run), {})[run.run_id] = losses
     found = []
     for histories in seeds.values():
-        steps = reduce(np.intersect1d, (history.steps for history in histories.values()))
+        steps = reduce(_in_both, (history.steps for history in histories.values()))
         if len(steps) >= LEAST_STEPS:
             found.append({run_id: one.values[np.isin(one.steps, steps)] for run_id, one in histories.items()})
     return found
+
+
+def _in_both(first: Steps, second: Steps) -> Steps:
+    return first if np.array_equal(first, second) else np.intersect1d(first, second, assume_unique=True)
 
 
 def _batch(arm: ArmRuns) -> str:
