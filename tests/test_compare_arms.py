@@ -325,11 +325,13 @@ def test_where_lower_is_better_the_winner_is_the_lowest() -> None:
     assert found.target_origin.startswith("95 % of the way from the first evaluation")
 
 
-@pytest.mark.parametrize("metric", ["val/loss", "train/loss"])
-def test_values_of_different_losses_are_not_ranked(metric: str) -> None:
-    def with_loss(name: str, criterion: str) -> ArmRuns:
+@pytest.mark.parametrize(
+    ("metric", "name"), [("val/loss", "criterion"), ("train/loss", "criterion"), ("val_loss", "loss_fn")]
+)
+def test_values_of_different_losses_are_not_ranked(metric: str, name: str) -> None:
+    def with_loss(arm_name: str, criterion: str) -> ArmRuns:
         more = {metric: history(2 - rising(100))}
-        return arm(name, [run(rising(100), arm=name, more=more, params={"criterion": criterion})])
+        return arm(arm_name, [run(rising(100), arm=arm_name, more=more, params={name: criterion})])
 
     options = {"metric": metric, "higher_is_better": False}
     pair = [with_loss("a", "CrossEntropyLoss"), with_loss("b", "MSELoss")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,9 @@ from lit_lossopt.compare.comparison import ArmRuns, LeftOut
 from lit_lossopt.compare.measures import COMPLETED, RESULTS, curve_of, final_of, seed_of, verdict_of
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.runs import Run
+
+# What the loss is called among parameters, here and in other programs.
+_CRITERIA = ("criterion", "loss", "loss_fn", "loss_function")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def refuse_different_losses(arms: Sequence[ArmRuns], metric: str) -> None:
     Raises:
         UserError: the metric is a loss, and arms differ in it.
     """
-    if metric.rpartition("/")[2] != "loss":
+    if re.split(r"[/_.]", metric)[-1] != "loss":
         return
     criteria = sorted({_criterion(arm, run) for arm in arms for run in arm.runs} - {""})
     if len(criteria) > 1:
@@ -66,8 +70,8 @@ def refuse_different_losses(arms: Sequence[ArmRuns], metric: str) -> None:
 def _criterion(arm: ArmRuns, run: Run) -> str:
     """Return the loss with all its arguments, as far as the run names them."""
     known = {**run.params, **arm.settings}
-    parts = [f"{key.partition('.')[2]}={known[key]}" for key in sorted(known) if key.startswith("criterion.")]
-    return " ".join(filter(None, [known.get("criterion", ""), *parts]))
+    found = [(key.partition("."), known[key]) for key in sorted(known) if key.partition(".")[0] in _CRITERIA]
+    return " ".join(f"{argument}={value}" if argument else value for (_, _, argument), value in found)
 
 
 def _usable(runs: Sequence[Run], metric: str) -> tuple[tuple[Run, ...], list[LeftOut]]:
