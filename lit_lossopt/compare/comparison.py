@@ -72,7 +72,8 @@ class Trial:
         examples: examples seen at each evaluation of the curve.
         losses: the training loss of each step.
         scores: final values of other yardsticks (``val/nll`` → value), as far as the loss implies them.
-        ripple: NaN without another arm of the same seed.
+        ripple: of the step losses, beyond what the batches explain; NaN without a completed run of another arm with the
+            same seed. With two arms it is a ratio of this arm's to the other's (``Comparison.ripple_is_ratio``).
     """
 
     run: Run
@@ -137,13 +138,14 @@ class Contrast:
     """One arm against another, over the seeds that they share.
 
     Attributes:
-        first: the arm that does better by this quantity (the reference, unless all pairs were asked for).
+        first: the arm that does better by this quantity over the shared seeds.
         second: the other.
-        quantity: ``final`` or ``steps_to_target``.
-        difference: of ``final``: first − second; of ``steps_to_target``: the speed-up of first over second, a factor.
+        quantity: ``final``, ``steps_to_target``, ``ripple`` or ``roughness`` (of evaluations).
+        difference: of ``final`` and ``roughness``: first − second; of ``steps_to_target`` and ``ripple``: the geometric
+            mean of second over first, a factor of at least 1 (how much faster, or steadier, the first is).
         bound: where runs never reached the target: a speed-up that was exceeded at least; otherwise NaN.
         p: of the test that decides, before Holm.
-        p_adjusted: after Holm.
+        p_adjusted: after Holm over all pairs of arms, since the best one is chosen by the same data.
         p_sign_flip: of the exact sign-flip test.
         test: ``paired t`` or ``sign-flip``; empty where no test was made.
         wins: P(first better than second) over the pairs, ties half.
@@ -151,6 +153,7 @@ class Contrast:
         equivalent: whether the interval lies within the stated margin.
         seeds_needed: seeds for 80 % power at the observed effect; None where it cannot be told.
         remark: why no test was made, if none was.
+        bootstrap: BCa interval beside the t interval of ``difference``, from ten pairs on; otherwise NaN, NaN.
     """
 
     first: str
@@ -167,6 +170,7 @@ class Contrast:
     equivalent: bool
     seeds_needed: int | None
     remark: str = ""
+    bootstrap: tuple[float, float] = (nan, nan)
 
 
 @dataclass(frozen=True)
@@ -236,6 +240,10 @@ class Comparison:
         notes: what a reader must know (duplicates, unpaired seeds, several losses, …), one sentence each.
         margin: what counts as equivalent.
         runs_address: the page of a run in MLflow, with ``{experiment_id}`` and ``{run_id}`` to fill in; may be empty.
+        oscillations: contrasts of all pairs of arms by ripple or, where no ripple is known, by the roughness of
+            evaluations; first is the steadier.
+        ripple_is_ratio: whether ripples are ratios of one arm's to the only other one's.
+        seeds_for_sign_flip: seeds from which on the sign-flip test can decide anything among so many comparisons.
     """
 
     title: str
@@ -255,3 +263,6 @@ class Comparison:
     notes: tuple[str, ...]
     margin: float
     runs_address: str = ""
+    oscillations: tuple[Contrast, ...] = ()
+    ripple_is_ratio: bool = False
+    seeds_for_sign_flip: int = 0

@@ -1,0 +1,278 @@
+"""From runs, grouped by arm, to what a comparison found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import isfinite, isnan, nan
+
+import numpy as np
+
+from lit_lossopt.compare.comparison import (
+    Arm,
+    ArmRuns,
+    BudgetCurve,
+    Comparison,
+    Contrast,
+    Estimate,
+    LeftOut,
+    Oscillation,
+    Sensitivity,
+    Trial,
+)
+from lit_lossopt.compare.contrasts import RIPPLE, ROUGHNESS, STEPS_TO_TARGET, Quantity, Sample, contrasts
+from lit_lossopt.compare.convergence import near_best
+from lit_lossopt.compare.learning_rate import budget_curve, sensitivity
+from lit_lossopt.compare.measures import COMPLETED, RESULTS, Yardstick, curve_of, final_of, measure, verdict_of
+from lit_lossopt.compare.oscillation import roughness
+from lit_lossopt.compare.ripple import measure_ripples
+from lit_lossopt.compare.selection import refuse_different_losses, select
+from lit_lossopt.compare.statistics import median_interval, seeds_for_sign_flip, t_interval
+from lit_lossopt.errors import UserError
+
+
+def compare_arms(
+    arms: Sequence[ArmRuns],
+    *,
+    title: str,
+    metric: str,
+    higher_is_better: bool,
+    target: float | None,
+    by: Sequence[str],
+    all_pairs: bool = False,
+    margin: float = 0.01,
+    tuning: Sequence[ArmRuns] = (),
+    left_out: Sequence[LeftOut] = (),
+    notes: Sequence[str] = (),
+    runs_address: str = "",
+) -> Comparison:
+    """Return what a comparison of arms found.
+
+    Args:
+        arms: at least one, with runs whose histories are read.
+        title: experiment or sweep.
+        metric: the compared one.
+        higher_is_better: of the metric.
+        target: value that counts as reached; None: 95 % of the best arm's median final value.
+        by: the settings that make an arm.
+        all_pairs: show contrasts of all pairs of arms, not only those with the best one.
+        margin: differences of the final value within it are equivalent.
+        tuning: trials that found the arms' settings; they feed sensitivity and budget curves only.
+        left_out: runs that were left out before.
+        notes: what is already known that a reader must know.
+        runs_address: see ``Comparison``.
+
+    Raises:
+        UserError: nothing can be compared, or losses would be ranked across losses.
+    """
+    chosen = select(arms, metric)
+    if not chosen.arms:
+        raise UserError(f"no run can be compared by {metric}: {chosen.reasons()}")
+    refuse_different_losses(chosen.arms, metric)
+    found = replace(
+        _measured_comparison(chosen.arms, metric, higher_is_better, target, tuning),
+        title=title,
+        by=tuple(by),
+        margin=margin,
+        runs_address=runs_address,
+    )
+    return replace(
+        _contrasted(found, all_pairs, _budget(chosen.arms, metric)),
+        left_out=(*left_out, *chosen.left_out),
+        notes=(*notes, *chosen.notes, *found.notes),
+    )
+
+
+def _measured_comparison(
+    arms: Sequence[ArmRuns], metric: str, higher_is_better: bool, target: float | None, tuning: Sequence[ArmRuns]
+) -> Comparison:
+    """Return a comparison without its contrasts."""
+    start = _start(arms, metric)
+    value, origin = _target(arms, metric, higher_is_better, target, start)
+    yardstick = Yardstick(metric, higher_is_better, value, _budget(arms, metric))
+    ripples = measure_ripples(arms)
+    return Comparison(
+        title="",
+        metric=metric,
+        higher_is_better=higher_is_better,
+        target=value,
+        target_origin=origin,
+        by=(),
+        arms=_measured(arms, yardstick, ripples.values),
+        finals=(),
+        speeds=(),
+        alike=(),
+        alike_speed=(),
+        sensitivity=_sensitivities([*arms, *tuning], metric, higher_is_better, start),
+        budgets=_budgets(tuning, metric, higher_is_better),
+        left_out=(),
+        notes=ripples.notes,
+        margin=nan,
+        ripple_is_ratio=ripples.are_ratios,
+        seeds_for_sign_flip=seeds_for_sign_flip(len(arms) * (len(arms) - 1) // 2),
+    )
+
+
+def _measured(arms: Sequence[ArmRuns], yardstick: Yardstick, ripples: Mapping[str, float]) -> tuple[Arm, ...]:
+    """Return the arms in numbers, best first."""
+    measured = [
+        _arm(arm, [measure(run, arm, yardstick, ripples.get(run.run_id, nan)) for run in arm.runs]) for arm in arms
+    ]
+    sign = -1.0 if yardstick.higher_is_better else 1.0
+    return tuple(sorted(measured, key=lambda arm: (isnan(arm.final.value), sign * arm.final.value, arm.name)))
+
+
+def fastest(arms: Sequence[Arm]) -> Arm:
+    """Return the arm with the smallest median of steps to target; of several, the one whose runs reach it soonest."""
+    return min(arms, key=lambda arm: (arm.steps_to_target.value, -arm.reached / len(arm.trials), _soon(arm), arm.name))
+
+
+def _contrasted(found: Comparison, all_pairs: bool, budget: float) -> Comparison:
+    """Return the comparison with its contrasts, and who cannot be told apart."""
+    final = Quantity("final", found.higher_is_better, margin=found.margin)
+    finals = contrasts([_sample(arm, lambda trial: trial.final) for arm in found.arms], final)
+    speeds = contrasts([_speed(arm, budget) for arm in found.arms], STEPS_TO_TARGET)
+    best, first = found.arms[0].name, fastest(found.arms).name
+    return replace(
+        found,
+        finals=tuple(one for one in finals if all_pairs or best in {one.first, one.second}),
+        speeds=tuple(one for one in speeds if all_pairs or first in {one.first, one.second}),
+        alike=_alike(best, found.arms, finals),
+        alike_speed=_alike(first, found.arms, speeds),
+        oscillations=tuple(_oscillations(found)),
+    )
+
+
+def _alike(best: str, arms: Sequence[Arm], made: Sequence[Contrast]) -> tuple[str, ...]:
+    told = {frozenset((one.first, one.second)) for one in made if one.claimed}
+    others = [arm.name for arm in arms if arm.name != best and frozenset((best, arm.name)) not in told]
+    return best, *others
+
+
+def _oscillations(found: Comparison) -> list[Contrast]:
+    """Return the contrasts by ripple; where fewer than two arms have one, by the roughness of evaluations."""
+    arms = found.arms
+    if sum(isfinite(arm.ripple.value) for arm in arms) > 1:
+        samples = [_sample(arm, lambda trial: trial.ripple) for arm in arms if isfinite(arm.ripple.value)]
+        if found.ripple_is_ratio:
+            # A ratio says all of both arms: the other one's is the unit.
+            samples[1] = replace(samples[1], values=dict.fromkeys(samples[1].values, 1.0))
+        return contrasts(samples, RIPPLE)
+    samples = [_sample(arm, _roughness) for arm in arms]
+    return contrasts([one for one in samples if not all(map(isnan, one.values.values()))], ROUGHNESS)
+
+
+def _roughness(trial: Trial) -> float:
+    return roughness(trial.curve.steps.astype(np.float64), trial.curve.values)
+
+
+def _sample(arm: Arm, value: Callable[[Trial], float]) -> Sample:
+    return Sample(arm.name, {trial.seed: value(trial) for trial in arm.trials if trial.seed})
+
+
+def _speed(arm: Arm, budget: float) -> Sample:
+    limits = {
+        trial.seed: float(trial.curve.steps[-1]) if trial.verdict == COMPLETED else budget for trial in arm.trials
+    }
+    return replace(_sample(arm, lambda trial: trial.steps_to_target), limits=limits)
+
+
+def _arm(arm: ArmRuns, trials: Sequence[Trial]) -> Arm:
+    scores = sorted({name for trial in trials for name in trial.scores})
+    oscillations = [trial.oscillation for trial in trials if trial.oscillation is not None]
+    verdicts = [trial.verdict for trial in trials]
+    return Arm(
+        name=arm.name,
+        family=arm.family,
+        settings=arm.settings,
+        learning_rate=arm.learning_rate,
+        trials=tuple(trials),
+        verdicts={verdict: verdicts.count(verdict) for verdict in RESULTS if verdict in verdicts},
+        final=_mean([trial.final for trial in trials]),
+        best=_mean([trial.best for trial in trials]),
+        area=_mean([trial.area for trial in trials]),
+        steps_to_target=_median([trial.steps_to_target for trial in trials]),
+        seconds_to_target=_median([trial.seconds_to_target for trial in trials]),
+        examples_to_target=_median([trial.examples_to_target for trial in trials]),
+        reached=sum(isfinite(trial.steps_to_target) for trial in trials),
+        ripple=_mean([trial.ripple for trial in trials]),
+        oscillation=_mean_oscillation(oscillations),
+        scores={name: _mean([trial.scores.get(name, nan) for trial in trials]) for name in scores},
+    )
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    known = [value for value in values if not isnan(value)]
+    return Estimate(float(np.mean(known)), *t_interval(known), len(known)) if known else Estimate(nan)
+
+
+def _median(values: Sequence[float]) -> Estimate:
+    known = [value for value in values if not isnan(value)]
+    return Estimate(float(np.median(known)), *median_interval(known), len(known)) if known else Estimate(nan)
+
+
+def _mean_oscillation(found: Sequence[Oscillation]) -> Oscillation | None:
+    if not found:
+        return None
+    table = [(one.deviation, one.mean_change, one.best_minus_final, one.drops) for one in found]
+    return Oscillation(*(float(mean) for mean in np.mean(table, axis=0)))
+
+
+def _start(arms: Sequence[ArmRuns], metric: str) -> float:
+    """Return the median of the first evaluations of all runs."""
+    curves = [curve_of(run, metric) for arm in arms for run in arm.runs]
+    return float(np.median([curve.values[0] for curve in curves if len(curve.values)]))
+
+
+def _budget(arms: Sequence[ArmRuns], metric: str) -> float:
+    curves = [curve_of(run, metric) for arm in arms for run in arm.runs]
+    return float(max(curve.steps[-1] for curve in curves if len(curve.steps)))
+
+
+def _target(
+    arms: Sequence[ArmRuns], metric: str, higher_is_better: bool, target: float | None, start: float
+) -> tuple[float, str]:
+    """Return the target and how it was chosen."""
+    if target is not None:
+        return target, "as asked for"
+    sign = 1.0 if higher_is_better else -1.0
+    finals = {arm.name: [final_of(run, metric) for run in arm.runs] for arm in arms}
+    medians = {name: float(np.nanmedian(values)) for name, values in finals.items() if not np.isnan(values).all()}
+    best = max(sorted(medians), key=lambda name: sign * medians[name])
+    value = near_best(medians[best], start, higher_is_better=higher_is_better)
+    of = "95 %" if higher_is_better and medians[best] > 0 else "95 % of the way from the first evaluation to that"
+    return value, f"{of} of the best median final value, which {best} has"
+
+
+def _sensitivities(
+    arms: Sequence[ArmRuns], metric: str, higher_is_better: bool, start: float
+) -> tuple[Sensitivity, ...]:
+    points: dict[str, dict[str, tuple[float, float, str]]] = {}
+    for arm in arms:
+        for run in arm.runs:
+            if verdict_of(run) in RESULTS:
+                point = (arm.learning_rate, final_of(run, metric), verdict_of(run))
+                points.setdefault(arm.family, {})[run.run_id] = point
+    made = (
+        sensitivity(family, list(found.values()), start=start, higher_is_better=higher_is_better)
+        for family, found in points.items()
+    )
+    return tuple(one for one in made if one is not None)
+
+
+def _budgets(tuning: Sequence[ArmRuns], metric: str, higher_is_better: bool) -> tuple[BudgetCurve, ...]:
+    finals: dict[str, dict[str, float]] = {}
+    for arm in tuning:
+        for run in arm.runs:
+            if verdict_of(run) in RESULTS:
+                finals.setdefault(arm.family, {})[run.run_id] = final_of(run, metric)
+    made = {
+        family: budget_curve(list(found.values()), higher_is_better=higher_is_better)
+        for family, found in finals.items()
+    }
+    return tuple(BudgetCurve(family, expected) for family, expected in made.items() if len(expected))
+
+
+def _soon(arm: Arm) -> float:
+    """Return the mean of the logarithm of steps to target, infinite where a run never got there."""
+    return float(np.mean([np.log(max(trial.steps_to_target, 1.0)) for trial in arm.trials]))

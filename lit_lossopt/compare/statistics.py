@@ -1,0 +1,247 @@
+"""Intervals, tests and the seeds they need; pure functions of arrays of paired differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf, nan
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.05
+POWER = 0.8
+LEAST_PAIRS = 3
+# Measured coverage of its nominal 95 %: 72 % at three pairs, 85 % at six, 89 % at ten.
+LEAST_FOR_BOOTSTRAP = 10
+# Up to here all 2ⁿ signs are enumerated (a second); beyond, so many are drawn.
+_MOST_ENUMERATED = 20
+_DRAWN = 20_000
+_MOST_SEEDS = 1000
+
+TOO_FEW = "fewer than three pairs of seeds"
+NO_DIFFERENCE = "no difference"
+PAIRED_T = "paired t"
+SIGN_FLIP = "sign-flip"
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """What differences between paired runs say.
+
+    Attributes:
+        mean: of the differences; infinite or NaN where some are infinite.
+        low: of the 95 % t interval of the mean; ``high`` likewise; NaN where none can be given.
+        p: of the test that decides; NaN without a test.
+        p_sign_flip: of the sign-flip test.
+        test: ``paired t``, ``sign-flip`` or empty.
+        remark: why no test was made.
+        effect: mean over standard deviation of what was tested: the differences or their signed ranks; NaN if unknown.
+    """
+
+    mean: float
+    low: float = nan
+    high: float = nan
+    p: float = nan
+    p_sign_flip: float = nan
+    test: str = ""
+    remark: str = ""
+    effect: float = nan
+
+
+def paired_test(differences: ArrayLike) -> PairedTest:
+    """Return the test of differences ``[n]`` against zero, one a seed.
+
+    The paired t test decides. The sign-flip test on signed ranks does where a difference is infinite (one run of the
+    pair never got there), and the sign-flip test where all differences are one same value other than zero, since a
+    t statistic would be infinite. No test below three pairs, and none where every difference is zero.
+
+    Args:
+        differences: finite or infinite, not NaN.
+
+    Source: Student 1908; Fisher 1935, "The Design of Experiments", §21.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    n = len(d)
+    if n and not d.any():
+        return PairedTest(0.0, remark=NO_DIFFERENCE)
+    with np.errstate(invalid="ignore"):
+        mean = float(np.mean(d)) if n else nan
+    if n < LEAST_PAIRS:
+        return PairedTest(mean, remark=TOO_FEW)
+    if not np.isfinite(d).all():
+        ranks = signed_ranks(d)
+        p = sign_flip_p(ranks)
+        return PairedTest(mean, p=p, p_sign_flip=p, test=SIGN_FLIP, effect=_effect(ranks))
+    p_sign_flip = sign_flip_p(d)
+    if np.ptp(d) <= 1e-9 * np.abs(d).max():
+        return PairedTest(mean, p=p_sign_flip, p_sign_flip=p_sign_flip, test=SIGN_FLIP)
+    low, high = t_interval(d)
+    t = mean / float(np.std(d, ddof=1)) * math.sqrt(n)
+    p = float(2 * special.stdtr(n - 1, -abs(t)))
+    return PairedTest(mean, low, high, p, p_sign_flip, PAIRED_T, effect=_effect(d))
+
+
+def t_interval(values: ArrayLike) -> tuple[float, float]:
+    """Return the 95 % t interval of the mean of values ``[n]``; NaN with fewer than two.
+
+    mean ± t_{0.975, n − 1} · s / √n.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    n = len(x)
+    if n < 2:
+        return nan, nan
+    half = float(special.stdtrit(n - 1, 1 - LEVEL / 2)) * float(np.std(x, ddof=1)) / math.sqrt(n)
+    mean = float(np.mean(x))
+    return mean - half, mean + half
+
+
+def median_interval(values: ArrayLike) -> tuple[float, float]:
+    """Return a distribution-free interval of at least 95 % for the median of values ``[n]``; NaN with fewer than six.
+
+    (x_(k), x_(n + 1 − k)) with the largest k for which 2 · P(Bin(n, ½) < k) ≤ 0.05: smallest and largest value for six
+    to eight. It needs ranks alone, so that infinite values have their place. From five values no such interval exists.
+
+    Source: David and Nagaraja 2003, "Order Statistics", §7.1.
+    """
+    x = np.sort(np.asarray(values, dtype=np.float64))
+    n = len(x)
+    tail, k = 0.5**n, 0
+    while 2 * tail <= LEVEL:
+        k += 1
+        tail += math.comb(n, k) * 0.5**n
+    return (float(x[k - 1]), float(x[n - k])) if k else (nan, nan)
+
+
+def sign_flip_p(differences: ArrayLike) -> float:
+    """Return the two-sided p of the sum of differences ``[n]`` under all 2ⁿ flips of their signs; at least 2 / 2ⁿ.
+
+    p = share of sign vectors s with |Σ s_i d_i| ≥ |Σ d_i|. Above twenty differences 20,000 sign vectors are drawn,
+    with a fixed seed, and p = (1 + those) / (1 + 20,000).
+
+    Source: Pitman 1937; Phipson and Smyth 2010 for the drawn form.
+    """
+    # Sorted, so that the order of the seeds changes nothing, not even by rounding.
+    d = np.sort(np.asarray(differences, dtype=np.float64))
+    sizes = np.sort(np.abs(d))
+    least = abs(float(np.sum(d))) - 1e-9 * float(np.sum(sizes))
+    if len(d) > _MOST_ENUMERATED:
+        return float((1 + np.sum(np.abs(_signs(len(d)) @ sizes) >= least)) / (1 + _DRAWN))
+    sums = np.zeros(1)
+    for size in sizes:
+        sums = np.concatenate([sums + size, sums - size])
+    return float(np.mean(np.abs(sums) >= least))
+
+
+@lru_cache(maxsize=1)
+def _signs(n: int) -> Floats:
+    """Return the drawn sign vectors ``[20,000, n]``, the same for all pairs of a comparison."""
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (_DRAWN, n))
+    signs.setflags(write=False)
+    return signs
+
+
+def signed_ranks(differences: ArrayLike) -> Floats:
+    """Return the ranks of the sizes of differences ``[n]``, with their signs; ties share their mean rank, zeros have 0.
+
+    Infinite sizes rank last, all alike.
+
+    Source: Wilcoxon 1945.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    ranks = np.zeros(len(d))
+    moved = d != 0
+    ranks[moved] = stats.rankdata(np.abs(d[moved])) * np.sign(d[moved])
+    return ranks
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values adjusted for their number, in their order; NaN (no test) stays and does not count.
+
+    p̃_(i) = max over j ≤ i of min(1, (m − j + 1) · p_(j)).
+
+    Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
+    """
+    tested = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
+    adjusted, largest = [nan] * len(p_values), 0.0
+    for place, (p, index) in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - place) * p))
+        adjusted[index] = largest
+    return adjusted
+
+
+def holm_levels(p_values: Sequence[float]) -> list[float]:
+    """Return the level that each p value has to meet in Holm's procedure: 0.05 / (m − j + 1) at place j."""
+    tested = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
+    levels = [nan] * len(p_values)
+    for place, (_, index) in enumerate(tested):
+        levels[index] = LEVEL / (len(tested) - place)
+    return levels
+
+
+def bca_interval(differences: ArrayLike) -> tuple[float, float]:
+    """Return the 95 % BCa bootstrap interval of the mean of differences ``[n]``; NaN with fewer than ten.
+
+    9,999 resamples with a fixed seed.
+
+    Source: Efron 1987, "Better Bootstrap Confidence Intervals".
+    """
+    d = np.sort(np.asarray(differences, dtype=np.float64))
+    if len(d) < LEAST_FOR_BOOTSTRAP or not np.isfinite(d).all() or np.ptp(d) <= 1e-9 * np.abs(d).max():
+        return nan, nan
+    found = stats.bootstrap((d,), np.mean, method="BCa", n_resamples=9999, rng=np.random.default_rng(0))
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def wins(differences: ArrayLike) -> float:
+    """Return P(A > B) from differences A − B ``[n]``: the share above zero, ties half; NaN without pairs."""
+    d = np.asarray(differences, dtype=np.float64)
+    return float(np.mean(d > 0) + np.mean(d == 0) / 2) if len(d) else nan
+
+
+def seeds_for_power(effect: float, level: float) -> int | None:
+    """Return the pairs that a two-sided paired t test needs for 80 % power; None above a thousand, or if unknown.
+
+    The smallest n ≥ 3 with P(|T| > t_{1 − level/2, n − 1}) ≥ 0.8, T noncentral t with n − 1 degrees and effect · √n.
+
+    Args:
+        effect: mean of the differences over their standard deviation.
+        level: of the test.
+
+    Source: Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", §2.
+    """
+    if not math.isfinite(effect) or effect == 0 or math.isnan(level):
+        return None
+    low, high = LEAST_PAIRS, _MOST_SEEDS
+    if _power(effect, high, level) < POWER:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _power(effect, middle, level) >= POWER else (middle + 1, high)
+    return low
+
+
+def seeds_for_sign_flip(comparisons: int) -> int:
+    """Return the pairs with which a sign-flip test can reach 0.05 after Holm at all: n ≥ 1 + log₂(m / 0.05)."""
+    return math.ceil(1 + math.log2(max(comparisons, 1) / LEVEL))
+
+
+def _power(effect: float, n: int, level: float) -> float:
+    critical = float(special.stdtrit(n - 1, 1 - level / 2))
+    shift = min(abs(effect) * math.sqrt(n), 1e3)
+    # So far above the critical value that the distribution function gives out.
+    if shift > critical + 30:
+        return 1.0
+    below = special.nctdtr(n - 1, shift, critical)
+    # What falls beyond −t adds nothing that could be seen at 80 %.
+    return float(1 - below)
+
+
+def _effect(values: Floats) -> float:
+    deviation = float(np.std(values, ddof=1))
+    return float(np.mean(values)) / deviation if deviation > 0 else inf

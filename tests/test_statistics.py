@@ -1,0 +1,204 @@
+"""Intervals and tests against scipy, against enumeration, and on answers that are known."""
+
+from __future__ import annotations
+
+import itertools
+from math import inf, isnan, log2, nan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lit_lossopt.compare.statistics import (
+    NO_DIFFERENCE,
+    PAIRED_T,
+    SIGN_FLIP,
+    TOO_FEW,
+    bca_interval,
+    holm,
+    holm_levels,
+    median_interval,
+    paired_test,
+    seeds_for_power,
+    seeds_for_sign_flip,
+    sign_flip_p,
+    signed_ranks,
+    t_interval,
+    wins,
+)
+
+DIFFERENCES = st.lists(st.integers(-50, 50), min_size=3, max_size=9)
+
+
+@pytest.mark.parametrize("n", [3, 5, 8, 20])
+def test_the_paired_t_test_against_scipy(n: int) -> None:
+    d = np.random.default_rng(n).normal(0.4, 1, n)
+    ours, theirs = paired_test(d), stats.ttest_1samp(d, 0)
+    interval = theirs.confidence_interval()
+    assert ours.test == PAIRED_T
+    assert ours.p == pytest.approx(theirs.pvalue)
+    assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
+    assert t_interval(d) == (ours.low, ours.high)
+
+
+@given(DIFFERENCES)
+def test_sign_flip_against_scipy(d: list[int]) -> None:
+    theirs = stats.permutation_test(
+        (np.array(d, float),), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    )
+    # scipy doubles the smaller tail; the distribution is symmetric, so it is the same, but for a sum of 0.
+    assert sign_flip_p(d) == pytest.approx(min(1.0, theirs.pvalue))
+
+
+@given(DIFFERENCES)
+def test_sign_flip_against_all_signs(d: list[int]) -> None:
+    sums = [
+        abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in itertools.product((1, -1), repeat=len(d))
+    ]
+    assert sign_flip_p(d) == sum(total >= abs(sum(d)) for total in sums) / len(sums)
+
+
+@given(DIFFERENCES.filter(any), st.floats(0.001, 1000), st.randoms(use_true_random=False))
+def test_order_and_unit_of_differences_change_no_test(d: list[int], scale: float, random: object) -> None:
+    shuffled = list(d)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    before, after = paired_test(d), paired_test(scale * np.array(shuffled))
+    assert after.test == before.test
+    assert (after.p, after.p_sign_flip) == pytest.approx((before.p, before.p_sign_flip), nan_ok=True)
+    turned = paired_test(-np.array(d))
+    assert (turned.mean, turned.low, turned.high) == pytest.approx(
+        (-before.mean, -before.high, -before.low), nan_ok=True
+    )
+    assert turned.p == pytest.approx(before.p, nan_ok=True)
+
+
+def test_the_smallest_sign_flip_p() -> None:
+    for n in (3, 6, 8, 20):
+        assert sign_flip_p(np.arange(1.0, n + 1)) == 2 / 2**n
+
+
+def test_beyond_twenty_pairs_signs_are_drawn_and_stay_close() -> None:
+    d = np.random.default_rng(0).normal(0.3, 1, 21)
+    t = stats.ttest_1samp(d, 0).pvalue
+    assert sign_flip_p(d) == pytest.approx(t, abs=0.03)
+    assert sign_flip_p(d) == sign_flip_p(d[::-1])
+    assert sign_flip_p(np.ones(40)) == pytest.approx(1 / 20_001)
+
+
+def test_signed_ranks_are_wilcoxons() -> None:
+    assert signed_ranks([3.0, -1.0, 0.0, inf, -inf, 1.0]).tolist() == [3, -1.5, 0, 4.5, -4.5, 1.5]
+    d = np.random.default_rng(1).normal(0.5, 1, 9)
+    assert sign_flip_p(signed_ranks(d)) == pytest.approx(stats.wilcoxon(d).pvalue)
+
+
+def test_a_run_that_never_got_there_is_decided_by_ranks() -> None:
+    found = paired_test([0.1, 0.2, 0.3, inf, inf, 0.1, 0.2, 0.5])
+    assert found.test == SIGN_FLIP
+    assert found.p == found.p_sign_flip == 2 / 2**8
+    assert isnan(found.low)
+    # Losing at one seed for ever weighs more than any finite lead there.
+    mixed = paired_test([0.1, 0.2, -inf, inf])
+    assert mixed.p == 1.0 or mixed.p > 0.5
+
+
+def test_what_is_not_tested() -> None:
+    assert paired_test([0.0] * 8) == paired_test(np.zeros(8))
+    assert (paired_test([0.0] * 8).remark, paired_test([0.0] * 8).test) == (NO_DIFFERENCE, "")
+    assert isnan(paired_test([0.0] * 8).p)
+    for few in ([], [0.3], [0.3, 0.4], [inf, 0.1]):
+        found = paired_test(few)
+        assert (found.remark, found.test) == (TOO_FEW, "")
+        assert isnan(found.p)
+
+
+def test_one_same_difference_at_every_seed_is_left_to_the_signs() -> None:
+    found = paired_test([0.02] * 8)
+    assert (found.test, found.p) == (SIGN_FLIP, 2 / 2**8)
+    assert paired_test([0.02] * 5).p == 2 / 2**5
+
+
+def test_holm_by_hand_and_its_levels() -> None:
+    # Three tests: 3 · .01, 2 · .02, 1 · .03, each at least the one before.
+    assert holm([0.02, 0.01, 0.03]) == pytest.approx([0.04, 0.03, 0.04])
+    assert holm([0.02, nan, 0.5])[::2] == pytest.approx([0.04, 0.5])
+    assert isnan(holm([nan])[0])
+    assert holm([]) == []
+    assert holm_levels([0.02, 0.01, 0.03]) == pytest.approx([0.05 / 2, 0.05 / 3, 0.05])
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.randoms(use_true_random=False))
+def test_holm_lies_between_no_adjustment_and_bonferroni_in_any_order(p: list[float], random: object) -> None:
+    adjusted = holm(p)
+    assert all(x <= y <= min(1, len(p) * x) + 1e-12 for x, y in zip(p, adjusted, strict=True))
+    # Meeting the level at each place up to one's own is being below .05 after adjustment.
+    assert (min(adjusted, default=1) < 0.05) == any(x < 0.05 / len(p) for x in p)
+    order = list(range(len(p)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    assert holm([p[i] for i in order]) == pytest.approx([adjusted[i] for i in order])
+
+
+@pytest.mark.parametrize("n", [6, 8, 9, 12, 20, 31])
+def test_the_interval_of_a_median_is_the_narrowest_with_its_coverage(n: int) -> None:
+    low, high = median_interval(np.random.default_rng(0).permutation(n))
+    # Values are their own ranks: coverage is P(low < Bin(n, ½) ≤ high).
+    binomial = stats.binom(n, 0.5)
+    assert binomial.cdf(high) - binomial.cdf(low) >= 0.95
+    assert binomial.cdf(high - 1) - binomial.cdf(low + 1) < 0.95
+
+
+def test_too_few_values_for_an_interval() -> None:
+    assert all(isnan(end) for end in median_interval(range(5)))
+    assert all(isnan(end) for end in t_interval([1.0]))
+    assert median_interval([1.0] * 5 + [inf]) == (1.0, inf)
+
+
+def test_the_bootstrap_waits_for_ten() -> None:
+    d = np.random.default_rng(0).normal(1, 1, 12)
+    low, high = bca_interval(d)
+    theirs = stats.bootstrap((d,), np.mean, method="BCa", rng=np.random.default_rng(5)).confidence_interval
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.05)
+    assert bca_interval(d[::-1]) == (low, high)
+    for nothing in (d[:9], np.ones(12), np.append(d, inf)):
+        assert all(isnan(end) for end in bca_interval(nothing))
+
+
+def test_wins_count_ties_half() -> None:
+    assert wins([1.0, -1.0, 0.0, inf]) == 0.625
+    assert isnan(wins([]))
+
+
+@pytest.mark.parametrize(
+    ("effect", "level", "n"), [(0.5, 0.05, 34), (1.0, 0.05, 10), (0.2, 0.05, 199), (0.8, 0.05, 15)]
+)
+def test_seeds_for_power_against_the_tables(effect: float, level: float, n: int) -> None:
+    # Cohen's and G*Power's for the two-sided paired t test at 80 %.
+    assert seeds_for_power(effect, level) == n
+
+
+@pytest.mark.parametrize(("effect", "level"), [(0.7, 0.05), (1.2, 0.01), (2.0, 0.005)])
+def test_seeds_for_power_by_simulation(effect: float, level: float) -> None:
+    n = seeds_for_power(effect, level)
+    assert n is not None
+    random = np.random.default_rng(0)
+    power = [
+        np.mean(stats.ttest_1samp(random.normal(effect, 1, (20_000, size)), 0, axis=1).pvalue < level)
+        for size in (n - 1, n)
+    ]
+    assert power[0] < 0.81
+    assert power[1] > 0.79
+
+
+def test_seeds_that_cannot_be_told() -> None:
+    for effect in (0.0, nan, inf, 0.01):
+        assert seeds_for_power(effect, 0.05) is None
+    assert seeds_for_power(1e6, 0.001) == 3
+    assert seeds_for_power(-1.0, 0.05) == seeds_for_power(1.0, 0.05)
+
+
+def test_seeds_for_the_sign_flip_test_are_just_enough() -> None:
+    for comparisons in (1, 3, 6, 15):
+        n = seeds_for_sign_flip(comparisons)
+        assert n >= 1 + log2(comparisons / 0.05)
+        assert comparisons * 2 / 2**n <= 0.05 < comparisons * 2 / 2 ** (n - 1)
