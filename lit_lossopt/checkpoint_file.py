@@ -92,8 +92,12 @@ def read_verified(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_best_of(path: Path) -> tuple[dict[str, Any], Path, str]:
+def read_best_of(path: Path, asked: str = "--ckpt_path ") -> tuple[dict[str, Any], Path, str]:
     """Return a checkpoint, where it was found, and what is wrong with ``path`` if it was the one before it.
+
+    Args:
+        path: the file.
+        asked: what asked for it, as errors begin.
 
     Raises:
         UserError: neither can be used.
@@ -103,11 +107,11 @@ def read_best_of(path: Path) -> tuple[dict[str, Any], Path, str]:
     except DamagedError as error:
         before = previous_of(path)
         if not before.is_file():
-            raise UserError(f"--ckpt_path {error}") from error
+            raise UserError(f"{asked}{error}") from error
         try:
             return read_verified(before), before, str(error)
         except DamagedError as second:
-            raise UserError(f"--ckpt_path {error}; nor can the one before it: {second}") from second
+            raise UserError(f"{asked}{error}; nor can the one before it: {second}") from second
 
 
 def previous_of(path: Path) -> Path:

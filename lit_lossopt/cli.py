@@ -20,7 +20,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from lit_lossopt.callbacks.checkpoints import RUN_KEY, RunCheckpoints
+from lit_lossopt.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
 from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
 from lit_lossopt.callbacks.health_watch import DivergedError, HealthWatch
@@ -37,8 +37,8 @@ from lit_lossopt.command_line import LAST, Prepared
 from lit_lossopt.config_check import ALLOWED_IMPORTS, LINKED
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.errors import Notice, UserError, one_line
-from lit_lossopt.module import CONFIG_KEY, LossOptModule
-from lit_lossopt.names import BEST_VAL_ACCURACY
+from lit_lossopt.module import LossOptModule
+from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
 from lit_lossopt.parser_messages import readable
 from lit_lossopt.parser_types import register_types
 from lit_lossopt.preflight import check_batches, check_budget, check_optimizer

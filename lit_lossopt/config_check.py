@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lit_lossopt.config_merge import COMMAND_LINE, GROUPS, Settings, family_of
@@ -14,6 +14,7 @@ from lit_lossopt.signatures import FAMILIES, LISTS, OPTIONAL, class_parameters, 
 ALLOWED_IMPORTS = ("torch.nn", "torch.optim", "torchvision", "lightning.pytorch", "pytorch_optimizer", "lit_lossopt")
 
 EXTRA = "pip install 'lit_lossopt[optimizers]'"
+EXPORT_EXTRA = "pip install 'lit_lossopt[export]'"
 _TRAINER = "lightning/pytorch/trainer/trainer.py"
 # Filled in from the data and the seed, so that they cannot disagree with them.
 LINKED = {"model": ("num_classes", "in_channels", "image_size", "seed"), "data": ("seed",)}
@@ -45,6 +46,16 @@ def check_settings(settings: Settings, command: str, flags: list[str], allowed: 
         _check_import(key, class_path, settings.origin(key), [*ALLOWED_IMPORTS, *allowed])
     for family in FAMILIES:
         _check_class(family, settings)
+
+
+def check_imports(tree: dict[str, Any], origin: str, allowed: Sequence[str]) -> None:
+    """Refuse settings that name a class of a package that is not allowed.
+
+    Raises:
+        UserError: the first of them.
+    """
+    for key, class_path in _class_paths(tree):
+        _check_import(key, class_path, origin, [*ALLOWED_IMPORTS, *allowed])
 
 
 def _groups(command: str) -> dict[str, set[str] | None]:

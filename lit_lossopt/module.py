@@ -17,13 +17,13 @@ from lit_lossopt.errors import UserError
 from lit_lossopt.guard import check_first_batch
 from lit_lossopt.losses import contract_of, predicted_classes
 from lit_lossopt.model import MiniCNN, NetworkFactory, build_network
+from lit_lossopt.names import CONFIG_KEY, CRITERION_KEY, STATE_KEY
 from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
 from lit_lossopt.schedules import with_warmup
 from lit_lossopt.seeds import derive_seed
 from lit_lossopt.yardsticks import Yardsticks
 
 Batch = tuple[Tensor, Tensor]
-CRITERION_KEY, CONFIG_KEY, STATE_KEY = "lossopt_criterion", "lossopt_config", "lossopt_state"
 
 
 class LossOptModule(pl.LightningModule):

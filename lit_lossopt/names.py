@@ -47,6 +47,12 @@ JOURNAL_FOLDER = "mlruns/journal"
 CHECKPOINT_FOLDER = "checkpoints"
 PICTURE_FOLDER = "pictures"
 
+# Keys of a checkpoint, beside Lightning's own.
+RUN_KEY = "lossopt_run"
+CONFIG_KEY = "lossopt_config"
+CRITERION_KEY = "lossopt_criterion"
+STATE_KEY = "lossopt_state"
+
 EXPERIMENT = "lit_lossopt"
 
 

@@ -17,7 +17,6 @@ from lit_lossopt.checkpoint_file import link_checkpoint, previous_of, write_chec
 from lit_lossopt.errors import one_line
 from lit_lossopt.recording import Recorder
 
-RUN_KEY = "lossopt_run"
 VALIDATION_DUE = "lossopt_validation_due"
 _VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
 GIGABYTE = 1e9
@@ -74,7 +73,7 @@ class RunCheckpoints(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Name the run."""
-        checkpoint[RUN_KEY] = run_of(trainer)
+        checkpoint[names.RUN_KEY] = run_of(trainer)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lit_lossopt import names
-from lit_lossopt.callbacks.checkpoints import RUN_KEY, run_of
+from lit_lossopt.callbacks.checkpoints import run_of
 from lit_lossopt.callbacks.pictures import HasConfusion
 from lit_lossopt.checkpoint_file import write_checkpoint
 from lit_lossopt.health import LossTrack, predicts_one_class
@@ -108,7 +108,7 @@ class HealthWatch(pl.Callback):
             return ""
         module.load_state_dict(self._good)
         checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=True)  # noqa: SLF001  # to say whose
-        checkpoint |= {"global_step": self._good_step, RUN_KEY: run_of(trainer)}
+        checkpoint |= {"global_step": self._good_step, names.RUN_KEY: run_of(trainer)}
         try:
             write_checkpoint(checkpoint, Path(folder) / LAST_GOOD, keep_previous=False)
         except OSError as error:

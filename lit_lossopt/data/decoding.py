@@ -76,10 +76,7 @@ def decode_image(file: Path, rules: DecodingRules) -> Pixels:
     """
     try:
         with _pillow_without_warnings(), Image.open(file, formats=FORMATS) as image:
-            _check_pixels(image, rules.max_pixels)
-            image.load()
-            turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-            rgb = _on_white(image)
+            return pixels_of(image, rules)
     except (UnusableImage, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -87,6 +84,18 @@ def decode_image(file: Path, rules: DecodingRules) -> Pixels:
         raise UnusableImage(kind) from error
     except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
         raise UnusableImage(one_line(f"{error}" or type(error).__name__, 80)) from error
+
+
+def pixels_of(image: Image.Image, rules: DecodingRules) -> Pixels:
+    """Return an image that Pillow has opened as ``[size, size, 3]`` uint8.
+
+    Raises:
+        UnusableImage: it is too large, or of a kind that is not decoded; a damaged file raises nearly anything.
+    """
+    _check_pixels(image, rules.max_pixels)
+    image.load()
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    rgb = _on_white(image)
     return np.asarray(_to_square(rgb if turn is None else rgb.transpose(turn), rules))
 
 

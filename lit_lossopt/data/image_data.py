@@ -223,11 +223,12 @@ class ImageDataModule(pl.LightningDataModule):
         return torch.stack(rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what trained weights depend on: normalisation, classes, and how the validation images were chosen."""
+        """Return what trained weights depend on: normalisation, size, classes, how validation images were chosen."""
         scale, shift = self._normalisation(torch.device("cpu"))
         return {
             "scale": scale,
             "shift": shift,
+            "image_size": self.image_size,
             "class_names": self.class_names,
             "split": self._split_settings(),
             "pool": self.pool,
