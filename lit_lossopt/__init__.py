@@ -1,3 +1,25 @@
 """Which loss, which optimizer, at which learning rate: controlled experiments on a small CNN, every step kept."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lit_lossopt.loading import load
+    from lit_lossopt.trained import TrainedClassifier
+
 __version__ = "0.1.0"
+__all__ = ["TrainedClassifier", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what loads trained networks where it is first asked for: the command line must answer at once."""
+    if name == "load":
+        from lit_lossopt.loading import load
+
+        return load
+    if name == "TrainedClassifier":
+        from lit_lossopt.trained import TrainedClassifier
+
+        return TrainedClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

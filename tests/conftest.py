@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,49 @@ def resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
     torch.save(models.resnet18(weights=None).state_dict(), path)
     return path
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run of three epochs on the digits: where it ran, its id, and its store."""
+
+    home: Path
+    run_id: str
+    uri: str
+
+    @property
+    def folder(self) -> Path:
+        """Its artifacts."""
+        return self.home / "mlruns" / "lit_lossopt" / self.run_id / "artifacts"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Its checkpoints."""
+        return self.folder / "checkpoints"
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> FinishedRun:
+    """Return a run that several tests read; its store is used only by those that ask for it."""
+    from lit_lossopt.__main__ import main
+
+    home = tmp_path_factory.mktemp("digits_run")
+    shutil.copy(empty_store, home / "mlflow.db")
+    uri = f"sqlite:///{home}/mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        command = ["fit", "--config", "adam", "--config", "digits", "--trainer.max_epochs=3", "--threads=1"]
+        assert main([*command, "--model.optimizer.lr=0.01"]) == 0
+    (folder,) = (home / "mlruns" / "lit_lossopt").iterdir()
+    return FinishedRun(home, folder.name, uri)
+
+
+@pytest.fixture
+def in_its_store(digits_run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> FinishedRun:
+    """Return that run; its store is the one that is asked."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", digits_run.uri)
+    return digits_run
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,100 @@
+"""From a run's id, or the beginning of one, to its checkpoints on this machine."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from lit_lossopt import names
+from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.tracking.store import STORE_ERRORS, Store, local_path, sqlite_path
+
+LOOKED_AT = 1000
+# Of 32 random digits about half agree with any others: only what is nearly the same is meant.
+NEAR = 0.75
+_BEGINNING = re.compile("[0-9a-f]{1,32}")
+
+
+@contextmanager
+def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Yield a run's id and a folder with those of its checkpoints that are wanted and there.
+
+    Where the artifacts are remote, they are downloaded to a temporary folder, which is removed at the end.
+
+    Args:
+        run: its id, or the beginning of one, in the tracking store.
+        wanted: names of files.
+
+    Raises:
+        UserError: there is no such run, several begin so, or the store does not answer.
+    """
+    uri = mlflow.get_tracking_uri()
+    _check_there(run, uri)
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            client = Store(uri).client
+            found = _find(client, run)
+            folder = _with_files(client, found, wanted, Path(temporary))
+        except STORE_ERRORS as error:
+            reason = one_line(str(error), 200)
+            raise UserError(f"{run}: {uri} cannot be asked for it ({reason}); name a checkpoint file") from error
+        yield str(found.info.run_id), folder
+
+
+def _check_there(run: str, uri: str) -> None:
+    """Refuse to look into a database that does not exist: asking would make one."""
+    database = sqlite_path(uri)
+    if database and not database.is_file():
+        raise UserError(
+            f"{run}: neither a file nor a folder, and there is no tracking store {database.absolute()} to look for a "
+            "run in; work in the folder where it ran, or set MLFLOW_TRACKING_URI"
+        )
+
+
+def _find(client: MlflowClient, run: str) -> Run:
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    if _BEGINNING.fullmatch(run) and experiments:
+        found = list(client.search_runs(experiments, f"attributes.run_id LIKE '{run}%'", max_results=3))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            shown = ", ".join(f"{one.info.run_id} ({one.info.run_name})" for one in found[:2])
+            raise UserError(f"{run}: several runs begin so, such as {shown}; write more of the id")
+    raise UserError(
+        f"{run}: no file, no folder, and no run of {client.tracking_uri}{_nearest(client, experiments, run)}"
+    )
+
+
+def _nearest(client: MlflowClient, experiments: list[str], run: str) -> str:
+    """Return the run that was perhaps meant, by id or name, or the newest one, in words."""
+    runs = list(client.search_runs(experiments, max_results=LOOKED_AT)) if experiments else []
+    if not runs:
+        return ", which holds none"
+    by_word = {word: one for one in reversed(runs) for word in (str(one.info.run_name), one.info.run_id[: len(run)])}
+    near = difflib.get_close_matches(run, list(by_word), n=1, cutoff=NEAR)
+    meant = by_word[near[0]] if near else runs[0]
+    shown = f"{meant.info.run_id} ({meant.info.run_name})"
+    return f" (did you mean {shown}?)" if near else f"; the newest is {shown}"
+
+
+def _with_files(client: MlflowClient, run: Run, wanted: Sequence[str], temporary: Path) -> Path:
+    """Return a folder with the wanted files: where they are, or, from elsewhere, the temporary one."""
+    local = local_path(str(run.info.artifact_uri))
+    if local:
+        return local / names.CHECKPOINT_FOLDER
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    there = {item.path for item in client.list_artifacts(run.info.run_id, names.CHECKPOINT_FOLDER)}
+    for name in wanted:
+        path = f"{names.CHECKPOINT_FOLDER}/{name}"
+        if path in there:
+            Path(client.download_artifacts(run.info.run_id, path, str(temporary))).replace(temporary / name)
+    return temporary
