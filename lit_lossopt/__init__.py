@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,16 +11,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["TrainedClassifier", "load"]
+_LAZY = {"TrainedClassifier": "lit_lossopt.trained", "load": "lit_lossopt.loading"}
 
 
 def __getattr__(name: str) -> Any:
     """Import what loads trained networks where it is first asked for: the command line must answer at once."""
-    if name == "load":
-        from lit_lossopt.loading import load
-
-        return load
-    if name == "TrainedClassifier":
-        from lit_lossopt.trained import TrainedClassifier
-
-        return TrainedClassifier
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

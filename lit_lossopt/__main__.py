@@ -12,7 +12,11 @@ from lit_lossopt.errors import UserError, did_you_mean
 from lit_lossopt.redaction import redact
 
 # Commands that take the words behind them, and return an exit status.
-_WORKERS = {"compare": "lit_lossopt.compare.command:compare", "sync": "lit_lossopt.tracking.sync:sync"}
+_WORKERS = {
+    "compare": "lit_lossopt.compare.command:compare",
+    "export": "lit_lossopt.export.command:export",
+    "sync": "lit_lossopt.tracking.sync:sync",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from lit_lossopt.config_check import FILLED
 from lit_lossopt.config_files import known_names
 from lit_lossopt.errors import UserError
 from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths
-from lit_lossopt.usage import COMMANDS, COMPARE_FLAGS, FLAGS
+from lit_lossopt.usage import COMMANDS, COMPARE_FLAGS, EXPORT_FLAGS, FLAGS
 
 _BASH = """\
 _lossopt() {
@@ -18,6 +18,7 @@ _lossopt() {
 COMP_WORDBREAKS="${COMP_WORDBREAKS//=/}"
 complete -o default -F _lossopt lossopt
 """
+_OWN_FLAGS = {"compare": COMPARE_FLAGS, "export": EXPORT_FLAGS}
 _SCRIPTS = {"bash": _BASH, "zsh": f"autoload -U +X bashcompinit && bashcompinit\n{_BASH}"}
 
 
@@ -37,8 +38,8 @@ def candidates(words: list[str]) -> list[str]:
     current = words[-1] if words else ""
     if len(words) <= 1:
         return [*COMMANDS, "--help"]
-    if words[0] == "compare":
-        return [flag.split()[0] for flag, _ in COMPARE_FLAGS]
+    if words[0] in _OWN_FLAGS:
+        return [flag.split()[0] for flag, _ in _OWN_FLAGS[words[0]]]
     if words[-2] in ("--config", "-c"):
         return known_names()
     key, equals, _ = current.removeprefix("--").partition("=")

@@ -5,6 +5,8 @@ Every flag named here is checked by a test against the real parser.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lit_lossopt.config_files import shipped_folder, shipped_names, summary
 from lit_lossopt.config_merge import DEFAULTS
 from lit_lossopt.errors import UserError
@@ -16,6 +18,7 @@ COMMANDS = {
     "test": "evaluate trained weights on the test images, recorded in their run",
     "predict": "write a table of predictions: file, class, probabilities",
     "compare": "which arm converges faster, which oscillates: one table, one page, with intervals",
+    "export": "write a trained network for other programs: .safetensors, .onnx, .pt2; or log it as an MLflow model",
     "sync": "deliver to MLflow what a killed run or a lost server left behind",
     "demo": "train four optimizers on the embedded digits and show a table",
     "configs": "list the shipped configs and what each shows",
@@ -91,6 +94,17 @@ COMPARE_FLAGS: tuple[tuple[str, str], ...] = (
     ("--csv DIR", "tables of arms, runs, contrasts and curves"),
     ("--log", "keep page, figures and tables in MLflow, as a run of the experiment"),
 )
+EXPORT_FLAGS = (
+    ("--to FILE", "the file; its ending decides: .safetensors (weights), .onnx or .pt2 (a graph, any batch size)"),
+    ("--which best|last", "weights with the best validation accuracy (default), or the last ones"),
+    ("--outputs NAME", "logits (default), or probabilities where the loss implies them"),
+    ("--overwrite", "replace a file that exists"),
+    ("--log", "log it as an MLflow model in its run"),
+    ("--allow-import PKG", "let the run's config name classes of one more package"),
+)
+EXPORT_NOTE = """\
+RUN is a run's id or the beginning of one, its folder, or a checkpoint. A graph takes uint8 images [N, C, H, W], pixels
+0 to 255, and normalises them itself. What was written is read back and compared before it gets its name."""
 
 EXAMPLES = """\
 Examples
@@ -101,6 +115,27 @@ Examples
   lossopt compare --html report.html
   mlflow ui
 """
+
+
+def _listed(title: str, flags: Iterable[tuple[str, str]], width: int = 33) -> str:
+    return "\n".join([title, *(f"  {flag:<{width}}{text}" for flag, text in flags)])
+
+
+# The help of commands that take no settings.
+_OWN = {
+    "demo": "Usage: lossopt demo [--epochs N]     (default: 20, under a minute)",
+    "sync": (
+        "Usage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all there are)\n\n"
+        "Safe to repeat. A run whose process was killed is marked KILLED."
+    ),
+    "compare": (
+        _listed("Usage: lossopt compare [--experiment NAME] [--by NAME,NAME] [--html FILE]\n", COMPARE_FLAGS, 20)
+        + "\n\nDiverged and collapsed runs count; interrupted, failed and running ones are listed and left out."
+    ),
+    "export": _listed("Usage: lossopt export RUN --to FILE\n", EXPORT_FLAGS, 20) + f"\n\n{EXPORT_NOTE}",
+    "configs": "Usage: lossopt configs",
+    "completion": 'Usage: eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)',
+}
 
 
 def overview() -> str:
@@ -116,27 +151,11 @@ def overview() -> str:
 def command_help(command: str) -> str:
     """Return the answer to ``lossopt COMMAND --help``."""
     head = f"{command}: {COMMANDS[command]}\n"
-    if command == "demo":
-        return f"{head}\nUsage: lossopt demo [--epochs N]     (default: 20, under a minute)"
-    if command == "sync":
-        return (
-            f"{head}\nUsage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all there are)\n"
-            "\nSafe to repeat. A run whose process was killed is marked KILLED."
-        )
-    if command == "compare":
-        flags = "\n".join(f"  {flag:<20}{text}" for flag, text in COMPARE_FLAGS)
-        note = "Diverged and collapsed runs count; interrupted, failed and running ones are listed and left out."
-        return f"{head}\nUsage: lossopt compare [--experiment NAME] [--by NAME,NAME] [--html FILE]\n\n{flags}\n\n{note}"
-    if command == "configs":
-        return f"{head}\nUsage: lossopt configs"
-    if command == "completion":
-        return f'{head}\nUsage: eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)'
+    if command in _OWN:
+        return f"{head}\n{_OWN[command]}"
     choices = {key.rpartition(".")[2]: ", ".join(class_paths(key)) for key in ("data",)}
     choices["criterion"] = "CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, FocalLoss, HingeLoss"
-    sections = [
-        "\n".join([title, *(f"  {flag:<33}{text.format(**choices)}" for flag, text in flags)])
-        for title, flags in FLAGS.items()
-    ]
+    sections = [_listed(title, flags).format(**choices) for title, flags in FLAGS.items()]
     default = DEFAULTS["model"]
     given = f"Without a config: {default['optimizer']['class_path']}, {default['criterion']}, the embedded digits."
     return "\n\n".join([f"{head}\nUsage: lossopt {command} [--config NAME] [--key=value ...]", *sections, given])

@@ -14,7 +14,7 @@ from lit_lossopt.__main__ import main
 from lit_lossopt.completion import candidates
 from lit_lossopt.config_files import shipped_names
 from lit_lossopt.signatures import FAMILIES
-from lit_lossopt.usage import COMMANDS
+from lit_lossopt.usage import COMMANDS, EXPORT_FLAGS
 
 WITHOUT_EXTRA = dataclasses.replace(FAMILIES["model.optimizer"], more=None)
 
@@ -104,6 +104,7 @@ def test_an_error_in_a_file_names_the_file(content: str, message: str, capsys: p
 LIGHT = [
     "--help", "fit --help", "test -h", "demo --help", "configs", "completion bash", "__complete fit --mo",
     "fit --config sgdd", "fit --model.optimizer=Adm", "fit --model.optimizer.lrr=3", "fit --trainer.max_epoch=3",
+    "export x --to x.pt",
 ]  # fmt: skip
 
 
@@ -122,6 +123,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_completion_offers_what_fits() -> None:
     assert set(COMMANDS) <= set(candidates([""]))
+    assert candidates(["export", "x", "--o"]) == [flag.split()[0] for flag, _ in EXPORT_FLAGS]
     assert candidates(["fit", "--config", "s"]) == shipped_names()
     assert "--model.optimizer=RMSprop" in candidates(["fit", "--model.optimizer=R"])
     assert "--model.optimizer.momentum=" in candidates(["fit", "--model.optimizer=SGD", "--model.opt"])

@@ -10,8 +10,10 @@ import pytest
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.runs import read_runs
+from tests.conftest import FinishedRun
 
-PAGE = Path(__file__).parents[1] / "docs" / "your_own_data.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "your_own_data.md"
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -35,3 +37,15 @@ def test_the_page_on_your_own_data(image_folder: Path) -> None:
         assert main([*command, "--data.batch_size=8", "--trainer.max_epochs=1", "--threads=1"]) == 0
     assert [run.params["data"] for run in read_runs("lit_lossopt")] == ["ImageFolderDataModule", "ArrayFileDataModule"]
     assert Path("shades.npz").is_file()
+
+
+def test_the_page_on_trained_models(in_its_store: FinishedRun) -> None:
+    page = DOCS / "trained_models.md"
+    for line in "".join(blocks(page, "console")).splitlines():
+        words = line.removeprefix("$ lossopt ").replace("RUN_ID", in_its_store.run_id).split()
+        assert main(words) == 0
+    names: dict[str, Any] = {"__name__": "page"}
+    found = blocks(page, "python")
+    assert len(found) == 3
+    for block in found:
+        exec(compile(block.replace("RUN_ID", in_its_store.run_id), str(page), "exec"), names)  # noqa: S102  # our own page

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import mlflow
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.tracking.store import STORE_ERRORS, Store, local_path, sqlite_path
+from lit_lossopt.tracking.addresses import local_path, sqlite_path, tracking_uri
+from lit_lossopt.tracking.store import STORE_ERRORS, Store
 
 LOOKED_AT = 1000
 # Of 32 random digits about half agree with any others: only what is nearly the same is meant.
@@ -37,7 +37,7 @@ def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Pa
     Raises:
         UserError: there is no such run, several begin so, or the store does not answer.
     """
-    uri = mlflow.get_tracking_uri()
+    uri = tracking_uri()
     _check_there(run, uri)
     with tempfile.TemporaryDirectory() as temporary:
         try:
