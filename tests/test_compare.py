@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
+from rich.cells import cell_len
+from rich.console import Console
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.compare.compare_flags import flags
+from lit_lossopt.compare import command, terminal
+from lit_lossopt.compare.compare_flags import flags, parse
 from lit_lossopt.tracking.runs import read_runs
 from lit_lossopt.usage import COMPARE_FLAGS, command_help
 from tests.plain_runs import learning, log_run
@@ -221,3 +225,19 @@ def test_neither_torch_nor_lightning_is_imported(words: list[str], unwanted: set
     loaded = set(done.stderr.partition("loaded ")[2].split())
     assert "lit_lossopt" in loaded
     assert not loaded & unwanted
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_the_table_fits_and_keeps_what_matters(width: int) -> None:
+    log_study()
+    log_run("study", {"optimizer": "A" * 70, "lr": 1, "seed": 0}, learning(0, 4))
+    comparison = command.compared(read_runs("study"), parse([]), "study")
+    file = StringIO()
+    console = Console(file=file, width=width)
+    console.print(terminal.arm_table(comparison, width, plain=True))
+    lines = file.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= width
+    assert "final" in lines[1]
+    assert ("steps to target" in lines[1]) == (width >= 80)
+    assert ("best" in lines[1]) == (width >= 160)
+    assert sum("SGD lr=0.1 " in line for line in lines) == 1

@@ -21,8 +21,8 @@ def telling(arms: Sequence[Settings]) -> list[dict[str, str]]:
     """Return of each arm's settings those that its name must tell.
 
     What does not differ is not told; nor what follows from another choice: the arguments that come along with an
-    optimizer's class are told only where they differ within that class, or from its defaults. The learning rate is
-    told wherever it differs.
+    class are told only where they differ from its defaults or, where these are not known, within that class. The
+    learning rate is told wherever it differs.
 
     Args:
         arms: settings that differ from each other.
@@ -85,10 +85,11 @@ def _is_told(name: str, settings: Settings, choices: Sequence[str], arms: Sequen
         return len({other.get(name) for other in same}) > 1
     if parent is None:
         return not _follows(name, choices, arms)
+    default = is_default(name, settings[name], parent, settings.get(parent, ""))
+    if default is not None:
+        return not default
     same = [other for other in arms if other.get(parent) == settings.get(parent)]
-    if len({other.get(name) for other in same}) > 1:
-        return True
-    return is_default(name, settings[name], parent, settings.get(parent, "")) is False
+    return len({other.get(name) for other in same}) > 1
 
 
 def _follows(name: str, choices: Sequence[str], arms: Sequence[Settings]) -> bool:

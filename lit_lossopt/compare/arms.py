@@ -162,13 +162,13 @@ def _paired(runs: Sequence[Run], groups: Sequence[Sequence[int]]) -> tuple[list[
         return list(runs), []
     told = telling([{name: value for name, value in found.items() if name in mixed} for found in settings])
     known = sorted({name for found in told for name in found})
-    short = short_names(known)
-    labels = [" ".join(f"{short[name]}={value}" for name, value in found.items()) for found in told]
+    unique = {tuple(found.items()): found for found in told}
+    labels = dict(zip(unique, distinct_names(list(unique.values()), ""), strict=True))
     return [
-        replace(run, tags={**run.tags, names.TAG_SEED: f"{seed_parameter(run)} {label}"})
+        replace(run, tags={**run.tags, names.TAG_SEED: f"{seed_parameter(run)} {labels[tuple(found.items())]}"})
         if seed_parameter(run)
         else run
-        for run, label in zip(runs, labels, strict=True)
+        for run, found in zip(runs, told, strict=True)
     ], known
 
 

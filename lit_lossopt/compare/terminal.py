@@ -6,20 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite, isinf, isnan
 
+import numpy as np
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lit_lossopt import names
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate
-from lit_lossopt.compare.measures import COMPLETED, is_accuracy
+from lit_lossopt.compare.measures import COMPLETED, YARDSTICKS, is_accuracy
 from lit_lossopt.compare.numerals import significant, unit
+from lit_lossopt.compare.oscillation import roughness
 
 # Characters of a line where the output is no terminal.
 PIPED_WIDTH = 100
 _LEAST_FOR_NAMES = 16
 _ALIKE, _CLAIMED = "≈", "*"
+_SCORES = [names.metric(split, quantity) for split in (names.VAL, names.TEST) for quantity in YARDSTICKS]
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ def show(comparison: Comparison, words: Sequence[str], console: Console | None =
 
 def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
     """Return the table of arms, best first, with as many columns as fit ``width`` characters."""
-    names = [f"{_ALIKE} {arm.name}" if _is_alike(arm, comparison) else arm.name for arm in comparison.arms]
+    shown = [f"{_ALIKE} {arm.name}" if _is_alike(arm, comparison) else arm.name for arm in comparison.arms]
     columns = [column for column in _columns(comparison) if any(column.cells)]
-    room = width - min(max(2 + cell_len(name) for name in names), max(_LEAST_FOR_NAMES, width // 3))
+    room = width - min(max(2 + cell_len(name) for name in shown), max(_LEAST_FOR_NAMES, width // 3))
     while len(columns) > 1 and sum(column.width for column in columns) > room:
         columns.remove(max(columns, key=lambda column: column.rank))
     title = Text(f"{comparison.title}: {comparison.metric}, target {unit(comparison.metric).text(comparison.target)}")
@@ -63,7 +67,7 @@ def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
     table.add_column("arm", overflow="fold", min_width=_LEAST_FOR_NAMES)
     for column in columns:
         table.add_column(column.heading, justify="right", no_wrap=True)
-    for place, name in enumerate(names):
+    for place, name in enumerate(shown):
         table.add_row(Text(name), *(Text(column.cells[place]) for column in columns))
     return table
 
@@ -79,14 +83,15 @@ def _columns(comparison: Comparison) -> list[Column]:
     def column(heading: str, rank: int, cell: Callable[[Arm], str]) -> Column:
         return Column(heading, tuple(cell(arm) for arm in comparison.arms), rank)
 
-    scores = sorted({name for arm in comparison.arms for name in arm.scores})
+    found = {name for arm in comparison.arms for name in arm.scores}
+    scores = [name for name in _SCORES if name in found]
     return [
         column("runs", 1, lambda arm: str(len(arm.trials)) if ended_well else _verdicts(arm)),
         column(f"final {unit(metric).sign}".strip(), 0, lambda arm: _shown(arm.final, metric)),
         column("best", 8, lambda arm: _value(arm.best.value, metric)),
         column("steps to target", 2, lambda arm: _steps(arm, budget)),
         column("behind by", 3, lambda arm: _behind(behind.get(arm.name))),
-        column("seconds", 7, lambda arm: _count(arm.seconds_to_target.value)),
+        column("seconds", 7, _seconds),
         column("ripple", 4, lambda arm: _number(arm.ripple.value)),
         column("swings", 5, lambda arm: _swings(arm, metric)),
         *(
@@ -110,8 +115,8 @@ def _missing(comparison: Comparison) -> list[str]:
     for one in comparison.left_out:
         reasons.setdefault(one.reason, []).append(one.name or one.run_id)
     return [
-        f"Left out, {reason}: {_clean(', '.join(names[:3]))}{f' and {len(names) - 3} more' if len(names) > 3 else ''}."
-        for reason, names in reasons.items()
+        f"Left out, {reason}: {_clean(', '.join(runs[:3]))}{f' and {len(runs) - 3} more' if len(runs) > 3 else ''}."
+        for reason, runs in reasons.items()
     ]
 
 
@@ -137,6 +142,11 @@ def _steps(arm: Arm, budget: int) -> str:
     return f"{_count(steps.value)}{within}"
 
 
+def _seconds(arm: Arm) -> str:
+    """Return the seconds to the target; nothing where it was never reached, which the steps say already."""
+    return _number(arm.seconds_to_target.value) if isfinite(arm.seconds_to_target.value) else ""
+
+
 def _behind(contrast: Contrast | None) -> str:
     """Return how many times as many steps the arm needs as the first."""
     if contrast is None:
@@ -148,17 +158,18 @@ def _behind(contrast: Contrast | None) -> str:
 
 
 def _verdicts(arm: Arm) -> str:
-    """Return ``8``, or ``5, 3 diverged``."""
+    """Return ``8``, or ``5 + 3 diverged``."""
     well = arm.verdicts.get(COMPLETED, 0)
     others = [f"{count} {verdict}" for verdict, count in arm.verdicts.items() if verdict != COMPLETED and count]
-    return ", ".join([*([str(well)] if well or not others else []), *others])
+    return " + ".join([*([str(well)] if well or not others else []), *others])
 
 
 def _swings(arm: Arm, metric: str) -> str:
-    if arm.oscillation is None or isnan(arm.oscillation.deviation):
-        return ""
+    """Return by how much the metric goes up and down late in training, beyond its slope; in points of an accuracy."""
+    found = [roughness(trial.curve.steps.astype(np.float64), trial.curve.values) for trial in arm.trials]
+    known = [value for value in found if not isnan(value)]
     factor = 100 if is_accuracy(metric) else 1
-    return significant(factor * arm.oscillation.deviation, 2)
+    return significant(factor * float(np.mean(known)), 2) if known else ""
 
 
 def _score(arm: Arm, name: str) -> str:
