@@ -89,7 +89,10 @@ def merged(line: CommandLine) -> Settings:
     settings.merge(DEFAULTS, "the defaults")
     for name in line.configs:
         path = find_config(name)
-        settings.merge(load_config(path, str(path)), str(path))
+        tree = load_config(path, str(path))
+        if "sweep" in tree:
+            raise UserError(f"--config {name}: a plan of a sweep, not a config; run it with: lossopt sweep --config {name}")
+        settings.merge(tree, str(path))
     merge_flags(settings, line.flags)
     return settings
 
@@ -102,7 +105,7 @@ def split_words(words: list[str]) -> CommandLine:
     """
     line, queue = CommandLine(), list(words)
     while queue:
-        key, value = _next_flag(queue)
+        key, value = next_flag(queue)
         if key in ("config", "allow-import", "resume") or folded(key):
             if value is None:
                 raise UserError(f"--{key}: a value is missing")
@@ -119,7 +122,7 @@ def split_words(words: list[str]) -> CommandLine:
     return line
 
 
-def _next_flag(queue: list[str]) -> Flag:
+def next_flag(queue: list[str]) -> Flag:
     """Take a flag and its value, if it has one, from the front of the words."""
     word = queue.pop(0)
     if word.startswith("-c") and not word.startswith("--"):

@@ -35,10 +35,19 @@ TAG_PHASE = "lossopt.phase"
 # Of a run that holds a comparison of others.
 TAG_COMPARISON = "lossopt.comparison"
 TAG_CONFIG_SHA256 = "lossopt.config_sha256"
-# MLflow's own: the commit, a run's description, and the colour of its lines in charts.
+# Of a sweep and its trials: the parent run, the hash of merged settings, the levels' names, the part of the protocol.
+TAG_SWEEP = "lossopt.sweep"
+TAG_SWEEP_KEY = "lossopt.sweep_key"
+TAG_SWEEP_ARM = "lossopt.sweep_arm"
+TAG_PHASE = "lossopt.phase"
+# Of the sweep itself: the plan's name, and the hash of what it says.
+TAG_PLAN = "lossopt.plan"
+TAG_PLAN_SHA256 = "lossopt.plan_sha256"
+# MLflow's own: the commit, a run's description, the colour of its lines in charts, and the run that it is nested in.
 TAG_COMMIT = "mlflow.source.git.commit"
 TAG_DESCRIPTION = "mlflow.note.content"
 TAG_COLOUR = "mlflow.runColor"
+TAG_PARENT = "mlflow.parentRunId"
 
 CONFIG_ARTIFACT = "config.yaml"
 PROVENANCE_ARTIFACT = "provenance.json"

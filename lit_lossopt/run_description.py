@@ -34,6 +34,9 @@ from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.provenance import as_text, checksum, code_state, machine, typed_command, versions
 
 
+_OF_A_SWEEP = ("--tracking.tags=", "--tracking.parent=")
+
+
 class RunDescription(SaveConfigCallback):
     """Starts the MLflow run with readable parameters and tags; keeps resolved config and provenance as artifacts.
 
@@ -52,7 +55,7 @@ class RunDescription(SaveConfigCallback):
         logger = trainer.logger
         if not isinstance(pl_module, LossOptModule):
             return
-        text = self.parser.dump(self.config, skip_unset=False)
+        text = self.parser.dump(_without_sweep(self.config), skip_unset=False)
         lost = re.search(r"(\S+): Unable to serialize instance (.{0,60})", text)
         if lost:
             raise UserError(f"{lost[1]}={lost[2]}: cannot be written to config.yaml, so the run could not be repeated")
@@ -79,12 +82,24 @@ class RunDescription(SaveConfigCallback):
         commit = {TAG_COMMIT: found["code"]["commit"]} if found["code"] else {}
         logger.log_tags({**commit, TAG_CONFIG_SHA256: found["config_sha256"]})
         changed = " Files differed from the commit (`changes.diff`)." if found["code"].get("dirty") else ""
-        logger.describe(f"`{typed_command(self.words)}`\n\nThe artifact `{CONFIG_ARTIFACT}` repeats it.{changed}")
+        logger.describe(f"`{typed_command(typed_words(self.words))}`\n\nThe artifact `{CONFIG_ARTIFACT}` repeats it.{changed}")
 
     def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:
         found = _provenance(trainer, text, attempt=logger.attempt)
         found["code"].pop("diff", "")
         logger.log_text(as_text(found), PROVENANCE_ARTIFACT.replace(".", f"_{logger.attempt}."))
+
+
+def typed_words(words: Sequence[str]) -> list[str]:
+    """Return words without those that only nest a sweep's trial: what repeats it is no trial."""
+    return [word for word in words if not word.startswith(_OF_A_SWEEP)]
+
+
+def _without_sweep(config: Any) -> Any:
+    """Return a parsed config that repeats a run without making it a sweep's trial."""
+    alone = config.clone()
+    alone.tracking.tags = alone.tracking.parent = None
+    return alone
 
 
 def resolved_config(parser: Any, config: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.addresses import absolute_uri, local_path, sqlite_path
 from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps
 from lit_lossopt.tracking.ending import conclude, say
+from lit_lossopt.tracking.experiment import check_experiment
 from lit_lossopt.tracking.journal import (
     Entry,
     Journal,
@@ -41,8 +42,6 @@ START, HURRY = 10.0, 5.0
 # A run that diverged has failed in the list of runs, and is a result all the same: its verdict says so.
 _STATUS = {"completed": "FINISHED", "collapsed": "FINISHED", "interrupted": "KILLED"}
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
-# Folders beside those of the experiments.
-_TAKEN = ("journal", "unsent", "output")
 
 
 class RunLogger(Logger):
@@ -56,26 +55,27 @@ class RunLogger(Logger):
         experiment: the MLflow experiment, made if it does not exist.
         run_name: shown in MLflow; by default optimizer, rate, loss and seed.
         patience: seconds to wait at the end for a store that does not take what is left.
+        tags: further tags of the run, as a sweep gives its trials.
+        parent: the run under which MLflow shows this one.
 
     Raises:
         UserError: the store refuses the run, or its address holds a password.
     """
 
-    def __init__(self, experiment: str = names.EXPERIMENT, run_name: str | None = None, patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        experiment: str = names.EXPERIMENT,
+        run_name: str | None = None,
+        patience: float = 30.0,
+        tags: dict[str, str] | None = None,
+        parent: str | None = None,
+    ) -> None:
         super().__init__()
-        if (
-            experiment in _TAKEN
-            or _NOT_IN_NAMES.search(experiment)
-            or "/" in experiment
-            or experiment.strip(". ") == ""
-        ):
-            raise UserError(
-                f"tracking.experiment={experiment}: it names a folder below mlruns; take letters, digits, - and _ (not "
-                f"{', '.join(_TAKEN)})"
-            )
+        check_experiment(experiment)
         self.experiment_name = experiment
         self.run_name = run_name
         self.patience = patience
+        self._tags = {**(tags or {}), **({names.TAG_PARENT: parent} if parent else {})}
         self._store = Store(mlflow.get_tracking_uri())
         self._journal: Journal | None = None
         self._writer: Writer | None = None
@@ -134,7 +134,7 @@ class RunLogger(Logger):
         header = {"experiment": self.experiment_name, "run_name": self.run_name or run_name}
         header["uri"] = absolute_uri(self.tracking_uri)
         header["artifact_root"] = str(Path("mlruns").absolute())
-        tags = {names.TAG_FRAMEWORK: "pytorch", **(tags or {})}
+        tags = {names.TAG_FRAMEWORK: "pytorch", **self._tags, **(tags or {})}
         if self.continues:
             tags[names.TAG_CONTINUES] = self.continues
         self._add({"kind": "run", "journal": self._id, "milliseconds": _now(), "tags": tags, **header})

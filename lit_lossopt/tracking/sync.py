@@ -15,6 +15,8 @@ from lit_lossopt.tracking.journal import LOG, VERIFIED, Journal, JournalBusyErro
 from lit_lossopt.tracking.store import RunGoneError, Store, is_final
 
 TRIES = 3
+# The evidence of a run that did not come to say anything itself.
+KILLED = "its process was killed"
 
 
 def sync(wanted: list[str]) -> int:
@@ -64,7 +66,7 @@ def _deliver(journal: Journal) -> str:
         return "whole"
     if not _has_ended(journal.folder):
         journal.append(
-            tags_entry({names.TAG_VERDICT: "interrupted"}),
+            tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_EVIDENCE: KILLED}),
             {"kind": "end", "status": "KILLED", "milliseconds": time.time_ns() // 1_000_000},
         )
     delivery = Delivery(journal, Store(uri))

@@ -1,0 +1,24 @@
+"""What an MLflow experiment of this package may be called: its name is also a folder below ``mlruns``."""
+
+from __future__ import annotations
+
+import re
+
+from lit_lossopt.errors import UserError
+
+# Folders beside those of the experiments.
+_TAKEN = ("journal", "unsent", "sweeps")
+_NOT_IN_NAMES = re.compile(r"[^\w\-. :]")
+
+
+def check_experiment(name: str) -> None:
+    """Refuse a name that is no folder's.
+
+    Raises:
+        UserError: with what would do.
+    """
+    if name in _TAKEN or _NOT_IN_NAMES.search(name) or name.strip(". ") == "":
+        raise UserError(
+            f"tracking.experiment={name}: it names a folder below mlruns; take letters, digits, - and _ (not "
+            f"{', '.join(_TAKEN)})"
+        )
