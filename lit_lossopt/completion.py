@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from lit_lossopt.command_line import merged, split_words
 from lit_lossopt.config_check import FILLED
-from lit_lossopt.config_files import known_names
+from lit_lossopt.config_files import known_names, plan_names
 from lit_lossopt.errors import UserError
 from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths
 from lit_lossopt.usage import COMMANDS, COMPARE_FLAGS, EXPORT_FLAGS, FLAGS
+from lit_lossopt.usage import COMMANDS, COMPARE_FLAGS, FLAGS, SWEEP_FLAGS
 
 _BASH = """\
 _lossopt() {
@@ -41,15 +42,22 @@ def candidates(words: list[str]) -> list[str]:
     if words[0] in _OWN_FLAGS:
         return [flag.split()[0] for flag, _ in _OWN_FLAGS[words[0]]]
     if words[-2] in ("--config", "-c"):
-        return known_names()
+        return _config_names(words)
     key, equals, _ = current.removeprefix("--").partition("=")
     if equals:
-        values = known_names() if key == "config" else list(class_paths(key)) if key in FAMILIES else []
+        values = _config_names(words) if key == "config" else list(class_paths(key)) if key in FAMILIES else []
         return [f"--{key}={value}" for value in values]
     if words[-2].removeprefix("--") in FAMILIES:
         return list(class_paths(words[-2].removeprefix("--")))
+    if words[0] == "sweep":
+        own = [flag.split()[0].partition("=")[0] for flag, _ in SWEEP_FLAGS if not flag.startswith("--key")]
+        return sorted({*own, *_argument_flags([])})
     flags = [flag.split()[0] for group in FLAGS.values() for flag, _ in group]
     return sorted({*flags, *_argument_flags(words[:-1])})
+
+
+def _config_names(words: list[str]) -> list[str]:
+    return [*plan_names(), *known_names()] if words[0] == "sweep" else known_names()
 
 
 def _argument_flags(words: list[str]) -> list[str]:

@@ -22,6 +22,8 @@ TAG_VERDICT = "lossopt.verdict"
 TAG_EVIDENCE = "lossopt.evidence"
 TAG_LAST_GOOD_STEP = "lossopt.last_good_step"
 TAG_ATTEMPT = "lossopt.attempt"
+# How often the run's process was killed without a word.
+TAG_KILLED = "lossopt.killed"
 TAG_GAPS = "lossopt.gap_seconds"
 TAG_CONTINUES = "lossopt.continues"
 TAG_FRAMEWORK = "lossopt.framework"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lit_lossopt.config_files import shipped_folder, shipped_names, summary
+from lit_lossopt.config_files import shipped_folder, shipped_names, shipped_plans, summary
 from lit_lossopt.config_merge import DEFAULTS
 from lit_lossopt.errors import UserError
 from lit_lossopt.signatures import class_paths
@@ -19,9 +20,10 @@ COMMANDS = {
     "predict": "write a table of predictions: file, class, probabilities",
     "compare": "which arm converges faster, which oscillates: one table, one page, with intervals",
     "export": "write a trained network for other programs: .safetensors, .onnx, .pt2; or log it as an MLflow model",
+    "sweep": "compare losses, optimizers, rates and seeds by a plan, resumable",
     "sync": "deliver to MLflow what a killed run or a lost server left behind",
-    "demo": "train four optimizers on the embedded digits and show a table",
-    "configs": "list the shipped configs and what each shows",
+    "demo": "the sweep of four optimizers on the embedded digits: lossopt sweep --config sweep_quick",
+    "configs": "list the shipped configs and plans, and what each shows",
     "completion": "print the shell completion script for bash or zsh",
 }
 
@@ -106,6 +108,22 @@ EXPORT_NOTE = """\
 RUN is a run's id or the beginning of one, its folder, or a checkpoint. A graph takes uint8 images [N, C, H, W], pixels
 0 to 255, and normalises them itself. What was written is read back and compared before it gets its name."""
 
+SWEEP_FLAGS = (
+    ("--config PLAN", "a plan by bare name (see: lossopt configs) or path; docs/sweeps.md says what stands in one"),
+    ("--config NAME", "further ones: configs laid over all trials, as digits"),
+    ("--key=value", "any flag of fit, for all trials, as --trainer.max_epochs=2"),
+    ("--dry-run", "print the trials, their number, time and disk; write nothing"),
+    ("--workers N", "trials at once (as many as there are cores)"),
+    ("--threads N", "CPU threads of each trial (as the plan has it, 1)"),
+    ("--gpus X", "share of a GPU that each trial takes, as 0.25 (0)"),
+    ("--engine local|ray|here", "processes on this machine, a Ray cluster, or this process, one by one (local)"),
+    ("--ray-address HOST:PORT", "of a Ray cluster that is running"),
+    ("--seeds N", "repeats of each winner, or runs of each cell of a grid"),
+    ("--tracking.experiment NAME", "MLflow experiment (the plan's name); another one starts afresh"),
+    ("--keep-checkpoints", "of every trial, not of repeats only"),
+    ("--html FILE", "where the page of the comparison goes"),
+)
+
 EXAMPLES = """\
 Examples
   lossopt demo
@@ -113,6 +131,7 @@ Examples
   lossopt fit --config adam --config digits --model.optimizer.lr=3e-3 --seed_everything 1
   lossopt fit --config sgd --model.criterion=MSELoss --data=DigitsDataModule
   lossopt compare --html report.html
+  lossopt sweep --config sweep_quick --dry-run
   mlflow ui
 """
 
@@ -153,6 +172,24 @@ def command_help(command: str) -> str:
     head = f"{command}: {COMMANDS[command]}\n"
     if command in _OWN:
         return f"{head}\n{_OWN[command]}"
+    if command == "sweep":
+        shown = "\n".join(f"  {flag:<33}{text}" for flag, text in SWEEP_FLAGS)
+        return f"{head}\nUsage: lossopt sweep --config PLAN [--config NAME ...] [--key=value ...]\n\n{shown}"
+    if command == "demo":
+        return f"{head}\nUsage: lossopt demo [--workers N] [--dry-run] …     (as sweep takes them; under three minutes)"
+    if command == "sync":
+        return (
+            f"{head}\nUsage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all there are)\n"
+            "\nSafe to repeat. A run whose process was killed is marked KILLED."
+        )
+    if command == "compare":
+        flags = "\n".join(f"  {flag:<20}{text}" for flag, text in COMPARE_FLAGS)
+        note = "Diverged and collapsed runs count; interrupted, failed and running ones are listed and left out."
+        return f"{head}\nUsage: lossopt compare [--experiment NAME] [--by NAME,NAME] [--html FILE]\n\n{flags}\n\n{note}"
+    if command == "configs":
+        return f"{head}\nUsage: lossopt configs"
+    if command == "completion":
+        return f'{head}\nUsage: eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)'
     choices = {key.rpartition(".")[2]: ", ".join(class_paths(key)) for key in ("data",)}
     choices["criterion"] = "CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, FocalLoss, HingeLoss"
     sections = [_listed(title, flags).format(**choices) for title, flags in FLAGS.items()]
@@ -162,9 +199,16 @@ def command_help(command: str) -> str:
 
 
 def config_list() -> str:
-    """Return one line a shipped config."""
-    lines = [f"  {name:<28}{summary(shipped_folder() / f'{name}.yaml')}" for name in shipped_names()]
-    return "\n".join(["Shipped configs (--config NAME; several compose, the later wins):", *lines])
+    """Return one line a shipped config or plan."""
+    shown = {
+        "Shipped configs (fit --config NAME; several compose, the later wins):": shipped_names(),
+        "Shipped plans (sweep --config NAME):": shipped_plans(),
+    }
+    lines = [
+        [title, *(f"  {name:<28}{summary(shipped_folder() / f'{name}.yaml')}" for name in names)]
+        for title, names in shown.items()
+    ]
+    return "\n\n".join("\n".join(part) for part in lines)
 
 
 def check_bare(command: str, rest: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -142,6 +143,16 @@ def read_plan(path: Path) -> Plan:
         max_trials=limits.whole("trials", 1000, 1, 1_000_000),
         max_minutes=limits.number("minutes", None),
     )
+
+
+def plan_seeds(plan: Plan, count: int) -> tuple[int, ...]:
+    """Return so many seeds for a plan: those it has, and then further ones that it was not tuned on."""
+    more = (seed for seed in itertools.count() if seed not in plan.seeds and seed not in _tuned(plan))
+    return tuple(itertools.islice(itertools.chain(plan.seeds, more), count))
+
+
+def _tuned(plan: Plan) -> tuple[int, ...]:
+    return () if plan.protocol == GRID else plan.tuning_seeds
 
 
 class _Section:

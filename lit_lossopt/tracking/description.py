@@ -17,8 +17,8 @@ _TRAINING = (
 )  # fmt: skip
 
 # What does not change a result: where it is written, and how it is shown.
-_DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder")
-_NO_RESULT = ("tracking", "predictions", "checkpoints", "ckpt_path", "weights_only", "config")
+DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder")
+NO_RESULT = ("tracking", "predictions", "checkpoints", "ckpt_path", "weights_only", "config")
 
 
 # Settings beside the model that tell arms of one experiment apart.
@@ -28,12 +28,12 @@ _OF_BACKBONE = {"frozen_epochs": 0, "backbone_lr_factor": 1.0}
 
 def relevant_settings(config: Config) -> dict[str, Any]:
     """Return everything in a resolved config that can change the result."""
-    relevant = {name: value for name, value in config.items() if name not in _NO_RESULT}
+    relevant = {name: value for name, value in config.items() if name not in NO_RESULT}
     relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in _TRAINING}
     data = dict(config["data"].get("init_args") or {})
     return {
         **relevant,
-        "data": {**config["data"], "init_args": {k: v for k, v in data.items() if k not in _DATA_NO_RESULT}},
+        "data": {**config["data"], "init_args": {k: v for k, v in data.items() if k not in DATA_NO_RESULT}},
     }
 
 

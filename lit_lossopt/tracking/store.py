@@ -76,7 +76,7 @@ class Store:
         Args:
             header: ``experiment``, ``run_name``, ``tags``, ``milliseconds``, ``journal``, ``artifact_root``.
         """
-        experiment_id = self._experiment_id(header["experiment"], header["artifact_root"])
+        experiment_id = self.experiment_id(header["experiment"], header["artifact_root"])
         tags = {**header["tags"], names.TAG_JOURNAL: header["journal"]}
         found = self._runs_of(experiment_id, header["journal"])
         if not found:
@@ -90,7 +90,7 @@ class Store:
         """Delete other runs of the same journal: a server may create one long after it was given up."""
         if not is_server(self.uri):
             return
-        for run in self._runs_of(self._experiment_id(header["experiment"], header["artifact_root"]), header["journal"]):
+        for run in self._runs_of(self.experiment_id(header["experiment"], header["artifact_root"]), header["journal"]):
             if run.info.run_id != run_id:
                 self.client.delete_run(run.info.run_id)
 
@@ -185,7 +185,8 @@ class Store:
         wanted = f"tags.`{names.TAG_JOURNAL}` = '{journal}'"
         return list(self.client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"]))
 
-    def _experiment_id(self, name: str, artifact_root: str) -> str:
+    def experiment_id(self, name: str, artifact_root: str) -> str:
+        """Return the id of an experiment, made if it is not there, with its artifacts below a local root."""
         client = self.client
         with _alone(self.uri):
             found = client.get_experiment_by_name(name)

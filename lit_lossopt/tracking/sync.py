@@ -15,8 +15,6 @@ from lit_lossopt.tracking.journal import LOG, VERIFIED, Journal, JournalBusyErro
 from lit_lossopt.tracking.store import RunGoneError, Store, is_final
 
 TRIES = 3
-# The evidence of a run that did not come to say anything itself.
-KILLED = "its process was killed"
 
 
 def sync(wanted: list[str]) -> int:
@@ -33,7 +31,7 @@ def sync(wanted: list[str]) -> int:
     for name in ("mlflow", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     folders = _folders(wanted)
-    states = [_sync_one(folder) for folder in folders]
+    states = [sync_journal(folder) for folder in folders]
     left = states.count("left")
     print(
         f"{len(folders)} journals: {states.count('whole')} were whole, {states.count('delivered')} delivered, "
@@ -42,7 +40,8 @@ def sync(wanted: list[str]) -> int:
     return 1 if left else 0
 
 
-def _sync_one(folder: Path) -> str:
+def sync_journal(folder: Path) -> str:
+    """Deliver one journal; return ``whole``, ``delivered``, ``busy`` or ``left``."""
     try:
         journal = Journal(folder, existing=True)
     except JournalBusyError:
@@ -66,8 +65,8 @@ def _deliver(journal: Journal) -> str:
         return "whole"
     if not _has_ended(journal.folder):
         journal.append(
-            tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_EVIDENCE: KILLED}),
-            {"kind": "end", "status": "KILLED", "milliseconds": time.time_ns() // 1_000_000},
+            tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_KILLED: 1 + _kills(journal.folder)}),
+            {"kind": "end", "status": "KILLED", "killed": True, "milliseconds": time.time_ns() // 1_000_000},
         )
     delivery = Delivery(journal, Store(uri))
     begun = delivery.position
@@ -134,6 +133,11 @@ def _has_ended(folder: Path) -> bool:
     for entry in iterate_entries(folder):
         last = entry["kind"] if entry["kind"] in ("run", "running", "end") else last
     return last == "end"
+
+
+def _kills(folder: Path) -> int:
+    """Return how often the processes of a journal's run were found to be killed before."""
+    return sum(entry.get("killed", False) for entry in iterate_entries(folder))
 
 
 def _folders(wanted: list[str]) -> list[Path]:

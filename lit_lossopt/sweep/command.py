@@ -1,0 +1,173 @@
+"""The words of ``lossopt sweep``: which plan, over what, on which engine. Nothing heavy is imported for a dry run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from lit_lossopt.command_line import next_flag
+from lit_lossopt.config_files import find_config
+from lit_lossopt.config_yaml import load_config
+from lit_lossopt.errors import UserError, did_you_mean
+from lit_lossopt.sweep import estimate
+from lit_lossopt.sweep.plan import check_plan, extendable
+from lit_lossopt.sweep.plan_file import GRID, Plan, find_plan, plan_seeds, read_plan
+from lit_lossopt.sweep.trial import Resources
+from lit_lossopt.tracking.experiment import check_experiment
+
+ENGINES = ("local", "ray", "here")
+_SWITCHES = ("--dry-run", "--keep-checkpoints")
+# For all trials alike, so neither a trial's own nor a sweep's.
+_NOT_HERE = ("seed_everything", "ckpt_path", "resume", "tracking", "print_config", "help")
+
+
+@dataclass
+class Options:
+    """What was typed behind ``sweep``.
+
+    Attributes:
+        configs: in order; one of them is the plan, the others are laid over all trials.
+        flags: key → text, for all trials.
+        dry_run: print, and do nothing.
+        keep_checkpoints: of every trial, not of repeats only.
+        resources: workers and share of a GPU.
+        threads: CPU threads of each trial; None: as the plan has it.
+        engine: ``local``, ``ray`` or ``here``.
+        ray_address: of a Ray cluster; empty: a local one.
+        seeds: how many repeats; None: as the plan has it.
+        experiment: in MLflow; empty: the plan's.
+        allowed: packages given by ``--allow-import``.
+        report: the page of the comparison; empty: where ``compare`` puts it.
+    """
+
+    configs: list[str] = field(default_factory=list)
+    flags: dict[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    keep_checkpoints: bool = False
+    resources: Resources = Resources()
+    threads: int | None = None
+    engine: str = "local"
+    ray_address: str = ""
+    seeds: int | None = None
+    experiment: str = ""
+    allowed: list[str] = field(default_factory=list)
+    report: str = ""
+
+
+def read_options(words: Sequence[str]) -> Options:
+    """Sort the words behind ``sweep``.
+
+    Raises:
+        UserError: a word that means nothing here, or a value that cannot be.
+    """
+    options = Options()
+    options.dry_run, options.keep_checkpoints = (switch in words for switch in _SWITCHES)
+    queue = [word for word in words if word not in _SWITCHES]
+    while queue:
+        key, value = next_flag(queue)
+        if value is None:
+            raise UserError(f"--{key}: a value is missing")
+        _take(options, key, value)
+    if not options.configs:
+        raise UserError("sweep: name a plan with --config NAME, as sweep_quick; lossopt configs lists them")
+    return options
+
+
+def _take(options: Options, key: str, value: str) -> None:
+    if key == "config":
+        options.configs.append(value)
+    elif key == "allow-import":
+        options.allowed.append(value)
+    elif key in ("workers", "threads", "seeds"):
+        number = _whole(key, value)
+        if key == "workers":
+            options.resources = replace(options.resources, workers=number)
+        else:
+            setattr(options, key, number)
+    elif key == "gpus":
+        options.resources = replace(options.resources, gpus=_share(value))
+    elif key == "engine":
+        if value not in ENGINES:
+            raise UserError(f"--engine {value}: no such engine{did_you_mean(value, ENGINES)}; {', '.join(ENGINES)}")
+        options.engine = value
+    elif key == "ray-address":
+        options.ray_address = value
+    elif key == "html":
+        options.report = value
+    elif key == "tracking.experiment":
+        check_experiment(value)
+        options.experiment = value
+    elif key.partition(".")[0] in _NOT_HERE:
+        raise UserError(f"--{key}: not for a sweep; seeds stand in the plan (or --seeds N), runs get their own names")
+    else:
+        options.flags[key] = value
+
+
+def the_plan(options: Options) -> Plan:
+    """Return the plan that was named, with what was typed laid over it, checked.
+
+    Raises:
+        UserError: what is wrong, in the plan or in what was typed.
+    """
+    plans = [name for name in options.configs if _is_plan(name)]
+    if len(plans) > 1:
+        raise UserError(f"--config {plans[1]}: a second plan; a sweep has one")
+    path = find_plan(plans[0] if plans else options.configs[0])
+    plan = read_plan(path)
+    overlays = tuple(name for name in options.configs if name not in plans)
+    for name in overlays:
+        find_config(name)
+    seeds = plan.seeds if options.seeds is None else plan_seeds(plan, options.seeds)
+    plan = replace(
+        plan,
+        overlays=(*plan.overlays, *overlays),
+        flags=options.flags,
+        threads=options.threads or plan.threads,
+        seeds=seeds,
+        experiment=options.experiment or plan.experiment,
+        allowed=tuple(options.allowed),
+    )
+    check_experiment(plan.experiment)
+    check_plan(plan)
+    return plan
+
+
+def workers(resources: Resources, threads: int) -> int:
+    """Return how many trials run at once: as asked, or as the cores allow."""
+    return resources.workers or max(1, (os.cpu_count() or 1) // threads)
+
+
+def dry_run(plan: Plan, options: Options) -> list[str]:
+    """Return what a sweep would do, line by line."""
+    trials = check_plan(plan)
+    shown = [f"lossopt {shlex.join(trial.words)}" for trial in trials]
+    if plan.protocol != GRID:
+        many = f"{len(plan.seeds)} seeds, {plan.seeds[0]} to {plan.seeds[-1]}"
+        shown.append(f"then the best of each arm again, with fresh seeds ({many}); the words are those above")
+    if extendable(plan):
+        shown.append("before that, where a best one lies at an end of the grid, every arm gets one more point there")
+    at_once = 1 if options.engine == "here" else workers(options.resources, plan.threads)
+    return [*shown, "", *estimate.lines(plan, at_once, keep_checkpoints=options.keep_checkpoints), "a dry run: nothing was run or written"]
+
+
+def _is_plan(name: str) -> bool:
+    path = find_config(name)
+    return "sweep" in load_config(path, str(path))
+
+
+def _whole(key: str, value: str) -> int:
+    if not value.isdigit() or int(value) < 1:
+        raise UserError(f"--{key} {value}: expected a whole number from 1")
+    return int(value)
+
+
+def _share(value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 64:
+        raise UserError(f"--gpus {value}: expected the share of a GPU that a trial takes, as 0.25 or 1")
+    return share

@@ -1,0 +1,240 @@
+"""The protocol of a sweep over any engine: run what is missing, extend, choose, repeat, test, and say what failed."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from lit_lossopt import names
+from lit_lossopt.errors import one_line
+from lit_lossopt.sweep.plan import (
+    TEST,
+    TUNING,
+    Arm,
+    Reach,
+    arms,
+    check_plan,
+    described_point,
+    extendable,
+    repeats,
+    search_trials,
+)
+from lit_lossopt.sweep.plan_file import GRID, Plan
+from lit_lossopt.sweep.points import Point
+from lit_lossopt.sweep.selection import edge, final, winner
+from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
+from lit_lossopt.tracking.sweeps import SweepRuns
+from lit_lossopt.tracking.trial_runs import TrialRun
+
+DIVERGED, INTERRUPTED, TERMINATED = 3, 130, 143
+# A trial whose process was killed is tried again twice, by one parent or several.
+MOST_KILLS = 3
+_NO_CHECKPOINTS = "--trainer.enable_checkpointing=false"
+
+
+@dataclass
+class Sweep:
+    """A sweep under way.
+
+    Args:
+        plan: what is compared.
+        runs: of this sweep in the store, begun.
+        engine: what runs trials.
+        watch: told what each worker does.
+        say: prints a line.
+        keep_checkpoints: of every trial; otherwise of repeats only.
+    """
+
+    plan: Plan
+    runs: SweepRuns
+    engine: Engine
+    watch: Watch
+    say: Callable[[str], None]
+    keep_checkpoints: bool = False
+    trials: dict[str, Trial] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    left: int = 0
+    _deadline: float = float("inf")
+
+    def run(self) -> int:
+        """Run all that is missing; return 0, or 1 where trials failed or time was up.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, or a trial that was told to stop.
+            UserError: the store does not answer.
+        """
+        if self.plan.max_minutes:
+            self._deadline = time.monotonic() + 60 * self.plan.max_minutes
+        self.runs.settle()
+        reach = self._search()
+        if self.plan.protocol != GRID and not self.left:
+            self._repeat(reach)
+        aside = self.runs.sort({key: (trial.arm, trial.phase) for key, trial in self.trials.items()})
+        if aside:
+            self.say(f"{aside} runs of this sweep do not belong to its plan, or were not the first: set aside")
+        return 1 if self.failed or self.left else 0
+
+    def results(self) -> dict[str, TrialRun]:
+        """Return key → run of the plan's trials that came to an end."""
+        return self.runs.ended(self.trials)
+
+    def _search(self) -> Reach:
+        """Run the search, extended where a best point lies at an edge; return how far it went."""
+        reach = Reach()
+        self._run_missing(search_trials(self.plan))
+        for _ in range(self.plan.extend if extendable(self.plan) else 0):
+            wider = self._wider(reach)
+            if wider == reach or self.left:
+                break
+            reach = wider
+            known = [trial for trial in search_trials(self.plan, reach) if trial.key not in self.trials]
+            self._run_missing(known)
+        last = self._at_edge(reach)
+        for name in last if extendable(self.plan) and not self.left else ():
+            self.say(f"{name}: its best still lies at the edge of the grid; widen learning_rates")
+        return reach
+
+    def _wider(self, reach: Reach) -> Reach:
+        """Return the grid's reach with one more point at each end where any arm has its best."""
+        sides = self._at_edge(reach)
+        below, above = (max((getattr(side, end) for side in sides.values()), default=0) for end in ("below", "above"))
+        if below or above:
+            where = " and ".join([*(["lower"] if below else []), *(["upper"] if above else [])])
+            self.say(f"{', '.join(sides)}: best at the {where} end of the grid; every arm gets one more point there")
+        return Reach(reach.below + below, reach.above + above)
+
+    def _at_edge(self, reach: Reach) -> dict[str, Reach]:
+        tried, results = tuple(self.trials.values()), self.results()
+        found = {arm.name: edge(arm, reach, tried, results) for arm in arms(self.plan)}
+        return {name: side for name, side in found.items() if side != Reach()}
+
+    def _repeat(self, reach: Reach) -> None:
+        winners = self._winners(reach)
+        again = repeats(self.plan, winners)
+        self._run_missing(again)
+        if self.plan.test and not self.left:
+            self._run_missing(self._tests(again))
+
+    def _winners(self, reach: Reach) -> dict[str, Point]:
+        tried, results = tuple(self.trials.values()), self.results()
+        found: dict[str, Point] = {}
+        for arm in arms(self.plan):
+            best = winner(arm, reach, tried, results)
+            if best is None:
+                self.say(f"{arm.name}: no point of the search came to a sound end; it is not repeated")
+            else:
+                found[arm.name] = best
+                self.say(f"{arm.name}: {_described(arm, best)} wins")
+        return found
+
+    def _tests(self, again: Sequence[Trial]) -> list[Trial]:
+        """Return a test of a checkpoint of each repeat that came to a sound end and was not tested yet."""
+        results = self.runs.ended([trial.key for trial in again])
+        wanted = []
+        for trial in again:
+            run = results.get(trial.key)
+            if run is None or run.verdict == "diverged" or names.metric(names.TEST, "accuracy") in run.metrics:
+                continue
+            folder = url2pathname(urlparse(run.artifacts).path)
+            path = f"{folder}/{names.CHECKPOINT_FOLDER}/{self.plan.test}.ckpt"
+            words = ("test", *trial.words[1:], "--ckpt_path", path)
+            wanted.append(dataclasses.replace(trial, key=f"{trial.key} {TEST}", words=words, phase=TEST))
+        return wanted
+
+    def _run_missing(self, trials: Sequence[Trial]) -> None:
+        """Run those of the trials that are not in the store."""
+        tests = [trial for trial in trials if trial.phase == TEST]
+        self.trials |= {trial.key: trial for trial in trials if trial.phase != TEST}
+        ended, kills = self.runs.ended(self.trials), self.runs.kills()
+        for trial in trials:
+            if kills[trial.key] >= MOST_KILLS and trial.key not in ended:
+                self.failed[trial.key] = (
+                    f"{named(trial)}: its process was killed {kills[trial.key]} times; delete these runs in MLflow to try "
+                    "it again"
+                )
+        missing = [trial for trial in trials if trial.key not in ended and trial.key not in self.failed]
+        if not trials:
+            return
+        shown = f"{len(trials)} {trials[0].phase} trials"
+        done = len(trials) - len(missing) - (len(tests) and 0)
+        self.say(f"{shown}: {done} are done, {len(missing)} to run" if done else f"{shown} to run")
+        self._run([self._placed(trial) for trial in missing])
+        self.runs.settle()
+
+    def _placed(self, trial: Trial) -> Trial:
+        """Return a trial with the words that put its run under the sweep."""
+        if trial.phase == TEST:
+            return dataclasses.replace(trial, tracking=(f"--tracking.experiment={self.plan.experiment}",))
+        kept = self.keep_checkpoints or trial.phase not in (TUNING, GRID)
+        place = self.runs.tracking_words(trial.key, trial.arm, trial.phase)
+        return dataclasses.replace(trial, tracking=place if kept else (*place, _NO_CHECKPOINTS))
+
+    def _run(self, trials: Sequence[Trial]) -> None:
+        ended = 0
+        for outcome in self.engine.run(trials, self.watch, self._is_done) if trials else ():
+            ended += 1
+            if outcome.status in (INTERRUPTED, TERMINATED):
+                raise KeyboardInterrupt
+            self._note(outcome, f"[{ended}/{len(trials)}]")
+            if time.monotonic() > self._deadline and ended < len(trials):
+                self.left += len(trials) - ended
+                self.say(f"the plan's {self.plan.max_minutes:g} minutes are over; {self.left} trials are left")
+                return
+
+    def _note(self, outcome: Outcome, count: str) -> None:
+        trial = outcome.trial
+        words = {0: "", DIVERGED: "diverged; "}.get(outcome.status)
+        if words is None:
+            reason = f"signal {-outcome.status}" if outcome.status < 0 else f"exit {outcome.status}"
+            said = f": {one_line(outcome.said, 200)}" if outcome.said else ""
+            self.failed[trial.key] = f"{named(trial)}: {reason}{said}"
+            self.say(f"{count} {named(trial)}: failed ({reason}){said}")
+            return
+        self.say(f"{count} {named(trial)}: {words}{outcome.seconds:.1f} s")
+
+    def _is_done(self, trial: Trial) -> bool:
+        """Return whether the store has a trial's end, after what its process left behind was delivered."""
+        self.runs.settle(trial.key)
+        return trial.key in self.runs.ended([trial.key])
+
+
+def begin(plan: Plan, runs: SweepRuns, fingerprint: str, say: Callable[[str], None]) -> None:
+    """Check a plan, and find or make its parent run.
+
+    Raises:
+        UserError: the plan is wrong, or the store does not answer.
+    """
+    check_plan(plan)
+    if runs.begin(fingerprint, f"Sweep by the plan `{plan.name}`; its trials are nested below."):
+        say("the plan has changed since it was last run; trials that are still in it are not repeated")
+
+
+def named(trial: Trial) -> str:
+    """Return ``tuning adam lr=0.01 seed=0``."""
+    return " ".join([trial.phase, trial.arm, *described_point(trial.point), f"seed={trial.seed}"])
+
+
+def summary(sweep: Sweep) -> list[str]:
+    """Return the last lines: what diverged, what failed, and how to go on."""
+    results = sweep.results()
+    diverged = [named(sweep.trials[key]) for key, run in results.items() if run.verdict == "diverged"]
+    lines = [f"{len(results)} of {len(sweep.trials)} trials have results"]
+    if diverged:
+        lines.append(f"diverged, which is a result: {len(diverged)}: {_few(diverged)}")
+    lines += [f"failed: {text}" for text in sweep.failed.values()]
+    if sweep.failed or sweep.left:
+        lines.append("the same command runs what is missing")
+    return lines
+
+
+
+def _described(arm: Arm, point: Point) -> str:
+    return " ".join(described_point(point))
+
+
+def _few(texts: Sequence[str]) -> str:
+    return "; ".join([*texts[:3], *(["…"] if len(texts) > 3 else [])])

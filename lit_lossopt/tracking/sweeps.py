@@ -1,0 +1,172 @@
+"""A sweep in the store: one parent run, its trials nested one level; which of them came to an end, and how."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlflow import get_tracking_uri
+
+from lit_lossopt import names
+from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.redaction import redact
+from lit_lossopt.tracking.store import STORE_ERRORS, Store
+from lit_lossopt.tracking.sync import sync_journal
+from lit_lossopt.tracking.trial_runs import TrialRun, read_header
+
+ENDED = ("completed", "collapsed", "diverged")
+# The phase of a run that is no longer a part of its sweep: the plan has changed, or another point has won.
+ASIDE = "aside"
+_ACCURACY = names.metric(names.VAL, "accuracy")
+
+
+@dataclass
+class SweepRuns:
+    """The runs of one sweep.
+
+    Args:
+        experiment: in MLflow.
+        plan: the plan's name: a sweep is known by both.
+    """
+
+    experiment: str
+    plan: str
+    parent: str = ""
+    _read: dict[str, TrialRun] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("mlflow", "alembic", "sqlalchemy"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._store = Store(get_tracking_uri())
+        self._experiment_id = ""
+
+    def begin(self, sha256: str, description: str) -> bool:
+        """Find the sweep's parent run, or make it, and set it RUNNING; return whether its plan has changed since.
+
+        Raises:
+            UserError: the store does not answer.
+        """
+        with _said(self._store.uri):
+            self._experiment_id = self._store.experiment_id(self.experiment, str(Path("mlruns").absolute()))
+            found = self._search(f"tags.`{names.TAG_PLAN}` = '{self.plan}'")
+            before = found[0].data.tags.get(names.TAG_PLAN_SHA256) if found else sha256
+            tags = {names.TAG_PLAN: self.plan, names.TAG_PLAN_SHA256: sha256, names.TAG_DESCRIPTION: description}
+            if found:
+                self.parent = str(found[0].info.run_id)
+                for name, value in tags.items():
+                    self._store.client.set_tag(self.parent, name, value)
+                self._store.client.update_run(self.parent, status="RUNNING")
+            else:
+                run = self._store.client.create_run(self._experiment_id, None, tags, f"sweep {self.plan}")
+                self.parent = str(run.info.run_id)
+        return bool(before != sha256)
+
+    def tracking_words(self, key: str, arm: str, phase: str) -> tuple[str, ...]:
+        """Return the words that put a trial's run under the sweep."""
+        tags = json.dumps(_tags(self.parent, key, arm, phase))
+        return (
+            f"--tracking.experiment={self.experiment}",
+            f"--tracking.tags={tags}",
+            f"--tracking.parent={self.parent}",
+        )
+
+    def settle(self, key: str = "") -> None:
+        """Deliver what killed trials left in their journals, and mark their runs KILLED; of one trial, or of all."""
+        for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*")):
+            tags = read_header(folder).get("tags", {})
+            if tags.get(names.TAG_SWEEP) == self.parent and (not key or tags.get(names.TAG_SWEEP_KEY) == key):
+                sync_journal(folder)
+
+    def ended(self, keys: Iterable[str] | None = None) -> dict[str, TrialRun]:
+        """Return key → run of the trials that came to an end; the first, where a trial did so twice.
+
+        Raises:
+            UserError: the store does not answer.
+        """
+        wanted = None if keys is None else set(keys)
+        with _said(self._store.uri):
+            for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'"):
+                key = run.data.tags.get(names.TAG_SWEEP_KEY, "")
+                is_new = key not in self._read or self._read[key].run_id != run.info.run_id
+                if run.data.tags.get(names.TAG_VERDICT) in ENDED and run.info.end_time and is_new:
+                    self._read.setdefault(key, self._trial_run(run))
+        return {key: run for key, run in self._read.items() if wanted is None or key in wanted}
+
+    def kills(self) -> Counter[str]:
+        """Return key → how often a trial's process was killed without saying anything."""
+        with _said(self._store.uri):
+            found = self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'")
+        counted: Counter[str] = Counter()
+        for tags in (run.data.tags for run in found):
+            counted[tags.get(names.TAG_SWEEP_KEY, "")] += int(tags.get(names.TAG_KILLED, 0))
+        return counted
+
+    def sort(self, wanted: Mapping[str, tuple[str, str]]) -> int:
+        """Tag the runs of this sweep as the plan now has them; return how many are set aside.
+
+        Args:
+            wanted: key → (arm, phase) of every trial of the plan.
+        """
+        aside, seen = 0, self.ended(wanted)
+        with _said(self._store.uri):
+            for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'"):
+                key = run.data.tags.get(names.TAG_SWEEP_KEY, "")
+                is_it = key in seen and seen[key].run_id == run.info.run_id
+                arm, phase = wanted[key] if is_it else (run.data.tags.get(names.TAG_SWEEP_ARM, ""), ASIDE)
+                aside += phase == ASIDE
+                for name, value in ((names.TAG_SWEEP_ARM, arm), (names.TAG_PHASE, phase)):
+                    if run.data.tags.get(name) != value:
+                        self._store.client.set_tag(run.info.run_id, name, value)
+        return aside
+
+    def end(self, status: str, files: Mapping[str, str]) -> None:
+        """Set the parent's status and keep texts (name → content) among its artifacts, as far as the store can."""
+        with suppress(*STORE_ERRORS):
+            for name, text in files.items():
+                self._store.client.log_text(self.parent, redact(text), name)
+        with suppress(*STORE_ERRORS):
+            self._store.client.set_terminated(self.parent, status, time.time_ns() // 1_000_000)
+
+    def _search(self, filter_string: str) -> list[Any]:
+        client, found, token = self._store.client, [], None
+        while True:
+            page = client.search_runs(
+                [self._experiment_id], filter_string, max_results=1000, order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )  # fmt: skip
+            found += list(page)
+            token = page.token
+            if not token:
+                return found
+
+    def _trial_run(self, run: Any) -> TrialRun:
+        points = self._store.client.get_metric_history(run.info.run_id, _ACCURACY)
+        values = tuple(point.value for point in sorted(points, key=lambda point: int(point.step)))
+        seconds = (run.info.end_time - run.info.start_time) / 1000
+        verdict, artifacts = run.data.tags[names.TAG_VERDICT], str(run.info.artifact_uri)
+        return TrialRun(str(run.info.run_id), verdict, values, seconds, run.data.tags, run.data.metrics, artifacts)
+
+
+def _tags(parent: str, key: str, arm: str, phase: str) -> dict[str, str]:
+    return {
+        names.TAG_SWEEP: parent,
+        names.TAG_SWEEP_KEY: key,
+        names.TAG_SWEEP_ARM: arm,
+        names.TAG_PHASE: phase,
+    }
+
+
+@contextmanager
+def _said(uri: str) -> Iterator[None]:
+    """Turn a store's trouble into one line: without it a sweep cannot know what is done."""
+    try:
+        yield
+    except STORE_ERRORS as error:
+        raise UserError(redact(f"the sweep needs its store: {uri}: {one_line(str(error), 200)}")) from error
