@@ -91,7 +91,9 @@ def merged(line: CommandLine) -> Settings:
         path = find_config(name)
         tree = load_config(path, str(path))
         if "sweep" in tree:
-            raise UserError(f"--config {name}: a plan of a sweep, not a config; run it with: lossopt sweep --config {name}")
+            raise UserError(
+                f"--config {name}: a plan of a sweep, not a config; run it with: lossopt sweep --config {name}"
+            )
         settings.merge(tree, str(path))
     merge_flags(settings, line.flags)
     return settings

@@ -82,7 +82,9 @@ class RunDescription(SaveConfigCallback):
         commit = {TAG_COMMIT: found["code"]["commit"]} if found["code"] else {}
         logger.log_tags({**commit, TAG_CONFIG_SHA256: found["config_sha256"]})
         changed = " Files differed from the commit (`changes.diff`)." if found["code"].get("dirty") else ""
-        logger.describe(f"`{typed_command(typed_words(self.words))}`\n\nThe artifact `{CONFIG_ARTIFACT}` repeats it.{changed}")
+        logger.describe(
+            f"`{typed_command(typed_words(self.words))}`\n\nThe artifact `{CONFIG_ARTIFACT}` repeats it.{changed}"
+        )
 
     def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:
         found = _provenance(trainer, text, attempt=logger.attempt)

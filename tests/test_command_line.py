@@ -60,7 +60,6 @@ TYPED_WRONG = [
     ("predict --config adam", "name trained weights with --ckpt_path"),
     ("completion fish", "name one shell of bash, zsh"),
     ("configs foo", "takes no arguments"),
-    ("demo --fast", "demo takes only --epochs N"),
 ]
 
 
@@ -102,7 +101,8 @@ def test_an_error_in_a_file_names_the_file(content: str, message: str, capsys: p
 
 
 LIGHT = [
-    "--help", "fit --help", "test -h", "demo --help", "configs", "completion bash", "__complete fit --mo",
+    "--help", "fit --help", "test -h", "demo --help", "configs", "completion bash", "__complete fit --mo", "sweep --help",
+    "sweep --config sweep_losses --dry-run",
     "fit --config sgdd", "fit --model.optimizer=Adm", "fit --model.optimizer.lrr=3", "fit --trainer.max_epoch=3",
     "export x --to x.pt",
 ]  # fmt: skip

@@ -1,18 +1,27 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
+from lit_lossopt import names
 from lit_lossopt.__main__ import main
-from lit_lossopt.tracking.runs import read_history, read_runs
+from lit_lossopt.tracking.runs import read_runs
 
 
-@pytest.mark.usefixtures("store")
-def test_the_demo_trains_four_optimizers_and_shows_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--epochs", "2"]) == 0
+def test_the_demo_is_the_quick_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--dry-run"]) == 0
     shown = capsys.readouterr().out
-    runs = read_runs("demo")
-    assert [run.params["optimizer"] for run in runs] == ["SGD", "SGD", "Adam", "RMSprop"]
-    for run in runs:
-        assert len(read_history(run.run_id, "train/loss").steps) == 40
-        assert f"{run.metrics['val/accuracy']:.3f}" in shown
-    assert "mlflow ui" in shown
+    assert main(["sweep", "--config", "sweep_quick", "--dry-run"]) == 0
+    assert shown == capsys.readouterr().out
+    assert "44 trials: 12 tuning trials, 32 repeats" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("store")
+def test_the_demo_runs(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo"]) == 0
+    runs = [run for run in read_runs("sweep_quick") if names.TAG_PHASE in run.tags]
+    arms = Counter(run.tags[names.TAG_SWEEP_ARM] for run in runs if run.tags[names.TAG_PHASE] == "repeat")
+    assert arms == {"sgd": 8, "momentum": 8, "adam": 8, "rmsprop": 8}
+    assert f"{len(runs)} of {len(runs)} trials have results" in capfd.readouterr().out

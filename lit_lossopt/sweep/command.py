@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from lit_lossopt.command_line import next_flag
-from lit_lossopt.config_files import find_config
+from lit_lossopt.config_files import find_config, known_names, plan_names
 from lit_lossopt.config_yaml import load_config
 from lit_lossopt.errors import UserError, did_you_mean
 from lit_lossopt.sweep import estimate
-from lit_lossopt.sweep.plan import check_plan, extendable
+from lit_lossopt.sweep.plan import check_plan, on_grids
 from lit_lossopt.sweep.plan_file import GRID, Plan, find_plan, plan_seeds, read_plan
 from lit_lossopt.sweep.trial import Resources
 from lit_lossopt.tracking.experiment import check_experiment
@@ -117,8 +117,6 @@ def the_plan(options: Options) -> Plan:
     path = find_plan(plans[0] if plans else options.configs[0])
     plan = read_plan(path)
     overlays = tuple(name for name in options.configs if name not in plans)
-    for name in overlays:
-        find_config(name)
     seeds = plan.seeds if options.seeds is None else plan_seeds(plan, options.seeds)
     plan = replace(
         plan,
@@ -143,17 +141,23 @@ def dry_run(plan: Plan, options: Options) -> list[str]:
     """Return what a sweep would do, line by line."""
     trials = check_plan(plan)
     shown = [f"lossopt {shlex.join(trial.words)}" for trial in trials]
+    if plan.extend and on_grids(plan):
+        shown.append("where an arm's best lies at an end of its grid, every arm gets one more point there")
     if plan.protocol != GRID:
-        many = f"{len(plan.seeds)} seeds, {plan.seeds[0]} to {plan.seeds[-1]}"
-        shown.append(f"then the best of each arm again, with fresh seeds ({many}); the words are those above")
-    if extendable(plan):
-        shown.append("before that, where a best one lies at an end of the grid, every arm gets one more point there")
+        shown.append(
+            f"then the best of each arm again, with seeds {', '.join(map(str, plan.seeds))} in place of tuning's"
+        )
     at_once = 1 if options.engine == "here" else workers(options.resources, plan.threads)
-    return [*shown, "", *estimate.lines(plan, at_once, keep_checkpoints=options.keep_checkpoints), "a dry run: nothing was run or written"]
+    return [
+        *shown,
+        "",
+        *estimate.lines(plan, at_once, keep_checkpoints=options.keep_checkpoints),
+        "a dry run: nothing was run or written",
+    ]
 
 
 def _is_plan(name: str) -> bool:
-    path = find_config(name)
+    path = find_config(name, [*plan_names(), *known_names()])
     return "sweep" in load_config(path, str(path))
 
 

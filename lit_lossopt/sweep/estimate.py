@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lit_lossopt.command_line import prepare
 from lit_lossopt.sweep.key import whole_tree
-from lit_lossopt.sweep.plan import Reach, extendable, repeats, search_trials
+from lit_lossopt.sweep.plan import Reach, on_grids, repeats, search_trials
 from lit_lossopt.sweep.plan_file import GRID, Plan
 from lit_lossopt.sweep.trial import Trial
 from lit_lossopt.tracking.trial_runs import seconds_of_ended
@@ -64,7 +64,7 @@ def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:
     """Return how many trials there are, how long they take and what disk, in words."""
     search = search_trials(plan)
     again = _some_repeats(plan, search)
-    most = len(search_trials(plan, Reach(plan.extend, plan.extend))) - len(search) if extendable(plan) else 0
+    most = len(search_trials(plan, Reach(plan.extend, plan.extend))) - len(search) if on_grids(plan) else 0
     counts = [f"{len(search)} {search[0].phase} trials", *([f"{len(again)} repeats"] if again else [])]
     if plan.test and again:
         counts.append(f"{len(again)} tests")
@@ -116,5 +116,3 @@ def in_words(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-

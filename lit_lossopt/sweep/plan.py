@@ -155,9 +155,9 @@ def fingerprint(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def extendable(plan: Plan) -> bool:
+def on_grids(plan: Plan) -> bool:
     """Return whether every arm is tried on a grid, which has ends: all are extended, or none."""
-    return plan.extend > 0 and all(isinstance(arm.search, LogGrid) for arm in arms(plan))
+    return all(isinstance(arm.search, LogGrid) for arm in arms(plan))
 
 
 def _owner(plan: Plan, key: str) -> str:

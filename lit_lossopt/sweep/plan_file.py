@@ -116,7 +116,9 @@ def read_plan(path: Path) -> Plan:
         raise UserError(f"{path}: {found[0]}={found[1]}: not a finite number")
     others = [name for name in tree if name != "sweep"]
     if others:
-        raise UserError(f"{path}: {others[0]}: a plan has the one key 'sweep'; what all trials share stands in its base")
+        raise UserError(
+            f"{path}: {others[0]}: a plan has the one key 'sweep'; what all trials share stands in its base"
+        )
     section = _Section(tree["sweep"], "sweep", path)
     section.refuse_others(_KEYS)
     protocol = section.choice("protocol", (TUNE, GRID), TUNE)

@@ -19,7 +19,7 @@ from lit_lossopt.sweep.plan import (
     arms,
     check_plan,
     described_point,
-    extendable,
+    on_grids,
     repeats,
     search_trials,
 )
@@ -86,15 +86,14 @@ class Sweep:
         """Run the search, extended where a best point lies at an edge; return how far it went."""
         reach = Reach()
         self._run_missing(search_trials(self.plan))
-        for _ in range(self.plan.extend if extendable(self.plan) else 0):
+        for _ in range(self.plan.extend):
             wider = self._wider(reach)
             if wider == reach or self.left:
                 break
             reach = wider
             known = [trial for trial in search_trials(self.plan, reach) if trial.key not in self.trials]
             self._run_missing(known)
-        last = self._at_edge(reach)
-        for name in last if extendable(self.plan) and not self.left else ():
+        for name in self._at_edge(reach) if not self.left else ():
             self.say(f"{name}: its best still lies at the edge of the grid; widen learning_rates")
         return reach
 
@@ -108,6 +107,9 @@ class Sweep:
         return Reach(reach.below + below, reach.above + above)
 
     def _at_edge(self, reach: Reach) -> dict[str, Reach]:
+        """Return the arms whose best point lies at an end of their grid, with that end."""
+        if not on_grids(self.plan):
+            return {}
         tried, results = tuple(self.trials.values()), self.results()
         found = {arm.name: edge(arm, reach, tried, results) for arm in arms(self.plan)}
         return {name: side for name, side in found.items() if side != Reach()}
@@ -229,7 +231,6 @@ def summary(sweep: Sweep) -> list[str]:
     if sweep.failed or sweep.left:
         lines.append("the same command runs what is missing")
     return lines
-
 
 
 def _described(arm: Arm, point: Point) -> str:

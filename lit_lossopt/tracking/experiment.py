@@ -7,7 +7,7 @@ import re
 from lit_lossopt.errors import UserError
 
 # Folders beside those of the experiments.
-_TAKEN = ("journal", "unsent", "sweeps")
+_TAKEN = ("journal", "unsent", "output", "sweeps")
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :]")
 
 

@@ -1,0 +1,90 @@
+"""Plans for tests, and an engine whose results are known beforehand: it logs a curve that a formula gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lit_lossopt import names
+from lit_lossopt.recording import Point
+from lit_lossopt.sweep.command import read_options, the_plan
+from lit_lossopt.sweep.plan_file import Plan
+from lit_lossopt.sweep.points import LEARNING_RATE
+from lit_lossopt.sweep.trial import Outcome, Progress, Trial, Watch
+from lit_lossopt.tracking.logger import RunLogger
+
+TWO_ARMS: dict[str, Any] = {
+    "base": {"data": "DigitsDataModule", "trainer.max_epochs": 1},
+    "factors": {"optimizer": {"sgd": {"model.optimizer": "SGD"}, "adam": {"model.optimizer": "Adam"}}},
+    "learning_rates": {"from": 0.001, "to": 0.1, "points": 3},
+    "seeds": 2,
+}
+
+
+def write_plan(content: dict[str, Any] | None = None, **changes: Any) -> Path:
+    """Write a plan into the working folder; a change to None leaves its key out."""
+    tree = {**(TWO_ARMS if content is None else content), **changes}
+    path = Path("plan.yaml")
+    path.write_text(
+        yaml.safe_dump({"sweep": {key: value for key, value in tree.items() if value is not None}}, sort_keys=False)
+    )
+    return path
+
+
+def plan(*words: str, **changes: Any) -> Plan:
+    """Return the plan of two arms with changes, as ``sweep --config plan.yaml WORDS`` would read it."""
+    return the_plan(read_options(["--config", str(write_plan(**changes)), *words]))
+
+
+class CurveEngine:
+    """Logs a run for each trial, with a curve that ends at ``accuracy(trial)``.
+
+    Args:
+        accuracy: the final accuracy of a trial; None: it diverges; it may raise: the trial crashes.
+        stop_after: how many trials before Ctrl-C.
+    """
+
+    def __init__(self, accuracy: Callable[[Trial], float | None], stop_after: int = -1) -> None:
+        self.accuracy = accuracy
+        self.stop_after = stop_after
+        self.ran: list[Trial] = []
+
+    def run(self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]) -> Iterator[Outcome]:
+        """Yield each trial's outcome as it ends."""
+        for trial in trials:
+            if len(self.ran) == self.stop_after:
+                raise KeyboardInterrupt
+            watch(Progress(0, trial))
+            self.ran.append(trial)
+            yield Outcome(trial, *self._status(trial))
+
+    def _status(self, trial: Trial) -> tuple[int, int, float, str]:
+        try:
+            final = self.accuracy(trial)
+        except RuntimeError as error:
+            return 1, 1, 0.1, str(error)
+        log_curve(trial, final)
+        return (3 if final is None else 0), 1, 0.1, ""
+
+
+def log_curve(trial: Trial, final: float | None, *, whole: bool = True, patience: float = 30.0) -> None:
+    """Log a run as a trial would: a rising curve, and its end unless the process is killed before."""
+    typed = dict(word.removeprefix("--").split("=", 1) for word in trial.tracking)
+    logger = RunLogger(
+        typed["tracking.experiment"],
+        patience=patience,
+        tags=json.loads(typed["tracking.tags"]),
+        parent=typed["tracking.parent"],
+    )
+    logger.start(f"{trial.arm} seed={trial.seed}", {"learning_rate": trial.point.get(LEARNING_RATE, 0)})
+    accuracies = [share * (0.1 if final is None else final) for share in (0.2, 0.8, 1.0)]
+    name = names.metric(names.VAL, "accuracy")
+    logger.log_points([Point(name, value, step, 1_700_000_000_000) for step, value in enumerate(accuracies)])
+    if final is None:
+        logger.set_verdict("diverged", "the loss was not finite")
+    if whole:
+        logger.finalize("success" if final is not None else "failed")

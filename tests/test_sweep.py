@@ -1,0 +1,352 @@
+"""The protocol of a sweep over real runs in a real store: what is run, what is not run again, and what is said."""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import re
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from mlflow.tracking import MlflowClient
+
+from lit_lossopt import names
+from lit_lossopt.__main__ import main
+from lit_lossopt.errors import UserError
+from lit_lossopt.sweep.in_process import InProcessEngine
+from lit_lossopt.sweep.lock import alone
+from lit_lossopt.sweep.plan import fingerprint
+from lit_lossopt.sweep.plan_file import Plan
+from lit_lossopt.sweep.points import LEARNING_RATE
+from lit_lossopt.sweep.run import Sweep, begin, summary
+from lit_lossopt.sweep.trial import Engine, Outcome, Trial
+from lit_lossopt.tracking.runs import Run, read_history, read_runs
+from lit_lossopt.tracking.sweeps import SweepRuns
+from tests.pause import MARK
+from tests.plans import CurveEngine, log_curve, plan, write_plan
+from tests.zygote import Zygote
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+def hill(top: float, height: float = 0.9) -> Callable[[Trial], float]:
+    """Return an accuracy that is highest at a learning rate, and a little different for each seed."""
+    return lambda trial: height - 0.1 * abs(math.log10(trial.point[LEARNING_RATE] / top)) + trial.seed / 1000
+
+
+def run(read: Plan, engine: Engine) -> tuple[int, Sweep, list[str]]:
+    """Run a sweep; return its status, itself, and what it said."""
+    said: list[str] = []
+    runs = SweepRuns(read.experiment, read.name)
+    begin(read, runs, fingerprint(read), said.append)
+    sweep = Sweep(read, runs, engine, lambda _: None, said.append)
+    status = sweep.run()
+    runs.end("FINISHED", {})
+    return status, sweep, [*said, *summary(sweep)]
+
+
+def trials_of(experiment: str = "plan") -> list[Run]:
+    return [run for run in read_runs(experiment) if names.TAG_PHASE in run.tags]
+
+
+def test_the_best_of_each_arm_is_repeated_with_fresh_seeds() -> None:
+    engine = CurveEngine(lambda trial: hill(0.01 if trial.arm == "sgd" else 0.0101)(trial))
+    status, sweep, said = run(plan(seeds=3), engine)
+    assert status == 0
+    assert Counter(trial.phase for trial in engine.ran) == {"tuning": 6, "repeat": 6}
+    again = [trial for trial in engine.ran if trial.phase == "repeat"]
+    assert {(trial.arm, trial.point[LEARNING_RATE], trial.seed) for trial in again} == {
+        (arm, 0.01, seed) for arm in ("sgd", "adam") for seed in (1, 2, 3)
+    }
+    assert "12 of 12 trials have results" in said
+    parent = MlflowClient().get_run(sweep.runs.parent)
+    assert parent.info.status == "FINISHED"
+    for one in trials_of():
+        assert one.tags[names.TAG_PARENT] == one.tags[names.TAG_SWEEP] == sweep.runs.parent
+        assert one.tags[names.TAG_SWEEP_KEY] in sweep.trials
+
+
+# Where each arm is best; the points that each arm gets, how often, and whether a best one is still at the edge then.
+EXTENSIONS = [
+    (0.01, 1, [0.001, 0.01, 0.1, 1, 10], 2, False),
+    (0.01, 1e4, [0.001, 0.01, 0.1, 1, 10], 2, True),
+    (0.001, 0.01, [1e-4, 0.001, 0.01, 0.1], 1, False),
+    (0.001, 0.1, [1e-4, 0.001, 0.01, 0.1, 1], 1, False),
+]
+
+
+@pytest.mark.parametrize(("sgd", "adam", "rates", "times", "still"), EXTENSIONS)
+def test_a_best_one_at_an_edge_extends_every_arm_alike(
+    sgd: float, adam: float, rates: list[float], times: int, still: bool
+) -> None:
+    engine = CurveEngine(lambda trial: hill(sgd if trial.arm == "sgd" else adam)(trial))
+    _, _, said = run(plan(seeds=1), engine)
+    for arm in ("sgd", "adam"):
+        tried = {trial.point[LEARNING_RATE] for trial in engine.ran if (trial.arm, trial.phase) == (arm, "tuning")}
+        assert sorted(tried) == rates
+    assert sum("every arm gets one more point there" in line for line in said) == times
+    assert any("still lies at the edge" in line for line in said) == still
+
+
+def test_without_extension_it_is_only_said() -> None:
+    engine = CurveEngine(hill(10))
+    _, _, said = run(plan(seeds=1, extend=0), engine)
+    assert len(engine.ran) == 8
+    assert any("still lies at the edge" in line for line in said)
+
+
+@pytest.mark.parametrize("stops", [1, 7])
+def test_an_interrupted_sweep_runs_exactly_what_is_missing(stops: int) -> None:
+    first, second, third = CurveEngine(hill(0.01), stop_after=stops), CurveEngine(hill(0.01)), CurveEngine(hill(0.01))
+    with pytest.raises(KeyboardInterrupt):
+        run(plan(seeds=3), first)
+    assert run(plan(seeds=3), second)[0] == 0
+    keys = [trial.key for trial in (*first.ran, *second.ran)]
+    assert len(first.ran) == stops
+    assert len(keys) == len(set(keys)) == 12
+    assert run(plan(seeds=3), third)[0] == 0
+    assert third.ran == []
+    assert len(read_runs("plan")) == 13
+
+
+def test_a_diverged_trial_is_a_result_and_never_wins() -> None:
+    engine = CurveEngine(lambda trial: None if trial.point[LEARNING_RATE] > 0.05 else hill(1)(trial))
+    status, _, said = run(plan(seeds=1), engine)
+    assert status == 0
+    assert {trial.point[LEARNING_RATE] for trial in engine.ran if trial.phase == "repeat"} == {0.01}
+    assert any(line.startswith("diverged, which is a result: 2: tuning sgd lr=0.1 seed=0") for line in said)
+    again = CurveEngine(hill(1))
+    run(plan(seeds=1), again)
+    assert again.ran == []
+
+
+def test_a_trial_that_crashes_is_recorded_the_rest_goes_on_and_the_same_command_tries_it_again() -> None:
+    def accuracy(trial: Trial) -> float:
+        if (trial.arm, trial.point[LEARNING_RATE]) == ("sgd", 0.001):
+            raise RuntimeError("out of memory")
+        return hill(0.01)(trial)
+
+    status, _, said = run(plan(seeds=2), CurveEngine(accuracy))
+    assert status == 1
+    assert "9 of 10 trials have results" in said
+    assert "failed: tuning sgd lr=0.001 seed=0: exit 1: out of memory" in said
+    assert said[-1] == "the same command runs what is missing"
+    mended = CurveEngine(hill(0.01))
+    assert run(plan(seeds=2), mended)[0] == 0
+    assert [(trial.arm, trial.point[LEARNING_RATE]) for trial in mended.ran] == [("sgd", 0.001)]
+
+
+def test_an_arm_of_which_all_diverges_is_extended_downwards_and_not_repeated() -> None:
+    engine = CurveEngine(lambda trial: None if trial.arm == "sgd" else hill(0.01)(trial))
+    status, _, said = run(plan(seeds=2), engine)
+    assert status == 0
+    assert {trial.arm for trial in engine.ran if trial.phase == "repeat"} == {"adam"}
+    assert min(trial.point[LEARNING_RATE] for trial in engine.ran) == 1e-05
+    assert "sgd: no point of the search came to a sound end; it is not repeated" in said
+
+
+def test_a_changed_plan_keeps_what_is_still_in_it_and_sets_the_rest_aside() -> None:
+    run(plan(seeds=2), CurveEngine(hill(0.01)))
+    before = {one.run_id for one in trials_of()}
+    engine = CurveEngine(hill(0.01))
+    _, sweep, said = run(plan(seeds=3, factors={"optimizer": {"sgd": {"model.optimizer": "SGD"}}}), engine)
+    assert [(trial.arm, trial.seed) for trial in engine.ran] == [("sgd", 3)]
+    assert any(line.startswith("the plan has changed") for line in said)
+    tags = {one.run_id: one.tags for one in trials_of()}
+    assert before < set(tags)
+    phases = Counter((tag[names.TAG_SWEEP_ARM], tag[names.TAG_PHASE]) for tag in tags.values())
+    assert phases == {("sgd", "tuning"): 3, ("sgd", "repeat"): 3, ("adam", "aside"): 5}
+    assert {tag[names.TAG_SWEEP] for tag in tags.values()} == {sweep.runs.parent}
+    back = CurveEngine(hill(0.01))
+    run(plan(seeds=2), back)
+    assert back.ran == []
+    phases = Counter(one.tags[names.TAG_PHASE] for one in trials_of())
+    assert phases == {"tuning": 6, "repeat": 4, "aside": 1}
+
+
+def test_a_grid_repeats_nothing() -> None:
+    engine = CurveEngine(hill(0.01))
+    assert run(plan(protocol="grid", seeds=2), engine)[0] == 0
+    assert Counter(trial.phase for trial in engine.ran) == {"grid": 12}
+
+
+def test_what_a_killed_trial_left_is_delivered_and_counted_before_it_is_tried_again() -> None:
+    """A trial whose process is found killed three times is given up, and the rest goes on."""
+    read = plan(seeds=1)
+    for _ in range(3):
+        runs = SweepRuns("plan", "plan")
+        begin(read, runs, fingerprint(read), print)
+        engine = CurveEngine(hill(0.01), stop_after=0)
+        sweep = Sweep(read, runs, engine, lambda _: None, print)
+        with pytest.raises(KeyboardInterrupt):
+            sweep.run()
+        trial = next(iter(sweep.trials.values()))
+        child = os.fork()
+        if child == 0:
+            log_curve(sweep._placed(trial), 0.9, whole=False)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(child, 0)
+    engine = CurveEngine(hill(0.01))
+    status, _, said = run(read, engine)
+    assert status == 1
+    assert trial.key not in {one.key for one in engine.ran}
+    assert len(engine.ran) == 7
+    assert any("its process was killed 3 times" in line for line in said)
+    killed = [one for one in trials_of() if one.status == "KILLED"]
+    assert len(killed) == 3
+
+
+def test_a_trial_whose_store_was_locked_is_finished_all_the_same() -> None:
+    """Its end is in its journal alone: it is delivered, and not repeated."""
+    read = plan(seeds=1)
+    runs = SweepRuns("plan", "plan")
+    begin(read, runs, fingerprint(read), print)
+    sweep = Sweep(read, runs, CurveEngine(hill(0.01), stop_after=0), lambda _: None, print)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run()
+    trial = sweep._placed(next(iter(sweep.trials.values())))
+    lock = sqlite3.connect("mlflow.db", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    child = os.fork()
+    if child == 0:
+        log_curve(trial, 0.9, patience=0.2)
+        os._exit(0)
+    os.waitpid(child, 0)
+    lock.close()
+    assert trials_of() == []
+    engine = CurveEngine(hill(0.01))
+    assert run(read, engine)[0] == 0
+    assert trial.key not in {one.key for one in engine.ran}
+    assert len(engine.ran) == 7
+
+
+def test_time_that_is_up_leaves_trials_for_the_same_command() -> None:
+    read = plan(seeds=1, limits={"minutes": 0.001})
+
+    def slow(trial: Trial) -> float:
+        time.sleep(0.07)
+        return hill(0.01)(trial)
+
+    status, _, said = run(read, CurveEngine(slow))
+    assert status == 1
+    assert any("minutes are over; 5 trials are left" in line for line in said)
+
+
+def test_two_sweeps_of_an_experiment_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    write_plan(seeds=1)
+    Path("mlruns/sweeps").mkdir(parents=True)
+    with Path("mlruns/sweeps/plan.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("4711")
+        lock.flush()
+        assert main(["sweep", "--config", "plan.yaml", "--engine", "here"]) == 2
+    shown = capsys.readouterr().err
+    assert "a sweep of experiment 'plan' is running in this folder (process 4711)" in shown
+    assert shown.count("\n") == 1
+    with alone("plan"), alone("other"):
+        pass
+
+
+def test_a_store_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="the sweep needs its store: http://127.0.0.1:9"):
+        run(plan(), CurveEngine(hill(0.01)))
+
+
+def test_the_small_engine_goes_on_after_a_crash(capsys: pytest.CaptureFixture[str]) -> None:
+    def crash(words: list[str]) -> int:
+        if "crash" in words:
+            raise ValueError("no such thing")
+        if "leave" in words:
+            raise SystemExit(4)
+        return 0
+
+    trials = [Trial(word, ("fit", word), "a", "tuning", 0, {}) for word in ("crash", "leave", "go")]
+    outcomes: list[Outcome] = list(InProcessEngine(crash).run(trials, lambda _: None, lambda _: False))
+    assert [(one.status, one.said) for one in outcomes] == [(1, "ValueError: no such thing"), (4, ""), (0, "")]
+    assert "Traceback" in capsys.readouterr().err
+
+
+SMALL: dict[str, Any] = {
+    "base": {"data": "DigitsDataModule", "trainer.max_epochs": 1, "trainer.limit_train_batches": 6},
+    "factors": {
+        "optimizer": {"sgd": {"model.optimizer": "SGD"}, "wild": {"model.optimizer": "SGD", "data.batch_size": 1500}}
+    },
+    "learning_rates": {"from": 0.1, "to": 1e18, "points": 2},
+    "extend": 0,
+    "seeds": 2,
+}
+
+
+def test_real_trainings(capsys: pytest.CaptureFixture[str]) -> None:
+    """A result, one that diverges, one that cannot be trained; repeated by hand to the bit, and not taken for a trial."""
+    write_plan(SMALL)
+    command = ["sweep", "--config", "plan.yaml", "--engine", "here"]
+    assert main(command) == 1
+    shown = capsys.readouterr().out
+    assert "sgd: lr=0.1 wins" in shown
+    assert re.search(r"\] tuning sgd lr=1e\+18 seed=0: diverged", shown)
+    assert re.search(r"failed: tuning wild lr=0.1 seed=0: exit 2", shown)
+    assert "4 of 6 trials have results" in shown
+    runs = {
+        (one.tags[names.TAG_PHASE], one.tags[names.TAG_SEED], one.params["optimizer.lr"]): one for one in trials_of()
+    }
+    assert set(runs) == {
+        ("tuning", "0", "0.1"),
+        ("tuning", "0", "1e+18"),
+        ("repeat", "1", "0.1"),
+        ("repeat", "2", "0.1"),
+    }
+    kept = {path.parts[2] for path in Path("mlruns/plan").rglob("*.ckpt")}
+    assert kept == {one.run_id for (phase, *_), one in runs.items() if phase == "repeat"}
+    one = runs["repeat", "1", "0.1"]
+    typed = one.tags[names.TAG_DESCRIPTION].split("`")[1]
+    assert "tracking.tags" not in typed
+    config = yaml.safe_load(next(Path("mlruns/plan", one.run_id).rglob("config.yaml")).read_text())
+    assert config["tracking"]["tags"] is config["tracking"]["parent"] is None
+
+    trial = next(line for line in shown.splitlines() if "repeat sgd" in line)
+    assert trial
+    assert main(typed.removeprefix("python -m lit_lossopt ").split()) == 0
+    by_hand = read_runs("plan")[-1]
+    assert names.TAG_SWEEP not in by_hand.tags
+    for metric in ("train/loss", "val/accuracy"):
+        assert np.array_equal(read_history(one.run_id, metric).values, read_history(by_hand.run_id, metric).values)
+
+    capsys.readouterr()
+    assert main(command) == 1
+    shown = capsys.readouterr().out
+    assert "4 tuning trials: 2 are done, 2 to run" in shown
+    assert "2 repeat trials: 2 are done, 0 to run" in shown
+
+
+def test_a_killed_parent_is_taken_up_where_it_was(zygote: Zygote, tmp_path: Path, store: Path) -> None:
+    pause = {"trainer.callbacks": [{"class_path": "tests.pause.PauseAt", "init_args": {"moment": "batch", "count": 3}}]}
+    level = {"model.optimizer": "SGD", "model.optimizer.momentum": 0.5, **pause}
+    factors = {"optimizer": {"adam": {"model.optimizer": "Adam"}, "paused": level}}
+    write_plan(SMALL, factors=factors, learning_rates={"from": 0.001, "to": 0.002, "points": 2}, seeds=1)
+    words = ["sweep", "--config", "plan.yaml", "--engine", "here", "--allow-import", "tests"]
+    environment = {"MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
+    process = zygote.start(words, tmp_path, tmp_path / "output", environment)
+    until = time.monotonic() + 120
+    while not Path(MARK).exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(process, signal.SIGKILL)
+    assert zygote.wait(process) == -signal.SIGKILL
+    before = Counter(one.status for one in trials_of())
+    assert before == {"FINISHED": 1, "RUNNING": 1}
+    read = plan("--allow-import", "tests", **{**SMALL, "factors": factors,
+                "learning_rates": {"from": 0.001, "to": 0.002, "points": 2}, "seeds": 1})  # fmt: skip
+    engine = CurveEngine(lambda _: 0.5)
+    assert run(read, engine)[0] == 0
+    assert len(engine.ran) == 3 + 2
+    assert Counter(one.status for one in trials_of()) == {"FINISHED": 6, "KILLED": 1}
