@@ -64,14 +64,10 @@ def _dispatch(words: list[str]) -> int:
     elif command in _WORKERS:
         module, _, function = _WORKERS[command].partition(":")
         return int(getattr(importlib.import_module(module), function)(rest))
-    elif command == "sweep":
-        from lit_lossopt.sweep_command import sweep
+    elif command in ("sweep", "demo"):
+        from lit_lossopt.sweep_command import DEMO, sweep
 
-        return sweep(rest, main)
-    elif command == "demo":
-        from lit_lossopt.demo import demo
-
-        return demo(rest, main)
+        return sweep([*(DEMO if command == "demo" else ()), *rest], main)
     else:
         return _train(command, rest)
     return 0

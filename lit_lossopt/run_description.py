@@ -33,7 +33,6 @@ from lit_lossopt.tracking.description import arm_name, flat_parameters, trial_ke
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.provenance import as_text, checksum, code_state, machine, typed_command, versions
 
-
 _OF_A_SWEEP = ("--tracking.tags=", "--tracking.parent=")
 
 

@@ -6,16 +6,18 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from lit_lossopt.errors import UserError
-from lit_lossopt.sweep.command import Options, dry_run, read_options, the_plan, workers
+from lit_lossopt.sweep.command import Options, dry_run, read_options, resources, the_plan
 from lit_lossopt.sweep.plan_file import Plan
 from lit_lossopt.sweep.trial import Engine
 
+# What the first minutes show: the shipped plan that needs no network.
+DEMO = ("--config", "sweep_quick")
 INTERRUPTED = 130
 Main = Callable[[list[str]], int]
 
 
 def sweep(words: Sequence[str], main: Main) -> int:
-    """Run a sweep, then compare; return 0, 1 where trials failed or are left, 130 after Ctrl-C.
+    """Run a sweep, then compare; return 0, 1 where trials failed or are left, 130 or 143 where it was interrupted.
 
     Args:
         words: behind ``sweep``.
@@ -33,39 +35,43 @@ def sweep(words: Sequence[str], main: Main) -> int:
 
     with alone(plan.experiment):
         status, parent = _run(plan, options, words, main)
-    if status != INTERRUPTED:
+    if status in (0, 1):
         _compare(parent, options, main)
     return status
 
 
 def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tuple[int, str]:
     """Run the sweep; return its exit status and its parent run."""
-    from lit_lossopt.sweep.plan import fingerprint
-    from lit_lossopt.sweep.run import Sweep, begin, summary
+    from lit_lossopt.sweep.interruption import Interrupted
+    from lit_lossopt.sweep.progress import ShownEngine, SweepDisplay
+    from lit_lossopt.sweep.run import Sweep, begin, best_by_arm, summary
     from lit_lossopt.tracking.sweeps import SweepRuns
 
-    runs = SweepRuns(plan.experiment, plan.name)
-    begin(plan, runs, fingerprint(plan), _say)
-    one = Sweep(plan, runs, _engine(plan, options, main), lambda _: None, _say, options.keep_checkpoints)
+    engine, runs = _engine(plan, options, main), SweepRuns(plan.experiment, plan.name)
+    begin(plan, runs, print)
+    display = SweepDisplay(lambda: best_by_arm(one))
+    one = Sweep(plan, runs, ShownEngine(engine, display), lambda _: None, display.say, options.keep_checkpoints)
     status, ending = INTERRUPTED, "KILLED"
     try:
-        status = one.run()
+        with display:
+            status = one.run()
         ending = "FAILED" if status else "FINISHED"
+    except Interrupted as stop:
+        status = stop.status
     except KeyboardInterrupt:
-        _say("interrupted; the same command goes on")
+        pass
     finally:
-        typed = f"lossopt sweep {shlex.join(words)}\n"
-        commands = "".join(f"lossopt {shlex.join(trial.words)}\n" for trial in one.trials.values())
-        runs.end(ending, {"plan.yaml": plan.path.read_text(encoding="utf-8"), "sweep.txt": typed + commands})
-    for line in summary(one):
-        _say(line)
+        typed = [
+            f"lossopt sweep {shlex.join(words)}",
+            "",
+            *(f"lossopt {shlex.join(t.words)}" for t in one.trials.values()),
+        ]
+        runs.end(ending, {"plan.yaml": plan.path.read_text(encoding="utf-8"), "commands.txt": "\n".join([*typed, ""])})
+    print("\n".join(summary(one, interrupted=ending == "KILLED")), flush=True)
     return status, runs.parent
 
 
 def _engine(plan: Plan, options: Options, main: Main) -> Engine:
-    from dataclasses import replace
-
-    resources = replace(options.resources, workers=workers(options.resources, plan.threads), threads=plan.threads)
     if options.engine == "here":
         from lit_lossopt.sweep.in_process import InProcessEngine
 
@@ -73,13 +79,9 @@ def _engine(plan: Plan, options: Options, main: Main) -> Engine:
     if options.engine == "local":
         from lit_lossopt.sweep.local import LocalEngine
 
-        return LocalEngine(resources)
-    raise UserError(f"--engine {options.engine}: not there yet")
+        return LocalEngine(resources(plan, options))
+    raise UserError(f"--engine {options.engine}: this version has no Ray yet; take local or here")
 
 
 def _compare(parent: str, options: Options, main: Main) -> None:
     """Show verdict and page of the sweep's runs."""
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

@@ -101,8 +101,8 @@ def test_an_error_in_a_file_names_the_file(content: str, message: str, capsys: p
 
 
 LIGHT = [
-    "--help", "fit --help", "test -h", "demo --help", "configs", "completion bash", "__complete fit --mo", "sweep --help",
-    "sweep --config sweep_losses --dry-run",
+    "--help", "fit --help", "test -h", "demo --help", "configs", "completion bash", "__complete fit --mo",
+    "sweep --help", "sweep --config sweep_losses --dry-run",
     "fit --config sgdd", "fit --model.optimizer=Adm", "fit --model.optimizer.lrr=3", "fit --trainer.max_epoch=3",
     "export x --to x.pt",
 ]  # fmt: skip

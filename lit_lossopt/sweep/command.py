@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lit_lossopt.command_line import next_flag
 from lit_lossopt.config_files import find_config, known_names, plan_names
@@ -32,7 +33,8 @@ class Options:
         flags: key → text, for all trials.
         dry_run: print, and do nothing.
         keep_checkpoints: of every trial, not of repeats only.
-        resources: workers and share of a GPU.
+        workers: trials at once; None: as many as the cores allow.
+        gpus: share of a GPU that each trial takes.
         threads: CPU threads of each trial; None: as the plan has it.
         engine: ``local``, ``ray`` or ``here``.
         ray_address: of a Ray cluster; empty: a local one.
@@ -46,7 +48,8 @@ class Options:
     flags: dict[str, str] = field(default_factory=dict)
     dry_run: bool = False
     keep_checkpoints: bool = False
-    resources: Resources = Resources()
+    workers: int | None = None
+    gpus: float = 0.0
     threads: int | None = None
     engine: str = "local"
     ray_address: str = ""
@@ -80,25 +83,9 @@ def _take(options: Options, key: str, value: str) -> None:
         options.configs.append(value)
     elif key == "allow-import":
         options.allowed.append(value)
-    elif key in ("workers", "threads", "seeds"):
-        number = _whole(key, value)
-        if key == "workers":
-            options.resources = replace(options.resources, workers=number)
-        else:
-            setattr(options, key, number)
-    elif key == "gpus":
-        options.resources = replace(options.resources, gpus=_share(value))
-    elif key == "engine":
-        if value not in ENGINES:
-            raise UserError(f"--engine {value}: no such engine{did_you_mean(value, ENGINES)}; {', '.join(ENGINES)}")
-        options.engine = value
-    elif key == "ray-address":
-        options.ray_address = value
-    elif key == "html":
-        options.report = value
-    elif key == "tracking.experiment":
-        check_experiment(value)
-        options.experiment = value
+    elif key in _VALUES:
+        name, read = _VALUES[key]
+        setattr(options, name, read(f"--{key}", value))
     elif key.partition(".")[0] in _NOT_HERE:
         raise UserError(f"--{key}: not for a sweep; seeds stand in the plan (or --seeds N), runs get their own names")
     else:
@@ -132,9 +119,11 @@ def the_plan(options: Options) -> Plan:
     return plan
 
 
-def workers(resources: Resources, threads: int) -> int:
-    """Return how many trials run at once: as asked, or as the cores allow."""
-    return resources.workers or max(1, (os.cpu_count() or 1) // threads)
+def resources(plan: Plan, options: Options) -> Resources:
+    """Return what an engine may use: so many workers as were asked for, or as the cores allow."""
+    fitting = max(1, (os.cpu_count() or 1) // plan.threads)
+    workers = 1 if options.engine == "here" else options.workers or fitting
+    return Resources(workers, plan.threads, options.gpus)
 
 
 def dry_run(plan: Plan, options: Options) -> list[str]:
@@ -147,7 +136,7 @@ def dry_run(plan: Plan, options: Options) -> list[str]:
         shown.append(
             f"then the best of each arm again, with seeds {', '.join(map(str, plan.seeds))} in place of tuning's"
         )
-    at_once = 1 if options.engine == "here" else workers(options.resources, plan.threads)
+    at_once = resources(plan, options).workers
     return [
         *shown,
         "",
@@ -161,17 +150,45 @@ def _is_plan(name: str) -> bool:
     return "sweep" in load_config(path, str(path))
 
 
-def _whole(key: str, value: str) -> int:
+def _whole(flag: str, value: str) -> int:
     if not value.isdigit() or int(value) < 1:
-        raise UserError(f"--{key} {value}: expected a whole number from 1")
+        raise UserError(f"{flag} {value}: expected a whole number from 1")
     return int(value)
 
 
-def _share(value: str) -> float:
+def _share(flag: str, value: str) -> float:
     try:
         share = float(value)
     except ValueError:
         share = -1.0
     if not 0 <= share <= 64:
-        raise UserError(f"--gpus {value}: expected the share of a GPU that a trial takes, as 0.25 or 1")
+        raise UserError(f"{flag} {value}: expected the share of a GPU that a trial takes, as 0.25 or 1")
     return share
+
+
+def _engine(flag: str, value: str) -> str:
+    if value not in ENGINES:
+        raise UserError(f"{flag} {value}: no such engine{did_you_mean(value, ENGINES)}; {', '.join(ENGINES)}")
+    return value
+
+
+def _experiment(_: str, value: str) -> str:
+    check_experiment(value)
+    return value
+
+
+def _text(_: str, value: str) -> str:
+    return value
+
+
+# Flag → the option that it sets, and how its text is read.
+_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    "workers": ("workers", _whole),
+    "threads": ("threads", _whole),
+    "gpus": ("gpus", _share),
+    "seeds": ("seeds", _whole),
+    "engine": ("engine", _engine),
+    "ray-address": ("ray_address", _text),
+    "tracking.experiment": ("experiment", _experiment),
+    "html": ("report", _text),
+}

@@ -43,9 +43,9 @@ def cost(trial: Trial) -> Cost:
     if data not in _DATA:
         return Cost(math.nan, math.nan, math.nan)
     images, side, channels, rate = _DATA[data]
-    images = images * len(arguments.get("classes") or range(10)) / 10
+    present = images * len(arguments.get("classes") or range(10)) / 10
     held = arguments.get("val_fraction", 0.1)
-    training, batch = images * (1 - held), arguments.get("batch_size", 64)
+    training, batch = present * (1 - held), arguments.get("batch_size", 64)
     limit = trainer.get("limit_train_batches")
     an_epoch = math.ceil(training / batch) if not isinstance(limit, int) else min(limit, math.ceil(training / batch))
     steps = trainer.get("max_epochs", 5) * an_epoch
@@ -53,7 +53,7 @@ def cost(trial: Trial) -> Cost:
         steps = min(steps, trainer["max_steps"]) if "max_epochs" in trainer else trainer["max_steps"]
     every = trainer.get("val_check_interval") or an_epoch
     evaluations = 1 + steps / (every if isinstance(every, int) else every * an_epoch)
-    seconds = _AROUND + (steps * batch + evaluations * images * held * _EVALUATION_SHARE) / rate
+    seconds = _AROUND + (steps * batch + evaluations * present * held * _EVALUATION_SHARE) / rate
     network = tree["model"]["network"]
     weights = _mini_cnn(side, channels) if network["class_path"].endswith(".MiniCNN") else math.nan
     kept = _COPIES * weights * _BYTES_OF_PARAMETER if not network.get("init_args") else math.nan

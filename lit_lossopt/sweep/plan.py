@@ -59,7 +59,7 @@ def arms(plan: Plan) -> tuple[Arm, ...]:
     return tuple(found)
 
 
-def search_trials(plan: Plan, reach: Reach = Reach()) -> tuple[Trial, ...]:  # noqa: B008  # frozen
+def search_trials(plan: Plan, reach: Reach = Reach()) -> tuple[Trial, ...]:  # frozen
     """Return the trials of the search: each point of each arm, with each of its seeds.
 
     Points come first, arms last: when the sweep is stopped half-way, no arm is ahead.

@@ -98,8 +98,8 @@ def find_plan(name: str) -> Path:
     path = find_config(name, plan_names())
     if "sweep" not in load_config(path, str(path)):
         raise UserError(
-            f"--config {name}: a config of fit, not a plan (it has no key 'sweep'); name it behind a plan to lay it over "
-            f"all trials; plans: {', '.join(plan_names())}"
+            f"--config {name}: a config of fit, not a plan (it has no key 'sweep'); name it behind a plan to lay it "
+            f"over all trials; plans: {', '.join(plan_names())}"
         )
     return path
 

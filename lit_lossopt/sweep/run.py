@@ -14,17 +14,18 @@ from lit_lossopt.errors import one_line
 from lit_lossopt.sweep.plan import (
     TEST,
     TUNING,
-    Arm,
     Reach,
     arms,
     check_plan,
     described_point,
+    fingerprint,
     on_grids,
     repeats,
     search_trials,
 )
 from lit_lossopt.sweep.plan_file import GRID, Plan
 from lit_lossopt.sweep.points import Point
+from lit_lossopt.sweep.progress import described
 from lit_lossopt.sweep.selection import edge, final, winner
 from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
 from lit_lossopt.tracking.sweeps import SweepRuns
@@ -34,6 +35,7 @@ DIVERGED, INTERRUPTED, TERMINATED = 3, 130, 143
 # A trial whose process was killed is tried again twice, by one parent or several.
 MOST_KILLS = 3
 _NO_CHECKPOINTS = "--trainer.enable_checkpointing=false"
+_GO_ON = "--resume=auto"
 
 
 @dataclass
@@ -130,7 +132,7 @@ class Sweep:
                 self.say(f"{arm.name}: no point of the search came to a sound end; it is not repeated")
             else:
                 found[arm.name] = best
-                self.say(f"{arm.name}: {_described(arm, best)} wins")
+                self.say(f"{arm.name}: {' '.join(described_point(best))} wins")
         return found
 
     def _tests(self, again: Sequence[Trial]) -> list[Trial]:
@@ -149,36 +151,35 @@ class Sweep:
 
     def _run_missing(self, trials: Sequence[Trial]) -> None:
         """Run those of the trials that are not in the store."""
-        tests = [trial for trial in trials if trial.phase == TEST]
         self.trials |= {trial.key: trial for trial in trials if trial.phase != TEST}
         ended, kills = self.runs.ended(self.trials), self.runs.kills()
         for trial in trials:
-            if kills[trial.key] >= MOST_KILLS and trial.key not in ended:
+            if kills.get(trial.key, 0) >= MOST_KILLS and trial.key not in ended:
                 self.failed[trial.key] = (
-                    f"{named(trial)}: its process was killed {kills[trial.key]} times; delete these runs in MLflow to try "
-                    "it again"
+                    f"{described(trial)}: its process was killed {kills[trial.key]} times; delete these runs in MLflow "
+                    "to try it again"
                 )
         missing = [trial for trial in trials if trial.key not in ended and trial.key not in self.failed]
         if not trials:
             return
         shown = f"{len(trials)} {trials[0].phase} trials"
-        done = len(trials) - len(missing) - (len(tests) and 0)
+        done = len(trials) - len(missing)
         self.say(f"{shown}: {done} are done, {len(missing)} to run" if done else f"{shown} to run")
-        self._run([self._placed(trial) for trial in missing])
+        self._run([self._placed(trial, begun=trial.key in kills) for trial in missing])
         self.runs.settle()
 
-    def _placed(self, trial: Trial) -> Trial:
-        """Return a trial with the words that put its run under the sweep."""
+    def _placed(self, trial: Trial, *, begun: bool = False) -> Trial:
+        """Return a trial with the words that put its run under the sweep, and take it up where it was interrupted."""
         if trial.phase == TEST:
             return dataclasses.replace(trial, tracking=(f"--tracking.experiment={self.plan.experiment}",))
         kept = self.keep_checkpoints or trial.phase not in (TUNING, GRID)
         place = self.runs.tracking_words(trial.key, trial.arm, trial.phase)
-        return dataclasses.replace(trial, tracking=place if kept else (*place, _NO_CHECKPOINTS))
+        more = (_NO_CHECKPOINTS,) if not kept else (_GO_ON,) if begun else ()
+        return dataclasses.replace(trial, tracking=(*place, *more))
 
     def _run(self, trials: Sequence[Trial]) -> None:
-        ended = 0
-        for outcome in self.engine.run(trials, self.watch, self._is_done) if trials else ():
-            ended += 1
+        outcomes = self.engine.run(trials, self.watch, self._is_done) if trials else ()
+        for ended, outcome in enumerate(outcomes, 1):
             if outcome.status in (INTERRUPTED, TERMINATED):
                 raise KeyboardInterrupt
             self._note(outcome, f"[{ended}/{len(trials)}]")
@@ -189,14 +190,16 @@ class Sweep:
 
     def _note(self, outcome: Outcome, count: str) -> None:
         trial = outcome.trial
-        words = {0: "", DIVERGED: "diverged; "}.get(outcome.status)
+        words = {0: "", DIVERGED: "diverged, "}.get(outcome.status)
         if words is None:
             reason = f"signal {-outcome.status}" if outcome.status < 0 else f"exit {outcome.status}"
             said = f": {one_line(outcome.said, 200)}" if outcome.said else ""
-            self.failed[trial.key] = f"{named(trial)}: {reason}{said}"
-            self.say(f"{count} {named(trial)}: failed ({reason}){said}")
+            self.failed[trial.key] = f"{described(trial)}: {reason}{said}"
+            self.say(f"{count} {described(trial)}: failed ({reason}){said}")
             return
-        self.say(f"{count} {named(trial)}: {words}{outcome.seconds:.1f} s")
+        run = self.runs.ended([trial.key]).get(trial.key)
+        accuracy = f"val accuracy {final(run.accuracies):.4f}, " if run and run.accuracies else ""
+        self.say(f"{count} {described(trial)}: {words}{accuracy}{outcome.seconds:.1f} s")
 
     def _is_done(self, trial: Trial) -> bool:
         """Return whether the store has a trial's end, after what its process left behind was delivered."""
@@ -204,37 +207,40 @@ class Sweep:
         return trial.key in self.runs.ended([trial.key])
 
 
-def begin(plan: Plan, runs: SweepRuns, fingerprint: str, say: Callable[[str], None]) -> None:
+def begin(plan: Plan, runs: SweepRuns, say: Callable[[str], None]) -> None:
     """Check a plan, and find or make its parent run.
 
     Raises:
         UserError: the plan is wrong, or the store does not answer.
     """
     check_plan(plan)
-    if runs.begin(fingerprint, f"Sweep by the plan `{plan.name}`; its trials are nested below."):
+    if runs.begin(fingerprint(plan), f"Sweep by the plan `{plan.name}`; its trials are nested below."):
         say("the plan has changed since it was last run; trials that are still in it are not repeated")
 
 
-def named(trial: Trial) -> str:
-    """Return ``tuning adam lr=0.01 seed=0``."""
-    return " ".join([trial.phase, trial.arm, *described_point(trial.point), f"seed={trial.seed}"])
+def best_by_arm(sweep: Sweep) -> dict[str, float]:
+    """Return the best final accuracy of each arm so far."""
+    found: dict[str, float] = {}
+    for key, run in sweep.runs.known.items():
+        if key in sweep.trials and run.verdict != "diverged" and run.accuracies:
+            arm = sweep.trials[key].arm
+            found[arm] = max(final(run.accuracies), found.get(arm, 0.0))
+    return found
 
 
-def summary(sweep: Sweep) -> list[str]:
+def summary(sweep: Sweep, *, interrupted: bool = False) -> list[str]:
     """Return the last lines: what diverged, what failed, and how to go on."""
     results = sweep.results()
-    diverged = [named(sweep.trials[key]) for key, run in results.items() if run.verdict == "diverged"]
+    diverged = [described(sweep.trials[key]) for key, run in results.items() if run.verdict == "diverged"]
     lines = [f"{len(results)} of {len(sweep.trials)} trials have results"]
     if diverged:
         lines.append(f"diverged, which is a result: {len(diverged)}: {_few(diverged)}")
     lines += [f"failed: {text}" for text in sweep.failed.values()]
-    if sweep.failed or sweep.left:
+    if interrupted:
+        lines.append("interrupted; the same command goes on")
+    elif sweep.failed or sweep.left:
         lines.append("the same command runs what is missing")
     return lines
-
-
-def _described(arm: Arm, point: Point) -> str:
-    return " ".join(described_point(point))
 
 
 def _few(texts: Sequence[str]) -> str:

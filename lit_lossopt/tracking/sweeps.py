@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,12 +33,14 @@ class SweepRuns:
     Args:
         experiment: in MLflow.
         plan: the plan's name: a sweep is known by both.
+        parent: the id of the parent run, once there is one.
+        known: key → run of the trials that were seen to have ended.
     """
 
     experiment: str
     plan: str
     parent: str = ""
-    _read: dict[str, TrialRun] = field(default_factory=dict)
+    known: dict[str, TrialRun] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("mlflow", "alembic", "sqlalchemy"):
@@ -84,28 +85,31 @@ class SweepRuns:
             if tags.get(names.TAG_SWEEP) == self.parent and (not key or tags.get(names.TAG_SWEEP_KEY) == key):
                 sync_journal(folder)
 
-    def ended(self, keys: Iterable[str] | None = None) -> dict[str, TrialRun]:
-        """Return key → run of the trials that came to an end; the first, where a trial did so twice.
+    def ended(self, keys: Iterable[str]) -> dict[str, TrialRun]:
+        """Return key → run of those trials that came to an end; the first, where a trial did so twice.
 
         Raises:
             UserError: the store does not answer.
         """
-        wanted = None if keys is None else set(keys)
+        wanted = set(keys)
+        missing = wanted - set(self.known)
+        # One is asked for when a trial ends: reading all runs each time would take ever longer.
+        only = f" AND tags.`{names.TAG_SWEEP_KEY}` = '{next(iter(missing))}'" if len(missing) == 1 else ""
         with _said(self._store.uri):
-            for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'"):
+            for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'{only}") if missing else ():
                 key = run.data.tags.get(names.TAG_SWEEP_KEY, "")
-                is_new = key not in self._read or self._read[key].run_id != run.info.run_id
-                if run.data.tags.get(names.TAG_VERDICT) in ENDED and run.info.end_time and is_new:
-                    self._read.setdefault(key, self._trial_run(run))
-        return {key: run for key, run in self._read.items() if wanted is None or key in wanted}
+                if run.data.tags.get(names.TAG_VERDICT) in ENDED and run.info.end_time and key not in self.known:
+                    self.known[key] = self._trial_run(run)
+        return {key: run for key, run in self.known.items() if key in wanted}
 
-    def kills(self) -> Counter[str]:
-        """Return key → how often a trial's process was killed without saying anything."""
+    def kills(self) -> dict[str, int]:
+        """Return, for each trial that was ever begun, how often its process was killed without a word."""
         with _said(self._store.uri):
             found = self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'")
-        counted: Counter[str] = Counter()
+        counted: dict[str, int] = {}
         for tags in (run.data.tags for run in found):
-            counted[tags.get(names.TAG_SWEEP_KEY, "")] += int(tags.get(names.TAG_KILLED, 0))
+            key = tags.get(names.TAG_SWEEP_KEY, "")
+            counted[key] = counted.get(key, 0) + int(tags.get(names.TAG_KILLED, 0))
         return counted
 
     def sort(self, wanted: Mapping[str, tuple[str, str]]) -> int:
