@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lit_lossopt.errors import UserError
 from lit_lossopt.sweep.command import Options, dry_run, read_options, resources, the_plan
+from lit_lossopt.sweep.lock import FOLDER, alone
 from lit_lossopt.sweep.plan_file import Plan
 from lit_lossopt.sweep.trial import Engine
+
+if TYPE_CHECKING:
+    from lit_lossopt.tracking.sweeps import SweepRuns
 
 # What the first minutes show: the shipped plan that needs no network.
 DEMO = ("--config", "sweep_quick")
@@ -31,17 +37,15 @@ def sweep(words: Sequence[str], main: Main) -> int:
     if options.dry_run:
         print("\n".join(dry_run(plan, options)))
         return 0
-    from lit_lossopt.sweep.lock import alone
-
     with alone(plan.experiment):
-        status, parent = _run(plan, options, words, main)
+        status, runs = _run(plan, options, words, main)
     if status in (0, 1):
-        _compare(parent, options, main)
+        _compare(plan, runs, options, main)
     return status
 
 
-def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tuple[int, str]:
-    """Run the sweep; return its exit status and its parent run."""
+def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tuple[int, SweepRuns]:
+    """Run the sweep; return its exit status and its runs."""
     from lit_lossopt.sweep.interruption import Interrupted
     from lit_lossopt.sweep.progress import ShownEngine, SweepDisplay
     from lit_lossopt.sweep.run import Sweep, begin, best_by_arm, summary
@@ -68,7 +72,7 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
         ]
         runs.end(ending, {"plan.yaml": plan.path.read_text(encoding="utf-8"), "commands.txt": "\n".join([*typed, ""])})
     print("\n".join(summary(one, interrupted=ending == "KILLED")), flush=True)
-    return status, runs.parent
+    return status, runs
 
 
 def _engine(plan: Plan, options: Options, main: Main) -> Engine:
@@ -83,5 +87,10 @@ def _engine(plan: Plan, options: Options, main: Main) -> Engine:
     raise UserError(f"--engine {options.engine}: this version has no Ray yet; take local or here")
 
 
-def _compare(parent: str, options: Options, main: Main) -> None:
-    """Show verdict and page of the sweep's runs."""
+def _compare(plan: Plan, runs: SweepRuns, options: Options, main: Main) -> None:
+    """Show the verdict on the sweep's runs, and write its page, which the parent run keeps too."""
+    page = Path(options.report or f"{FOLDER}/{plan.experiment}.html")
+    print(flush=True)
+    status = main(["compare", "--experiment", plan.experiment, "--filter", runs.filter(), "--html", str(page)])
+    if status == 0:
+        runs.keep(page)

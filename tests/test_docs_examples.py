@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.sweep.plan_file import PLAN_KEYS
 from lit_lossopt.tracking.runs import read_runs
 from tests.conftest import FinishedRun
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "your_own_data.md"
+PAGE = Path(__file__).parents[1] / "docs" / "your_own_data.md"
+SWEEPS = PAGE.with_name("sweeps.md")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -49,3 +52,13 @@ def test_the_page_on_trained_models(in_its_store: FinishedRun) -> None:
     assert len(found) == 3
     for block in found:
         exec(compile(block.replace("RUN_ID", in_its_store.run_id), str(page), "exec"), names)  # noqa: S102  # our own page
+def test_the_plan_on_the_page_on_sweeps(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = blocks(SWEEPS, "yaml")
+    Path("mine.yaml").write_text(block)
+    assert main(["sweep", "--config", "mine", "--dry-run"]) == 0
+    assert "52 trials: 20 tuning trials, 32 repeats" in capsys.readouterr().out
+
+
+def test_the_page_on_sweeps_names_every_key_of_a_plan() -> None:
+    text = SWEEPS.read_text(encoding="utf-8")
+    assert [key for key in PLAN_KEYS if f"| `{key}` |" not in text] == []

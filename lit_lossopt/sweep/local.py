@@ -131,7 +131,7 @@ class _Session:
             if count == 1:
                 output.write_bytes(b"")
             # One that was killed goes on from its checkpoint, if it has one.
-            again = ["--resume=auto"] if count > 1 and trial.words[0] == "fit" else []
+            again = ["--resume=auto"] if count > 1 and trial.words[0] != "test" else []
             words = [*trial.words, *trial.tracking, *again]
             number = self.server.start(
                 self.engine.command, [words], Path.cwd(), output.absolute(), self.engine.environments[worker]

@@ -12,7 +12,8 @@ from functools import cache
 from lit_lossopt.command_line import prepare
 from lit_lossopt.errors import UserError
 from lit_lossopt.sweep.key import sweep_key
-from lit_lossopt.sweep.plan_file import GRID, Level, Plan, as_text
+from lit_lossopt.sweep.plan_file import GRID, Level, Plan
+from lit_lossopt.sweep.plan_section import as_text
 from lit_lossopt.sweep.points import LogGrid, Point, Search
 from lit_lossopt.sweep.trial import Trial
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +11,12 @@ from typing import Any
 
 from lit_lossopt.config_files import find_config, plan_names
 from lit_lossopt.config_yaml import first_not_finite, load_config
-from lit_lossopt.errors import UserError, did_you_mean
+from lit_lossopt.errors import UserError
+from lit_lossopt.sweep.plan_section import Section, as_text
 from lit_lossopt.sweep.points import LogGrid, QuasiRandom, Range, Search
 
 GRID, TUNE = "grid", "tune-then-repeat"
-_KEYS = (
+PLAN_KEYS = (
     "base", "factors", "overlays", "learning_rates", "quasi_random", "protocol", "tuning_seeds", "seeds", "extend",
     "threads", "test", "experiment", "limits",
 )  # fmt: skip
@@ -119,8 +119,8 @@ def read_plan(path: Path) -> Plan:
         raise UserError(
             f"{path}: {others[0]}: a plan has the one key 'sweep'; what all trials share stands in its base"
         )
-    section = _Section(tree["sweep"], "sweep", path)
-    section.refuse_others(_KEYS)
+    section = Section(tree["sweep"], "sweep", path)
+    section.refuse_others(PLAN_KEYS)
     protocol = section.choice("protocol", (TUNE, GRID), TUNE)
     tuning = section.seeds("tuning_seeds", 1, 0)
     seeds = section.seeds("seeds", 8, 0 if protocol == GRID else max(tuning) + 1)
@@ -157,80 +157,7 @@ def _tuned(plan: Plan) -> tuple[int, ...]:
     return () if plan.protocol == GRID else plan.tuning_seeds
 
 
-class _Section:
-    """A mapping of a plan, and where it stands."""
-
-    def __init__(self, tree: Any, where: str, path: Path) -> None:
-        self.where = where
-        self.path = path
-        if tree is not None and not isinstance(tree, dict):
-            raise UserError(f"{path}: {where}={tree}: give its parts, as keys and values")
-        self.tree: dict[str, Any] = tree or {}
-
-    def wrong(self, name: str, what: str) -> UserError:
-        return UserError(f"{self.path}: {self.where}.{name}={_shown(self.tree.get(name))}: {what}")
-
-    def refuse_others(self, known: tuple[str, ...]) -> None:
-        for name in self.tree:
-            if name not in known:
-                raise UserError(
-                    f"{self.path}: {self.where}.{name}: no such key{did_you_mean(name, known)}; keys: "
-                    f"{', '.join(known)}"
-                )
-
-    def below(self, name: str) -> _Section:
-        return _Section(self.tree.get(name), f"{self.where}.{name}", self.path)
-
-    def choice(self, name: str, known: tuple[str, ...], default: str) -> str:
-        value = self.tree.get(name, default)
-        if value != default and value not in known:
-            raise self.wrong(name, f"expected {' or '.join(known)}{did_you_mean(str(value), known)}")
-        return str(value)
-
-    def text(self, name: str, default: str) -> str:
-        value = self.tree.get(name, default)
-        if not isinstance(value, str) or not value:
-            raise self.wrong(name, "expected a name")
-        return value
-
-    def whole(self, name: str, default: int, low: int, high: int) -> int:
-        value = self.tree.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.wrong(name, f"expected a whole number from {low} to {high}")
-        return value
-
-    def number(self, name: str, default: float | None) -> float | None:
-        value = self.tree.get(name, default)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
-            raise self.wrong(name, "expected a number above 0")
-        return value
-
-    def needed(self, name: str) -> float:
-        value = self.number(name, None)
-        if value is None:
-            raise UserError(f"{self.path}: {self.where}.{name} is missing")
-        return float(value)
-
-    def names(self, name: str) -> tuple[str, ...]:
-        value = self.tree.get(name) or []
-        found = [value] if isinstance(value, str) else value
-        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-            raise self.wrong(name, "expected the name of a config, or a list of names")
-        return tuple(found)
-
-    def seeds(self, name: str, default: int, first: int) -> tuple[int, ...]:
-        """Return seeds, given as a list or as their number, from ``first`` on."""
-        value = self.tree.get(name, default)
-        if isinstance(value, list) and value and all(type(one) is int and one >= 0 for one in value):
-            if len(set(value)) < len(value):
-                raise self.wrong(name, "a seed stands twice")
-            return tuple(value)
-        if isinstance(value, list):
-            raise self.wrong(name, "expected whole numbers from 0")
-        return tuple(range(first, first + self.whole(name, default, 1, 10_000)))
-
-
-def _check_protocol(section: _Section, protocol: str, tuning: tuple[int, ...], seeds: tuple[int, ...]) -> None:
+def _check_protocol(section: Section, protocol: str, tuning: tuple[int, ...], seeds: tuple[int, ...]) -> None:
     if protocol == GRID and "tuning_seeds" in section.tree:
         raise section.wrong("tuning_seeds", "a grid has no tuning; its seeds are those of 'seeds'")
     if protocol == GRID and "test" in section.tree:
@@ -240,7 +167,7 @@ def _check_protocol(section: _Section, protocol: str, tuning: tuple[int, ...], s
         raise section.wrong("seeds", f"seed {shared[0]} was tuned on; repeats take fresh ones")
 
 
-def _factors(section: _Section) -> dict[str, tuple[Level, ...]]:
+def _factors(section: Section) -> dict[str, tuple[Level, ...]]:
     found = {}
     for factor in section.tree:
         levels = section.below(factor)
@@ -250,7 +177,7 @@ def _factors(section: _Section) -> dict[str, tuple[Level, ...]]:
     return found
 
 
-def _level(section: _Section, name: str) -> Level:
+def _level(section: Section, name: str) -> Level:
     if not _NAME.match(name):
         raise UserError(f"{section.path}: {section.where}: a level's name is one word of letters, digits, . _ + -")
     keys = {key: value for key, value in section.tree.items() if key not in ("config", *_SEARCHES)}
@@ -275,12 +202,7 @@ def _flat(key: str, value: Any) -> list[tuple[str, str]]:
     return [(key, as_text(value))]
 
 
-def as_text(value: Any) -> str:
-    """Return a value as it is typed behind the equals sign of a flag."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _search(section: _Section) -> Search | None:
+def _search(section: Section) -> Search | None:
     given = [name for name in _SEARCHES if name in section.tree]
     if len(given) > 1:
         raise UserError(f"{section.path}: {section.where}: learning_rates and quasi_random: take one of them")
@@ -289,7 +211,7 @@ def _search(section: _Section) -> Search | None:
     return _log_grid(section) if given[0] == "learning_rates" else _quasi_random(section.below("quasi_random"))
 
 
-def _log_grid(section: _Section) -> LogGrid:
+def _log_grid(section: Section) -> LogGrid:
     part = section.below("learning_rates")
     part.refuse_others(("from", "to", "points"))
     grid = LogGrid(part.needed("from"), part.needed("to"), part.whole("points", 0, 2, 1000))
@@ -300,7 +222,7 @@ def _log_grid(section: _Section) -> LogGrid:
     return grid
 
 
-def _quasi_random(section: _Section) -> QuasiRandom:
+def _quasi_random(section: Section) -> QuasiRandom:
     section.refuse_others(("points", "seed", "space"))
     space = section.below("space")
     ranges: dict[str, Range] = {}
@@ -315,7 +237,3 @@ def _quasi_random(section: _Section) -> QuasiRandom:
     if not ranges:
         raise section.wrong("space", "expected hyperparameters, as model.optimizer.lr: {from: 1e-4, to: 1e-1}")
     return QuasiRandom(ranges, section.whole("points", 0, 1, 10_000), section.whole("seed", 0, 0, 2**31))
-
-
-def _shown(value: Any) -> str:
-    return as_text(value) if value is not None else "nothing"

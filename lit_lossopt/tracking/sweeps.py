@@ -138,6 +138,15 @@ class SweepRuns:
         with suppress(*STORE_ERRORS):
             self._store.client.set_terminated(self.parent, status, time.time_ns() // 1_000_000)
 
+    def filter(self) -> str:
+        """Return what finds the trials of this sweep that its plan has, in MLflow's syntax."""
+        return f"tags.`{names.TAG_SWEEP}` = '{self.parent}' AND tags.`{names.TAG_PHASE}` != '{ASIDE}'"
+
+    def keep(self, file: Path) -> None:
+        """Keep a file among the parent's artifacts, as far as the store can."""
+        with suppress(*STORE_ERRORS):
+            self._store.client.log_artifact(self.parent, str(file))
+
     def _search(self, filter_string: str) -> list[Any]:
         client, found, token = self._store.client, [], None
         while True:
