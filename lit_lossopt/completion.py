@@ -49,10 +49,9 @@ def candidates(words: list[str]) -> list[str]:
         return [f"--{key}={value}" for value in values]
     if words[-2].removeprefix("--") in FAMILIES:
         return list(class_paths(words[-2].removeprefix("--")))
-    if words[0] == "sweep":
-        own = [flag.split()[0].partition("=")[0] for flag, _ in SWEEP_FLAGS if not flag.startswith("--key")]
-        return sorted({*own, *_argument_flags([])})
     flags = [flag.split()[0] for group in FLAGS.values() for flag, _ in group]
+    if words[0] == "sweep":
+        flags = [*flags, *(flag.split()[0] for flag, _ in SWEEP_FLAGS if not flag.startswith("--key"))]
     return sorted({*flags, *_argument_flags(words[:-1])})
 
 

@@ -30,10 +30,6 @@ TAG_FRAMEWORK = "lossopt.framework"
 TAG_JOURNAL = "lossopt.journal"
 TAG_UNDELIVERED = "lossopt.undelivered"
 TAG_REFUSED = "lossopt.refused"
-# Of a sweep: its parent run, the arm's name in its plan, and what the trial is for.
-TAG_SWEEP = "lossopt.sweep"
-TAG_SWEEP_ARM = "lossopt.sweep_arm"
-TAG_PHASE = "lossopt.phase"
 # Of a run that holds a comparison of others.
 TAG_COMPARISON = "lossopt.comparison"
 TAG_CONFIG_SHA256 = "lossopt.config_sha256"

@@ -154,6 +154,20 @@ _OWN = {
     "export": _listed("Usage: lossopt export RUN --to FILE\n", EXPORT_FLAGS, 20) + f"\n\n{EXPORT_NOTE}",
     "configs": "Usage: lossopt configs",
     "completion": 'Usage: eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)',
+def _table(flags: tuple[tuple[str, str], ...], width: int) -> str:
+    return "\n".join(f"  {flag:<{width}}{text}" for flag, text in flags)
+
+
+_USAGES = {
+    "sweep": f"lossopt sweep --config PLAN [--config NAME ...] [--key=value ...]\n\n{_table(SWEEP_FLAGS, 33)}",
+    "demo": "lossopt demo [--workers N] [--dry-run] …     (as sweep takes them; under three minutes)",
+    "sync": "lossopt sync [RUN ...]     (run ids or beginnings of them; default: all there are)\n"
+    "\nSafe to repeat. A run whose process was killed is marked KILLED.",
+    "compare": "lossopt compare [--experiment NAME] [--by NAME,NAME] [--html FILE]\n\n"
+    f"{_table(COMPARE_FLAGS, 20)}\n\n"
+    "Diverged and collapsed runs count; interrupted, failed and running ones are listed and left out.",
+    "configs": "lossopt configs",
+    "completion": 'eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)',
 }
 
 
@@ -190,6 +204,8 @@ def command_help(command: str) -> str:
         return f"{head}\nUsage: lossopt configs"
     if command == "completion":
         return f'{head}\nUsage: eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)'
+    if command in _USAGES:
+        return f"{head}\nUsage: {_USAGES[command]}"
     choices = {key.rpartition(".")[2]: ", ".join(class_paths(key)) for key in ("data",)}
     choices["criterion"] = "CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, FocalLoss, HingeLoss"
     sections = [_listed(title, flags).format(**choices) for title, flags in FLAGS.items()]
