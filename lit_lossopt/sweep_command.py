@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_lossopt.errors import UserError
 from lit_lossopt.sweep.command import Options, dry_run, read_options, resources, the_plan
 from lit_lossopt.sweep.lock import FOLDER, alone
 from lit_lossopt.sweep.plan_file import Plan
@@ -80,11 +79,13 @@ def _engine(plan: Plan, options: Options, main: Main) -> Engine:
         from lit_lossopt.sweep.in_process import InProcessEngine
 
         return InProcessEngine(main)
-    if options.engine == "local":
-        from lit_lossopt.sweep.local import LocalEngine
+    if options.engine == "ray":
+        from lit_lossopt.sweep.ray_engine import RayEngine
 
-        return LocalEngine(resources(plan, options))
-    raise UserError(f"--engine {options.engine}: this version has no Ray yet; take local or here")
+        return RayEngine(resources(plan, options), options.ray_address)
+    from lit_lossopt.sweep.local import LocalEngine
+
+    return LocalEngine(resources(plan, options))
 
 
 def _compare(plan: Plan, runs: SweepRuns, options: Options, main: Main) -> None:

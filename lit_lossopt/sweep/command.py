@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from lit_lossopt.config_files import find_config, known_names, plan_names
 from lit_lossopt.config_yaml import load_config
 from lit_lossopt.errors import UserError, did_you_mean
 from lit_lossopt.sweep import estimate
+from lit_lossopt.sweep.gpu_slots import cores
 from lit_lossopt.sweep.plan import check_plan, on_grids
 from lit_lossopt.sweep.plan_file import GRID, Plan, find_plan, plan_seeds, read_plan
 from lit_lossopt.sweep.trial import Resources
@@ -33,7 +33,7 @@ class Options:
         flags: key → text, for all trials.
         dry_run: print, and do nothing.
         keep_checkpoints: of every trial, not of repeats only.
-        workers: trials at once; None: as many as the cores allow.
+        workers: trials at once; 0: as many as there is room for.
         gpus: share of a GPU that each trial takes.
         threads: CPU threads of each trial; None: as the plan has it.
         engine: ``local``, ``ray`` or ``here``.
@@ -48,7 +48,7 @@ class Options:
     flags: dict[str, str] = field(default_factory=dict)
     dry_run: bool = False
     keep_checkpoints: bool = False
-    workers: int | None = None
+    workers: int = 0
     gpus: float = 0.0
     threads: int | None = None
     engine: str = "local"
@@ -120,10 +120,14 @@ def the_plan(options: Options) -> Plan:
 
 
 def resources(plan: Plan, options: Options) -> Resources:
-    """Return what an engine may use: so many workers as were asked for, or as the cores allow."""
-    fitting = max(1, (os.cpu_count() or 1) // plan.threads)
-    workers = 1 if options.engine == "here" else options.workers or fitting
-    return Resources(workers, plan.threads, options.gpus)
+    """Return what an engine may use: as many workers as were asked for; 0: as many as it has room for."""
+    return Resources(options.workers, plan.threads, options.gpus)
+
+
+def at_once(plan: Plan, options: Options) -> int:
+    """Return how many trials will run at once, as far as can be told before."""
+    fitting = max(1, cores() // plan.threads)
+    return 1 if options.engine == "here" else options.workers or fitting
 
 
 def dry_run(plan: Plan, options: Options) -> list[str]:
@@ -136,11 +140,10 @@ def dry_run(plan: Plan, options: Options) -> list[str]:
         shown.append(
             f"then the best of each arm again, with seeds {', '.join(map(str, plan.seeds))} in place of tuning's"
         )
-    at_once = resources(plan, options).workers
     return [
         *shown,
         "",
-        *estimate.lines(plan, at_once, keep_checkpoints=options.keep_checkpoints),
+        *estimate.lines(plan, at_once(plan, options), keep_checkpoints=options.keep_checkpoints),
         "a dry run: nothing was run or written",
     ]
 

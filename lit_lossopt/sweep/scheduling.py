@@ -47,7 +47,7 @@ class Attempt:
 
     def words(self) -> list[str]:
         """Return the words to run; a trial that was killed goes on from its checkpoint, if it has one."""
-        again = ["--resume=auto"] if self.count > 1 else []
+        again = ["--resume=auto"] if self.count > 1 and self.trial.words[0] != "test" else []
         return [*self.trial.words, *self.trial.tracking, *again]
 
 
