@@ -104,8 +104,8 @@ class Sweep:
         sides = self._at_edge(reach)
         below, above = (max((getattr(side, end) for side in sides.values()), default=0) for end in ("below", "above"))
         if below or above:
-            where = " and ".join([*(["lower"] if below else []), *(["upper"] if above else [])])
-            self.say(f"{', '.join(sides)}: best at the {where} end of the grid; every arm gets one more point there")
+            where = ", ".join(f"{name} ({'lower' if side.below else 'upper'})" for name, side in sides.items())
+            self.say(f"best at an end of the grid: {where}; every arm gets one more point there")
         return Reach(reach.below + below, reach.above + above)
 
     def _at_edge(self, reach: Reach) -> dict[str, Reach]:
