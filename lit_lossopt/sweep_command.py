@@ -37,14 +37,15 @@ def sweep(words: Sequence[str], main: Main) -> int:
         print("\n".join(dry_run(plan, options)))
         return 0
     with alone(plan.experiment):
-        status, runs = _run(plan, options, words, main)
+        status, runs, last_lines = _run(plan, options, words, main)
     if status in (0, 1):
         _compare(plan, runs, options, main)
+    print("\n".join(["", *last_lines, "every run: mlflow ui (or: make ui)"]), flush=True)
     return status
 
 
-def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tuple[int, SweepRuns]:
-    """Run the sweep; return its exit status and its runs."""
+def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tuple[int, SweepRuns, list[str]]:
+    """Run the sweep; return its exit status, its runs, and what is to be said at the end."""
     from lit_lossopt.sweep.interruption import Interrupted
     from lit_lossopt.sweep.progress import ShownEngine, SweepDisplay
     from lit_lossopt.sweep.run import Sweep, begin, best_by_arm, summary
@@ -70,8 +71,7 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
             *(f"lossopt {shlex.join(t.words)}" for t in one.trials.values()),
         ]
         runs.end(ending, {"plan.yaml": plan.path.read_text(encoding="utf-8"), "commands.txt": "\n".join([*typed, ""])})
-    print("\n".join(summary(one, interrupted=ending == "KILLED")), flush=True)
-    return status, runs
+    return status, runs, summary(one, interrupted=ending == "KILLED")
 
 
 def _engine(plan: Plan, options: Options, main: Main) -> Engine:
@@ -91,7 +91,6 @@ def _engine(plan: Plan, options: Options, main: Main) -> Engine:
 def _compare(plan: Plan, runs: SweepRuns, options: Options, main: Main) -> None:
     """Show the verdict on the sweep's runs, and write its page, which the parent run keeps too."""
     page = Path(options.report or f"{FOLDER}/{plan.experiment}.html")
-    print(flush=True)
     status = main(["compare", "--experiment", plan.experiment, "--filter", runs.filter(), "--html", str(page)])
     if status == 0:
         runs.keep(page)
