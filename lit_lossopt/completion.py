@@ -7,8 +7,7 @@ from lit_lossopt.config_check import FILLED
 from lit_lossopt.config_files import known_names, plan_names
 from lit_lossopt.errors import UserError
 from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths
-from lit_lossopt.usage import COMMANDS, COMPARE_FLAGS, EXPORT_FLAGS, FLAGS
-from lit_lossopt.usage import COMMANDS, COMPARE_FLAGS, FLAGS, SWEEP_FLAGS
+from lit_lossopt.usage import COMMANDS, COMPARE_FLAGS, EXPORT_FLAGS, FLAGS, SWEEP_FLAGS
 
 _BASH = """\
 _lossopt() {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lit_lossopt.config_files import shipped_folder, shipped_names, summary
 from lit_lossopt.config_files import shipped_folder, shipped_names, shipped_plans, summary
 from lit_lossopt.config_merge import DEFAULTS
 from lit_lossopt.errors import UserError
@@ -142,7 +141,8 @@ def _listed(title: str, flags: Iterable[tuple[str, str]], width: int = 33) -> st
 
 # The help of commands that take no settings.
 _OWN = {
-    "demo": "Usage: lossopt demo [--epochs N]     (default: 20, under a minute)",
+    "sweep": _listed("Usage: lossopt sweep --config PLAN [--config NAME ...] [--key=value ...]\n", SWEEP_FLAGS),
+    "demo": "Usage: lossopt demo [--workers N] [--dry-run] …     (as sweep takes them; under three minutes)",
     "sync": (
         "Usage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all there are)\n\n"
         "Safe to repeat. A run whose process was killed is marked KILLED."
@@ -154,20 +154,6 @@ _OWN = {
     "export": _listed("Usage: lossopt export RUN --to FILE\n", EXPORT_FLAGS, 20) + f"\n\n{EXPORT_NOTE}",
     "configs": "Usage: lossopt configs",
     "completion": 'Usage: eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)',
-def _table(flags: tuple[tuple[str, str], ...], width: int) -> str:
-    return "\n".join(f"  {flag:<{width}}{text}" for flag, text in flags)
-
-
-_USAGES = {
-    "sweep": f"lossopt sweep --config PLAN [--config NAME ...] [--key=value ...]\n\n{_table(SWEEP_FLAGS, 33)}",
-    "demo": "lossopt demo [--workers N] [--dry-run] …     (as sweep takes them; under three minutes)",
-    "sync": "lossopt sync [RUN ...]     (run ids or beginnings of them; default: all there are)\n"
-    "\nSafe to repeat. A run whose process was killed is marked KILLED.",
-    "compare": "lossopt compare [--experiment NAME] [--by NAME,NAME] [--html FILE]\n\n"
-    f"{_table(COMPARE_FLAGS, 20)}\n\n"
-    "Diverged and collapsed runs count; interrupted, failed and running ones are listed and left out.",
-    "configs": "lossopt configs",
-    "completion": 'eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)',
 }
 
 
@@ -186,26 +172,6 @@ def command_help(command: str) -> str:
     head = f"{command}: {COMMANDS[command]}\n"
     if command in _OWN:
         return f"{head}\n{_OWN[command]}"
-    if command == "sweep":
-        shown = "\n".join(f"  {flag:<33}{text}" for flag, text in SWEEP_FLAGS)
-        return f"{head}\nUsage: lossopt sweep --config PLAN [--config NAME ...] [--key=value ...]\n\n{shown}"
-    if command == "demo":
-        return f"{head}\nUsage: lossopt demo [--workers N] [--dry-run] …     (as sweep takes them; under three minutes)"
-    if command == "sync":
-        return (
-            f"{head}\nUsage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all there are)\n"
-            "\nSafe to repeat. A run whose process was killed is marked KILLED."
-        )
-    if command == "compare":
-        flags = "\n".join(f"  {flag:<20}{text}" for flag, text in COMPARE_FLAGS)
-        note = "Diverged and collapsed runs count; interrupted, failed and running ones are listed and left out."
-        return f"{head}\nUsage: lossopt compare [--experiment NAME] [--by NAME,NAME] [--html FILE]\n\n{flags}\n\n{note}"
-    if command == "configs":
-        return f"{head}\nUsage: lossopt configs"
-    if command == "completion":
-        return f'{head}\nUsage: eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)'
-    if command in _USAGES:
-        return f"{head}\nUsage: {_USAGES[command]}"
     choices = {key.rpartition(".")[2]: ", ".join(class_paths(key)) for key in ("data",)}
     choices["criterion"] = "CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, FocalLoss, HingeLoss"
     sections = [_listed(title, flags).format(**choices) for title, flags in FLAGS.items()]

@@ -15,8 +15,7 @@ from tests.conftest import FinishedRun
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "your_own_data.md"
-PAGE = Path(__file__).parents[1] / "docs" / "your_own_data.md"
-SWEEPS = PAGE.with_name("sweeps.md")
+SWEEPS = DOCS / "sweeps.md"
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -52,6 +51,8 @@ def test_the_page_on_trained_models(in_its_store: FinishedRun) -> None:
     assert len(found) == 3
     for block in found:
         exec(compile(block.replace("RUN_ID", in_its_store.run_id), str(page), "exec"), names)  # noqa: S102  # our own page
+
+
 def test_the_plan_on_the_page_on_sweeps(capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = blocks(SWEEPS, "yaml")
     Path("mine.yaml").write_text(block)
