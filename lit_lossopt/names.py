@@ -38,6 +38,8 @@ TAG_SWEEP = "lossopt.sweep"
 TAG_SWEEP_KEY = "lossopt.sweep_key"
 TAG_SWEEP_ARM = "lossopt.sweep_arm"
 TAG_PHASE = "lossopt.phase"
+# The phase of a run that is no longer a part of its sweep: the plan has changed, or another point has won.
+ASIDE = "aside"
 # Of the sweep itself: the plan's name, and the hash of what it says.
 TAG_PLAN = "lossopt.plan"
 TAG_PLAN_SHA256 = "lossopt.plan_sha256"

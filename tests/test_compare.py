@@ -126,6 +126,7 @@ def test_runs_that_count_and_those_that_are_listed(capsys: pytest.CaptureFixture
         log_run("study", settings, diverged, tags={"lossopt.verdict": "diverged"}, status="FAILED")
     log_run("study", {"optimizer": "Bad"}, learning(0, 1), status="FAILED", name="bad")
     log_run("study", {"optimizer": "Now"}, learning(0, 1), status="RUNNING", name="now")
+    log_run("study", {"optimizer": "Old"}, learning(0, 1), tags={"lossopt.phase": "aside"}, name="old")
     MlflowClient().delete_run(log_run("study", {"optimizer": "Gone"}, learning(0, 1), name="gone"))
     shown = compared(capsys)
     assert "3 diverged" in shown
@@ -133,6 +134,7 @@ def test_runs_that_count_and_those_that_are_listed(capsys: pytest.CaptureFixture
     assert "Left out, failed: bad." in shown
     assert "Left out, still running (or killed: lossopt sync marks it): now." in shown
     assert "Left out, deleted: gone." in shown
+    assert "Left out, set aside: no longer in its sweep's plan: old." in shown
 
 
 def test_another_metric_and_its_direction(capsys: pytest.CaptureFixture[str]) -> None:

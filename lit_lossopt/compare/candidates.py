@@ -63,6 +63,8 @@ def notes_on(runs: Sequence[Run]) -> list[str]:
 def _reason(run: Run, metric: str) -> str:
     if run.deleted:
         return "deleted"
+    if run.tags.get(names.TAG_PHASE) == names.ASIDE:
+        return "set aside: no longer in its sweep's plan"
     if run.status in _GOING_ON:
         return "still running (or killed: lossopt sync marks it)"
     verdict = verdict_of(run)

@@ -21,8 +21,6 @@ from lit_lossopt.tracking.sync import sync_journal
 from lit_lossopt.tracking.trial_runs import TrialRun, read_header
 
 ENDED = ("completed", "collapsed", "diverged")
-# The phase of a run that is no longer a part of its sweep: the plan has changed, or another point has won.
-ASIDE = "aside"
 _ACCURACY = names.metric(names.VAL, "accuracy")
 
 
@@ -123,8 +121,8 @@ class SweepRuns:
             for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'"):
                 key = run.data.tags.get(names.TAG_SWEEP_KEY, "")
                 is_it = key in seen and seen[key].run_id == run.info.run_id
-                arm, phase = wanted[key] if is_it else (run.data.tags.get(names.TAG_SWEEP_ARM, ""), ASIDE)
-                aside += phase == ASIDE
+                arm, phase = wanted[key] if is_it else (run.data.tags.get(names.TAG_SWEEP_ARM, ""), names.ASIDE)
+                aside += phase == names.ASIDE
                 for name, value in ((names.TAG_SWEEP_ARM, arm), (names.TAG_PHASE, phase)):
                     if run.data.tags.get(name) != value:
                         self._store.client.set_tag(run.info.run_id, name, value)
@@ -140,7 +138,7 @@ class SweepRuns:
 
     def filter(self) -> str:
         """Return what finds the trials of this sweep that its plan has, in MLflow's syntax."""
-        return f"tags.`{names.TAG_SWEEP}` = '{self.parent}' AND tags.`{names.TAG_PHASE}` != '{ASIDE}'"
+        return f"tags.`{names.TAG_SWEEP}` = '{self.parent}' AND tags.`{names.TAG_PHASE}` != '{names.ASIDE}'"
 
     def keep(self, file: Path) -> None:
         """Keep a file among the parent's artifacts, as far as the store can."""
