@@ -1,0 +1,104 @@
+"""Parts that several figures of a comparison share: rows of dots, arms by their loss, marks of learning rates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import isfinite, nan
+
+import numpy as np
+
+from lit_lossopt.compare.comparison import Arm, Comparison, Estimate, Sensitivity, Trial
+from lit_lossopt.compare.drawing import Axis, Dots, Line, Mark, Panel, Raw
+from lit_lossopt.compare.numerals import Unit, interval, significant
+
+
+def row_panel(
+    comparison: Comparison,
+    rows: Sequence[str],
+    label: str,
+    value: Callable[[Trial], float],
+    summary: Callable[[Arm], Estimate],
+) -> Panel:
+    """Return a panel with a row for each arm, a dot for each run, and the arm's summary with its interval."""
+    dots: list[Dots] = []
+    for row, arm in enumerate(comparison.arms):
+        known = [(trial, value(trial)) for trial in arm.trials if isfinite(value(trial))]
+        texts = [f"{run_label(trial)}: {significant(number)}" for trial, number in known]
+        dots.append(Dots(arm.name, np.full(len(known), float(row)), np.array([number for _, number in known]), texts))
+        whole = summary(arm)
+        if isfinite(whole.value):
+            between = interval(whole.low, whole.high, significant)
+            text = f"{arm.name}: {significant(whole.value)}{f', 95 % interval {between}' if between else ''}"
+            ends = [np.array([end]) if isfinite(end) else np.empty(0) for end in (whole.low, whole.high)]
+            low, high = ends if all(map(len, ends)) else (np.empty(0), np.empty(0))
+            dots.append(Dots(arm.name, np.array([float(row)]), np.array([whole.value]), [text], low, high, strong=True))
+    return Panel("", (Axis("row", ""),), label, dots=tuple(dots), rows=tuple(rows))
+
+
+def run_label(trial: Trial) -> str:
+    """Return which run: its arm and seed, or its name where it has no seed."""
+    return f"{trial.arm}, seed {trial.seed}" if trial.seed else trial.run.name
+
+
+def by_criterion(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
+    """Return loss → the arms that were trained with it, each with only those of its runs that were."""
+    found: dict[str, list[Arm]] = {}
+    for arm in arms:
+        for name in dict.fromkeys(map(_criterion, arm.trials)):
+            trials = tuple(trial for trial in arm.trials if _criterion(trial) == name)
+            found.setdefault(name, []).append(replace(arm, trials=trials))
+    return found
+
+
+def _criterion(trial: Trial) -> str:
+    params = trial.run.params
+    more = sorted(f"{key.removeprefix('criterion.')}={params[key]}" for key in params if key.startswith("criterion."))
+    return " ".join([params.get("criterion", "loss"), *more])
+
+
+def loss_range(lines: Sequence[Line], raws: Sequence[Raw]) -> tuple[float, float] | None:
+    """Return what to show at first: all of the lines' bands, but of what diverges only three times the start."""
+    starts = [abs(raw.values[0]) for raw in raws if len(raw.values) and isfinite(raw.values[0])]
+    low = _end(np.min, [part for line in lines for part in (line.y, line.low)])
+    high = _end(np.max, [part for line in lines for part in (line.y, line.high)])
+    if not isfinite(low) or not isfinite(high):
+        return None
+    high = min(high, 3 * max(starts)) if starts and max(starts) > low else high
+    return (low / 1.6, high * 1.3) if low > 0 else (low - 0.05 * (high - low), high + 0.05 * (high - low))
+
+
+def _end(end: Callable[..., np.floating], parts: Sequence[np.ndarray]) -> float:
+    finite = np.concatenate([part[np.isfinite(part)] for part in parts]) if parts else np.empty(0)
+    return float(end(finite)) if len(finite) else nan
+
+
+def rate_dots(one: Sensitivity, shown: Unit) -> list[Dots]:
+    """Return a dot for each run of a family, a cross for those that diverged."""
+    found = []
+    for crossed in (False, True):
+        points = [point for point in one.points if (point[2] == "diverged") is crossed and isfinite(point[1])]
+        texts = [f"{one.family}, lr {significant(rate)}: {shown.text(final)}, {verdict}" for rate, final, verdict in points]
+        x, y = (np.array([point[place] for point in points]) for place in (0, 1))
+        found.append(Dots(one.family, x, shown.factor * y, texts, crossed=crossed))
+    return [dots for dots in found if len(dots.x)]
+
+
+def rate_marks(one: Sensitivity, place: int, shown: Unit) -> list[Mark]:
+    """Return the window of a family's rates as a bar, and where it diverges as a vertical line.
+
+    ``place`` keeps bars of families apart where their levels are the same.
+    """
+    finite = one.finals[np.isfinite(one.finals)]
+    if not len(finite) or not all(map(isfinite, one.window)):
+        return []
+    span = float(finite.max() - finite.min()) or 1.0
+    level = shown.factor * (float(finite.max()) + (0.06 + 0.05 * place) * span)
+    left, right = ("‹" if one.open_low else "|"), ("›" if one.open_high else "|")
+    least = "at least " if one.open_low or one.open_high else ""
+    text = f"{one.family}: window {left} {least}{significant(one.decades, 2)} decades {right}"
+    marks = [Mark(text, (one.window[0], level), (one.window[1], level), one.family)]
+    if isfinite(one.diverging):
+        text = f"{one.family} diverges at {significant(one.diverging)}, {significant(one.decades_to_divergence, 2)} decades"
+        marks.append(Mark(f"{text} above its best", (one.diverging, nan), (one.diverging, nan), one.family))
+    return marks
