@@ -61,7 +61,8 @@ def widest_window(curves: Sequence[Sensitivity]) -> str:
     widest = max(known, key=lambda one: one.decades)
     least = "at least " if widest.open_low or widest.open_high else ""
     most = "has the widest window" if len(known) > 1 else "has a window"
-    return f"{widest.family} {most}: {least}{significant(widest.decades, 2)} decades around {significant(widest.best_rate)}."
+    width = f"{least}{significant(widest.decades, 2)} decades"
+    return f"{widest.family} {most}: {width} around {significant(widest.best_rate)}."
 
 
 def best_of_budget(curves: Sequence[BudgetCurve], higher_is_better: bool) -> str:

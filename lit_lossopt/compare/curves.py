@@ -14,9 +14,9 @@ Indices = NDArray[np.int64]
 def smooth(values: Floats, share: float = 0.02, growth: float = 0.2) -> Floats:
     """Return the centred running mean of ``values [n]``.
 
-    The window of value k reaches ``min(growth · k, share · n)`` to either side: short at first, where a loss falls fast,
-    so that the line is right on a logarithmic axis too. At the end it is cut off. A window with a value that is not
-    finite is NaN.
+    The window of value k reaches ``min(growth · k, share · n)`` to either side: short at first, where a loss falls
+    fast, so that the line is right on a logarithmic axis too. At the end it is cut off. A window with a value that is
+    not finite is NaN.
     """
     count = len(values)
     index = np.arange(count)
@@ -47,8 +47,8 @@ def on_grid(points: Floats, steps: Floats, values: Floats) -> Floats:
 def middle(rows: Floats, ended: NDArray[np.bool_], worst: float) -> tuple[Floats, Floats, Floats]:
     """Return median, lowest and highest of ``rows [runs, n]`` at each of n places, as three ``[n]``.
 
-    NaN is left out, except in runs that ``ended [runs]`` early: there it counts as ``worst`` in the median, which is NaN
-    where it comes out as that. So a line does not look better because its worst runs are gone.
+    NaN is left out, except in runs that ``ended [runs]`` early: there it counts as ``worst`` in the median, which is
+    NaN where it comes out as that. So a line does not look better because its worst runs are gone.
     """
     with np.errstate(invalid="ignore", all="ignore"):
         counted = np.where(np.isnan(rows) & ended[:, None], worst, rows)

@@ -70,6 +70,13 @@ class Raw:
     values: Floats
     clocks: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
 
+    def along(self, axis: str) -> Floats:
+        """Return where the values lie on an axis ``[n]``; NaN where its clock was not running."""
+        if axis not in self.clocks:
+            return self.steps
+        found: Floats = np.interp(self.steps, *self.clocks[axis], left=np.nan, right=np.nan)
+        return found
+
 
 @dataclass(frozen=True)
 class Dots:
@@ -104,12 +111,14 @@ class Mark:
         start: x and y.
         end: x and y.
         arm: whose, or empty.
+        open_ends: whether it goes on beyond its start, and beyond its end.
     """
 
     text: str
     start: tuple[float, float]
     end: tuple[float, float]
     arm: str = ""
+    open_ends: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,6 @@ class Panel:
         y_log: the same for y.
         y_range: shown at first; None: all.
         rows: names of rows; then y is drawn along the horizontal axis, and x is the row.
-        switches: whether axes can be switched between linear and logarithmic.
     """
 
     title: str
@@ -150,7 +158,6 @@ class Panel:
     y_log: bool = False
     y_range: tuple[float, float] | None = None
     rows: tuple[str, ...] = ()
-    switches: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,7 +181,7 @@ class Figure:
 
 def style(index: int) -> Style:
     """Return the look of the arm of this place; the first six differ in each respect."""
-    turn = index + index // len(COLOURS)
+    turn = index % len(COLOURS) + index // len(COLOURS)
     return Style(
         COLOURS[index % len(COLOURS)],
         DARK_COLOURS[index % len(COLOURS)],

@@ -78,7 +78,9 @@ def rate_dots(one: Sensitivity, shown: Unit) -> list[Dots]:
     found = []
     for crossed in (False, True):
         points = [point for point in one.points if (point[2] == "diverged") is crossed and isfinite(point[1])]
-        texts = [f"{one.family}, lr {significant(rate)}: {shown.text(final)}, {verdict}" for rate, final, verdict in points]
+        texts = [
+            f"{one.family}, lr {significant(rate)}: {shown.text(final)}, {verdict}" for rate, final, verdict in points
+        ]
         x, y = (np.array([point[place] for point in points]) for place in (0, 1))
         found.append(Dots(one.family, x, shown.factor * y, texts, crossed=crossed))
     return [dots for dots in found if len(dots.x)]
@@ -94,11 +96,12 @@ def rate_marks(one: Sensitivity, place: int, shown: Unit) -> list[Mark]:
         return []
     span = float(finite.max() - finite.min()) or 1.0
     level = shown.factor * (float(finite.max()) + (0.06 + 0.05 * place) * span)
-    left, right = ("‹" if one.open_low else "|"), ("›" if one.open_high else "|")
-    least = "at least " if one.open_low or one.open_high else ""
-    text = f"{one.family}: window {left} {least}{significant(one.decades, 2)} decades {right}"
-    marks = [Mark(text, (one.window[0], level), (one.window[1], level), one.family)]
+    ends = (one.open_low, one.open_high)
+    between = interval(*one.window, significant)
+    text = f"{one.family}: window from {between}, {'at least ' * any(ends)}{significant(one.decades, 2)} decades"
+    marks = [Mark(text, (one.window[0], level), (one.window[1], level), one.family, ends)]
     if isfinite(one.diverging):
-        text = f"{one.family} diverges at {significant(one.diverging)}, {significant(one.decades_to_divergence, 2)} decades"
-        marks.append(Mark(f"{text} above its best", (one.diverging, nan), (one.diverging, nan), one.family))
+        above = f"{significant(one.decades_to_divergence, 2)} decades above its best rate"
+        text = f"{one.family}: diverges at {significant(one.diverging)}, {above}"
+        marks.append(Mark(text, (one.diverging, nan), (one.diverging, nan), one.family))
     return marks

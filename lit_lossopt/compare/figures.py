@@ -8,22 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite, nan
+from operator import attrgetter
 
 import numpy as np
 
 from lit_lossopt.compare import conclusions
-from lit_lossopt.compare.comparison import Comparison, Estimate, Oscillation, Trial
+from lit_lossopt.compare.comparison import Arm, Comparison, Estimate, Trial
 from lit_lossopt.compare.drawing import Axis, Figure, Line, Mark, Panel
 from lit_lossopt.compare.figure_parts import by_criterion, loss_range, rate_dots, rate_marks, row_panel
 from lit_lossopt.compare.numerals import unit
-from lit_lossopt.compare.series import EXAMPLES, SECONDS, STEP, axes_of, loss_line, metric_line, change_line, raw_curves
-from lit_lossopt.compare.series import raw_losses
+from lit_lossopt.compare.series import (
+    EXAMPLES,
+    SECONDS,
+    STEP,
+    axes_of,
+    change_line,
+    loss_line,
+    metric_line,
+    raw_curves,
+    raw_losses,
+)
 
 LABELS = {STEP: "step", SECONDS: "training seconds", EXAMPLES: "examples seen"}
 
 
 def metric(comparison: Comparison) -> Figure | None:
-    """The compared metric at each evaluation.
+    """Show the compared metric at each evaluation.
 
     The arm whose line reaches the target (dotted) first converges faster: by steps, and by the clock, where an arm with
     costly steps falls back. What can be claimed stands in the table. Line: median over the seeds; band: the lowest and
@@ -46,27 +56,25 @@ def metric(comparison: Comparison) -> Figure | None:
 
 
 def target(comparison: Comparison) -> Figure | None:
-    """What each run needed to reach the target.
+    """Show what each run needed to reach the target.
 
-    An arm is faster where its runs lie further left, and reliably so where no run of another arm lies among them. Small:
-    runs; large: their median, with its interval where one is known. Runs that never reached the target have no dot; they
-    are counted beside the arm's name.
+    An arm is faster where its runs lie further left, and reliably so where no run of another arm lies among them.
+    Small: runs; large: their median, with its interval where one is known. Runs that never reached the target have no
+    dot; they are counted beside the arm's name.
     """
     if not any(isfinite(trial.steps_to_target) for trial in _trials(comparison)):
         return None
     missed = [len(arm.trials) - arm.reached for arm in comparison.arms]
     rows = [f"{arm.name} ({n} never)" if n else arm.name for arm, n in zip(comparison.arms, missed, strict=True)]
-    panels = [
-        row_panel(comparison, rows, "steps to target", lambda trial: trial.steps_to_target, lambda arm: arm.steps_to_target)
-    ]
+    steps, seconds = attrgetter("steps_to_target"), attrgetter("seconds_to_target")
+    panels = [row_panel(comparison, rows, "steps to target", steps, steps)]
     if any(isfinite(trial.seconds_to_target) for trial in _trials(comparison)):
-        label, value = "training seconds to target", lambda trial: trial.seconds_to_target
-        panels.append(row_panel(comparison, rows, label, value, lambda arm: arm.seconds_to_target))
+        panels.append(row_panel(comparison, rows, "training seconds to target", seconds, seconds))
     return Figure("target", "Steps and seconds to the target", conclusions.fastest_arm(comparison), tuple(panels))
 
 
 def loss(comparison: Comparison) -> Figure | None:
-    """Training loss of each step, one panel a loss.
+    """Show the training loss of each step, one panel a loss.
 
     An arm converges faster where its line is below the others' at the same place; where bands overlap, seeds differ as
     much as arms do. Line: median over the seeds of the running mean (a fiftieth of the run to either side, less at its
@@ -92,12 +100,12 @@ def loss(comparison: Comparison) -> Figure | None:
 
 
 def oscillation(comparison: Comparison) -> Figure | None:
-    """How much the metric jumps from one evaluation to the next, and the loss from one step to the next.
+    """Show how much the metric jumps from one evaluation to the next, and the loss from one step to the next.
 
     An arm oscillates where its changes stay large late in training; changes that shrink are convergence. Deviation: of
     the metric over the evaluations of the second half of training, with the mean over the runs. Ripple: what is left of
-    the loss of each step without its trend and without what all arms of the seed share (they saw the same batches), as a
-    share of the descent; so neither noise of batches nor momentum counts as oscillation.
+    the loss of each step without its trend and without what all arms of the seed share (they saw the same batches), as
+    a share of the descent; so neither noise of batches nor momentum counts as oscillation.
     """
     shown, trials = unit(comparison.metric), _trials(comparison)
     panels: list[Panel] = []
@@ -109,20 +117,25 @@ def oscillation(comparison: Comparison) -> Figure | None:
         panels.append(Panel("from one evaluation to the next", _axes(axes), label, lines))
     if any(arm.oscillation for arm in comparison.arms):
         label = f"deviation of {comparison.metric}{shown.difference_axis}"
-        panels.append(row_panel(comparison, names, label, lambda trial: _deviation(trial.oscillation, shown.factor),
-                                lambda arm: Estimate(_deviation(arm.oscillation, shown.factor))))
+
+        def deviation(one: Trial | Arm) -> float:
+            return shown.factor * one.oscillation.deviation if one.oscillation else nan
+
+        panels.append(row_panel(comparison, names, label, deviation, lambda arm: Estimate(deviation(arm))))
     if any(isfinite(trial.ripple) for trial in trials):
-        panels.append(row_panel(comparison, names, "ripple of the loss", lambda trial: trial.ripple, lambda arm: arm.ripple))
+        ripple = attrgetter("ripple")
+        panels.append(row_panel(comparison, names, "ripple of the loss", ripple, ripple))
     said = conclusions.steadiest_arm(comparison, shown)
     return Figure("oscillation", "Oscillation", said, tuple(panels)) if panels else None
 
 
 def sensitivity(comparison: Comparison) -> Figure | None:
-    """Final value against the learning rate.
+    """Show the final value against the learning rate.
 
     The wider an arm's bar, the less its learning rate matters. Bar: the rates around the best one at which the final
-    value stays at 95 % of the best; it is open (‹ ›) where it ends with the tried rates. Cross: a run that diverged; the
-    vertical line is the smallest diverging rate above the best, and its distance from the best is the room for error.
+    value stays at 95 % of the best; where it ends in an arrow, the tried rates end, and it may be wider. Cross: a run
+    that diverged. Vertical line: the smallest diverging rate above the best; its distance from the best is the room for
+    error.
     """
     if not comparison.sensitivity:
         return None
@@ -137,10 +150,10 @@ def sensitivity(comparison: Comparison) -> Figure | None:
 
 
 def budget(comparison: Comparison) -> Figure | None:
-    """Expected best final value after k tuning trials.
+    """Show the expected best final value after k tuning trials.
 
-    With k trials to spend, take the arm whose line is best at k; where lines cross, the answer depends on the budget.
-    Computed from the trials made, as if k of them had been drawn without replacement.
+    With k trials to spend, take the arm whose line is best at k; where lines cross, the answer depends on the
+    budget. Computed from the trials made, as if k of them had been drawn without replacement.
     """
     curves = [one for one in comparison.budgets if len(one.expected)]
     if not curves:
@@ -169,8 +182,9 @@ def looks(comparison: Comparison) -> Mapping[str, int]:
     found = {arm.name: place for place, arm in enumerate(comparison.arms)}
     for arm in comparison.arms:
         found.setdefault(arm.family, found[arm.name])
-    for one in (*comparison.sensitivity, *comparison.budgets):
-        found.setdefault(one.family, len(set(found.values())))
+    families = [*(one.family for one in comparison.sensitivity), *(one.family for one in comparison.budgets)]
+    for family in families:
+        found.setdefault(family, len(set(found.values())))
     return found
 
 
@@ -184,7 +198,3 @@ def _trials(comparison: Comparison) -> list[Trial]:
 
 def _axes(keys: Sequence[str]) -> tuple[Axis, ...]:
     return tuple(Axis(key, LABELS[key]) for key in keys)
-
-
-def _deviation(found: Oscillation | None, factor: float) -> float:
-    return factor * found.deviation if found else nan

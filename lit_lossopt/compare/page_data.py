@@ -101,7 +101,7 @@ def _dots(dots: Dots, look: Mapping[str, int]) -> dict[str, Any]:
 
 def _mark(mark: Mark, look: Mapping[str, int]) -> dict[str, Any]:
     ends = [[number if isfinite(number) else None for number in point] for point in (mark.start, mark.end)]
-    return {"text": mark.text, "start": ends[0], "end": ends[1], "look": look.get(mark.arm)}
+    return {"text": mark.text, "start": ends[0], "end": ends[1], "look": look.get(mark.arm), "open": mark.open_ends}
 
 
 def packed(values: Floats) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from lit_lossopt import __version__
 from lit_lossopt.compare import tables
@@ -64,33 +64,52 @@ def page(comparison: Comparison, words: Sequence[str]) -> str:
 
     look = looks(comparison)
     styles = [style(place) for place in range(max(look.values(), default=0) + 1)]
-    shown = [thinned(figure, MOST_POINTS // 2 if figure.key == "metric" else MOST_POINTS) for figure in figures(comparison)]
+    shown = [
+        thinned(figure, MOST_POINTS // 2 if figure.key == "metric" else MOST_POINTS) for figure in figures(comparison)
+    ]
     scripts = [Markup(text) for text in (get_plotlyjs(), *map(_template, SCRIPTS))]  # noqa: S704  # our own files
-    return _environment().get_template("page.html").render(
-        comparison=comparison,
-        words=list(words),
-        shown=unit(comparison.metric),
-        significant=significant,
-        css=Markup(_template("page.css")),  # noqa: S704  # our own file
-        scripts=scripts,
-        policy=_policy(scripts),
-        page_data=script_json({"styles": style_data(styles), "most": 8}),
-        styles=styles,
-        look=look,
-        figures=[_figure_context(figure, look) for figure in shown],
-        arms=tables.arm_table(comparison),
-        contrasts=[
-            ("Final value", tables.contrast_table(comparison.finals, comparison, look)),
-            ("Steps to the target", tables.contrast_table(comparison.speeds, comparison, look)),
-        ],
-        version=__version__,
-        **_runs_context(comparison),
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            comparison=comparison,
+            words=list(words),
+            shown=unit(comparison.metric),
+            significant=significant,
+            css=Markup(_template("page.css")),  # noqa: S704  # our own file
+            scripts=scripts,
+            policy=_policy(scripts),
+            page_data=script_json({"styles": style_data(styles), "most": 8}),
+            styles=styles,
+            look=look,
+            figures=[_figure_context(figure, look) for figure in shown],
+            arms=tables.arm_table(comparison),
+            contrasts=[
+                ("Final value", tables.contrast_table(comparison.finals, comparison, look)),
+                ("Steps to the target", tables.contrast_table(comparison.speeds, comparison, look)),
+                ("Oscillation", tables.contrast_table(comparison.oscillations, comparison, look)),
+            ],
+            version=__version__,
+            **_runs_context(comparison),
+        )
     )
 
 
 def _environment() -> Environment:
-    loader = FunctionLoader(_template)
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["breakable"] = breakable
+    return made
+
+
+def breakable(name: str) -> Markup:
+    """Return a name, escaped, that may be broken behind ``_`` and in front of ``=``."""
+    return Markup(str(escape(name)).replace("_", "_<wbr>").replace("=", "<wbr>="))  # noqa: S704  # escaped here
 
 
 def script_json(value: object) -> Markup:

@@ -91,7 +91,9 @@ def _line(arm: Arm, trials: Sequence[Trial], points: Floats, axes: Sequence[str]
     x = {STEP: points}
     for axis in axes[1:]:
         times = np.array([on_grid(points, *clocks(trial)[axis]) for trial in trials if axis in clocks(trial)])
-        x[axis] = middle(times, np.zeros(len(times), dtype=bool), np.inf)[0] if times.size else np.full(len(points), np.nan)
+        x[axis] = (
+            middle(times, np.zeros(len(times), dtype=bool), np.inf)[0] if times.size else np.full(len(points), np.nan)
+        )
     band = (low, high) if len(trials) > 1 else (np.empty(0), np.empty(0))
     return Line(arm.name, x, centre, *band, runs=len(trials))
 

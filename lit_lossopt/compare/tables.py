@@ -50,12 +50,21 @@ Column = tuple[str, str, Callable[[Arm], Cell]]
 def arm_table(comparison: Comparison) -> Table:
     """Return the table of arms, best first; columns in which nothing is known are left out."""
     shown = unit(comparison.metric)
-    columns = [*_result_columns(comparison, shown), *_steadiness_columns(comparison, shown), *_score_columns(comparison)]
+    columns = [
+        *_result_columns(comparison, shown),
+        *_steadiness_columns(shown),
+        *_score_columns(comparison),
+    ]
     cells = [[cell(arm) for _, _, cell in columns] for arm in comparison.arms]
     kept = [place for place in range(len(columns)) if any(row[place].text != UNKNOWN for row in cells)]
     alike = comparison.alike if len(comparison.alike) > 1 else ()
     rows = [
-        Row(arm.name, place, tuple(row[k] for k in kept), "cannot be told apart from the best" if arm.name in alike else "")
+        Row(
+            arm.name,
+            place,
+            tuple(row[k] for k in kept),
+            "cannot be told apart from the best" if arm.name in alike else "",
+        )
         for place, (arm, row) in enumerate(zip(comparison.arms, cells, strict=True))
     ]
     return Table(tuple((columns[k][0], columns[k][1]) for k in kept), tuple(rows))
@@ -64,7 +73,11 @@ def arm_table(comparison: Comparison) -> Table:
 def _result_columns(comparison: Comparison, shown: Unit) -> list[Column]:
     return [
         ("runs", "how many, and how they ended", _runs),
-        (f"final {comparison.metric}", "mean of the last tenth of the evaluations", lambda arm: _metric(arm.final, shown)),
+        (
+            f"final {comparison.metric}",
+            "mean of the last tenth of the evaluations",
+            lambda arm: _metric(arm.final, shown),
+        ),
         ("best", "the best evaluation", lambda arm: _metric(arm.best, shown)),
         ("steps to target", "median over the runs", lambda arm: _to_target(arm.steps_to_target, arm)),
         ("seconds to target", "training seconds, median", lambda arm: _to_target(arm.seconds_to_target, arm)),
@@ -73,7 +86,7 @@ def _result_columns(comparison: Comparison, shown: Unit) -> list[Column]:
     ]
 
 
-def _steadiness_columns(comparison: Comparison, shown: Unit) -> list[Column]:
+def _steadiness_columns(shown: Unit) -> list[Column]:
     def of(quantity: str) -> Callable[[Arm], Cell]:
         def cell(arm: Arm) -> Cell:
             value = getattr(arm.oscillation, quantity) if arm.oscillation else float("nan")
@@ -127,6 +140,7 @@ def _to_target(estimate: Estimate, arm: Arm) -> Cell:
     return Cell(count(estimate.value), missed or interval(estimate.low, estimate.high, significant), estimate.value)
 
 
+BETTER = {"final": "better", "steps_to_target": "faster", "ripple": "steadier", "deviation": "steadier"}
 CONTRAST_HEADS = (
     ("difference", "with its 95 % interval, over shared seeds"),
     ("pairs", "seeds that both arms have"),
@@ -146,19 +160,21 @@ def contrast_table(contrasts: Sequence[Contrast], comparison: Comparison, look: 
     return Table(CONTRAST_HEADS, tuple(rows))
 
 
+def _difference(one: Contrast, shown: Unit, said: str) -> Cell:
+    low, high = one.difference.low, one.difference.high
+    if one.quantity in ("final", "deviation"):
+        between = interval(low, high, lambda value: shown.change(value).removesuffix(shown.difference))
+        return Cell(shown.change(one.difference.value), between, one.difference.value)
+    text = factor(one.difference, one.bound)
+    return Cell(text if text == UNKNOWN else f"{text} {said}", interval(low, high, significant), one.difference.value)
+
+
 def _contrast(one: Contrast, shown: Unit) -> tuple[Cell, ...]:
-    if one.quantity == "final":
-        between = interval(one.difference.low, one.difference.high, lambda value: shown.change(value).removesuffix(shown.difference))
-        difference = Cell(shown.change(one.difference.value), between, one.difference.value)
-    else:
-        text = factor(one.difference, one.bound)
-        between = interval(one.difference.low, one.difference.high, significant)
-        difference = Cell(text if text == UNKNOWN else f"{text} faster", between, one.difference.value)
     needed = "" if one.claimed or one.seeds_needed is None else f"about {one.seeds_needed} seeds would be needed"
-    said = "better" if one.quantity == "final" else "faster"
-    verdict = f"{said}" if one.claimed else "equivalent" if one.equivalent else "cannot be told apart"
+    said = BETTER.get(one.quantity, "better")
+    verdict = said if one.claimed else "equivalent" if one.equivalent else "cannot be told apart"
     return (
-        difference,
+        _difference(one, shown, said),
         Cell(str(one.difference.n), "", one.difference.n),
         Cell(probability(one.p_adjusted), one.test, one.p_adjusted),
         Cell(probability(one.p_sign_flip), "", one.p_sign_flip),

@@ -53,7 +53,7 @@ const Panels = (() => {
     const style = state.styles[line.look];
     return {
       x, y: Array.from(line.y, (value) => (Number.isFinite(value) ? value : null)), text: points,
-      mode: x.length <= 40 ? "lines+markers" : "lines",
+      mode: x.length <= 12 ? "lines+markers" : "lines",
       line: { color: colour(line.look, state), width: 2.2, dash: style.dash, shape: line.steps ? "hv" : "linear" },
       marker: { color: colour(line.look, state), symbol: style.marker, size: x.length <= 12 ? 8 : 5 },
       hovertemplate: "%{text}<extra></extra>", connectgaps: false,
@@ -114,12 +114,12 @@ const Panels = (() => {
         const words = Numbers.escape(mark.text);
         parts.traces.push({
           x: [x0, x1], y: [y0, y1], mode: "lines+markers", line: { color: tint, width: 4 }, text: [words, words],
-          marker: { symbol: "line-ns-open", size: 11, color: tint, line: { width: 2.5 } }, hovertemplate: "%{text}<extra></extra>",
+          marker: { symbol: mark.open.map((open, end) => (open ? ["triangle-left", "triangle-right"][end] : "line-ns-open")), size: 12, color: tint, line: { width: 2.5, color: tint } }, hovertemplate: "%{text}<extra></extra>",
         });
       } else if (x0 === null) {
         parts.shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0, y1, line: { color: tint, width: 1.5, dash: "dot" } });
         parts.annotations.push({
-          xref: "paper", x: 1, xanchor: "right", y: state.yLog ? Math.log10(y0) : y0, yanchor: "bottom", showarrow: false,
+          xref: "paper", x: 0.01, xanchor: "left", y: state.yLog ? Math.log10(y0) : y0, yanchor: "bottom", showarrow: false,
           text: Numbers.escape(mark.text), font: { size: 12, color: theme.soft }, bgcolor: `${theme.paper}bb`,
         });
       } else {
@@ -150,6 +150,13 @@ const Panels = (() => {
     return low > 0 ? { range: [Math.log10(low), Math.log10(high)] } : {};
   }
 
+  // Powers of ten, and between them 2 and 5 where there is room.
+  function scale(logarithmic, arrays) {
+    if (!logarithmic) return { type: "linear" };
+    const [low, high] = Numbers.ends(arrays.flatMap((array) => Array.from(array).filter((value) => value > 0)));
+    return { type: "log", dtick: Math.log10(high / low) > 2.5 ? Math.ceil(Math.log10(high / low) / 7) : "D2", tickformat: "~g" };
+  }
+
   function layout(panel, state, parts, theme) {
     const label = (panel.axes.find(([name]) => name === state.axis) || panel.axes[0])[1];
     const axis = {
@@ -159,14 +166,13 @@ const Panels = (() => {
     const title = (text) => ({ text: Numbers.escape(text), font: { size: 13, color: theme.ink }, standoff: 8 });
     const names = panel.rows.map((name) => Numbers.escape(Numbers.shorten(name, state.narrow ? 17 : 34)));
     const rows = names.length > 0;
-    const logarithmic = (on) => (on ? { type: "log", dtick: undefined } : { type: "linear" });
     return {
       xaxis: rows
         ? { ...axis, title: title(panel.yLabel), rangemode: "tozero" }
-        : { ...axis, ...logarithmic(state.xLog), title: title(label) },
+        : { ...axis, ...scale(state.xLog, panel.lines.map((line) => line.x[state.axis] || Object.values(line.x)[0])), title: title(label) },
       yaxis: rows
         ? { ...axis, tickvals: names.map((_, i) => i), ticktext: names, range: [names.length - 0.5, -0.5], showgrid: false, ticks: "" }
-        : { ...axis, ...logarithmic(state.yLog), title: title(panel.yLabel), ...range(panel, state) },
+        : { ...axis, ...scale(state.yLog, panel.yRange && !state.whole ? [panel.yRange] : panel.lines.map((line) => line.y)), title: title(panel.yLabel), ...range(panel, state) },
       shapes: parts.shapes, annotations: parts.annotations, showlegend: false, hovermode: "closest", hoverdistance: 24,
       hoverlabel: { bgcolor: theme.raised, bordercolor: theme.soft, font: { color: theme.ink, size: 13 }, align: "left" },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 12, r: 14, t: 12, b: 12 },
