@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 DASHES = ("solid", "dash", "dashdot", "dot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon", "hexagon", "star")
 NONE: Floats = np.empty(0)
+# Axes along which a run can be drawn.
+STEP, SECONDS, EXAMPLES = "step", "seconds", "examples"
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,10 @@ class Raw:
 
     def along(self, axis: str) -> Floats:
         """Return where the values lie on an axis ``[n]``; NaN where its clock was not running."""
-        if axis not in self.clocks:
+        if axis == STEP:
             return self.steps
+        if axis not in self.clocks:
+            return np.full(len(self.steps), np.nan)
         found: Floats = np.interp(self.steps, *self.clocks[axis], left=np.nan, right=np.nan)
         return found
 

@@ -14,13 +14,10 @@ import numpy as np
 
 from lit_lossopt.compare import conclusions
 from lit_lossopt.compare.comparison import Arm, Comparison, Estimate, Trial
-from lit_lossopt.compare.drawing import Axis, Figure, Line, Mark, Panel
+from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Axis, Figure, Line, Mark, Panel
 from lit_lossopt.compare.figure_parts import by_criterion, loss_range, rate_dots, rate_marks, row_panel
 from lit_lossopt.compare.numerals import unit
 from lit_lossopt.compare.series import (
-    EXAMPLES,
-    SECONDS,
-    STEP,
     axes_of,
     change_line,
     loss_line,

@@ -75,6 +75,8 @@ def write_figure(figure: Figure, look: Mapping[str, int], folder: Path, formats:
             # Without a date the same comparison gives the same file.
             metadata = {"Date": None} if path.suffix == ".svg" else {}
             canvas.savefig(path, dpi=DOTS_PER_INCH, metadata=metadata)
+            # The places of everything are found once: that is most of the time.
+            canvas.set_layout_engine("none")
     return paths
 
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from lit_lossopt.compare.comparison import Arm, Trial
 from lit_lossopt.compare.curves import grid, middle, on_grid, smooth
-from lit_lossopt.compare.drawing import Floats, Line, Raw
+from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Floats, Line, Raw
 
-STEP, SECONDS, EXAMPLES = "step", "seconds", "examples"
 Values = Callable[[Trial], tuple[Floats, Floats]]
 
 

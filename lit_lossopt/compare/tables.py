@@ -54,6 +54,7 @@ def arm_table(comparison: Comparison) -> Table:
         *_result_columns(comparison, shown),
         *_steadiness_columns(shown),
         *_score_columns(comparison),
+        ("area", "mean of the metric over the budget", lambda arm: _metric(arm.area, shown)),
     ]
     cells = [[cell(arm) for _, _, cell in columns] for arm in comparison.arms]
     kept = [place for place in range(len(columns)) if any(row[place].text != UNKNOWN for row in cells)]
@@ -80,10 +81,23 @@ def _result_columns(comparison: Comparison, shown: Unit) -> list[Column]:
         ),
         ("best", "the best evaluation", lambda arm: _metric(arm.best, shown)),
         ("steps to target", "median over the runs", lambda arm: _to_target(arm.steps_to_target, arm)),
-        ("seconds to target", "training seconds, median", lambda arm: _to_target(arm.seconds_to_target, arm)),
-        ("examples to target", "examples seen, median", lambda arm: _to_target(arm.examples_to_target, arm)),
-        ("area", "mean of the metric over the budget", lambda arm: _metric(arm.area, shown)),
+        ("seconds to target", "training seconds, median", lambda arm: _to_target(arm.seconds_to_target, arm, "")),
+        *_examples_column(comparison),
     ]
+
+
+def _examples_column(comparison: Comparison) -> list[Column]:
+    """Return the column of examples to target, where it says more than steps do: with unequal batches."""
+    ratios = [arm.examples_to_target.value / arm.steps_to_target.value for arm in comparison.arms if _reached(arm)]
+    if not ratios or max(ratios) - min(ratios) < 1e-3 * max(ratios):
+        return []
+    return [("examples to target", "examples seen, median", lambda arm: _to_target(arm.examples_to_target, arm, ""))]
+
+
+def _reached(arm: Arm) -> bool:
+    return (
+        isfinite(arm.examples_to_target.value) and isfinite(arm.steps_to_target.value) and arm.steps_to_target.value > 0
+    )
 
 
 def _steadiness_columns(shown: Unit) -> list[Column]:
@@ -133,10 +147,10 @@ def _plain(estimate: Estimate) -> Cell:
     return Cell(significant(estimate.value), interval(estimate.low, estimate.high, significant), estimate.value)
 
 
-def _to_target(estimate: Estimate, arm: Arm) -> Cell:
+def _to_target(estimate: Estimate, arm: Arm, missed: str = "{} of {} reached it") -> Cell:
     if isnan(estimate.value):
         return Cell(UNKNOWN)
-    missed = "" if arm.reached == len(arm.trials) else f"{arm.reached} of {len(arm.trials)} reached it"
+    missed = "" if arm.reached == len(arm.trials) else missed.format(arm.reached, len(arm.trials))
     return Cell(count(estimate.value), missed or interval(estimate.low, estimate.high, significant), estimate.value)
 
 

@@ -15,13 +15,19 @@ const Panels = (() => {
       for (const key of keys) line.x[key] = Numbers.unpack(line.x[key]);
     }
     for (const dots of panel.dots) for (const part of ["x", "y", "low", "high"]) dots[part] = Numbers.unpack(dots[part]);
-    for (const raw of panel.raws) {
-      raw.y = Numbers.unpack(raw.y);
-      const steps = raw.even ? Float64Array.from(raw.y, (_, i) => raw.even[0] + i * raw.even[1]) : Numbers.unpack(raw.steps);
-      raw.x = { step: steps };
-      for (const [key, clock] of Object.entries(raw.clocks)) raw.x[key] = Numbers.interpolate(steps, clock.map(Numbers.unpack));
-    }
     return panel;
+  }
+
+  // The values of a run are unpacked when they are first drawn: many never are.
+  function values(raw, key) {
+    if (!raw.x) {
+      raw.y = Numbers.unpack(raw.y);
+      raw.x = {};
+      raw.x.step = raw.even ? Float64Array.from(raw.y, (_, i) => raw.even[0] + i * raw.even[1]) : Numbers.unpack(raw.steps);
+    }
+    const clock = raw.clocks[key];
+    raw.x[key] ??= clock ? Numbers.interpolate(raw.x.step, clock.map(Numbers.unpack)) : raw.x.step.map(() => NaN);
+    return [raw.x[key], raw.y];
   }
 
   function colour(look, state) {
@@ -67,11 +73,11 @@ const Panels = (() => {
     const buckets = Math.max(24, Math.min(700, Math.floor(RAW_POINTS / 2 / shown)));
     const [xs, ys, texts] = [[], [], []];
     for (const raw of runs) {
-      const x = raw.x[key];
-      for (const i of Numbers.extremes(x, raw.y, seen || Numbers.ends(x), buckets, state.xLog)) {
+      const [x, y] = values(raw, key);
+      for (const i of Numbers.extremes(x, y, seen || Numbers.ends(x), buckets, state.xLog)) {
         xs.push(x[i]);
-        ys.push(raw.y[i]);
-        if (!state.middle) texts.push(`${Numbers.escape(raw.label)}<br>${Numbers.text(x[i])}: ${Numbers.text(raw.y[i])}`);
+        ys.push(y[i]);
+        if (!state.middle) texts.push(`${Numbers.escape(raw.label)}<br>${Numbers.text(x[i])}: ${Numbers.text(y[i])}`);
       }
       xs.push(null);
       ys.push(null);
