@@ -6,7 +6,7 @@ const Panels = (() => {
     dark: { ink: "#e8e9eb", soft: "#a6acb5", grid: "#2b2f35", paper: "#14161a", raised: "#23272d" },
   };
   // What a browser draws without stutter, over all runs of a panel.
-  const RAW_POINTS = 24000;
+  const RAW_POINTS = 16000;
 
   function decode(panel) {
     const keys = panel.axes.map(([key]) => key);

@@ -6,7 +6,6 @@
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)").matches;
   const hidden = new Set();
-  const drawn = new Map();
   let printing = false;
 
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -17,14 +16,16 @@
   function remembered() {
     try { return localStorage.getItem("lossopt-theme"); } catch { return null; }
   }
+  // Read once: in Chromium, reading it between a change and the event of it swallows the event.
+  let systemDark = prefersDark.matches;
   function isDark() {
-    return !printing && (root.dataset.theme ? root.dataset.theme === "dark" : prefersDark.matches);
+    return !printing && (root.dataset.theme ? root.dataset.theme === "dark" : systemDark);
   }
   const themeButton = document.getElementById("theme");
   function setTheme(name) {
     if (name) root.dataset.theme = name;
     press(themeButton, isDark());
-    drawn.forEach((figure) => figure.draw());
+    redrawAll();
   }
   themeButton.hidden = false;
   themeButton.addEventListener("click", () => {
@@ -32,7 +33,7 @@
     try { localStorage.setItem("lossopt-theme", name); } catch { /* private browsing */ }
     setTheme(name);
   });
-  prefersDark.addEventListener("change", () => setTheme(null));
+  prefersDark.addEventListener("change", (event) => { systemDark = event.matches; setTheme(null); });
 
   // Tables.
   function sort(table, column, heading) {
@@ -84,39 +85,32 @@
         Plotly.restyle(place, { x: [fresh.x], y: [fresh.y], text: [fresh.text] }, [index]);
       });
     }
-    function draw() {
-      const first = !panels;
+    function draw(place) {
       panels ??= JSON.parse(document.getElementById(`data-${key}`).textContent).panels.map(Panels.decode);
-      places.forEach((place, index) => {
-        const panel = panels[index];
-        place.zoomed = false;
-        const { data, layout } = Panels.build(panel, state(panel), null);
-        if (printing) layout.width = 660;
-        Plotly.react(place, data, layout, { displayModeBar: false, responsive: true, doubleClick: "reset" });
-        if (first) place.on("plotly_relayout", (event) => zoom(place, panel, event));
-      });
+      const panel = panels[places.indexOf(place)];
+      const first = !place.drawn;
+      place.drawn = true;
+      place.zoomed = false;
+      const { data, layout } = Panels.build(panel, state(panel), null);
+      if (printing) layout.width = 660;
+      Plotly.react(place, data, layout, { displayModeBar: false, responsive: true, doubleClick: "reset" });
+      if (first) place.on("plotly_relayout", (event) => zoom(place, panel, event));
     }
+    const redraw = () => places.filter((place) => place.drawn).forEach(draw);
     all("[data-switch]", element).forEach((button) =>
-      button.addEventListener("click", () => { press(button, !pressed(button)); show(element); }));
+      button.addEventListener("click", () => { press(button, !pressed(button)); redraw(); }));
     all("[data-axis]", element).forEach((button) =>
       button.addEventListener("click", () => {
         all("[data-axis]", element).forEach((other) => press(other, other === button));
-        show(element);
+        redraw();
       }));
-    element.querySelector("[data-reset]")?.addEventListener("click", () => show(element));
-    return { draw };
+    element.querySelector("[data-reset]")?.addEventListener("click", redraw);
+    return { draw, redraw, places };
   }
 
-  const figures = new Map(all("figure[data-figure]").map((element) => [element, figure(element)]));
-  function show(element) {
-    drawn.set(element, figures.get(element));
-    figures.get(element).draw();
-  }
-  function showOnce(element) {
-    if (!drawn.has(element)) show(element);
-  }
+  const figures = all("figure[data-figure]").map(figure);
+  const redrawAll = () => figures.forEach((one) => one.redraw());
   all(".tools, .arms-bar").forEach((tools) => { tools.hidden = false; });
-  if (figures.size === 0) all(".arms-bar").forEach((bar) => bar.remove());
 
   // Arms are switched in all figures at once; beyond the first few they wait to be asked for.
   all(".chip").forEach((chip, place) => {
@@ -126,21 +120,28 @@
       const shown = !pressed(chip);
       press(chip, shown);
       if (shown) hidden.delete(look); else hidden.add(look);
-      drawn.forEach((one) => one.draw());
+      redrawAll();
     });
   });
 
   // The remembered theme first, so that nothing is drawn twice.
   setTheme(remembered());
+  // A plot is drawn when it comes near, or when there is nothing else to do; one at a time, so that scrolling is smooth.
+  const waiting = new Map(figures.flatMap((one) => one.places.map((place) => [place, one.draw])));
+  function drawOnce(place) {
+    const draw = waiting.get(place);
+    if (waiting.delete(place)) draw(place);
+  }
   const watch = new IntersectionObserver((entries) =>
-    entries.filter((entry) => entry.isIntersecting).forEach((entry) => { watch.unobserve(entry.target); showOnce(entry.target); }),
-  { rootMargin: "300px" });
-  figures.forEach((_, element) => watch.observe(element));
+    entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
+      watch.unobserve(entry.target);
+      setTimeout(drawOnce, 0, entry.target);
+    }), { rootMargin: "300px" });
+  waiting.forEach((_, place) => watch.observe(place));
   const idle = window.requestIdleCallback || ((then) => setTimeout(then, 200));
-  const waiting = [...figures.keys()];
-  const next = () => { const element = waiting.shift(); if (element) { showOnce(element); idle(next); } };
+  const next = () => { for (const place of waiting.keys()) { drawOnce(place); idle(next); break; } };
   idle(next);
 
-  addEventListener("beforeprint", () => { printing = true; figures.forEach((_, element) => show(element)); });
-  addEventListener("afterprint", () => { printing = false; drawn.forEach((one) => one.draw()); });
+  addEventListener("beforeprint", () => { printing = true; redrawAll(); [...waiting.keys()].forEach(drawOnce); });
+  addEventListener("afterprint", () => { printing = false; redrawAll(); });
 })();
