@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import isfinite, nan
 
@@ -42,35 +42,52 @@ def run_label(trial: Trial) -> str:
 
 
 def by_criterion(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
-    """Return loss → the arms that were trained with it, each with only those of its runs that were."""
-    found: dict[str, list[Arm]] = {}
+    """Return loss → the arms that were trained with it, each with only those of its runs that were.
+
+    A loss is named by its class; where one class was used with several arguments, by those that differ, too.
+    """
+    found: dict[_Criterion, list[Arm]] = {}
     for arm in arms:
-        for name in dict.fromkeys(map(_criterion, arm.trials)):
-            trials = tuple(trial for trial in arm.trials if _criterion(trial) == name)
-            found.setdefault(name, []).append(replace(arm, trials=trials))
-    return found
+        for criterion in dict.fromkeys(map(_criterion, arm.trials)):
+            trials = tuple(trial for trial in arm.trials if _criterion(trial) == criterion)
+            found.setdefault(criterion, []).append(replace(arm, trials=trials))
+    return {_criterion_name(criterion, found): members for criterion, members in found.items()}
 
 
-def _criterion(trial: Trial) -> str:
+_Criterion = tuple[str, frozenset[tuple[str, str]]]
+
+
+def _criterion(trial: Trial) -> _Criterion:
+    prefix = "criterion."
     params = trial.run.params
-    more = sorted(f"{key.removeprefix('criterion.')}={params[key]}" for key in params if key.startswith("criterion."))
-    return " ".join([params.get("criterion", "loss"), *more])
+    arguments = {(key.removeprefix(prefix), value) for key, value in params.items() if key.startswith(prefix)}
+    return params.get("criterion", "loss"), frozenset(arguments)
+
+
+def _criterion_name(criterion: _Criterion, among: Iterable[_Criterion]) -> str:
+    shared = frozenset.intersection(*(arguments for name, arguments in among if name == criterion[0]))
+    return " ".join([criterion[0], *(f"{key}={value}" for key, value in sorted(criterion[1] - shared))])
 
 
 def loss_range(lines: Sequence[Line], raws: Sequence[Raw]) -> tuple[float, float] | None:
-    """Return what to show at first: all of the lines' bands, but of what diverges only three times the start."""
-    starts = [abs(raw.values[0]) for raw in raws if len(raw.values) and isfinite(raw.values[0])]
-    low = _end(np.min, [part for line in lines for part in (line.y, line.low)])
-    high = _end(np.max, [part for line in lines for part in (line.y, line.high)])
-    if not isfinite(low) or not isfinite(high):
+    """Return what to show at first: the lines with their bands and nearly all batches, but not where runs diverge to.
+
+    Above three times the largest loss at a start nothing is shown.
+    """
+    starts = [abs(float(raw.values[0])) for raw in raws if len(raw.values) and isfinite(raw.values[0])]
+    batches = [raw.values[np.isfinite(raw.values)] for raw in raws]
+    ends = [np.quantile(part, (0.002, 0.998)) for part in batches if len(part)]
+    values = np.concatenate([*ends, *(part for line in lines for part in (line.y, line.low, line.high))])
+    values = values[np.isfinite(values)]
+    if not len(values):
         return None
-    high = min(high, 3 * max(starts)) if starts and max(starts) > low else high
-    return (low / 1.6, high * 1.3) if low > 0 else (low - 0.05 * (high - low), high + 0.05 * (high - low))
-
-
-def _end(end: Callable[..., np.floating], parts: Sequence[np.ndarray]) -> float:
-    finite = np.concatenate([part[np.isfinite(part)] for part in parts]) if parts else np.empty(0)
-    return float(end(finite)) if len(finite) else nan
+    low, high = float(values.min()), float(values.max())
+    if starts and max(starts) > low:
+        high = min(high, 3 * max(starts))
+    if low > 0:
+        edge = max(high / low, 1.1) ** 0.04
+        return low / edge, high * edge
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
 def rate_dots(one: Sensitivity, shown: Unit) -> list[Dots]:

@@ -16,7 +16,7 @@ from lit_lossopt.compare import conclusions
 from lit_lossopt.compare.comparison import Arm, Comparison, Estimate, Trial
 from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Axis, Figure, Line, Mark, Panel
 from lit_lossopt.compare.figure_parts import by_criterion, loss_range, rate_dots, rate_marks, row_panel
-from lit_lossopt.compare.numerals import unit
+from lit_lossopt.compare.numerals import ripple_name, unit
 from lit_lossopt.compare.series import (
     axes_of,
     change_line,
@@ -121,7 +121,7 @@ def oscillation(comparison: Comparison) -> Figure | None:
         panels.append(row_panel(comparison, names, label, deviation, lambda arm: Estimate(deviation(arm))))
     if any(isfinite(trial.ripple) for trial in trials):
         ripple = attrgetter("ripple")
-        panels.append(row_panel(comparison, names, "ripple of the loss", ripple, ripple))
+        panels.append(row_panel(comparison, names, f"{ripple_name(comparison)} of the loss", ripple, ripple))
     said = conclusions.steadiest_arm(comparison, shown)
     return Figure("oscillation", "Oscillation", said, tuple(panels)) if panels else None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite, isinf, isnan
 
-from lit_lossopt.compare.comparison import Estimate
+from lit_lossopt.compare.comparison import Comparison, Estimate
 
 UNKNOWN = "–"
 NEVER = "never"
@@ -100,3 +100,8 @@ def listed(words: list[str] | tuple[str, ...], most: int = 6) -> str:
     """Return ``a, b and c``; beyond ``most``, how many more."""
     shown = list(words[:most]) + ([f"{len(words) - most} more"] if len(words) > most else [])
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}" if shown else ""
+
+
+def ripple_name(comparison: Comparison) -> str:
+    """Return what ripple is called: with two arms it is a ratio."""
+    return "ripple ratio" if comparison.ripple_is_ratio else "ripple"

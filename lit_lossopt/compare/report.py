@@ -87,7 +87,10 @@ def page(comparison: Comparison, words: Sequence[str]) -> str:
             contrasts=[
                 ("Final value", tables.contrast_table(comparison.finals, comparison, look)),
                 ("Steps to the target", tables.contrast_table(comparison.speeds, comparison, look)),
-                ("Oscillation", tables.contrast_table(comparison.oscillations, comparison, look)),
+                (
+                    tables.oscillation_caption(comparison),
+                    tables.contrast_table(comparison.oscillations, comparison, look),
+                ),
             ],
             version=__version__,
             **_runs_context(comparison),
@@ -108,8 +111,8 @@ def _environment() -> Environment:
 
 
 def breakable(name: str) -> Markup:
-    """Return a name, escaped, that may be broken behind ``_`` and in front of ``=``."""
-    return Markup(str(escape(name)).replace("_", "_<wbr>").replace("=", "<wbr>="))  # noqa: S704  # escaped here
+    """Return a name, escaped, that may be broken behind ``_``."""
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))  # noqa: S704  # escaped here
 
 
 def script_json(value: object) -> Markup:

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from math import inf, isfinite, isnan
 
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate, Trial
-from lit_lossopt.compare.numerals import UNKNOWN, Unit, count, factor, interval, probability, significant, unit
+from lit_lossopt.compare.numerals import (
+    UNKNOWN,
+    Unit,
+    count,
+    factor,
+    interval,
+    probability,
+    ripple_name,
+    significant,
+    unit,
+)
 
 
 @dataclass(frozen=True)
@@ -52,13 +62,13 @@ def arm_table(comparison: Comparison) -> Table:
     shown = unit(comparison.metric)
     columns = [
         *_result_columns(comparison, shown),
-        *_steadiness_columns(shown),
+        *_steadiness_columns(comparison, shown),
         *_score_columns(comparison),
         ("area", "mean of the metric over the budget", lambda arm: _metric(arm.area, shown)),
     ]
     cells = [[cell(arm) for _, _, cell in columns] for arm in comparison.arms]
     kept = [place for place in range(len(columns)) if any(row[place].text != UNKNOWN for row in cells)]
-    alike = comparison.alike if len(comparison.alike) > 1 else ()
+    alike = set(comparison.alike) - {arm.name for arm in comparison.arms[:1]}
     rows = [
         Row(
             arm.name,
@@ -100,7 +110,7 @@ def _reached(arm: Arm) -> bool:
     )
 
 
-def _steadiness_columns(shown: Unit) -> list[Column]:
+def _steadiness_columns(comparison: Comparison, shown: Unit) -> list[Column]:
     def of(quantity: str) -> Callable[[Arm], Cell]:
         def cell(arm: Arm) -> Cell:
             value = getattr(arm.oscillation, quantity) if arm.oscillation else float("nan")
@@ -113,7 +123,7 @@ def _steadiness_columns(shown: Unit) -> list[Column]:
         return Cell(significant(found.drops), order=found.drops) if found and isfinite(found.drops) else Cell(UNKNOWN)
 
     return [
-        ("ripple", "of the loss of each step, as a share of the descent", lambda arm: _plain(arm.ripple)),
+        (ripple_name(comparison), "of the loss of each step, over the descent", lambda arm: _plain(arm.ripple)),
         ("deviation", "of the metric over the second half", of("deviation")),
         ("mean change", "from one evaluation to the next, second half", of("mean_change")),
         ("best − final", "what was lost again", of("best_minus_final")),
@@ -151,10 +161,11 @@ def _to_target(estimate: Estimate, arm: Arm, missed: str = "{} of {} reached it"
     if isnan(estimate.value):
         return Cell(UNKNOWN)
     missed = "" if arm.reached == len(arm.trials) else missed.format(arm.reached, len(arm.trials))
-    return Cell(count(estimate.value), missed or interval(estimate.low, estimate.high, significant), estimate.value)
+    return Cell(count(estimate.value), missed or interval(estimate.low, estimate.high, count), estimate.value)
 
 
-BETTER = {"final": "better", "steps_to_target": "faster", "ripple": "steadier", "deviation": "steadier"}
+BETTER = {"final": "better", "steps_to_target": "faster"}
+FACTORS = ("steps_to_target", "ripple")
 CONTRAST_HEADS = (
     ("difference", "with its 95 % interval, over shared seeds"),
     ("pairs", "seeds that both arms have"),
@@ -163,6 +174,12 @@ CONTRAST_HEADS = (
     ("wins", "share of pairs in which the first is better, ties half"),
     ("verdict", "what may be claimed"),
 )
+
+
+def oscillation_caption(comparison: Comparison) -> str:
+    """Return by which quantity arms are compared for oscillation."""
+    quantity = comparison.oscillations[0].quantity if comparison.oscillations else ""
+    return "Oscillation, by the ripple of the loss" if quantity == "ripple" else f"Oscillation, by the {quantity}"
 
 
 def contrast_table(contrasts: Sequence[Contrast], comparison: Comparison, look: Mapping[str, int]) -> Table:
@@ -176,7 +193,7 @@ def contrast_table(contrasts: Sequence[Contrast], comparison: Comparison, look: 
 
 def _difference(one: Contrast, shown: Unit, said: str) -> Cell:
     low, high = one.difference.low, one.difference.high
-    if one.quantity in ("final", "deviation"):
+    if one.quantity not in FACTORS:
         between = interval(low, high, lambda value: shown.change(value).removesuffix(shown.difference))
         return Cell(shown.change(one.difference.value), between, one.difference.value)
     text = factor(one.difference, one.bound)
@@ -185,7 +202,7 @@ def _difference(one: Contrast, shown: Unit, said: str) -> Cell:
 
 def _contrast(one: Contrast, shown: Unit) -> tuple[Cell, ...]:
     needed = "" if one.claimed or one.seeds_needed is None else f"about {one.seeds_needed} seeds would be needed"
-    said = BETTER.get(one.quantity, "better")
+    said = BETTER.get(one.quantity, "steadier")
     verdict = said if one.claimed else "equivalent" if one.equivalent else "cannot be told apart"
     return (
         _difference(one, shown, said),

@@ -126,20 +126,35 @@
 
   // The remembered theme first, so that nothing is drawn twice.
   setTheme(remembered());
-  // A plot is drawn when it comes near, or when there is nothing else to do; one at a time, so that scrolling is smooth.
+  // A plot is drawn when it comes near, or when there is nothing else to do; one at a time, and while a reader scrolls
+  // by, not at all: who stays gets it.
   const waiting = new Map(figures.flatMap((one) => one.places.map((place) => [place, one.draw])));
+  let scrolled = -Infinity;
+  addEventListener("scroll", () => { scrolled = performance.now(); }, { passive: true });
+  const isScrolling = () => performance.now() - scrolled < 150;
   function drawOnce(place) {
     const draw = waiting.get(place);
     if (waiting.delete(place)) draw(place);
   }
+  function near(place) {
+    const { top, bottom } = place.getBoundingClientRect();
+    return bottom > -300 && top < innerHeight + 300;
+  }
+  function drawSoon(place, patience = 5) {
+    if (!near(place)) return;
+    if (isScrolling() && patience > 0) setTimeout(drawSoon, 100, place, patience - 1);
+    else drawOnce(place);
+  }
   const watch = new IntersectionObserver((entries) =>
-    entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
-      watch.unobserve(entry.target);
-      setTimeout(drawOnce, 0, entry.target);
-    }), { rootMargin: "300px" });
+    entries.filter((entry) => entry.isIntersecting).forEach((entry) => setTimeout(drawSoon, 0, entry.target)),
+  { rootMargin: "300px" });
   waiting.forEach((_, place) => watch.observe(place));
   const idle = window.requestIdleCallback || ((then) => setTimeout(then, 200));
-  const next = () => { for (const place of waiting.keys()) { drawOnce(place); idle(next); break; } };
+  function next() {
+    if (isScrolling()) { setTimeout(next, 200); return; }
+    const [place] = waiting.keys();
+    if (place) { drawOnce(place); idle(next); }
+  }
   idle(next);
 
   addEventListener("beforeprint", () => { printing = true; redrawAll(); [...waiting.keys()].forEach(drawOnce); });
