@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
         "results.md": results_page(_load("cifar10_jpeg"), _load("last_batch"), _load("losses_optimizers")),
         "losses_and_optimizers.md": reference_page(),
         "benchmarks.md": benchmarks_page(
-            *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits", "reading")),
+            *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits", "reading", "page")),
         ),
     }
 
@@ -97,6 +97,7 @@ def benchmarks_page(
     tracking: dict[str, Any],
     digits: dict[str, Any],
     reading: dict[str, Any],
+    page: dict[str, Any],
 ) -> str:
     """Return the page of ratios."""
     return f"""{NOTE}# Benchmarks
@@ -134,7 +135,8 @@ The loss of every step of one hundred runs of 2,000 steps, from a local store in
 them, against one public call a run:
 
 {_ratios(reading, "python -m benchmarks.reading")}
-{_large(reading["large"])}"""
+{_large(reading["large"])}
+{_comparison_page(page)}"""
 
 
 def _large(reading: dict[str, float]) -> str:
@@ -142,6 +144,35 @@ def _large(reading: dict[str, float]) -> str:
         f"{reading['runs']} runs of {reading['steps']:,} steps are read in {reading['seconds']:.1f} s, and take "
         f"{reading['mebibytes']:.0f} MiB of memory at most.\n"
     )
+
+
+def _comparison_page(content: dict[str, Any]) -> str:
+    size = f"{content['megabytes']:.1f} MB (limit 25)"
+    memory = f"{content['peak_megabytes']:.0f} MB, of which {content['peak_megabytes_before']:.0f} before it is made"
+    rows = [["making the page", f"{content['seconds']:.1f} s"], ["peak memory", memory], ["size of the page", size]]
+    browser = content["browser"] or {}
+    if browser:
+        rows += [
+            ["browser: until it is loaded", f"{browser['seconds_to_load']:.1f} s"],
+            ["browser: until every figure is drawn", f"{browser['seconds_until_all_is_drawn']:.1f} s"],
+            ["frames, scrolled at once after loading", _frames(browser["scrolled_at_once"])],
+            ["frames, scrolled when every figure is drawn", _frames(browser["scrolled_when_drawn"])],
+        ]
+    return f"""## The page of a comparison
+
+{content["runs"]} runs of {content["steps"]:,} steps, made up, every loss in the page. It is scrolled from top to
+bottom in a headless Chromium without a GPU, a screen in a quarter of a second; a frame takes 16.7 ms where nothing
+holds it up. Other work ran on the machine's {content["machine"]["cores"]} cores meanwhile.
+
+{table(["", "measured"], rows)}
+Command: `python -m benchmarks.page`
+
+{_machine(content["machine"])}"""
+
+
+def _frames(found: dict[str, float]) -> str:
+    usual, most, longest = (found[name] for name in ("median_ms", "p95_ms", "longest_ms"))
+    return f"median {usual:.1f} ms, 95 % below {most:.1f} ms, longest {longest:.0f} ms"
 
 
 def _after(content: dict[str, Any]) -> str:

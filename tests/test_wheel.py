@@ -40,7 +40,9 @@ def test_the_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel: Pat
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
     shipped = {f"lit_lossopt/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "lit_lossopt").rglob("*.py")}
-    assert set(names) == shipped | modules
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "lit_lossopt" / "compare" / "templates").iterdir()}
+    assert len(templates) == 6
+    assert set(names) == shipped | modules | templates
 
 
 def test_the_installed_wheel_runs_a_config_by_bare_name_from_another_folder(wheel: Path, tmp_path: Path) -> None:

@@ -16,14 +16,13 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from lit_lossopt import names
+from lit_lossopt.colours import COLOURS
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.addresses import check_uri, is_server, limit_patience, sqlite_path
 from lit_lossopt.tracking.journal import FILES, Entry
 
 MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
 RUNS_FOR_COLOUR = 200
-# Told apart by the colour-blind. Source: Okabe and Ito 2008, "Color Universal Design", without its yellow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Answers that asking again does not change. Everything else may pass: a lock, a restart, a lost connection.
 _FINAL = {
     "BAD_REQUEST", "CUSTOMER_UNAUTHORIZED", "ENDPOINT_NOT_FOUND", "INVALID_PARAMETER_VALUE", "INVALID_STATE",

@@ -1,0 +1,197 @@
+"""What each figure of a comparison shows. A further figure: one function here, one entry in ``FIGURES``.
+
+A function's docstring says, after its first sentence, what to conclude from the figure: it stands in the caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import isfinite, nan
+from operator import attrgetter
+
+import numpy as np
+
+from lit_lossopt.compare import conclusions
+from lit_lossopt.compare.comparison import Arm, Comparison, Estimate, Trial
+from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Axis, Figure, Line, Mark, Panel
+from lit_lossopt.compare.figure_parts import by_criterion, loss_range, rate_dots, rate_marks, row_panel
+from lit_lossopt.compare.numerals import ripple_name, unit
+from lit_lossopt.compare.series import (
+    axes_of,
+    change_line,
+    loss_line,
+    metric_line,
+    raw_curves,
+    raw_losses,
+)
+
+LABELS = {STEP: "step", SECONDS: "training seconds", EXAMPLES: "examples seen"}
+
+
+def metric(comparison: Comparison) -> Figure | None:
+    """Show the compared metric at each evaluation.
+
+    The arm whose line reaches the target (dotted) first converges faster: by steps, and by the clock, where an arm with
+    costly steps falls back. What can be claimed stands in the table. Line: median over the seeds; band: the lowest and
+    the highest seed; faint: each run. A run that diverged stays at its last finite value.
+    """
+    trials = _trials(comparison)
+    if not any(len(trial.curve.steps) for trial in trials):
+        return None
+    shown, axes = unit(comparison.metric), axes_of(trials)
+    lines = tuple(metric_line(arm, axes, shown.factor) for arm in comparison.arms)
+    raws = tuple(raw for arm in comparison.arms for raw in raw_curves(arm, shown.factor))
+    level = shown.factor * comparison.target
+    target = (Mark(f"target {shown.text(comparison.target)}", (nan, level), (nan, level)),) if isfinite(level) else ()
+    whole = Panel("by steps", (), f"{comparison.metric}{shown.axis}", lines, raws, marks=target)
+    panels = [replace(whole, axes=_axes([axis for axis in axes if axis != SECONDS]))]
+    if SECONDS in axes:
+        panels.append(replace(whole, title="by training seconds", axes=_axes([SECONDS])))
+    said = conclusions.best_arm(comparison, shown)
+    return Figure("metric", f"{comparison.metric} at each evaluation", said, tuple(panels))
+
+
+def target(comparison: Comparison) -> Figure | None:
+    """Show what each run needed to reach the target.
+
+    An arm is faster where its runs lie further left, and reliably so where no run of another arm lies among them.
+    Small: runs; large: their median, with its interval where one is known. Runs that never reached the target have no
+    dot; they are counted beside the arm's name.
+    """
+    if not any(isfinite(trial.steps_to_target) for trial in _trials(comparison)):
+        return None
+    missed = [len(arm.trials) - arm.reached for arm in comparison.arms]
+    rows = [f"{arm.name} ({n} never)" if n else arm.name for arm, n in zip(comparison.arms, missed, strict=True)]
+    steps, seconds = attrgetter("steps_to_target"), attrgetter("seconds_to_target")
+    panels = [row_panel(comparison, rows, "steps to target", steps, steps)]
+    if any(isfinite(trial.seconds_to_target) for trial in _trials(comparison)):
+        panels.append(row_panel(comparison, rows, "training seconds to target", seconds, seconds))
+    return Figure("target", "Steps and seconds to the target", conclusions.fastest_arm(comparison), tuple(panels))
+
+
+def loss(comparison: Comparison) -> Figure | None:
+    """Show the training loss of each step, one panel a loss.
+
+    An arm converges faster where its line is below the others' at the same place; where bands overlap, seeds differ as
+    much as arms do. Line: median over the seeds of the running mean (a fiftieth of the run to either side, less at its
+    start); band: the lowest and the highest seed; faint: the loss of each batch. A run that diverged counts as infinite
+    from there on, so a line ends where half of its runs have. Values of different losses cannot be compared: each loss
+    has its own panel.
+    """
+    panels: list[Panel] = []
+    said: list[str] = []
+    for criterion, arms in by_criterion(comparison.arms).items():
+        trials = [trial for arm in arms for trial in arm.trials if len(trial.losses.steps)]
+        if trials:
+            axes = axes_of(trials)
+            lines = tuple(loss_line(arm, axes) for arm in arms)
+            raws = tuple(raw for arm in arms for raw in raw_losses(arm) if len(raw.steps))
+            shown = loss_range(lines, raws)
+            positive = shown is not None and shown[0] > 0
+            panels.append(
+                Panel(criterion, _axes(axes), "loss of a batch", lines, raws, y_log=positive, y_range=shown)
+            )  # fmt: skip
+            said += conclusions.lowest_loss(criterion, lines)
+    return Figure("loss", "Training loss of each step", " ".join(said), tuple(panels)) if panels else None
+
+
+def oscillation(comparison: Comparison) -> Figure | None:
+    """Show how much the metric jumps from one evaluation to the next, and the loss from one step to the next.
+
+    An arm oscillates where its changes stay large late in training; changes that shrink are convergence. Deviation: of
+    the metric over the evaluations of the second half of training, with the mean over the runs. Ripple: what is left of
+    the loss of each step without its trend and without what all arms of the seed share (they saw the same batches), as
+    a share of the descent; so neither noise of batches nor momentum counts as oscillation.
+    """
+    shown, trials = unit(comparison.metric), _trials(comparison)
+    panels: list[Panel] = []
+    names = [arm.name for arm in comparison.arms]
+    if any(len(trial.curve.steps) > 2 for trial in trials):
+        axes = axes_of(trials)
+        lines = tuple(change_line(arm, axes, shown.factor) for arm in comparison.arms)
+        label = f"|change| of {comparison.metric}{shown.difference_axis}"
+        panels.append(Panel("from one evaluation to the next", _axes(axes), label, lines))
+    if any(arm.oscillation for arm in comparison.arms):
+        label = f"deviation of {comparison.metric}{shown.difference_axis}"
+
+        def deviation(one: Trial | Arm) -> float:
+            return shown.factor * one.oscillation.deviation if one.oscillation else nan
+
+        panels.append(row_panel(comparison, names, label, deviation, lambda arm: Estimate(deviation(arm))))
+    if any(isfinite(trial.ripple) for trial in trials):
+        ripple = attrgetter("ripple")
+        panels.append(row_panel(comparison, names, f"{ripple_name(comparison)} of the loss", ripple, ripple))
+    said = conclusions.steadiest_arm(comparison, shown)
+    return Figure("oscillation", "Oscillation", said, tuple(panels)) if panels else None
+
+
+def sensitivity(comparison: Comparison) -> Figure | None:
+    """Show the final value against the learning rate.
+
+    The wider an arm's bar, the less its learning rate matters. Bar: the rates around the best one at which the final
+    value stays at 95 % of the best; where it ends in an arrow, the tried rates end, and it may be wider. Cross: a run
+    that diverged. Vertical line: the smallest diverging rate above the best; its distance from the best is the room for
+    error.
+    """
+    if not comparison.sensitivity:
+        return None
+    shown = unit(comparison.metric)
+    lines = tuple(Line(one.family, {"rate": one.rates}, shown.factor * one.finals) for one in comparison.sensitivity)
+    dots = tuple(dot for one in comparison.sensitivity for dot in rate_dots(one, shown))
+    marks = tuple(mark for place, one in enumerate(comparison.sensitivity) for mark in rate_marks(one, place, shown))
+    label = f"final {comparison.metric}{shown.axis}"
+    panel = Panel("", (Axis("rate", "learning rate"),), label, lines, dots=dots, marks=marks, x_log=True)
+    said = conclusions.widest_window(comparison.sensitivity)
+    return Figure("sensitivity", "Learning-rate sensitivity", said, (panel,))
+
+
+def budget(comparison: Comparison) -> Figure | None:
+    """Show the expected best final value after k tuning trials.
+
+    With k trials to spend, take the arm whose line is best at k; where lines cross, the answer depends on the
+    budget. Computed from the trials made, as if k of them had been drawn without replacement.
+    """
+    curves = [one for one in comparison.budgets if len(one.expected)]
+    if not curves:
+        return None
+    shown = unit(comparison.metric)
+    lines = tuple(
+        Line(one.family, {"trials": np.arange(1.0, len(one.expected) + 1)}, shown.factor * one.expected, steps=True)
+        for one in curves
+    )
+    panel = Panel("", (Axis("trials", "tuning trials"),), f"expected best {comparison.metric}{shown.axis}", lines)
+    said = conclusions.best_of_budget(curves, comparison.higher_is_better)
+    return Figure("budget", "What a tuning budget buys", said, (panel,))
+
+
+FIGURES: tuple[Callable[[Comparison], Figure | None], ...] = (metric, target, loss, oscillation, sensitivity, budget)
+
+
+def figures(comparison: Comparison) -> list[Figure]:
+    """Return every figure for which there are data, each with what to conclude from it."""
+    found = [(make, make(comparison)) for make in FIGURES] if comparison.arms else []
+    return [replace(figure, reading=_reading(make)) for make, figure in found if figure]
+
+
+def looks(comparison: Comparison) -> Mapping[str, int]:
+    """Return, for every name that is drawn, the place of its style; a family looks like its best arm."""
+    found = {arm.name: place for place, arm in enumerate(comparison.arms)}
+    for arm in comparison.arms:
+        found.setdefault(arm.family, found[arm.name])
+    families = [*(one.family for one in comparison.sensitivity), *(one.family for one in comparison.budgets)]
+    for family in families:
+        found.setdefault(family, len(set(found.values())))
+    return found
+
+
+def _reading(make: Callable[[Comparison], Figure | None]) -> str:
+    return " ".join((make.__doc__ or "").partition("\n\n")[2].split())
+
+
+def _trials(comparison: Comparison) -> list[Trial]:
+    return [trial for arm in comparison.arms for trial in arm.trials]
+
+
+def _axes(keys: Sequence[str]) -> tuple[Axis, ...]:
+    return tuple(Axis(key, LABELS[key]) for key in keys)

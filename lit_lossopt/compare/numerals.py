@@ -1,0 +1,107 @@
+"""Numbers as a person reads them: shares in per cent, steps with separators, what is not known as a dash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite, isinf, isnan
+
+from lit_lossopt.compare.comparison import Comparison, Estimate
+
+UNKNOWN = "–"
+NEVER = "never"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How a metric is shown: values times ``factor``, with ``sign`` behind them; differences in ``difference``."""
+
+    factor: float
+    sign: str
+    difference: str
+
+    @property
+    def axis(self) -> str:
+        """What stands behind the metric's name on an axis: ``, %``."""
+        return f",{self.sign}" if self.sign else ""
+
+    @property
+    def difference_axis(self) -> str:
+        """What stands behind the name of a difference on an axis: ``, points``."""
+        return f",{self.difference}" if self.difference else ""
+
+    def text(self, value: float) -> str:
+        """Return a value with its unit: ``93.1 %``."""
+        if not isfinite(value):
+            return UNKNOWN
+        return f"{self.bare(value)}{self.sign}"
+
+    def bare(self, value: float) -> str:
+        """Return a value without its unit."""
+        if not isfinite(value):
+            return UNKNOWN
+        return f"{self.factor * value:.1f}" if self.sign else significant(value)
+
+    def change(self, value: float) -> str:
+        """Return a difference with its sign: ``+0.42 points``."""
+        if not isfinite(value):
+            return UNKNOWN
+        number = f"{self.factor * value:+.2f}" if self.sign else f"{value:+.3g}"
+        return f"{number.replace('-', '−')}{self.difference}"
+
+    def spread(self, value: float) -> str:
+        """Return a deviation: ``0.42 points``."""
+        return self.change(value).removeprefix("+")
+
+
+def unit(metric: str) -> Unit:
+    """Return how a metric is shown: accuracies in per cent and points, all else as it is."""
+    return Unit(100, " %", " points") if metric.rpartition("/")[2] == "accuracy" else Unit(1, "", "")
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number with so many digits that matter: ``0.0123``, ``1,240``, ``−3.2``, ``1.8e-05``."""
+    if isnan(value):
+        return UNKNOWN
+    if isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}".replace("-", "−") if abs(value) < 1e9 else f"{value:.{digits - 1}e}"
+    return f"{value:.{digits}g}".replace("-", "−", 1) if value < 0 else f"{value:.{digits}g}"
+
+
+def count(value: float) -> str:
+    """Return steps, seconds or examples until something; ``never`` where it did not come."""
+    return NEVER if isinf(value) else significant(value)
+
+
+def interval(low: float, high: float, text: Callable[[float], str]) -> str:
+    """Return ``92.8 to 93.5``, each as ``text`` writes it, or nothing where there is no interval."""
+    if isnan(low) or isnan(high):
+        return ""
+    return f"{text(low)} to {text(high)}"
+
+
+def probability(value: float) -> str:
+    """Return a p value: ``0.012``, ``< 0.001``."""
+    if isnan(value):
+        return UNKNOWN
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def factor(estimate: Estimate, bound: float) -> str:
+    """Return a speed-up: ``1.8 ×``, ``at least 2.1 ×``."""
+    if isfinite(estimate.value):
+        return f"{significant(estimate.value)} ×"
+    return UNKNOWN if isnan(bound) else f"at least {significant(bound)} ×"
+
+
+def listed(words: list[str] | tuple[str, ...], most: int = 6) -> str:
+    """Return ``a, b and c``; beyond ``most``, how many more."""
+    shown = list(words[:most]) + ([f"{len(words) - most} more"] if len(words) > most else [])
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}" if shown else ""
+
+
+def ripple_name(comparison: Comparison) -> str:
+    """Return what ripple is called: with two arms it is a ratio."""
+    return "ripple ratio" if comparison.ripple_is_ratio else "ripple"
