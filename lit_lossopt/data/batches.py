@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lit_lossopt.ranks import WHOLE, Share
+
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -52,10 +54,11 @@ class BatchLoader:
 
     Args:
         data: the images.
-        batch_size: images a batch.
+        batch_size: images a batch, those of all shares together.
         new_pass: called at the start of each pass; None serves the images in order.
         drop_last: leave out a last batch that would be smaller.
         start: leave out so many batches of the first pass, which were served before an interruption.
+        share: the part of each batch that is served; in a last batch it may be empty.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class BatchLoader:
         *,
         drop_last: bool = False,
         start: int = 0,
+        share: Share = WHOLE,
     ) -> None:
+        self.share = share
         self.start = start
         self.data = data
         self.batch_size = batch_size
@@ -88,7 +93,8 @@ class BatchLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         start, self.start = self.start, 0
         now = self.new_pass() if self.new_pass else Pass(torch.arange(len(self.data)))
-        for index in torch.split(now.order, self.batch_size)[start : len(self)]:
+        for whole in torch.split(now.order, self.batch_size)[start : len(self)]:
+            index = self.share.of(whole)
             rows = index if now.partners is None else torch.cat([index, now.partners[index]])
             batch = self._rows.index_select(0, rows).permute(0, 3, 1, 2), self.data.labels.index_select(0, rows)
             yield batch if now.numbers is None else (*batch, now.numbers.index_select(0, rows))
