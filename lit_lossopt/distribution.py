@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from lit_lossopt.errors import UserError
@@ -29,6 +29,7 @@ class Distribution:
     def __init__(self, given: Any, *, frozen: bool) -> None:
         self.given = given
         self.frozen = frozen
+        self.started = started_here() or torch.distributed.is_torchelastic_launched()
 
     def trainer_arguments(self, logger: Any) -> dict[str, Any]:
         """Return the arguments that replace those given.
@@ -36,9 +37,9 @@ class Distribution:
         Raises:
             UserError: another strategy was asked for.
         """
-        environment = LightningEnvironment() if started_here() else None
-        if environment is None and not torch.distributed.is_torchelastic_launched():
+        if not self.started:
             return {"logger": logger}
+        environment = LightningEnvironment() if started_here() else None
         strategy = self.given.get("strategy") or "auto"
         if not isinstance(strategy, DDPStrategy):
             if strategy not in _PLAIN:
@@ -57,9 +58,18 @@ class Distribution:
         }
 
     def join(self, trainer: pl.Trainer) -> None:
-        """Meet the other processes; from here on they can agree."""
+        """Meet the other processes; from here on they can agree.
+
+        Raises:
+            UserError: nobody has started them.
+        """
         if trainer.world_size == 1:
             return
+        if not self.started:
+            raise UserError(
+                f"trainer.devices={trainer.world_size}: several devices need a process each, which the command lossopt "
+                "starts, and torchrun; here, take 1"
+            )
         warnings.filterwarnings("ignore", message="It is recommended to use `self.log")
         logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
         trainer.strategy.setup_environment()

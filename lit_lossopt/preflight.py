@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from lit_lossopt import names
 from lit_lossopt.backbone import Backbone
 from lit_lossopt.data import ImageDataModule
+from lit_lossopt.data.batches import check_all_have_some
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.module import Batch, LossOptModule
 from lit_lossopt.schedules import with_warmup
@@ -61,11 +62,7 @@ def check_shares(trainer: pl.Trainer, data: ImageDataModule, module: LossOptModu
             f"data.batch_size={data.batch_size}: cannot be shared equally by {devices} devices ({which}); take a "
             f"multiple of {devices} and data.drop_last=true"
         )
-    if min(data.eval_batch_size, len(data.images("val"))) < devices:
-        raise UserError(
-            f"data.eval_batch_size={data.eval_batch_size}, and {len(data.images('val'))} validation images: fewer than "
-            f"the {devices} devices"
-        )
+    check_all_have_some("val", len(data.images("val")), data.eval_batch_size, devices)
     if not loss_is_mean_of_shares(module, devices):
         raise UserError(
             f"model.criterion: {type(module.criterion).__name__} of a batch is not the mean of its shares' (it weighs "

@@ -18,6 +18,7 @@ import pytest
 import torch
 from torch import nn
 
+from lit_lossopt.cli import run_trainer
 from lit_lossopt.command_line import prepare
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass
 from lit_lossopt.errors import UserError
@@ -101,6 +102,18 @@ def test_torchrun_and_the_settings_must_agree(monkeypatch: pytest.MonkeyPatch) -
     assert processes_to_start(prepare("fit", ["--trainer.devices=2"])) == 0
     with pytest.raises(UserError, match="torchrun has started 2 processes; the two must agree"):
         processes_to_start(prepare("fit", []))
+
+
+def test_without_processes_of_their_own_several_devices_are_refused() -> None:
+    prepared = prepare("fit", [*TWO, "--config=sgd", "--config=digits"])
+    with pytest.raises(UserError, match="need a process each"):
+        run_trainer(prepared)
+
+
+def test_predict_is_done_by_one_device(tmp_path: Path) -> None:
+    (tmp_path / "a.ckpt").touch()
+    with pytest.raises(UserError, match=r"predict writes one table, on one device; add --trainer\.devices=1"):
+        processes_to_start(prepare("predict", [*TWO, f"--ckpt_path={tmp_path / 'a.ckpt'}"]))
 
 
 def test_other_errors_are_no_lost_rank() -> None:
@@ -317,7 +330,7 @@ def test_saving_by_minutes_is_decided_by_the_first(zygote: Zygote, tmp_path: Pat
 def mistakes() -> Iterator[tuple[str, str]]:
     yield "--data.batch_size=161", "data.batch_size=161: cannot be shared equally by 2 devices"
     yield "--data.batch_size=4 --data.drop_last=false", "the last of 1 images"
-    yield "--data.eval_batch_size=1", "fewer than the 2 devices"
+    yield "--data.eval_batch_size=1", "2 devices need at least one each"
     yield "--model.optimizer=LBFGS", "take --trainer.devices=1"
     yield "--model.criterion.weight=[1,2,3,4,5,6,7,8,9,10]", "is not the mean of its shares"
     yield "--trainer.strategy=fsdp", "several devices train by ddp here"
@@ -394,7 +407,8 @@ def test_whichever_process_a_signal_ends_none_is_left(
     command = Command(tmp_path, *FIT, "--trainer.max_epochs=2000", "--checkpoints.every_n_steps=5")
     attempts = Attempts(zygote, tmp_path)
     attempts.output = command.output
-    wait_for_steps(attempts, 4, seconds=200)
+    # Steps are sent before each fifth is saved; after the sixth the file is there.
+    wait_for_steps(attempts, 6, seconds=200)
     ranks = command.ranks()
     sent = time.monotonic()
     os.kill(pick(command), number)

@@ -11,7 +11,7 @@ from lit_lossopt.recording import Recorder
 
 
 class Verdict(pl.Callback):
-    """Tells an interruption (Ctrl-C, SIGTERM, another process of the run killed), which is missing data, from a failure."""
+    """Tells an interruption (Ctrl-C, SIGTERM, another rank gone), which is missing data, from a failure."""
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Set the verdict; one that diverged has said so itself."""

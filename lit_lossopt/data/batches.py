@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lit_lossopt.errors import UserError
 from lit_lossopt.ranks import WHOLE, Share
 
 
@@ -98,6 +99,25 @@ class BatchLoader:
             rows = index if now.partners is None else torch.cat([index, now.partners[index]])
             batch = self._rows.index_select(0, rows).permute(0, 3, 1, 2), self.data.labels.index_select(0, rows)
             yield batch if now.numbers is None else (*batch, now.numbers.index_select(0, rows))
+
+
+def check_all_have_some(kind: str, count: int, batch_size: int, ranks: int) -> None:
+    """Refuse an evaluation in which a rank would have nothing to do.
+
+    Args:
+        kind: of the images, for the message.
+        count: number of images.
+        batch_size: images a batch, on all ranks together.
+        ranks: number of ranks.
+
+    Raises:
+        UserError: there are fewer images, or a batch has fewer, than ranks.
+    """
+    if min(count, batch_size) < ranks:
+        raise UserError(
+            f"data.eval_batch_size={batch_size}, and {count} {kind} images: {ranks} devices need at least one each; "
+            "take a larger batch or fewer devices"
+        )
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform
-from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, channel_statistics
+from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, channel_statistics, check_all_have_some
 from lit_lossopt.data.classes import choose_classes, keep_classes
 from lit_lossopt.data.mixing import Mixing, mix_labels
 from lit_lossopt.data.splits import stratified_split
@@ -175,11 +175,11 @@ class ImageDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> BatchLoader:
         """Return the validation batches."""
-        return BatchLoader(self._splits["val"], self.eval_batch_size, share=self._share())
+        return self._evaluation_batches("val")
 
     def test_dataloader(self) -> BatchLoader:
         """Return the test batches."""
-        return BatchLoader(self._splits["test"], self.eval_batch_size, share=self._share())
+        return self._evaluation_batches("test")
 
     def predict_dataloader(self) -> BatchLoader:
         """Return the batches to predict."""
@@ -274,6 +274,11 @@ class ImageDataModule(pl.LightningDataModule):
         if command == "test" and "data.test_fraction" in settings:
             return {"seed_everything", "data.test_fraction"}
         return settings if command in ("validate", "fit") else set()
+
+    def _evaluation_batches(self, split: str) -> BatchLoader:
+        data, share = self._splits[split], self._share()
+        check_all_have_some(split, len(data), self.eval_batch_size, share.ranks)
+        return BatchLoader(data, self.eval_batch_size, share=share)
 
     def _share(self) -> Share:
         return Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else WHOLE
