@@ -28,8 +28,8 @@ from lit_lossopt.module import LossOptModule
 from lit_lossopt.preflight import loss_is_mean_of_shares
 from lit_lossopt.ranks import Share, lost_another
 from lit_lossopt.tracking.runs import read_history, read_runs
-from tests.test_resume import EVERYTHING, OFTEN, Attempts, alive, assert_equal, read_at, wait_for_steps
-from tests.zygote import Zygote
+from tests.test_resume import EVERYTHING, OFTEN, Attempts, assert_equal, read_at, wait_for_steps
+from tests.zygote import Zygote, alive
 
 TWO = ["--trainer.accelerator=cpu", "--trainer.devices=2"]
 SAME = ["--config=sgd_momentum", "--model.network.dropout=0", "--trainer.accelerator=cpu"]
