@@ -75,9 +75,13 @@ def _dispatch(words: list[str]) -> int:
 
 def _train(command: str, rest: list[str]) -> int:
     from lit_lossopt.command_line import prepare
+    from lit_lossopt.launcher import become_rank, launch, processes_to_start
 
     prepared = prepare(command, rest)
     _need_temporary_folder()
+    if count := processes_to_start(prepared):
+        return launch(prepared, count)
+    become_rank()
     # Ten seconds of imports, so only after everything that can be checked without them.
     from lit_lossopt.cli import run_trainer
 

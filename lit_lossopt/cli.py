@@ -20,6 +20,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lit_lossopt import ranks
 from lit_lossopt.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
 from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
@@ -32,16 +33,18 @@ from lit_lossopt.callbacks.signals import SignalStop
 from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.callbacks.training_clock import TrainingClock
 from lit_lossopt.callbacks.verdict import Verdict
-from lit_lossopt.checkpoint_file import read_best_of
+from lit_lossopt.checkpoint_file import read_best_of, read_verified
 from lit_lossopt.command_line import LAST, Prepared
 from lit_lossopt.config_check import ALLOWED_IMPORTS, LINKED
 from lit_lossopt.data import ImageDataModule
+from lit_lossopt.distribution import Distribution
 from lit_lossopt.errors import Notice, UserError, one_line
+from lit_lossopt.launcher import LOST
 from lit_lossopt.module import LossOptModule
 from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
 from lit_lossopt.parser_messages import readable
 from lit_lossopt.parser_types import register_types
-from lit_lossopt.preflight import check_batches, check_budget, check_optimizer
+from lit_lossopt.preflight import check_batches, check_budget, check_optimizer, check_shares
 from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.resume import changed_settings, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.run_description import RunDescription, resolved_config
@@ -74,9 +77,15 @@ def run_trainer(prepared: Prepared) -> int:
     """
     quieten()
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *prepared.allowed])
-    with _typed_errors(prepared):
-        cli = LossOptCLI(prepared)
-    return cli.run()
+    try:
+        with _typed_errors(prepared):
+            cli = LossOptCLI(prepared)
+        return cli.run()
+    except RuntimeError as error:
+        if not ranks.lost_another(error):
+            raise
+        print("lossopt: another process of this run has ended, so this one has too", file=sys.stderr)
+        return LOST
 
 
 class LossOptCLI(LightningCLI):
@@ -154,7 +163,9 @@ class LossOptCLI(LightningCLI):
         own = given.get("callbacks") or []
         own = own if isinstance(own, list) else [own]
         callbacks = self._callbacks(given, bar=not any(isinstance(one, BaseBar) for one in own))
-        return super().instantiate_trainer(logger=logger, callbacks=[*own, *callbacks], **kwargs)
+        self.distribution = Distribution(given, frozen=bool(self._get(self.config_init, "model").frozen_epochs))
+        together = self.distribution.trainer_arguments(logger)
+        return super().instantiate_trainer(callbacks=[*own, *callbacks], **together, **kwargs)
 
     def _callbacks(self, given: Any, *, bar: bool) -> list[pl.Callback]:
         """Return this package's callbacks, in the order in which they work."""
@@ -165,7 +176,7 @@ class LossOptCLI(LightningCLI):
         )
         checkpoints = self._get(self.config_init, "checkpoints")
         checkpoints.step_values = step_values
-        self.signals = SignalStop(checkpoints.save_before_stopping if keeps else None)
+        self.signals = SignalStop(checkpoints.save_before_stopping if keeps else None, step_values.flush)
         return [
             FinalEvaluation(),
             OptimizerPhases(),
@@ -184,8 +195,7 @@ class LossOptCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Try everything that can be tried before a run exists: what does not fit is said now."""
-        if self.trainer.world_size > 1:
-            raise UserError(f"trainer.devices: {self.trainer.world_size} devices are not supported yet; take 1")
+        self.distribution.join(self.trainer)
         self._find_checkpoint()
         if self.command == "fit":
             check_budget(self.trainer)
@@ -197,10 +207,23 @@ class LossOptCLI(LightningCLI):
             for loader in (self.datamodule.val_dataloader(), self.datamodule.train_dataloader()):
                 batch = self.datamodule.on_after_batch_transfer(next(iter(loader)), 0)
                 self.model.check_batch(batch)
+            check_shares(self.trainer, self.datamodule, self.model)
             check_optimizer(self.model, self.trainer, batch)
 
     def _find_checkpoint(self) -> None:
         """Read the checkpoint that was asked for, and have the Trainer take the one that was whole."""
+        used = ranks.from_first(self._choose_checkpoint() if self.trainer.is_global_zero else None)
+        if used is None:
+            return
+        if not self.trainer.is_global_zero:
+            self.checkpoint = read_verified(used)
+        # The Trainer reads the file again; nothing in it is executed then either.
+        for config in (self.config, self.config_init):
+            config[self.command]["ckpt_path"] = str(used)
+            config[self.command]["weights_only"] = True
+
+    def _choose_checkpoint(self) -> Path | None:
+        """Read the checkpoint that was asked for, or the one before it; return its file."""
         settings = self.config[self.command]
         path = settings.get("ckpt_path")
         if self.resume == "auto":
@@ -210,14 +233,11 @@ class LossOptCLI(LightningCLI):
         elif path == LAST:
             path = last_checkpoint(settings["tracking"]["experiment"])
         if not path:
-            return
+            return None
         self.checkpoint, used, problem = read_best_of(Path(path))
         if problem:
             print(f"lossopt: {problem}; the one before it is used", file=sys.stderr)
-        # The Trainer reads the file again; nothing in it is executed then either.
-        for config in (self.config, self.config_init):
-            config[self.command]["ckpt_path"] = str(used)
-            config[self.command]["weights_only"] = True
+        return used
 
     def _check_checkpoint(self) -> None:
         """Refuse weights of another loss, other classes or another split before a run exists."""
@@ -227,6 +247,8 @@ class LossOptCLI(LightningCLI):
         if state:
             self.datamodule.load_state_dict(state)
         self.model.on_load_checkpoint(self.checkpoint)
+        # Until training begins, loaders serve whole batches.
+        self.datamodule.trainer = None
 
     def _continue_run(self, logger: RunLogger, run_id: str) -> None:
         """Go on with the checkpoint's run, or say what has changed and begin a new one."""

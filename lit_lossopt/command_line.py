@@ -83,6 +83,11 @@ def prepare(command: str, words: list[str]) -> Prepared:
     return prepared
 
 
+def only_looks(prepared: Prepared) -> bool:
+    """Return whether settings or help are shown and nothing is run."""
+    return any(key in _LOOKING or key.endswith(".help") for key, _ in prepared.rest)
+
+
 def merged(line: CommandLine) -> Settings:
     """Return defaults, configs and flags in one, unchecked."""
     settings = Settings()
@@ -144,8 +149,7 @@ def next_flag(queue: list[str]) -> Flag:
 def _check_checkpoint(prepared: Prepared) -> None:
     typed = dict(prepared.rest)
     given = typed.get("ckpt_path", prepared.settings.tree.get("ckpt_path"))
-    only_looks = any(key in _LOOKING or key.endswith(".help") for key in typed)
-    if given is None and prepared.command in _NEEDS_CHECKPOINT and not only_looks:
+    if given is None and prepared.command in _NEEDS_CHECKPOINT and not only_looks(prepared):
         raise UserError(
             f"{prepared.command}: name trained weights with --ckpt_path FILE (a run keeps its best and last under "
             "mlruns/<experiment>/<run id>/artifacts/checkpoints)"

@@ -19,6 +19,7 @@ from lit_lossopt.losses import contract_of, predicted_classes
 from lit_lossopt.model import MiniCNN, NetworkFactory, build_network
 from lit_lossopt.names import CONFIG_KEY, CRITERION_KEY, STATE_KEY
 from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
+from lit_lossopt.ranks import from_first
 from lit_lossopt.schedules import with_warmup
 from lit_lossopt.seeds import derive_seed
 from lit_lossopt.yardsticks import Yardsticks
@@ -164,8 +165,9 @@ class LossOptModule(pl.LightningModule):
         return {"loss": loss, "loss_before": self._first_loss}
 
     def _seed_dropout(self) -> None:
-        """Make this step's dropout a function of (seed, step), whatever was drawn before."""
-        seed = derive_seed(self.seed, "step", self.trainer.fit_loop.total_batch_idx)
+        """Make this step's dropout a function of (seed, step), and of the rank, whatever was drawn before."""
+        rank = ("rank", self.global_rank) if self.global_rank else ()
+        seed = derive_seed(self.seed, "step", self.trainer.fit_loop.total_batch_idx, *rank)
         # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -248,10 +250,13 @@ class LossOptModule(pl.LightningModule):
 
     def _evaluate(self, yardsticks: Yardsticks, batch: Batch) -> None:
         images, labels = batch
-        yardsticks.update(self(images), labels)
+        # A share of a last batch may be empty, which not every network takes.
+        if len(labels):
+            yardsticks.update(self(images), labels)
 
     def _conclude(self, split: str, yardsticks: Yardsticks) -> dict[str, float]:
-        values, self.confusion[split] = yardsticks.conclude(self.loss, self.contract.probabilities)
+        # The first rank's, to the last bit: schedules and checkpoints are decided by them.
+        values, self.confusion[split] = from_first(yardsticks.conclude(self.loss, self.contract.probabilities))
         return {names.metric(split, name): value for name, value in values.items()}
 
     def _send(self, values: dict[str, float]) -> None:

@@ -12,6 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lit_lossopt import names
 from lit_lossopt.backbone import Backbone
+from lit_lossopt.data import ImageDataModule
+from lit_lossopt.data.batches import check_all_have_some
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.module import Batch, LossOptModule
 from lit_lossopt.schedules import with_warmup
@@ -43,6 +45,46 @@ def check_batches(trainer: pl.Trainer, batches: int) -> None:
         )
 
 
+def check_shares(trainer: pl.Trainer, data: ImageDataModule, module: LossOptModule) -> None:
+    """Refuse batches and losses of which several devices cannot each take an equal share.
+
+    Raises:
+        UserError: a batch does not divide, an evaluation has too few images, or the loss of a batch is not the mean of
+            the losses of its shares.
+    """
+    devices = trainer.world_size
+    if devices == 1:
+        return
+    last = len(data.images("train")) % data.batch_size
+    if data.batch_size % devices or (not data.drop_last and last % devices):
+        which = f"the last of {last} images" if not data.batch_size % devices else "it is the batch of all together"
+        raise UserError(
+            f"data.batch_size={data.batch_size}: cannot be shared equally by {devices} devices ({which}); take a "
+            f"multiple of {devices} and data.drop_last=true"
+        )
+    check_all_have_some("val", len(data.images("val")), data.eval_batch_size, devices)
+    if not loss_is_mean_of_shares(module, devices):
+        raise UserError(
+            f"model.criterion: {type(module.criterion).__name__} of a batch is not the mean of its shares' (it weighs "
+            "classes), so that several devices would train something else; take --trainer.devices=1"
+        )
+
+
+def loss_is_mean_of_shares(module: LossOptModule, devices: int) -> bool:
+    """Return whether the loss of a batch is the mean of the losses of its equal shares, tried on drawn outputs.
+
+    Shares differ in their labels, so that weights of classes show.
+    """
+    labels = torch.arange(module.num_classes).repeat_interleave(devices)
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(len(labels), module.contract.num_outputs(module.num_classes), generator=generator)
+    shares = zip(outputs.chunk(devices), labels.chunk(devices), strict=True)
+    with torch.no_grad():
+        whole = module.loss(outputs, labels)
+        mean = torch.stack([module.loss(*share) for share in shares]).mean()
+    return bool(torch.isclose(whole, mean, rtol=1e-4, atol=1e-6))
+
+
 def check_optimizer(module: LossOptModule, trainer: pl.Trainer, batch: Batch) -> None:
     """Make optimizer and schedule on a copy of the network, and one step of each.
 
@@ -53,7 +95,7 @@ def check_optimizer(module: LossOptModule, trainer: pl.Trainer, batch: Batch) ->
     try:
         with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
             optimizer = module.new_optimizer(network)
-            _check_accumulation(optimizer, trainer.accumulate_grad_batches)
+            _check_closure(optimizer, trainer)
             scheduler = with_warmup(module.make_lr_scheduler, optimizer, module.lr_warmup)
 
             def closure() -> torch.Tensor:
@@ -88,9 +130,16 @@ def _check_plateau(module: LossOptModule, trainer: pl.Trainer, monitor: str) -> 
         )
 
 
-def _check_accumulation(optimizer: torch.optim.Optimizer, batches: int) -> None:
+def _check_closure(optimizer: torch.optim.Optimizer, trainer: pl.Trainer) -> None:
+    if not isinstance(optimizer, torch.optim.LBFGS):
+        return
+    if trainer.world_size > 1:
+        raise ValueError(
+            "LBFGS decides by the loss how often it looks at a batch, and each device has the loss of its own share; "
+            "take --trainer.devices=1"
+        )
     # Lightning clears gradients only before the first of a step's batches.
-    if isinstance(optimizer, torch.optim.LBFGS) and batches > 1:
+    if trainer.accumulate_grad_batches > 1:
         raise ValueError(
             "LBFGS looks at a step's batch several times: raise data.batch_size in place of "
             "trainer.accumulate_grad_batches"

@@ -123,6 +123,7 @@ def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any
             "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
             "precision": str(trainer.precision),
+            "processes": trainer.world_size,
         },
         "config_sha256": checksum(config.encode()),
         "data_sha256": data.checksums() if isinstance(data, ImageDataModule) else {},
@@ -156,7 +157,10 @@ def _imported(class_path: str) -> Any:
 
 def _data_facts(trainer: pl.Trainer) -> dict[str, Any]:
     data = getattr(trainer, "datamodule", None)
-    return {f"data.{name}": value for name, value in data.facts().items()} if isinstance(data, ImageDataModule) else {}
+    if not isinstance(data, ImageDataModule):
+        return {}
+    shares = {"batch_size_per_device": data.batch_size // trainer.world_size} if trainer.world_size > 1 else {}
+    return {f"data.{name}": value for name, value in {**data.facts(), **shares}.items()}
 
 
 def _built(module: LossOptModule) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassConfusionMatrix
 
 from lit_lossopt.losses import predicted_classes
+from lit_lossopt.ranks import gathered
 
 # A true class given no probability at all would make the negative log-likelihood infinite.
 PROBABILITY_FLOOR = 1e-7
@@ -84,7 +85,7 @@ class Yardsticks(nn.Module):
         self._labels: list[Tensor] = []
 
     def update(self, outputs: Tensor, labels: Tensor) -> None:
-        """Add a batch: outputs ``[N, M]``, labels ``[N]``."""
+        """Add a batch: outputs ``[N, M]``, labels ``[N]``; of several ranks each adds its own."""
         self._outputs.append(outputs.detach())
         self._labels.append(labels)
 
@@ -97,7 +98,7 @@ class Yardsticks(nn.Module):
             loss: outputs and labels → the mean loss.
             probabilities: outputs → class probabilities that the loss implies, or None.
         """
-        outputs, labels = torch.cat(self._outputs), torch.cat(self._labels)
+        outputs, labels = gathered(torch.cat(self._outputs)), gathered(torch.cat(self._labels))
         self._outputs, self._labels = [], []
         predicted = predicted_classes(outputs)
         values = {"loss": float(loss(outputs, labels)), "accuracy": float(self.accuracy(predicted, labels))}

@@ -271,7 +271,7 @@ TYPED_WRONG = [
     ("--trainer.logger=CSVLogger", "trainer.logger=CSVLogger from the command line"),
     ("--trainer.val_check_interval=1000", "an epoch has 20 steps"),
     ("--trainer.limit_train_batches=0", "nothing to train"),
-    ("--trainer.devices=2 --trainer.accelerator=cpu", "2 devices are not supported yet"),
+    ("--trainer.num_nodes=2", "start several machines with torchrun"),
     ("--model.criterion.reduction=none", "reduction=none: a loss here is a mean"),
     ("--model.criterion.reduction=sum", "reduction=sum: a loss here is a mean"),
     ("--model.criterion.weight=[1,2]", "fails on a first batch"),

@@ -250,8 +250,8 @@ def test_a_signal_while_training_saves_first(
     assert_equal(attempts, undisturbed)
 
 
-def wait_for_steps(attempts: Attempts, steps: int) -> None:
-    until = time.monotonic() + 60
+def wait_for_steps(attempts: Attempts, steps: int, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         journals = [read_entries(folder) for folder in (attempts.folder / "mlruns/journal").glob("*")]
         points = [point for entries in journals for e in entries if e["kind"] == "points" for point in e["points"]]

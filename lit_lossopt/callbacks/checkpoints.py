@@ -11,7 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
-from lit_lossopt import names
+from lit_lossopt import names, ranks
 from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.checkpoint_file import link_checkpoint, previous_of, write_checkpoint
 from lit_lossopt.errors import one_line
@@ -20,6 +20,7 @@ from lit_lossopt.recording import Recorder
 VALIDATION_DUE = "lossopt_validation_due"
 _VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
 GIGABYTE = 1e9
+ASK_EVERY = 10
 
 
 class RunCheckpoints(Checkpoint):
@@ -95,9 +96,7 @@ class RunCheckpoints(Checkpoint):
         """Save by steps or minutes."""
         step = trainer.global_step
         by_steps = self.every_n_steps is not None and step >= self._saved_step + self.every_n_steps
-        waited = time.monotonic() - self._saved_at
-        by_time = self.every_minutes is not None and waited >= 60 * self.every_minutes
-        if (by_steps or by_time) and step != self._saved_step and may_save(trainer):
+        if (by_steps or self._by_time(step)) and step != self._saved_step and may_save(trainer):
             self._save_last(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -121,6 +120,12 @@ class RunCheckpoints(Checkpoint):
         """Save the state in which a signal ends training or validation."""
         self._save_last(trainer, validation_due=trainer.validating)
 
+    def _by_time(self, step: int) -> bool:
+        """Return whether the minutes are over; of several ranks the first decides, and is asked at every tenth step."""
+        if self.every_minutes is None or (ranks.several() and step % ASK_EVERY):
+            return False
+        return ranks.from_first(time.monotonic() - self._saved_at >= 60 * self.every_minutes)
+
     def _save_last(self, trainer: pl.Trainer, *, validation_due: bool = False) -> bool:
         if self.step_values:
             # The journal must never be behind a checkpoint.
@@ -129,7 +134,8 @@ class RunCheckpoints(Checkpoint):
         if validation_due:
             checkpoint[VALIDATION_DUE] = True
             _as_if_finished(checkpoint["loops"]["fit_loop"][_VAL_PROGRESS])
-        saved = self._write(trainer, checkpoint, "last", keep_previous=True)
+        # What the first rank has done, which alone writes: the others must not believe otherwise.
+        saved = ranks.from_first(self._write(trainer, checkpoint, "last", keep_previous=True))
         if saved:
             self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         return saved

@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from lit_lossopt import names
+from lit_lossopt import names, ranks
 from lit_lossopt.callbacks.checkpoints import run_of
 from lit_lossopt.callbacks.pictures import HasConfusion
 from lit_lossopt.checkpoint_file import write_checkpoint
@@ -19,6 +19,8 @@ from lit_lossopt.health import LossTrack, predicts_one_class
 from lit_lossopt.recording import Recorder
 
 LAST_GOOD = "last_good.ckpt"
+# What may not be finite, the worst last.
+_BROKEN = ("", "a gradient", "a weight")
 
 
 class DivergedError(Exception):
@@ -65,7 +67,8 @@ class HealthWatch(pl.Callback):
             self._stop(trainer, module, evidence, bad - 1)
         # A scaler of half precision skips the steps whose gradients are not finite.
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
-        broken = _not_finite(module, gradients=not scaled)
+        # Of one rank is enough: while gradients are half accumulated, each has its own.
+        broken = _BROKEN[ranks.highest(_not_finite(module, gradients=not scaled))]
         if broken:
             self._stop(trainer, module, f"{broken} was not finite by step {steps[-1]}", self._good_step)
         exploded = self._track.has_exploded()
@@ -122,16 +125,16 @@ def _set_verdict(trainer: pl.Trainer, verdict: str, evidence: str, last_good: in
             logger.set_verdict(verdict, evidence, last_good)
 
 
-def _not_finite(module: pl.LightningModule, *, gradients: bool) -> str:
-    """Return what is not finite, a weight or a gradient, or an empty text, in one copy from the device."""
+def _not_finite(module: pl.LightningModule, *, gradients: bool) -> int:
+    """Return which of ``_BROKEN`` is not finite, or 0, in one copy from the device."""
     groups = {
-        "a weight": [parameter.detach() for parameter in module.parameters()],
-        "a gradient": [parameter.grad for parameter in module.parameters() if gradients and parameter.grad is not None],
+        _BROKEN.index("a weight"): [parameter.detach() for parameter in module.parameters()],
+        _BROKEN.index("a gradient"): [p.grad for p in module.parameters() if gradients and p.grad is not None],
     }
-    named = {name: tensors for name, tensors in groups.items() if tensors}
-    norms = [torch.nn.utils.get_total_norm(tensors, norm_type=math.inf) for tensors in named.values()]
+    present = {which: tensors for which, tensors in groups.items() if tensors}
+    norms = [torch.nn.utils.get_total_norm(tensors, norm_type=math.inf) for tensors in present.values()]
     finite = torch.isfinite(torch.stack(norms)).tolist()
-    return next((name for name, fine in zip(named, finite, strict=True) if not fine), "")
+    return max((which for which, fine in zip(present, finite, strict=True) if not fine), default=0)
 
 
 def _budget(trainer: pl.Trainer) -> int:

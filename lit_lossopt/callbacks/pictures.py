@@ -65,7 +65,7 @@ class AugmentationPicture(pl.Callback):
 
 def _send(trainer: pl.Trainer, name: str, figure: Figure) -> None:
     recorders = [logger for logger in trainer.loggers if isinstance(logger, Recorder)]
-    if not recorders:
+    if not recorders or not trainer.is_global_zero:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name

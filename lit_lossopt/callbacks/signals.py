@@ -12,21 +12,26 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lit_lossopt import ranks
 from lit_lossopt.callbacks.checkpoints import may_save
+
+Flush = Callable[[pl.Trainer, pl.LightningModule], None]
 
 
 class SignalStop(pl.Callback):
     """Notes a signal when it comes, saves, and ends training or validation between two batches.
 
-    A second Ctrl-C ends at once.
+    A second Ctrl-C ends at once. On several devices a signal to any process ends all of them at the same step.
 
     Args:
         save: saves the state before training ends; None: nothing is saved.
+        flush: called before training ends where nothing is saved; of several ranks each would be too late alone.
     """
 
-    def __init__(self, save: Callable[[pl.Trainer], None] | None = None) -> None:
+    def __init__(self, save: Callable[[pl.Trainer], None] | None = None, flush: Flush | None = None) -> None:
         self.received: int | None = None
         self.save = save
+        self.flush = flush
         self._listens = False
 
     @contextmanager
@@ -93,8 +98,12 @@ class SignalStop(pl.Callback):
         self.received = number
 
     def _stop(self, trainer: pl.Trainer) -> None:
-        if self.received is None:
+        received = ranks.highest(self.received or 0)
+        if not received:
             return
-        if self.save and trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.global_step:
-            self.save(trainer)
-        raise SIGTERMException if self.received == signal.SIGTERM else KeyboardInterrupt
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.global_step:
+            if self.save:
+                self.save(trainer)
+            elif self.flush and ranks.several():
+                self.flush(trainer, trainer.lightning_module)
+        raise SIGTERMException if received == signal.SIGTERM else KeyboardInterrupt

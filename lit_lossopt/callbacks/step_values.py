@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from lit_lossopt import names
+from lit_lossopt import names, ranks
 from lit_lossopt.recording import Point, send_points
 
 COPY_EVERY = 50
@@ -21,7 +21,8 @@ class StepValues(pl.Callback):
     """Keeps each step's loss on the device and hands the values on in one copy every ``COPY_EVERY`` steps.
 
     Step n is the n-th optimizer step, from 1; its loss is taken before the update, its rate is the one the update
-    used. Where gradients are accumulated, the loss of a step is the mean over its batches.
+    used. Where gradients are accumulated, the loss of a step is the mean over its batches; on several devices it is the
+    mean over their shares, which are equal, taken once a copy and not in each step.
 
     Args:
         watch: called with (trainer, module, steps, losses) after each copy; may end training.
@@ -71,8 +72,12 @@ class StepValues(pl.Callback):
         self.flush(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Send the rest: the last steps before a failure are those that explain it."""
-        self._send(trainer)
+        """Send the rest: the last steps before a failure are those that explain it.
+
+        Of several ranks one may fail alone, and a mean over ranks would be waited for in vain.
+        """
+        if not ranks.several():
+            self._send(trainer)
 
     def flush(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Send what has gathered, and have it looked at."""
@@ -85,7 +90,7 @@ class StepValues(pl.Callback):
         """Copy what has gathered from the device, hand it to the loggers, and return the losses."""
         if not self._marks:
             return []
-        losses: list[float] = torch.stack(self._losses).tolist()
+        losses: list[float] = ranks.mean(torch.stack(self._losses)).tolist()
         points = [
             Point(name, value, step, milliseconds)
             for loss, (step, milliseconds, rates) in zip(losses, self._marks, strict=True)

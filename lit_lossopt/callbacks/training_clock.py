@@ -44,7 +44,7 @@ class TrainingClock(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the examples."""
-        self.examples += len(batch[1])
+        self.examples += len(batch[1]) * trainer.world_size
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop for the evaluation, and log."""

@@ -6,17 +6,18 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_lossopt.callbacks.health_watch import DivergedError
+from lit_lossopt.ranks import lost_another
 from lit_lossopt.recording import Recorder
 
 
 class Verdict(pl.Callback):
-    """Tells an interruption (Ctrl-C, SIGTERM), which is missing data, from a failure."""
+    """Tells an interruption (Ctrl-C, SIGTERM, another rank gone), which is missing data, from a failure."""
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Set the verdict; one that diverged has said so itself."""
         if isinstance(exception, DivergedError):
             return
-        verdict = "interrupted" if isinstance(exception, KeyboardInterrupt | SIGTERMException) else "failed"
+        stopped = isinstance(exception, KeyboardInterrupt | SIGTERMException) or lost_another(exception)
         for logger in trainer.loggers:
             if isinstance(logger, Recorder):
-                logger.set_verdict(verdict)
+                logger.set_verdict("interrupted" if stopped else "failed")

@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lit_lossopt.errors import UserError
+from lit_lossopt.ranks import WHOLE, Share
+
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -52,10 +55,11 @@ class BatchLoader:
 
     Args:
         data: the images.
-        batch_size: images a batch.
+        batch_size: images a batch, those of all shares together.
         new_pass: called at the start of each pass; None serves the images in order.
         drop_last: leave out a last batch that would be smaller.
         start: leave out so many batches of the first pass, which were served before an interruption.
+        share: the part of each batch that is served; in a last batch it may be empty.
     """
 
     def __init__(
@@ -66,7 +70,9 @@ class BatchLoader:
         *,
         drop_last: bool = False,
         start: int = 0,
+        share: Share = WHOLE,
     ) -> None:
+        self.share = share
         self.start = start
         self.data = data
         self.batch_size = batch_size
@@ -88,10 +94,30 @@ class BatchLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         start, self.start = self.start, 0
         now = self.new_pass() if self.new_pass else Pass(torch.arange(len(self.data)))
-        for index in torch.split(now.order, self.batch_size)[start : len(self)]:
+        for whole in torch.split(now.order, self.batch_size)[start : len(self)]:
+            index = self.share.of(whole)
             rows = index if now.partners is None else torch.cat([index, now.partners[index]])
             batch = self._rows.index_select(0, rows).permute(0, 3, 1, 2), self.data.labels.index_select(0, rows)
             yield batch if now.numbers is None else (*batch, now.numbers.index_select(0, rows))
+
+
+def check_all_have_some(kind: str, count: int, batch_size: int, ranks: int) -> None:
+    """Refuse an evaluation in which a rank would have nothing to do.
+
+    Args:
+        kind: of the images, for the message.
+        count: number of images.
+        batch_size: images a batch, on all ranks together.
+        ranks: number of ranks.
+
+    Raises:
+        UserError: there are fewer images, or a batch has fewer, than ranks.
+    """
+    if min(count, batch_size) < ranks:
+        raise UserError(
+            f"data.eval_batch_size={batch_size}, and {count} {kind} images: {ranks} devices need at least one each; "
+            "take a larger batch or fewer devices"
+        )
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,11 +19,12 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform
-from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, channel_statistics
+from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, channel_statistics, check_all_have_some
 from lit_lossopt.data.classes import choose_classes, keep_classes
 from lit_lossopt.data.mixing import Mixing, mix_labels
 from lit_lossopt.data.splits import stratified_split
 from lit_lossopt.errors import Notice, UserError
+from lit_lossopt.ranks import WHOLE, Share
 from lit_lossopt.seeds import derive_seed
 
 NOTE_TEST_IMAGES = "data.validate_on_test: val/… is measured on the test images; choose nothing by it"
@@ -34,7 +35,7 @@ class ImageDataModule(pl.LightningDataModule):
     """A dataset of small images with a training, a validation and a test split.
 
     Args:
-        batch_size: images a training batch.
+        batch_size: images a training batch, on all devices together.
         eval_batch_size: images a batch in validation, test and prediction; has no influence on results.
         val_fraction: share of the training images held out for validation, stratified by class, chosen by the seed.
         classes: names of the classes to keep, in the order of their labels; None keeps all.
@@ -170,15 +171,15 @@ class ImageDataModule(pl.LightningDataModule):
         """Return the training batches of the trainer's epoch, from where it was interrupted on."""
         new_pass = lambda: self.epoch_pass(self._epoch())  # noqa: E731  # a thought of one line
         train, start = self._splits["train"], self._batches_done()
-        return BatchLoader(train, self.batch_size, new_pass, drop_last=self.drop_last, start=start)
+        return BatchLoader(train, self.batch_size, new_pass, drop_last=self.drop_last, start=start, share=self._share())
 
     def val_dataloader(self) -> BatchLoader:
         """Return the validation batches."""
-        return BatchLoader(self._splits["val"], self.eval_batch_size)
+        return self._evaluation_batches("val")
 
     def test_dataloader(self) -> BatchLoader:
         """Return the test batches."""
-        return BatchLoader(self._splits["test"], self.eval_batch_size)
+        return self._evaluation_batches("test")
 
     def predict_dataloader(self) -> BatchLoader:
         """Return the batches to predict."""
@@ -273,6 +274,14 @@ class ImageDataModule(pl.LightningDataModule):
         if command == "test" and "data.test_fraction" in settings:
             return {"seed_everything", "data.test_fraction"}
         return settings if command in ("validate", "fit") else set()
+
+    def _evaluation_batches(self, split: str) -> BatchLoader:
+        data, share = self._splits[split], self._share()
+        check_all_have_some(split, len(data), self.eval_batch_size, share.ranks)
+        return BatchLoader(data, self.eval_batch_size, share=share)
+
+    def _share(self) -> Share:
+        return Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else WHOLE
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0
