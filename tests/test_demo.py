@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.tracking.runs import read_history, read_runs
+from lit_lossopt.tracking.runs import read_runs
+from tests.stored import stored_points
 
 
 @pytest.mark.usefixtures("store")
@@ -13,6 +14,6 @@ def test_the_demo_trains_four_optimizers_and_shows_a_table(capsys: pytest.Captur
     runs = read_runs("demo")
     assert [run.params["optimizer"] for run in runs] == ["SGD", "SGD", "Adam", "RMSprop"]
     for run in runs:
-        assert len(read_history(run.run_id, "train/loss").steps) == 40
+        assert len(stored_points(run.run_id, "train/loss").steps) == 40
         assert f"{run.metrics['val/accuracy']:.3f}" in shown
     assert "mlflow ui" in shown
