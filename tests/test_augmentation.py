@@ -20,7 +20,8 @@ from lit_lossopt.data.mixing import CutMix, Mixing, MixUp
 from lit_lossopt.errors import UserError
 from lit_lossopt.figures import images_figure
 from lit_lossopt.losses import contract_of, registered_losses
-from lit_lossopt.tracking.runs import read_history, read_runs
+from lit_lossopt.tracking.runs import read_runs
+from tests.stored import stored_points
 
 MEAN = torch.tensor([10.4, 20.6, 30.0])
 
@@ -251,7 +252,7 @@ def test_other_precisions_see_the_same_images(precision: str) -> None:
     augmented = ["--data.augmentation=[PadCrop,HorizontalFlip]", "--data.mixing=MixUp"]
     for one in ("32-true", precision):
         assert main([*words, *augmented, f"--trainer.precision={one}"]) == 0
-    full, other = (read_history(run.run_id, "train/loss").values for run in read_runs("lit_lossopt"))
+    full, other = (stored_points(run.run_id, "train/loss").values for run in read_runs("lit_lossopt"))
     np.testing.assert_allclose(other, full, rtol=0.02)
 
 
@@ -262,7 +263,7 @@ def test_a_run_with_transforms_of_torchvision_repeats_from_its_config() -> None:
     assert main([*words, f"--data.augmentation={transforms}"]) == 0
     (config,) = Path("mlruns").rglob("config.yaml")
     assert main(["fit", f"--config={config}"]) == 0
-    first, second = (read_history(run.run_id, "train/loss").values for run in read_runs("lit_lossopt"))
+    first, second = (stored_points(run.run_id, "train/loss").values for run in read_runs("lit_lossopt"))
     np.testing.assert_array_equal(first, second)
 
 
@@ -279,7 +280,7 @@ def test_the_whole_way() -> None:
     assert main(words) == 0
     assert main([*augmented, "--trainer.val_check_interval=3"]) == 0
     assert main(augmented) == 0
-    plain, often, seldom = (read_history(run.run_id, "train/loss").values for run in read_runs("lit_lossopt"))
+    plain, often, seldom = (stored_points(run.run_id, "train/loss").values for run in read_runs("lit_lossopt"))
     np.testing.assert_array_equal(often, seldom)
     assert not np.array_equal(often, plain)
 

@@ -18,7 +18,8 @@ from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.model import MiniCNN
 from lit_lossopt.module import LossOptModule
 from lit_lossopt.optimizers import Muon, build_optimizer, parameter_groups
-from lit_lossopt.tracking.runs import Run, read_history, read_runs
+from lit_lossopt.tracking.runs import Run, read_runs
+from tests.stored import stored_points
 from tests.test_optimizers_contract import ONE_GROUP, TABLE
 from tests.test_resolved_configs import resolved
 
@@ -192,8 +193,8 @@ def test_the_shipped_config_fine_tunes_on_a_folder_of_images(
     assert all(torch.equal(states[0][name], value) for name, value in file.items())
     assert not any(torch.equal(states[1][name], value) for name, value in file.items())
     assert states[0]["fc.weight"].shape == (3, 512)
-    np.testing.assert_allclose(read_history(run.run_id, "train/lr/backbone").values, 0.001)
-    np.testing.assert_allclose(read_history(run.run_id, "train/lr/head").values, 0.01)
+    np.testing.assert_allclose(stored_points(run.run_id, "train/lr/backbone").values, 0.001)
+    np.testing.assert_allclose(stored_points(run.run_id, "train/lr/head").values, 0.01)
     chosen = "TorchvisionNetwork(name=resnet18, weights=given.pth) frozen_epochs=1 backbone_lr_factor=0.1"
     assert chosen in run.tags["lossopt.arm"]
     assert len(run.params["network.weights_sha256"]) == 64

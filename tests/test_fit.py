@@ -19,7 +19,8 @@ from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.losses import LossContract, one_hot, one_per_class, register_loss, registered_losses
 from lit_lossopt.model import MiniCNN
 from lit_lossopt.seeds import derive_seed
-from lit_lossopt.tracking.runs import History, Run, read_history, read_runs
+from lit_lossopt.tracking.runs import History, Run, read_runs
+from tests.stored import stored_points
 
 pytestmark = pytest.mark.usefixtures("store")
 BATCHES = 20  # of 64 in the 1,293 training digits
@@ -35,7 +36,7 @@ def fit(*words: str, epochs: int = 1) -> Run:
 
 
 def losses(run: Run) -> History:
-    return read_history(run.run_id, "train/loss")
+    return stored_points(run.run_id, "train/loss")
 
 
 def artifacts(run: Run) -> Path:
@@ -45,15 +46,15 @@ def artifacts(run: Run) -> Path:
 def test_the_loss_and_rate_of_every_step_are_kept_once_and_in_order() -> None:
     run = fit("--config", "sgd_momentum", epochs=3)
     for metric in ("train/loss", "train/lr"):
-        np.testing.assert_array_equal(read_history(run.run_id, metric).steps, np.arange(1, 3 * BATCHES + 1))
+        np.testing.assert_array_equal(stored_points(run.run_id, metric).steps, np.arange(1, 3 * BATCHES + 1))
     assert np.isfinite(losses(run).values).all()
-    assert set(read_history(run.run_id, "train/lr").values) == {0.01}
-    accuracy = read_history(run.run_id, "val/accuracy")
+    assert set(stored_points(run.run_id, "train/lr").values) == {0.01}
+    accuracy = stored_points(run.run_id, "val/accuracy")
     np.testing.assert_array_equal(accuracy.steps, [0, 20, 40, 60])
     assert run.metrics["best/val_accuracy"] == accuracy.values[1:].max()
-    np.testing.assert_array_equal(read_history(run.run_id, "time/examples").values, [0, 1280, 2560, 3840])
-    np.testing.assert_array_equal(read_history(run.run_id, "time/epochs").values, [0, 1, 2, 3])
-    seconds = read_history(run.run_id, "time/train_seconds").values
+    np.testing.assert_array_equal(stored_points(run.run_id, "time/examples").values, [0, 1280, 2560, 3840])
+    np.testing.assert_array_equal(stored_points(run.run_id, "time/epochs").values, [0, 1, 2, 3])
+    seconds = stored_points(run.run_id, "time/train_seconds").values
     assert seconds[0] == 0
     assert (np.diff(seconds) > 0).all()
 
@@ -118,7 +119,7 @@ def test_the_losses_are_those_of_a_hand_written_loop_to_the_bit() -> None:
 def test_arms_that_share_a_seed_start_from_the_same_weights_and_batches() -> None:
     runs = [fit("--config", name) for name in ("sgd", "adam", "rmsprop")]
     first = {losses(run).values[0] for run in runs}
-    start = {read_history(run.run_id, "val/loss").values[0] for run in runs}
+    start = {stored_points(run.run_id, "val/loss").values[0] for run in runs}
     assert len(first) == len(start) == 1
     other = fit("--config", "sgd", "--seed_everything=1")
     assert losses(other).values[0] not in first
@@ -129,15 +130,15 @@ def test_nothing_depends_on_how_often_is_evaluated() -> None:
     seldom = fit("--config", "adam", "--trainer.check_val_every_n_epoch=2", epochs=2)
     np.testing.assert_array_equal(losses(often).values, losses(seldom).values)
     np.testing.assert_array_equal(
-        read_history(often.run_id, "val/accuracy").steps, [0, 3, 6, 9, 12, 15, 18, 23, 26, 29, 32, 35, 38, 40]
+        stored_points(often.run_id, "val/accuracy").steps, [0, 3, 6, 9, 12, 15, 18, 23, 26, 29, 32, 35, 38, 40]
     )
-    np.testing.assert_array_equal(read_history(seldom.run_id, "val/accuracy").steps, [0, 40])
+    np.testing.assert_array_equal(stored_points(seldom.run_id, "val/accuracy").steps, [0, 40])
 
 
 def test_training_that_ends_between_evaluations_is_evaluated_at_its_end() -> None:
     run = fit("--config", "adam", "--trainer.max_steps=25", epochs=-1)
     assert losses(run).steps[-1] == 25
-    np.testing.assert_array_equal(read_history(run.run_id, "val/accuracy").steps, [0, 20, 25])
+    np.testing.assert_array_equal(stored_points(run.run_id, "val/accuracy").steps, [0, 20, 25])
     assert (artifacts(run) / "checkpoints" / "last.ckpt").is_file()
 
 
@@ -151,9 +152,9 @@ def test_a_step_is_an_update_where_gradients_are_accumulated() -> None:
 
 def test_a_schedule_is_seen_in_the_rates() -> None:
     words = ["--config", "sgd", "--model.lr_scheduler=ExponentialLR", "--model.lr_scheduler.gamma=0.5"]
-    epochs = read_history(fit(*words, epochs=2).run_id, "train/lr").values
+    epochs = stored_points(fit(*words, epochs=2).run_id, "train/lr").values
     np.testing.assert_allclose(epochs, [0.01] * BATCHES + [0.005] * BATCHES)
-    steps = read_history(fit(*words, "--model.lr_scheduler_interval=step").run_id, "train/lr").values
+    steps = stored_points(fit(*words, "--model.lr_scheduler_interval=step").run_id, "train/lr").values
     np.testing.assert_allclose(steps, [0.01 * 0.5**step for step in range(BATCHES)])
 
 
@@ -435,7 +436,7 @@ def test_a_run_is_tested_with_its_own_normalisation_and_config() -> None:
     checkpoint = artifacts(run) / "checkpoints" / "last.ckpt"
     assert main(["test", "--config", config, f"--ckpt_path={checkpoint}"]) == 0
     (tested,) = read_runs("lit_lossopt")
-    np.testing.assert_array_equal(read_history(tested.run_id, "test/loss").steps, [BATCHES])
+    np.testing.assert_array_equal(stored_points(tested.run_id, "test/loss").steps, [BATCHES])
     state = torch.load(checkpoint, weights_only=True)
     data = DigitsDataModule(seed=3)
     data.setup("fit")
@@ -563,13 +564,13 @@ def test_gradients_are_clipped() -> None:
 def test_a_warmup_is_seen_in_the_rates() -> None:
     run = fit("--config", "warmup_cosine", "--model.lr_warmup=4", "--model.lr_scheduler.T_max=16")
     expected = [0.05 * (k + 1) / 5 for k in range(4)] + [0.025 * (1 + math.cos(math.pi * k / 16)) for k in range(16)]
-    np.testing.assert_allclose(read_history(run.run_id, "train/lr").values, expected, atol=1e-12)
+    np.testing.assert_allclose(stored_points(run.run_id, "train/lr").values, expected, atol=1e-12)
 
 
 def test_rates_of_groups_that_differ_are_kept_apart() -> None:
     run = fit("--config", "muon")
-    assert set(read_history(run.run_id, "train/lr/muon").values) == {0.02}
-    assert set(read_history(run.run_id, "train/lr/adamw").values) == {0.001}
+    assert set(stored_points(run.run_id, "train/lr/muon").values) == {0.02}
+    assert set(stored_points(run.run_id, "train/lr/adamw").values) == {0.001}
 
 
 @pytest.mark.parametrize(

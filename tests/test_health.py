@@ -11,7 +11,8 @@ import torch
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.health import LossTrack, predicts_one_class
-from lit_lossopt.tracking.runs import Run, read_history, read_runs
+from lit_lossopt.tracking.runs import Run, read_runs
+from tests.stored import stored_points
 
 FALLING = list(np.linspace(2.3, 0.5, 300))
 
@@ -94,7 +95,7 @@ def test_a_diverged_run_stops_and_says_where(
     assert run.status == "FAILED"
     assert "**diverged**" in run.tags["mlflow.note.content"]
     assert evidence in capsys.readouterr().err
-    losses = read_history(run.run_id, "train/loss")
+    losses = stored_points(run.run_id, "train/loss")
     last_good = int(run.tags["lossopt.last_good_step"])
     finite = losses.steps[np.isfinite(losses.values)]
     assert last_good <= finite[-1]

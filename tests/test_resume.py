@@ -16,8 +16,9 @@ import torch
 from lit_lossopt.__main__ import main
 from lit_lossopt.checkpoint_file import previous_of
 from lit_lossopt.tracking.journal import read_entries
-from lit_lossopt.tracking.runs import Run, read_history, read_runs
+from lit_lossopt.tracking.runs import Run, read_runs
 from tests.pause import MARK
+from tests.stored import stored_points
 from tests.zygote import Zygote, alive
 
 # Three epochs of eight steps; validations of two batches after every fourth step.
@@ -101,7 +102,7 @@ def histories(attempts: Attempts) -> dict[str, Any]:
     assert run.status == "FINISHED"
     found: dict[str, Any] = {"verdict": run.tags["lossopt.verdict"], "evidence": run.tags.get("lossopt.evidence")}
     for name in run.metrics:
-        history = read_history(run.run_id, name)
+        history = stored_points(run.run_id, name)
         assert len(set(history.steps)) == len(history.steps), name
         found[name] = (history.steps.tolist(), [] if name in TIMES else history.values.tolist())
     return found
@@ -270,11 +271,11 @@ def test_changed_settings_are_explained_and_begin_a_new_run(capsys: pytest.Captu
     assert "settings have changed (--resume force goes on with that run): trainer.max_epochs: 1 → 2" in shown
     first, second = read_runs("lit_lossopt")
     assert second.tags["lossopt.continues"] == first.run_id
-    np.testing.assert_array_equal(read_history(second.run_id, "train/loss").steps, np.arange(9, 17))
+    np.testing.assert_array_equal(stored_points(second.run_id, "train/loss").steps, np.arange(9, 17))
     assert main([*words, "--ckpt_path=last", "--resume=force", "--trainer.max_epochs=3"]) == 0
     assert "settings have changed since: trainer.max_epochs: 2 → 3" in capsys.readouterr().out
     assert len(read_runs("lit_lossopt")) == 2
-    np.testing.assert_array_equal(read_history(second.run_id, "train/loss").steps, np.arange(9, 25))
+    np.testing.assert_array_equal(stored_points(second.run_id, "train/loss").steps, np.arange(9, 25))
 
 
 @pytest.mark.usefixtures("store")

@@ -24,7 +24,8 @@ from mlflow.tracking import MlflowClient
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.journal import read_entries
 from lit_lossopt.tracking.logger import RunLogger
-from lit_lossopt.tracking.runs import read_history, read_runs
+from lit_lossopt.tracking.runs import read_runs
+from tests.stored import stored_points
 from tests.zygote import Zygote
 
 DIGITS = ["fit", "--config=sgd_momentum", "--config=digits", "--threads=1", "--tracking.patience=8"]
@@ -71,7 +72,7 @@ class Training:
 
 
 def stored(run_id: str) -> np.ndarray[Any, Any]:
-    return read_history(run_id, "train/loss").steps
+    return stored_points(run_id, "train/loss").steps
 
 
 def test_a_locked_database_does_not_delay_training_and_loses_nothing(
@@ -408,7 +409,7 @@ def test_values_that_vanish_are_counted_tagged_and_brought_back(
     assert read_runs("one")[0].tags["lossopt.undelivered"] == "50"
     assert main(["sync"]) == 0
     (run,) = read_runs("one")
-    assert len(read_history(run.run_id, "a").steps) == 100
+    assert len(stored_points(run.run_id, "a").steps) == 100
     assert "lossopt.undelivered" not in run.tags
     assert main(["sync"]) == 0
     assert "1 were whole" in capsys.readouterr().out
@@ -425,7 +426,7 @@ def test_what_the_store_refuses_for_itself_keeps_nothing_else_waiting(capsys: py
         logger.log_metrics({"a": float(step)}, step)
     logger.finalize("success")
     (run,) = read_runs("one")
-    assert len(read_history(run.run_id, "a").steps) == 100
+    assert len(stored_points(run.run_id, "a").steps) == 100
     assert {"acc_5", "good", "a"} == set(run.metrics)
     assert (run.params, run.status) == ({"p": "x", "q": "z"}, "FINISHED")
     assert run.tags["lossopt.refused"].startswith("2: ")
@@ -443,7 +444,7 @@ def test_files_that_cannot_be_stored_keep_no_values_waiting(
     logger.finalize("success")
     assert "0 values and 1 files of this run are not in" in capsys.readouterr().err
     (run,) = read_runs("one")
-    assert (len(read_history(run.run_id, "a").steps), run.metrics["b"], run.status) == (100, 1.0, "FINISHED")
+    assert (len(stored_points(run.run_id, "a").steps), run.metrics["b"], run.status) == (100, 1.0, "FINISHED")
     assert main(["sync"]) == 1
     (tmp_path / "taken").unlink()
     assert main(["sync"]) == 0
@@ -457,7 +458,7 @@ def test_equal_values_within_a_millisecond_are_all_kept(capsys: pytest.CaptureFi
     for _ in range(200):
         logger.log_metrics({"epoch": 0.0}, 1)
     logger.finalize("success")
-    assert len(read_history(read_runs("one")[0].run_id, "epoch").steps) == 200
+    assert len(stored_points(read_runs("one")[0].run_id, "epoch").steps) == 200
     assert not capsys.readouterr().err
 
 
