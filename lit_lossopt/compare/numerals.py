@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite, isinf, isnan
 
+from lit_lossopt.compare import phrases
 from lit_lossopt.compare.comparison import Comparison, Estimate
+from lit_lossopt.compare.measures import is_accuracy
 
 UNKNOWN = "–"
 NEVER = "never"
@@ -56,7 +58,7 @@ class Unit:
 
 def unit(metric: str) -> Unit:
     """Return how a metric is shown: accuracies in per cent and points, all else as it is."""
-    return Unit(100, " %", " points") if metric.rpartition("/")[2] == "accuracy" else Unit(1, "", "")
+    return Unit(100, " %", " points") if is_accuracy(metric) else Unit(1, "", "")
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -98,8 +100,8 @@ def factor(estimate: Estimate, bound: float) -> str:
 
 def listed(words: list[str] | tuple[str, ...], most: int = 6) -> str:
     """Return ``a, b and c``; beyond ``most``, how many more."""
-    shown = list(words[:most]) + ([f"{len(words) - most} more"] if len(words) > most else [])
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}" if shown else ""
+    more = [f"{len(words) - most} more"] if len(words) > most else []
+    return phrases.listed([*words[:most], *more])
 
 
 def ripple_name(comparison: Comparison) -> str:

@@ -181,7 +181,7 @@ def run_link(address: str, trial: Trial) -> str:
     """Return the address of a run's page in MLflow, or nothing where there is none or it is no web address."""
     if not address.startswith(("http://", "https://")):
         return ""
-    return address.format(experiment_id=getattr(trial.run, "experiment_id", ""), run_id=trial.run.run_id)
+    return address.format(experiment_id=trial.run.experiment_id, run_id=trial.run.run_id)
 
 
 def _policy(scripts: Sequence[str]) -> str:
