@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -50,3 +52,9 @@ def images_figure(images: NDArray[np.uint8], row_names: Sequence[str], title: st
             axes.set(xticks=[], yticks=[])
         axes_row[0].set_ylabel(row_names[row], rotation=0, ha="right", va="center")
     return figure
+
+
+def write_png(figure: Figure, to: Path | IO[bytes], dpi: int = 120) -> None:
+    """Draw a figure into a file; ``savefig`` would draw everything twice."""
+    figure.set_dpi(dpi)
+    FigureCanvasAgg(figure).print_png(to)  # type: ignore[no-untyped-call]  # matplotlib's own

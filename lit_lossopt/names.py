@@ -38,6 +38,7 @@ CONFIG_ARTIFACT = "config.yaml"
 PROVENANCE_ARTIFACT = "provenance.json"
 DIFF_ARTIFACT = "changes.diff"
 JOURNAL_FOLDER = "mlruns/journal"
+OUTPUT_FOLDER = "mlruns/output"
 CHECKPOINT_FOLDER = "checkpoints"
 PICTURE_FOLDER = "pictures"
 

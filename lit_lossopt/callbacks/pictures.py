@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lit_lossopt import names
-from lit_lossopt.figures import confusion_figure, images_figure
+from lit_lossopt.figures import confusion_figure, images_figure, write_png
 from lit_lossopt.recording import Recorder
 
 
@@ -69,6 +69,6 @@ def _send(trainer: pl.Trainer, name: str, figure: Figure) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        figure.savefig(path, dpi=120)
+        write_png(figure, path)
         for recorder in recorders:
             recorder.log_file(path, names.PICTURE_FOLDER)

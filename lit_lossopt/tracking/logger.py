@@ -41,7 +41,7 @@ START, HURRY = 10.0, 5.0
 _STATUS = {"completed": "FINISHED", "collapsed": "FINISHED", "interrupted": "KILLED"}
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
 # Folders beside those of the experiments.
-_TAKEN = ("journal", "unsent")
+_TAKEN = ("journal", "unsent", "output")
 
 
 class RunLogger(Logger):
@@ -70,7 +70,7 @@ class RunLogger(Logger):
         ):
             raise UserError(
                 f"tracking.experiment={experiment}: it names a folder below mlruns; take letters, digits, - and _ (not "
-                f"{' or '.join(_TAKEN)})"
+                f"{', '.join(_TAKEN)})"
             )
         self.experiment_name = experiment
         self.run_name = run_name

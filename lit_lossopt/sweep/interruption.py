@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM noted while trials run, so that they end whole and nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupted(KeyboardInterrupt):
+    """Trials were stopped by Ctrl-C or SIGTERM, and have saved what they had.
+
+    Attributes:
+        status: the exit status that tells so: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.status = 128 + number
+
+
+class NotedSignals:
+    """Which signal has come; ``number`` is None before."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Remember a signal; the second one ends at once."""
+        if self.number is not None:
+            raise KeyboardInterrupt
+        self.number = number
+
+
+@contextmanager
+def noted_signals() -> Iterator[NotedSignals]:
+    """Take over SIGINT and SIGTERM, and give them back afterwards; in another thread than the main one, neither."""
+    noted = NotedSignals()
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = {number: signal.signal(number, noted.note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
