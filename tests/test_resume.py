@@ -18,7 +18,7 @@ from lit_lossopt.checkpoint_file import previous_of
 from lit_lossopt.tracking.journal import read_entries
 from lit_lossopt.tracking.runs import Run, read_history, read_runs
 from tests.pause import MARK
-from tests.zygote import Zygote
+from tests.zygote import Zygote, alive
 
 # Three epochs of eight steps; validations of two batches after every fourth step.
 RUN = [
@@ -70,11 +70,6 @@ class Attempts:
         (path,) = self.folder.rglob("last.ckpt")
         found: dict[str, Any] = torch.load(path, weights_only=True)
         return found
-
-
-def alive(process: int) -> bool:
-    state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    return state != "Z"
 
 
 def same(first: Any, second: Any) -> bool:

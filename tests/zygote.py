@@ -1,107 +1,75 @@
-"""A process that has imported everything, and forks one that runs a command: to be killed, in a second instead of ten.
-
-The commands run as in a process of their own: working folder, environment, standard streams and signals are theirs.
-"""
+"""Runs commands of the program each in a process of its own, to be killed, in a second instead of ten."""
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
-import signal
-import subprocess
-import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lit_lossopt.sweep.fork_server import Ended, ForkServer, Started
+
 
 class Zygote:
-    """Starts commands of the program, each in a process that can be killed."""
+    """The fork server of sweeps, asked and answered one by one.
+
+    The commands run as in a process of their own: working folder, environment, standard streams and signals are theirs.
+    """
 
     def __init__(self) -> None:
-        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.zygote"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-            cwd=Path(__file__).parent.parent,
-        )
+        self._server = ForkServer("lit_lossopt.rehearsal:rehearse")
+        self._processes: dict[int, int] = {}
+        self._statuses: dict[int, int] = {}
 
     def start(self, words: Sequence[str], folder: Path, output: Path, environment: Mapping[str, str]) -> int:
         """Return the process id of ``lossopt WORDS`` run in ``folder``, its output going to a file."""
-        request = {"words": list(words), "folder": str(folder), "output": str(output), "environment": dict(environment)}
-        return int(self._ask(request))
+        return self.call("lit_lossopt.__main__:main", [list(words)], folder, output, environment)
 
-    def call(self, function: str, arguments: Sequence[Any], folder: Path, output: Path) -> int:
+    def call(
+        self,
+        function: str,
+        arguments: Sequence[Any],
+        folder: Path,
+        output: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> int:
         """Return the process id of ``module:function`` called in ``folder``; it returns an exit status."""
-        request = {"call": function, "arguments": list(arguments), "folder": str(folder), "output": str(output)}
-        return int(self._ask({**request, "environment": {}}))
+        given = {"MLFLOW_DISABLE_TELEMETRY": "true", **(environment or {})}
+        number = self._server.start(function, arguments, folder, output, given)
+        while number not in self._processes:
+            self._listen()
+        return self._processes[number]
 
     def wait(self, process: int) -> int:
         """Return the exit status; minus the signal's number for a process that was killed."""
-        return int(self._ask({"wait": process}))
+        while process not in self._statuses:
+            self._listen()
+        return self._statuses.pop(process)
 
     def close(self) -> None:
-        """End the zygote."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=60)
-        self._process.stdout.close()
+        """End the server, and what it has started."""
+        self._server.close()
 
-    def _ask(self, request: dict[str, Any]) -> str:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline()
+    def _listen(self) -> None:
+        for reply in self._server.replies(60):
+            match reply:
+                case Started(number, process):
+                    self._processes[number] = process
+                case Ended(number, status):
+                    self._statuses[self._processes[number]] = status
 
 
-def _serve() -> None:
-    import lit_lossopt.cli  # noqa: F401  # so that children need not
-
-    for line in sys.stdin:
-        request = json.loads(line)
-        if "wait" in request:
-            _, status = os.waitpid(request["wait"], 0)
-            print(os.waitstatus_to_exitcode(status), flush=True)
-            continue
-        child = os.fork()
-        if child == 0:
-            _run(request)
-        print(child, flush=True)
-
-
-def _run(request: dict[str, Any]) -> None:
-    from lit_lossopt.__main__ import main
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.chdir(request["folder"])
-    os.environ.update(request["environment"])
-    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    status = 1
+def alive(process: int) -> bool:
+    """Return whether a process runs, and is not merely unburied."""
     try:
-        status = _called(request) if "call" in request else main(request["words"])
-    except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else 1
-    except BaseException:  # noqa: BLE001  # as the interpreter would
-        sys.excepthook(*sys.exc_info())
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
-def _called(request: dict[str, Any]) -> int:
-    module, _, name = request["call"].partition(":")
-    return int(getattr(importlib.import_module(module), name)(*request["arguments"]))
-
-
-if __name__ == "__main__":
-    _serve()
+def wait_until_dead(processes: Sequence[int], seconds: float) -> list[int]:
+    """Wait until no process lives, at most so long; return those that still do."""
+    until = time.monotonic() + seconds
+    while (living := [process for process in processes if alive(process)]) and time.monotonic() < until:
+        time.sleep(0.01)
+    return living

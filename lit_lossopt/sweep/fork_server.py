@@ -129,6 +129,9 @@ class ForkServer:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
+        if not self.ready:
+            # It would import to the end before it notices, and has forked nobody.
+            self._process.kill()
         try:
             self._process.wait(timeout=DEATH)
         except subprocess.TimeoutExpired:

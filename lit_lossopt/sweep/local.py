@@ -106,8 +106,11 @@ class _Session:
         while self.attempts or (self.queue and noted.number is None):
             if noted.number is None:
                 self._start()
-            else:
+            elif self.server is not None and self.server.ready:
                 self._tell_all()
+            else:
+                # Nothing has begun.
+                break
             yield from self._outcomes_of(self._ended(), stopping=noted.number is not None)
             self._look()
         if noted.number is not None:
