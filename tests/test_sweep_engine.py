@@ -15,7 +15,7 @@ import pytest
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError
-from lit_lossopt.sweep import local
+from lit_lossopt.sweep import scheduling
 from lit_lossopt.sweep.gpu_slots import worker_environments
 from lit_lossopt.sweep.interruption import Interrupted
 from lit_lossopt.sweep.local import LocalEngine
@@ -174,7 +174,7 @@ def test_a_server_that_cannot_begin_is_one_line() -> None:
 
 
 def test_a_trial_that_takes_too_long_is_stopped_and_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "PATIENCE", 0.3)
+    monkeypatch.setattr(scheduling, "PATIENCE", 0.3)
     found = Told("sleep 0", "deaf 0", "exit 0", seconds=0.7).by_words()
     assert {words: (o.status, o.attempts) for words, o in found.items()} == {
         "sleep 0": (-15, 1), "deaf 0": (-9, 1), "exit 0": (0, 1),
@@ -215,7 +215,7 @@ def test_a_second_ctrl_c_ends_deaf_trials_at_once() -> None:
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         list(told.outcomes())
-    assert time.monotonic() - began < local.PATIENCE
+    assert time.monotonic() - began < scheduling.PATIENCE
     assert not wait_until_dead(processes, 1)
 
 
