@@ -31,6 +31,7 @@ def pages() -> dict[str, str]:
         "losses_and_optimizers.md": reference_page(),
         "benchmarks.md": benchmarks_page(
             *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits")),
+            sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
         ),
     }
 
@@ -92,7 +93,11 @@ def _arm_rows(arm: dict[str, Any]) -> list[list[str]]:
 
 
 def benchmarks_page(
-    throughput: dict[str, Any], augmentation: dict[str, Any], tracking: dict[str, Any], digits: dict[str, Any]
+    throughput: dict[str, Any],
+    augmentation: dict[str, Any],
+    tracking: dict[str, Any],
+    digits: dict[str, Any],
+    sweeps: str,
 ) -> str:
     """Return the page of ratios."""
     return f"""{NOTE}# Benchmarks
@@ -123,7 +128,24 @@ on 32×32 images:
 On the embedded digits, where a step takes two or three milliseconds:
 
 {_ratios(digits, "python -m benchmarks.tracking")}
-{_after(digits)}"""
+{_after(digits)}{sweeps}"""
+
+
+def sweeps_section(content: dict[str, Any]) -> str:
+    """Return the part on sweeps: workers side by side, and what a trial costs beside its training."""
+    seconds = content["overhead_seconds"]
+    row = [f"**{statistics.median(seconds):.2f}**", f"{min(seconds):.2f} to {max(seconds):.2f}", str(len(seconds))]
+    wanted = f"< {content['overhead_wanted']:g}"
+    return f"""
+## Sweeps
+
+Twelve equal trials of MiniCNN on 32×32 images, two at once with one thread each, against the same one after another
+with two threads, from the first one's start to the last one's end.
+
+{_ratios(content, "python -m benchmarks.sweep")}
+A trial on the embedded digits, from its start to its end, less the seconds of training; its evaluations count:
+
+{table(["median seconds", "range", "trials", "wanted"], [[*row, wanted]])}"""
 
 
 def _after(content: dict[str, Any]) -> str:

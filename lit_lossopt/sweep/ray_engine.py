@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -181,7 +182,7 @@ def _connected(resources: Resources, address: str) -> Any:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")
     except ImportError as error:
         raise UserError("--engine ray needs a package: pip install 'lit_lossopt[ray]'") from error
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
