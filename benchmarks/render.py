@@ -31,7 +31,8 @@ def pages() -> dict[str, str]:
         "losses_and_optimizers.md": reference_page(),
         "benchmarks.md": benchmarks_page(
             *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits")),
-            sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
+            # Not before it was measured.
+            sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
         ),
     }
 
@@ -97,6 +98,7 @@ def benchmarks_page(
     augmentation: dict[str, Any],
     tracking: dict[str, Any],
     digits: dict[str, Any],
+    *,
     sweeps: str,
 ) -> str:
     """Return the page of ratios."""

@@ -97,7 +97,7 @@ def kill_workers(parent: Parent, kills: int, moments: random.Random, longest: fl
 def trial_of(worker: int) -> str:
     """Return the name of the file that a trial prints to, or an empty text."""
     try:
-        path = Path(os.readlink(f"/proc/{worker}/fd/1"))
+        path = Path(f"/proc/{worker}/fd/1").readlink()
     except OSError:
         return ""
     return path.stem if path.parent.name == "output" else ""
