@@ -197,12 +197,13 @@ def test_a_trial_that_takes_too_long_is_stopped_and_has_failed(monkeypatch: pyte
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_running_trials_and_starts_no_other(number: int, status: int) -> None:
-    told = Told("sleep 1", "sleep 2", "exit 0")
+    told = Told("sleep 1", "saves 2", "exit 0")
     before = signal.getsignal(number)
     processes: list[int] = []
 
     def interrupt() -> None:
-        processes.extend(told.wait_for("sleep1.log", "sleep2.log"))
+        processes.extend(told.wait_for("sleep1.log", "saves2.log"))
+        time.sleep(0.1)
         os.kill(os.getpid(), number)
 
     threading.Thread(target=interrupt).start()
@@ -210,6 +211,7 @@ def test_a_signal_ends_running_trials_and_starts_no_other(number: int, status: i
         list(told.outcomes())
     assert stopped.value.status == status
     assert not wait_until_dead(processes, 1)
+    assert Path("saved").exists()
     assert not Path("exit0.log").exists()
     assert signal.getsignal(number) == before
 

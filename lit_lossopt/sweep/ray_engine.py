@@ -198,14 +198,19 @@ def _connected(resources: Resources, address: str) -> Any:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise UserError(f"--ray-address {address or '(none)'}: {one_line(str(error), 200)}") from error
     try:
-        _need_server(ray.nodes())
+        need_server(ray.nodes())
     except UserError:
         ray.shutdown()
         raise
     return ray
 
 
-def _need_server(nodes: Sequence[Any]) -> None:
+def need_server(nodes: Sequence[Any]) -> None:
+    """Refuse a store that is a file where trials run on other machines than this one.
+
+    Raises:
+        UserError: it is.
+    """
     others = {node["NodeManagerHostname"] for node in nodes if node["Alive"]} - {socket.gethostname()}
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if others and not uri.startswith(("http:", "https:", "databricks")):
