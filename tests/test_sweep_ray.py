@@ -24,7 +24,7 @@ from lit_lossopt.sweep.ray_engine import RayEngine, need_server
 from lit_lossopt.sweep.trial import Engine, Outcome, Resources, Trial
 from lit_lossopt.tracking.runs import read_history
 from tests.forked import THIS
-from tests.mlflow_on_postgresql import binaries, mlflow_server, postgresql
+from tests.mlflow_on_postgresql import binaries, free_port, mlflow_server, postgresql
 from tests.sweep_driver import done, finished, trials
 from tests.zygote import alive
 
@@ -50,6 +50,13 @@ def test_other_machines_need_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
         need_server([here, other])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     need_server([here, other])
+
+
+def test_a_cluster_that_is_not_there_is_one_line_at_once() -> None:
+    pytest.importorskip("ray", reason="pip install 'lit_lossopt[ray]'")
+    engine = RayEngine(Resources(), f"127.0.0.1:{free_port()}")
+    with pytest.raises(UserError, match=r"--ray-address 127\.0\.0\.1:\d+: nobody answers there \(Connection refused\)"):
+        engine.run(trials(1, LONGER), lambda _: None, lambda _: False)
 
 
 @pytest.fixture
@@ -110,9 +117,8 @@ def server(tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def cluster(quiet_ray: None) -> Iterator[Any]:  # noqa: ARG001  # skips first, where Ray is not installed
     make: Any = importlib.import_module("ray.cluster_utils").Cluster
-    place = {"node_ip_address": "127.0.0.1", "include_dashboard": False, "num_cpus": 1}
-    one = make(initialize_head=True, head_node_args=place)
-    one.add_node(node_ip_address="127.0.0.1", num_cpus=1)
+    one = make(initialize_head=True, head_node_args={"include_dashboard": False, "num_cpus": 1})
+    one.add_node(num_cpus=1)
     one.wait_for_nodes()
     yield one
     one.shutdown()

@@ -188,6 +188,7 @@ def _connected(resources: Resources, address: str) -> Any:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address:
+            _reach(address)
             ray.init(address=address, **quiet)
         else:
             room = max(1, resources.workers) * resources.threads
@@ -203,6 +204,24 @@ def _connected(resources: Resources, address: str) -> Any:
         ray.shutdown()
         raise
     return ray
+
+
+def _reach(address: str) -> None:
+    """Refuse an address at which nobody answers; Ray itself would try for a quarter of an hour.
+
+    Raises:
+        UserError: nobody does.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"--ray-address {address}: nobody answers there ({reason}); ray status, on the cluster, tells its address"
+        ) from error
 
 
 def need_server(nodes: Sequence[Any]) -> None:
