@@ -31,6 +31,8 @@ def pages() -> dict[str, str]:
         "losses_and_optimizers.md": reference_page(),
         "benchmarks.md": benchmarks_page(
             *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits", "reading", "page")),
+            # Not before it was measured.
+            sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
         ),
     }
 
@@ -98,6 +100,8 @@ def benchmarks_page(
     digits: dict[str, Any],
     reading: dict[str, Any],
     page: dict[str, Any],
+    *,
+    sweeps: str,
 ) -> str:
     """Return the page of ratios."""
     return f"""{NOTE}# Benchmarks
@@ -136,7 +140,24 @@ them, against one public call a run:
 
 {_ratios(reading, "python -m benchmarks.reading")}
 {_large(reading["large"])}
-{_comparison_page(page)}"""
+{_comparison_page(page)}{sweeps}"""
+
+
+def sweeps_section(content: dict[str, Any]) -> str:
+    """Return the part on sweeps: workers side by side, and what a trial costs beside its training."""
+    seconds = content["overhead_seconds"]
+    row = [f"**{statistics.median(seconds):.2f}**", f"{min(seconds):.2f} to {max(seconds):.2f}", str(len(seconds))]
+    wanted = f"< {content['overhead_wanted']:g}"
+    return f"""
+## Sweeps
+
+Twelve equal trials of MiniCNN on 32×32 images, two at once with one thread each, against the same one after another
+with two threads, from the first one's start to the last one's end.
+
+{_ratios(content, "python -m benchmarks.sweep")}
+A trial on the embedded digits, from its start to its end, less the seconds of training; its evaluations count:
+
+{table(["median seconds", "range", "trials", "wanted"], [[*row, wanted]])}"""
 
 
 def _large(reading: dict[str, float]) -> str:

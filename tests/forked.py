@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from lit_lossopt.sweep.fork_server import ForkServer, Started
 
@@ -75,6 +76,16 @@ def asking_process(folder: str) -> None:
     sleep()
 
 
+def save(*_: object) -> None:
+    """Take a second to save, as a training does."""
+    time.sleep(1)
+    Path("saved").touch()
+    sys.exit(143)
+
+
+_ON_SIGTERM: dict[str, Any] = {"sleep": signal.SIG_DFL, "deaf": signal.SIG_IGN, "saves": save}
+
+
 def as_told(words: list[str]) -> int:
     """Be a trial: end with a status, crash, sleep, or be killed so many times; tell what it was told and sees."""
     action, number = words[0], int(words[1])
@@ -83,8 +94,8 @@ def as_told(words: list[str]) -> int:
     print(f"{action} {number}", flush=True)
     if action == "crash":
         crash()
-    if action in ("sleep", "deaf"):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if action == "deaf" else signal.SIG_DFL)
+    if action in _ON_SIGTERM:
+        signal.signal(signal.SIGTERM, _ON_SIGTERM[action])
         time.sleep(3600)
     if action == "killed" and len(Path(f"{action}{number}.log").read_text(encoding="utf-8").splitlines()) <= number:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from lit_lossopt import names
@@ -19,9 +20,13 @@ def trials(count: int, words: Sequence[str]) -> list[Trial]:
     """Return trials that differ by their seed alone."""
     place = (f"--tracking.experiment={EXPERIMENT}",)
     return [
-        Trial(f"{seed:064}", (*words, f"--seed_everything={seed}"), "arm", "grid", seed, {}, place)
+        Trial(_key(seed), (*words, f"--seed_everything={seed}"), "arm", "grid", seed, {}, place)
         for seed in range(count)
     ]
+
+
+def _key(seed: int) -> str:
+    return hashlib.sha256(str(seed).encode()).hexdigest()
 
 
 def finished() -> list[Run]:

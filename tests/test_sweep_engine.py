@@ -20,8 +20,9 @@ from lit_lossopt.sweep.gpu_slots import worker_environments
 from lit_lossopt.sweep.interruption import Interrupted
 from lit_lossopt.sweep.local import LocalEngine
 from lit_lossopt.sweep.trial import Outcome, Progress, Resources, Trial
+from lit_lossopt.tracking.runs import read_runs
 from tests.forked import THIS
-from tests.sweep_driver import finished
+from tests.sweep_driver import EXPERIMENT, finished
 from tests.zygote import Zygote, alive, wait_until_dead
 
 TINY = [
@@ -78,16 +79,28 @@ def seeds() -> Counter[str]:
 
 
 def kill_workers(parent: Parent, kills: int, moments: random.Random, longest: float) -> int:
-    """Kill so many trials' processes at random moments; return how many there were to kill."""
-    killed: set[int] = set()
-    while len(killed) < kills and alive(parent.process):
+    """Kill so many trials' processes at random moments, none more than twice; return how many there were to kill."""
+    killed: Counter[str] = Counter()
+    dead: set[int] = set()
+    while killed.total() < kills and alive(parent.process):
         time.sleep(moments.uniform(0, longest))
-        victims = [worker for worker in parent.workers() if worker not in killed]
-        if victims:
-            victim = moments.choice(victims)
-            os.kill(victim, signal.SIGKILL)
-            killed.add(victim)
-    return len(killed)
+        for worker in moments.sample(found := parent.workers(), len(found)):
+            trial = trial_of(worker)
+            if worker not in dead and trial and killed[trial] < 2:
+                os.kill(worker, signal.SIGKILL)
+                dead.add(worker)
+                killed[trial] += 1
+                break
+    return killed.total()
+
+
+def trial_of(worker: int) -> str:
+    """Return the name of the file that a trial prints to, or an empty text."""
+    try:
+        path = Path(f"/proc/{worker}/fd/1").readlink()
+    except OSError:
+        return ""
+    return path.stem if path.parent.name == "output" else ""
 
 
 class Told:
@@ -184,12 +197,13 @@ def test_a_trial_that_takes_too_long_is_stopped_and_has_failed(monkeypatch: pyte
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_running_trials_and_starts_no_other(number: int, status: int) -> None:
-    told = Told("sleep 1", "sleep 2", "exit 0")
+    told = Told("sleep 1", "saves 2", "exit 0")
     before = signal.getsignal(number)
     processes: list[int] = []
 
     def interrupt() -> None:
-        processes.extend(told.wait_for("sleep1.log", "sleep2.log"))
+        processes.extend(told.wait_for("sleep1.log", "saves2.log"))
+        time.sleep(0.1)
         os.kill(os.getpid(), number)
 
     threading.Thread(target=interrupt).start()
@@ -197,6 +211,7 @@ def test_a_signal_ends_running_trials_and_starts_no_other(number: int, status: i
         list(told.outcomes())
     assert stopped.value.status == status
     assert not wait_until_dead(processes, 1)
+    assert Path("saved").exists()
     assert not Path("exit0.log").exists()
     assert signal.getsignal(number) == before
 
@@ -276,3 +291,26 @@ def test_trials_of_killed_workers_and_a_killed_parent_end_once(zygote: Zygote, t
     assert kill_workers(second, 1, moments, 0.3) == 1
     assert zygote.wait(second.process) == 0, second.output.read_text()
     assert seeds() == Counter(map(str, range(6)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.usefixtures("store")
+def test_two_hundred_trials_twenty_killed_workers_and_three_killed_parents(zygote: Zygote, tmp_path: Path) -> None:
+    moments, killed = random.Random(2), 0
+    for kills in (5, 5, 5):
+        parent = Parent(zygote, tmp_path, 200, 2, TINY)
+        parent.wait_for_workers(2)
+        killed += kill_workers(parent, kills, moments, 6)
+        time.sleep(moments.uniform(0, 2))
+        parent.kill()
+    parent = Parent(zygote, tmp_path, 200, 2, TINY)
+    parent.wait_for_workers(2)
+    killed += kill_workers(parent, 5, moments, 6)
+    assert killed == 20
+    assert zygote.wait(parent.process) == 0, parent.output.read_text()
+    assert seeds() == Counter(map(str, range(200)))
+    # What was killed is said to be so; nothing is still running.
+    others = Counter(run.status for run in read_runs(EXPERIMENT)) - Counter(run.status for run in finished())
+    assert set(others) <= {"KILLED"}
+    assert others.total() <= 20 + 3 * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -181,12 +182,13 @@ def _connected(resources: Resources, address: str) -> Any:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")
     except ImportError as error:
         raise UserError("--engine ray needs a package: pip install 'lit_lossopt[ray]'") from error
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address:
+            _reach(address)
             ray.init(address=address, **quiet)
         else:
             room = max(1, resources.workers) * resources.threads
@@ -197,14 +199,37 @@ def _connected(resources: Resources, address: str) -> Any:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise UserError(f"--ray-address {address or '(none)'}: {one_line(str(error), 200)}") from error
     try:
-        _need_server(ray.nodes())
+        need_server(ray.nodes())
     except UserError:
         ray.shutdown()
         raise
     return ray
 
 
-def _need_server(nodes: Sequence[Any]) -> None:
+def _reach(address: str) -> None:
+    """Refuse an address at which nobody answers; Ray itself would try for a quarter of an hour.
+
+    Raises:
+        UserError: nobody does.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"--ray-address {address}: nobody answers there ({reason}); ray status, on the cluster, tells its address"
+        ) from error
+
+
+def need_server(nodes: Sequence[Any]) -> None:
+    """Refuse a store that is a file where trials run on other machines than this one.
+
+    Raises:
+        UserError: it is.
+    """
     others = {node["NodeManagerHostname"] for node in nodes if node["Alive"]} - {socket.gethostname()}
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if others and not uri.startswith(("http:", "https:", "databricks")):
