@@ -1,4 +1,4 @@
-"""Which run a training goes on with: its last checkpoint, and what has changed in the config since."""
+"""Which run a training goes on with: its last checkpoint, what has changed in the config since, and what follows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from typing import Any
 from lit_lossopt import names
 from lit_lossopt.checkpoint_file import previous_of
 from lit_lossopt.errors import UserError
+from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.description import relevant_settings
 from lit_lossopt.tracking.journal import LOG, read_entries
+from lit_lossopt.tracking.logger import RunLogger
+
+_OF_OPTIMIZER = ("model.optimizer", "model.lr_", "model.decay_biases", "model.backbone_lr_factor")
 
 
 def last_checkpoint(experiment: str) -> Path:
@@ -46,9 +50,55 @@ def unfinished_checkpoint(experiment: str, trial_key: str) -> Path | None:
     return None
 
 
+class Continuation:
+    """How training goes on from a checkpoint, given the settings of then and now.
+
+    Args:
+        checkpoint: its content.
+        then: the resolved config that it was saved under, as JSON; an empty text if it is not known.
+        now: the resolved config of now.
+
+    Attributes:
+        changed: what differs and can change a result, as ``key: old → new``.
+        weights_alone: whether the checkpoint holds no state of an optimizer.
+        optimizer_afresh: whether optimizer and schedule begin afresh: their states hold the settings of then, which
+            would win over those of now.
+    """
+
+    def __init__(self, checkpoint: Mapping[str, Any], then: str, now: Mapping[str, Any]) -> None:
+        self.step = int(checkpoint["global_step"])
+        self.changed = changed_settings(then, now) if then else []
+        self.weights_alone = "optimizer_states" not in checkpoint
+        self.optimizer_afresh = self.weights_alone or any(change.startswith(_OF_OPTIMIZER) for change in self.changed)
+
+
+def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bool) -> None:
+    """Go on with the checkpoint's run, or say why not and begin a new one from it.
+
+    Raises:
+        UserError: the run is being trained by another process, or cannot be read.
+    """
+    differing = "; ".join(how.changed)
+    afresh = "; optimizer and schedule begin afresh" if how.optimizer_afresh else ""
+    if how.weights_alone:
+        why = "the checkpoint holds weights alone" + (f", and settings have changed: {differing}" if differing else "")
+    else:
+        why = f"settings have changed (--resume force goes on with that run): {differing}"
+    if how.weights_alone or (differing and not force):
+        print(f"a new run begins from the checkpoint of run {run_id}, because {why}{afresh}", flush=True)
+        logger.continues = run_id
+        return
+    if differing:
+        print(f"settings have changed since: {differing}{afresh}", flush=True)
+    attempt = logger.resume(run_id)
+    print(f"run {logger.version} goes on at step {how.step}, attempt {attempt}", flush=True)
+
+
 def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
     """Return what differs between the config of a checkpoint (JSON) and one of now: ``key: old → new``."""
-    old, new = _flat(relevant_settings(json.loads(then))), _flat(relevant_settings(now))
+    # That of then holds no passwords.
+    shown = json.loads(redact(json.dumps(now)))
+    old, new = _flat(relevant_settings(json.loads(then))), _flat(relevant_settings(shown))
     return [
         f"{key}: {old.get(key, 'not set')} → {new.get(key, 'not set')}"
         for key in sorted(old.keys() | new.keys())
