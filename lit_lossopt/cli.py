@@ -255,13 +255,14 @@ class LossOptCLI(LightningCLI):
         return 0
 
     def _find_run(self) -> None:
-        """Have results go to the run of the checkpoint, where there is one, and training go on as its settings allow."""
+        """Have results go to the run of the checkpoint, where there is one, and training go on as settings allow."""
         logger, run_id = self.trainer.logger, self.checkpoint.get(RUN_KEY)
         logger = logger if isinstance(logger, RunLogger) else None
         if self.command == "fit" and self.checkpoint:
             now = resolved_config(self._parser(self.command), self.config[self.command])
             found = Continuation(self.checkpoint, self.checkpoint.get(CONFIG_KEY, ""), now)
             self.checkpoints.ends_where_it_did = not found.changed
+            self.checkpoints.callbacks_afresh = found.callbacks_afresh
             self.model.begins_optimizer_afresh = found.optimizer_afresh
             if logger and run_id:
                 continue_run(logger, run_id, found, force=self.resume == "force")

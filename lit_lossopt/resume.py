@@ -60,6 +60,7 @@ class Continuation:
 
     Attributes:
         changed: what differs and can change a result, as ``key: old → new``.
+        callbacks_afresh: whether the callbacks of the settings begin afresh, for the same reason.
         weights_alone: whether the checkpoint holds no state of an optimizer.
         optimizer_afresh: whether optimizer and schedule begin afresh: their states hold the settings of then, which
             would win over those of now.
@@ -68,6 +69,7 @@ class Continuation:
     def __init__(self, checkpoint: Mapping[str, Any], then: str, now: Mapping[str, Any]) -> None:
         self.step = int(checkpoint["global_step"])
         self.changed = changed_settings(then, now) if then else []
+        self.callbacks_afresh = any(change.startswith("trainer.callbacks") for change in self.changed)
         self.weights_alone = "optimizer_states" not in checkpoint
         self.optimizer_afresh = self.weights_alone or any(change.startswith(_OF_OPTIMIZER) for change in self.changed)
 
@@ -79,7 +81,9 @@ def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bo
         UserError: the run is being trained by another process, or cannot be read.
     """
     differing = "; ".join(how.changed)
-    afresh = "; optimizer and schedule begin afresh" if how.optimizer_afresh else ""
+    states = {"optimizer and schedule": how.optimizer_afresh, "callbacks": how.callbacks_afresh}
+    parts = [name for name, fresh in states.items() if fresh]
+    afresh = f"; {', '.join(parts)} begin afresh" if parts else ""
     if how.weights_alone:
         why = "the checkpoint holds weights alone" + (f", and settings have changed: {differing}" if differing else "")
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, Timer
 
 from lit_lossopt import names
 from lit_lossopt.callbacks.step_values import StepValues
@@ -21,6 +21,7 @@ RUN_KEY = "lossopt_run"
 VALIDATION_DUE = "lossopt_validation_due"
 STOPPED = "lossopt_stopped"
 _VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
+_OWN = (__name__.partition(".")[0] + ".", Timer.__module__)
 GIGABYTE = 1e9
 
 
@@ -61,8 +62,10 @@ class RunCheckpoints(Checkpoint):
         self._saved_step = 0
         self._saved_at = time.monotonic()
         self._due = self._stopped = False
-        # Where settings have changed, it is no longer said that training has ended.
+        # Where settings have changed, it is no longer said that training has ended; states of the person's own
+        # callbacks hold their settings of then, which would win over those of now.
         self.ends_where_it_did = True
+        self.callbacks_afresh = False
         # Whether last.ckpt is this process's, and so known to be whole.
         self._wrote_last = False
         self._said: set[str] = set()
@@ -98,6 +101,10 @@ class RunCheckpoints(Checkpoint):
         """Remember a validation that was cut short, and that training was told to stop."""
         self._due, self._stopped = bool(checkpoint.get(VALIDATION_DUE)), bool(checkpoint.get(STOPPED))
         self._saved_step = checkpoint["global_step"]
+        if self.callbacks_afresh:
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]  # it is there
+                if not type(callback).__module__.startswith(_OWN):
+                    checkpoint["callbacks"].pop(callback.state_key, None)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Do anew the validation that was cut short; end where training was told to."""
