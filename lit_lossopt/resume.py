@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from lit_lossopt.checkpoint_file import previous_of
 from lit_lossopt.errors import UserError
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.description import relevant_settings
-from lit_lossopt.tracking.journal import LOG, read_entries
+from lit_lossopt.tracking.journal import LOG, iterate_entries, read_entries
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.store import local_path
 
+# A journal's first entries: of which run it is, its parameters, and where its artifacts lie.
+_HEAD = 8
 _OF_OPTIMIZER = ("model.optimizer", "model.lr_", "model.decay_biases", "model.backbone_lr_factor")
 
 
@@ -112,12 +116,23 @@ def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
 
 def _last_checkpoints(experiment: str) -> list[Path]:
     root = Path("mlruns")
-    places = [
+    places = {
         *root.glob(f"{experiment}/*/artifacts/{names.CHECKPOINT_FOLDER}"),
         *root.glob(f"unsent/*/{names.CHECKPOINT_FOLDER}"),
-    ]
+        *(place for folder in root.glob("journal/*") for place in _place_elsewhere(folder, experiment)),
+    }
     paths = [place / "last.ckpt" for place in places]
     return [path for path in paths if path.is_file() or previous_of(path).is_file()]
+
+
+def _place_elsewhere(journal: Path, experiment: str) -> list[Path]:
+    """Return where a run keeps its checkpoints, if its experiment was made in another folder and so keeps them there."""
+    entries = [entry for entry in islice(iterate_entries(journal), _HEAD) if entry["kind"] in ("run", "created")]
+    if [entry.get("experiment") for entry in entries] != [experiment, None]:
+        return []
+    artifacts = local_path(entries[1]["artifacts"])
+    outside = artifacts is not None and not artifacts.is_relative_to(Path("mlruns").absolute())
+    return [artifacts / names.CHECKPOINT_FOLDER] if artifacts and outside else []
 
 
 def _modified(path: Path) -> int:

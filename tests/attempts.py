@@ -1,4 +1,4 @@
-"""Runs of several processes that are killed and resumed, and the comparison of what is left of them with a whole one."""
+"""Runs of several processes that are killed and resumed, and the comparison of what they leave with a whole one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from lit_lossopt.tracking.journal import read_entries
 from lit_lossopt.tracking.runs import Run, read_history, read_runs
 from tests.pause import MARK, MOMENT
 from tests.zygote import Zygote
@@ -110,3 +111,18 @@ def histories(folder: Path) -> dict[str, Any]:
         assert len(set(history.steps)) == len(history.steps), name
         found[name] = (history.steps.tolist(), [] if name in TIMES else history.values.tolist())
     return found
+
+
+def journal_size(folder: Path) -> int:
+    return sum(log.stat().st_size for log in (folder / "mlruns/journal").glob("*/log.jsonl"))
+
+
+def wait_for_steps(attempts: Attempts, steps: int) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        journals = [read_entries(folder) for folder in (attempts.folder / "mlruns/journal").glob("*")]
+        points = [point for entries in journals for e in entries if e["kind"] == "points" for point in e["points"]]
+        if sum(point[0] == "train/loss" for point in points) >= steps:
+            return
+        time.sleep(0.02)
+    raise AssertionError(attempts.output.read_text())

@@ -13,9 +13,20 @@ import pytest
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.checkpoint_file import previous_of, read_best_of, read_verified
-from lit_lossopt.tracking.journal import read_entries
 from lit_lossopt.tracking.runs import read_history, read_runs
-from tests.attempts import EVERYTHING, OFTEN, RUN, Attempts, alive, assert_equal, last_state, read_at, same
+from tests.attempts import (
+    EVERYTHING,
+    OFTEN,
+    RUN,
+    Attempts,
+    alive,
+    assert_equal,
+    journal_size,
+    last_state,
+    read_at,
+    same,
+    wait_for_steps,
+)
 from tests.zygote import Zygote
 
 # Another file system than that of the tests, where there is one.
@@ -147,10 +158,6 @@ def test_twenty_random_kills_in_one_run(zygote: Zygote, tmp_path: Path, monkeypa
     assert read_at(attempts.folder).tags["lossopt.attempt"] == "21"
 
 
-def journal_size(folder: Path) -> int:
-    return sum(log.stat().st_size for log in (folder / "mlruns/journal").glob("*/log.jsonl"))
-
-
 @pytest.fixture(scope="session")
 def longer(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Attempts:
     attempts = Attempts(zygote, tmp_path_factory.mktemp("longer"), *EVERYTHING, *LONGER)
@@ -205,17 +212,6 @@ def test_a_signal_while_training_saves_first(
     undisturbed = Attempts(zygote, tmp_path / "whole", *words)
     assert undisturbed.finish() == 0
     assert_equal(attempts.folder, undisturbed.folder)
-
-
-def wait_for_steps(attempts: Attempts, steps: int) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        journals = [read_entries(folder) for folder in (attempts.folder / "mlruns/journal").glob("*")]
-        points = [point for entries in journals for e in entries if e["kind"] == "points" for point in e["points"]]
-        if sum(point[0] == "train/loss" for point in points) >= steps:
-            return
-        time.sleep(0.02)
-    raise AssertionError(attempts.output.read_text())
 
 
 @pytest.mark.usefixtures("store")

@@ -28,7 +28,7 @@ def runs() -> list[Run]:
 
 
 def rates(run: Run) -> list[float]:
-    return read_history(run.run_id, "train/lr").values.tolist()
+    return [float(rate) for rate in read_history(run.run_id, "train/lr").values]
 
 
 def test_a_changed_rate_is_used_and_not_the_checkpoints(capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,6 +166,21 @@ def test_a_run_is_found_by_the_name_its_journal_had_before_it_was_made() -> None
     again.finalize("success")
     assert [path.name for path in Path("mlruns/journal").glob("*")] == [run_id]
     assert read_history(run_id, "a").steps.tolist() == [1]
+
+
+def test_the_last_checkpoint_is_found_where_the_experiment_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*MOMENTUM, "--trainer.max_steps=3"]
+    assert main(words) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main([*words, "--seed_everything=1"]) == 0
+    assert main([*words, LAST, "--resume=force", "--seed_everything=1", "--trainer.max_steps=5"]) == 0
+    first, second = runs()
+    assert "lossopt.attempt" not in first.tags
+    assert second.tags["lossopt.attempt"] == "2"
+    assert len(rates(second)) == 5
 
 
 def test_a_password_is_no_changed_setting(monkeypatch: pytest.MonkeyPatch) -> None:
