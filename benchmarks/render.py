@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
         "results.md": results_page(_load("cifar10_jpeg"), _load("last_batch"), _load("losses_optimizers")),
         "losses_and_optimizers.md": reference_page(),
         "benchmarks.md": benchmarks_page(
-            *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits")),
+            *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits", "checkpointing")),
         ),
     }
 
@@ -92,7 +92,11 @@ def _arm_rows(arm: dict[str, Any]) -> list[list[str]]:
 
 
 def benchmarks_page(
-    throughput: dict[str, Any], augmentation: dict[str, Any], tracking: dict[str, Any], digits: dict[str, Any]
+    throughput: dict[str, Any],
+    augmentation: dict[str, Any],
+    tracking: dict[str, Any],
+    digits: dict[str, Any],
+    checkpointing: dict[str, Any],
 ) -> str:
     """Return the page of ratios."""
     return f"""{NOTE}# Benchmarks
@@ -123,7 +127,13 @@ on 32×32 images:
 On the embedded digits, where a step takes two or three milliseconds:
 
 {_ratios(digits, "python -m benchmarks.tracking")}
-{_after(digits)}"""
+{_after(digits)}
+## Checkpoints
+
+The same training with a checkpoint every 200 steps (serialised, hashed, forced to disk, renamed), against none; and the
+share of its own time that is not spent in that, which a drift of the machine's speed between two arms does not touch.
+
+{_ratios(checkpointing, "python -m benchmarks.checkpointing")}"""
 
 
 def _after(content: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from lit_lossopt.checkpoint_file import previous_of
 from lit_lossopt.errors import UserError
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.description import relevant_settings
-from lit_lossopt.tracking.journal import LOG, iterate_entries, read_entries
+from lit_lossopt.tracking.journal import LOG, iterate_entries, read_delivered, read_entries
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.store import local_path
 
@@ -38,7 +38,10 @@ def last_checkpoint(experiment: str) -> Path:
 
 
 def unfinished_checkpoint(experiment: str, trial_key: str) -> Path | None:
-    """Return the last checkpoint of the newest run of these very settings that has not come to its end, or None."""
+    """Return the last checkpoint of the newest run of these very settings that has not come to its end, or None.
+
+    A run that was killed while the last of it was delivered has not: resumed, it trains nothing, and delivers.
+    """
     for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*"), key=_modified, reverse=True):
         entries = read_entries(folder) if (folder / LOG).is_file() else []
         header = next((entry for entry in entries if entry["kind"] == "run"), None)
@@ -47,7 +50,7 @@ def unfinished_checkpoint(experiment: str, trial_key: str) -> Path | None:
         if header["tags"].get(names.TAG_TRIAL_KEY) != trial_key:
             continue
         ends = [entry["status"] for entry in entries if entry["kind"] == "end"]
-        if ends and ends[-1] == "FINISHED":
+        if ends and ends[-1] == "FINISHED" and read_delivered(folder) >= len(entries):
             return None
         mine = [path for path in _last_checkpoints(experiment) if {folder.name, header["journal"]} & set(path.parts)]
         return mine[0] if mine else None
@@ -126,7 +129,7 @@ def _last_checkpoints(experiment: str) -> list[Path]:
 
 
 def _place_elsewhere(journal: Path, experiment: str) -> list[Path]:
-    """Return where a run keeps its checkpoints, if its experiment was made in another folder and so keeps them there."""
+    """Return where a run keeps its checkpoints, if its experiment was made in another folder."""
     entries = [entry for entry in islice(iterate_entries(journal), _HEAD) if entry["kind"] in ("run", "created")]
     if [entry.get("experiment") for entry in entries] != [experiment, None]:
         return []

@@ -56,7 +56,7 @@ class Attempts:
         mark = self.folder / MARK
         mark.unlink(missing_ok=True)
         process = self.start(*more, **{**variables, MOMENT: f"{moment}:{count}"})
-        until = time.monotonic() + 60
+        until = time.monotonic() + 200
         while not mark.exists() and time.monotonic() < until:
             if not alive(process):
                 break
@@ -118,7 +118,7 @@ def journal_size(folder: Path) -> int:
 
 
 def wait_for_steps(attempts: Attempts, steps: int) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 200
     while time.monotonic() < until:
         journals = [read_entries(folder) for folder in (attempts.folder / "mlruns/journal").glob("*")]
         points = [point for entries in journals for e in entries if e["kind"] == "points" for point in e["points"]]

@@ -168,6 +168,19 @@ def test_a_run_is_found_by_the_name_its_journal_had_before_it_was_made() -> None
     assert read_history(run_id, "a").steps.tolist() == [1]
 
 
+def test_a_run_killed_while_the_last_of_it_was_delivered_is_delivered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MOMENTUM, ONE, "--resume=auto"]) == 0
+    (run,) = runs()
+    delivered = Path("mlruns/journal") / run.run_id / "delivered"
+    delivered.write_text(f"{int(delivered.read_text()) - 2:>15}\n")
+    capsys.readouterr()
+    assert main([*MOMENTUM, ONE, "--resume=auto"]) == 0
+    assert "attempt 2" in capsys.readouterr().out
+    assert [again.run_id for again in runs()] == [run.run_id]
+    assert main([*MOMENTUM, ONE, "--resume=auto"]) == 0
+    assert "nothing to resume" in capsys.readouterr().out
+
+
 def test_the_last_checkpoint_is_found_where_the_experiment_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
