@@ -30,7 +30,10 @@ def pages() -> dict[str, str]:
         "results.md": results_page(_load("cifar10_jpeg"), _load("last_batch"), _load("losses_optimizers")),
         "losses_and_optimizers.md": reference_page(),
         "benchmarks.md": benchmarks_page(
-            *map(_load, ("throughput", "augmentation", "tracking_32", "tracking_digits", "reading", "page")),
+            *map(
+                _load,
+                ("throughput", "augmentation", "tracking_32", "tracking_digits", "checkpointing", "reading", "page"),
+            ),
             # Not before it was measured.
             sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
         ),
@@ -98,6 +101,7 @@ def benchmarks_page(
     augmentation: dict[str, Any],
     tracking: dict[str, Any],
     digits: dict[str, Any],
+    checkpointing: dict[str, Any],
     reading: dict[str, Any],
     page: dict[str, Any],
     *,
@@ -133,6 +137,12 @@ On the embedded digits, where a step takes two or three milliseconds:
 
 {_ratios(digits, "python -m benchmarks.tracking")}
 {_after(digits)}
+## Checkpoints
+
+The same training with a checkpoint every 200 steps (serialised, hashed, forced to disk, renamed), against none; and the
+share of its own time that is not spent in that, which a drift of the machine's speed between two arms does not touch.
+
+{_ratios(checkpointing, "python -m benchmarks.checkpointing")}
 ## Reading runs
 
 The loss of every step of one hundred runs of 2,000 steps, from a local store into arrays, as `lossopt compare` reads

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import pickle
-import tempfile
+import shutil
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ _MARK = b"lossopt-sha256:"
 _HEX = 64
 _END = b"PK\x05\x06"  # of a zip archive, 22 bytes without its comment
 _END_SIZE = 22
+_PART = ".part"
 
 
 class DamagedError(Exception):
@@ -36,24 +37,25 @@ def write_checkpoint(content: dict[str, Any], path: Path, *, keep_previous: bool
     Args:
         content: tensors, numbers, texts, and lists and dictionaries of such.
         path: the file.
-        keep_previous: keep the file that was there as ``<name>.previous.ckpt``.
+        keep_previous: keep the file that was there as ``<name>.previous.ckpt``; one that is damaged must not take the
+            place of a good one.
 
     Raises:
         OSError: the disk takes it not; the old file is untouched.
     """
     data = _with_checksum(content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
+    part = _part_of(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if keep_previous and path.exists():
             _link(path, previous_of(path))
-        Path(part).replace(path)
+        part.replace(path)
     except BaseException:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
     return len(data)
@@ -63,6 +65,21 @@ def link_checkpoint(path: Path, other: Path) -> None:
     """Give the same content a second name, at once or not at all."""
     _link(path, other)
     _sync_folder(other.parent)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what saves that were killed have left behind; nobody else may be saving there."""
+    for part in folder.glob(f".*{_PART}"):
+        part.unlink(missing_ok=True)
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file carries a checksum that holds."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    return _has_mark(data) and _holds(data)
 
 
 def read_verified(path: Path) -> dict[str, Any]:
@@ -77,15 +94,14 @@ def read_verified(path: Path) -> dict[str, Any]:
         data = path.read_bytes()
     except OSError as error:
         raise DamagedError(f"{path} cannot be read ({error.strerror})") from error
-    mark = len(data) - len(_MARK) - _HEX
-    if data[max(0, mark) : mark + len(_MARK)] == _MARK:
-        if hashlib.sha256(data[:-_HEX]).hexdigest().encode() != data[-_HEX:]:
+    if _has_mark(data):
+        if not _holds(data):
             raise DamagedError(f"{path}: its checksum does not hold; it was cut off or altered")
     elif data[-_END_SIZE : -_END_SIZE + len(_END)] != _END:
         raise DamagedError(f"{path}: not a whole checkpoint (it has no end)")
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # whatever it is that altered bytes lead to
         raise DamagedError(f"{path}: not a whole checkpoint ({one_line(str(error), 120)})") from error
     if not isinstance(content, dict) or not {"state_dict", "pytorch-lightning_version"} <= content.keys():
         raise DamagedError(f"{path}: not the checkpoint of a training run")
@@ -119,6 +135,14 @@ def previous_of(path: Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
+def _has_mark(data: bytes) -> bool:
+    return data[-len(_MARK) - _HEX : -_HEX] == _MARK
+
+
+def _holds(data: bytes) -> bool:
+    return hashlib.sha256(memoryview(data)[:-_HEX]).hexdigest().encode() == data[-_HEX:]
+
+
 def _with_checksum(content: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -131,11 +155,29 @@ def _with_checksum(content: dict[str, Any]) -> bytes:
 
 def _link(path: Path, other: Path) -> None:
     # A second name first, then one rename: other is always whole.
-    handle, part = tempfile.mkstemp(dir=other.parent, prefix=f".{other.stem}-", suffix=".part")
-    os.close(handle)
-    Path(part).unlink()
-    os.link(path, part)
-    Path(part).replace(other)
+    part = _part_of(other)
+    try:
+        try:
+            os.link(path, part)
+        except OSError:
+            # A file system without second names: memory cards, some of those reached through a network.
+            _copy(path, part)
+        part.replace(other)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _part_of(path: Path) -> Path:
+    """Return a name of its own beside ``path``: on the same file system, unlike a temporary folder."""
+    return path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{_PART}")
+
+
+def _copy(path: Path, other: Path) -> None:
+    with path.open("rb") as source, other.open("wb") as target:
+        shutil.copyfileobj(source, target)
+        target.flush()
+        os.fsync(target.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -46,7 +46,7 @@ from lit_lossopt.parser_messages import readable
 from lit_lossopt.parser_types import register_types
 from lit_lossopt.preflight import check_batches, check_budget, check_optimizer, check_shares
 from lit_lossopt.pretrained import weights_left_unread
-from lit_lossopt.resume import changed_settings, last_checkpoint, unfinished_checkpoint
+from lit_lossopt.resume import Continuation, continue_run, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.run_description import RunDescription, resolved_config
 from lit_lossopt.tracking.description import trial_key
 from lit_lossopt.tracking.logger import RunLogger
@@ -174,9 +174,9 @@ class LossOptCLI(LightningCLI):
         keeps = (
             self.command == "fit" and given.get("enable_checkpointing") is not False and not given.get("fast_dev_run")
         )
-        checkpoints = self._get(self.config_init, "checkpoints")
-        checkpoints.step_values = step_values
-        self.signals = SignalStop(checkpoints.save_before_stopping if keeps else None, step_values.flush)
+        self.checkpoints: RunCheckpoints = self._get(self.config_init, "checkpoints")
+        self.checkpoints.step_values = step_values
+        self.signals = SignalStop(self.checkpoints.save_before_stopping if keeps else None, step_values.flush)
         return [
             FinalEvaluation(),
             OptimizerPhases(),
@@ -190,7 +190,7 @@ class LossOptCLI(LightningCLI):
             Verdict(),
             *([ProgressBar()] if bar and given.get("enable_progress_bar") is not False else []),
             self.signals,
-            *([checkpoints] if keeps else []),
+            *([self.checkpoints] if keeps else []),
         ]
 
     def after_instantiate_classes(self) -> None:
@@ -250,24 +250,6 @@ class LossOptCLI(LightningCLI):
         # Until training begins, loaders serve whole batches.
         self.datamodule.trainer = None
 
-    def _continue_run(self, logger: RunLogger, run_id: str) -> None:
-        """Go on with the checkpoint's run, or say what has changed and begin a new one."""
-        now = resolved_config(self._parser(self.command), self.config[self.command])
-        then = self.checkpoint.get(CONFIG_KEY)
-        changed = changed_settings(then, now) if then else []
-        if changed and self.resume != "force":
-            print(
-                f"a new run begins from the checkpoint of run {run_id}, because settings have changed "
-                f"(--resume force goes on with that run): {'; '.join(changed)}",
-                flush=True,
-            )
-            logger.continues = run_id
-            return
-        if changed:
-            print(f"settings have changed since: {'; '.join(changed)}", flush=True)
-        attempt = logger.resume(run_id)
-        print(f"run {run_id} goes on at step {self.checkpoint['global_step']}, attempt {attempt}", flush=True)
-
     def run(self) -> int:
         """Run the command; return the exit status."""
         self._find_run()
@@ -295,14 +277,19 @@ class LossOptCLI(LightningCLI):
         return 0
 
     def _find_run(self) -> None:
-        """Have results go to the run of the checkpoint, where there is one."""
+        """Have results go to the run of the checkpoint, where there is one, and training go on as settings allow."""
         logger, run_id = self.trainer.logger, self.checkpoint.get(RUN_KEY)
-        if not isinstance(logger, RunLogger) or not run_id:
-            return
-        if self.command == "fit":
-            self._continue_run(logger, run_id)
-        elif found := logger.attach(run_id):
-            print(f"test results go to run {found}")
+        logger = logger if isinstance(logger, RunLogger) else None
+        if self.command == "fit" and self.checkpoint:
+            now = resolved_config(self._parser(self.command), self.config[self.command])
+            found = Continuation(self.checkpoint, self.checkpoint.get(CONFIG_KEY, ""), now)
+            self.checkpoints.ends_where_it_did = not found.changed
+            self.checkpoints.callbacks_afresh = found.callbacks_afresh
+            self.model.begins_optimizer_afresh = found.optimizer_afresh
+            if logger and run_id:
+                continue_run(logger, run_id, found, force=self.resume == "force")
+        elif logger and run_id and (attached := logger.attach(run_id)):
+            print(f"test results go to run {attached}")
 
     def _say_where(self, logger: Any) -> None:
         if not isinstance(logger, RunLogger) or not logger.version:
@@ -314,6 +301,7 @@ class LossOptCLI(LightningCLI):
 
 # What a person typed can also show itself only while training: the libraries' words, and what they mean here.
 _REMEDIES = {
+    "loaded state dict": "--ckpt_path: the state of another optimizer; use its run's config.yaml",
     "loading state_dict": "--ckpt_path: the weights do not fit this network; use their run's config.yaml",
     "Early stopping conditioned on metric": "trainer.callbacks: EarlyStopping has no such metric; take val/loss or "
     "val/accuracy",

@@ -93,6 +93,8 @@ class LossOptModule(pl.LightningModule):
         self.best_val_accuracy = 0.0
         self.plateau: ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None
+        # Whether a checkpoint's weights are trained on by an optimizer and a schedule of other settings.
+        self.begins_optimizer_afresh = False
         self.run_config = ""
         self._checked = False
         self._trained_steps = 0
@@ -229,7 +231,8 @@ class LossOptModule(pl.LightningModule):
         checkpoint[CRITERION_KEY] = type(self.criterion).__name__
         checkpoint[CONFIG_KEY] = self.run_config
         plateau = self.plateau.state_dict() if self.plateau else None
-        checkpoint[STATE_KEY] = {"best_val_accuracy": self.best_val_accuracy, "plateau": plateau}
+        state = {"best_val_accuracy": self.best_val_accuracy, "plateau": plateau}
+        checkpoint[STATE_KEY] = {**state, "confusion": self.confusion.get(names.VAL)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that another loss trained: their outputs mean something else.
@@ -241,6 +244,13 @@ class LossOptModule(pl.LightningModule):
         state = checkpoint.get(STATE_KEY, {})
         self.best_val_accuracy = state.get("best_val_accuracy", self.best_val_accuracy)
         self._plateau_state = state.get("plateau")
+        if state.get("confusion") is not None:
+            self.confusion[names.VAL] = state["confusion"]
+        # A loss that is not finite by now has diverged, and is no matter of labels.
+        self._checked = True
+        if self.begins_optimizer_afresh:
+            # Their states hold the settings of then, which would win over those of now.
+            checkpoint["optimizer_states"], checkpoint["lr_schedulers"], self._plateau_state = [], [], None
         trained, asked = checkpoint.get(CRITERION_KEY), type(self.criterion).__name__
         if trained not in (None, asked):
             raise UserError(

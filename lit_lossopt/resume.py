@@ -1,17 +1,25 @@
-"""Which run a training goes on with: its last checkpoint, and what has changed in the config since."""
+"""Which run a training goes on with: its last checkpoint, what has changed in the config since, and what follows."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lit_lossopt import names
 from lit_lossopt.checkpoint_file import previous_of
 from lit_lossopt.errors import UserError
+from lit_lossopt.redaction import redact
+from lit_lossopt.tracking.addresses import local_path
 from lit_lossopt.tracking.description import relevant_settings
-from lit_lossopt.tracking.journal import LOG, read_entries
+from lit_lossopt.tracking.journal import LOG, iterate_entries, read_delivered, read_entries
+from lit_lossopt.tracking.logger import RunLogger
+
+# A journal's first entries: of which run it is, its parameters, and where its artifacts lie.
+_HEAD = 8
+_OF_OPTIMIZER = ("model.optimizer", "model.lr_", "model.decay_biases", "model.backbone_lr_factor")
 
 
 def last_checkpoint(experiment: str) -> Path:
@@ -30,7 +38,10 @@ def last_checkpoint(experiment: str) -> Path:
 
 
 def unfinished_checkpoint(experiment: str, trial_key: str) -> Path | None:
-    """Return the last checkpoint of the newest run of these very settings that has not come to its end, or None."""
+    """Return the last checkpoint of the newest run of these very settings that has not come to its end, or None.
+
+    A run that was killed while the last of it was delivered has not: resumed, it trains nothing, and delivers.
+    """
     for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*"), key=_modified, reverse=True):
         entries = read_entries(folder) if (folder / LOG).is_file() else []
         header = next((entry for entry in entries if entry["kind"] == "run"), None)
@@ -39,16 +50,66 @@ def unfinished_checkpoint(experiment: str, trial_key: str) -> Path | None:
         if header["tags"].get(names.TAG_TRIAL_KEY) != trial_key:
             continue
         ends = [entry["status"] for entry in entries if entry["kind"] == "end"]
-        if ends and ends[-1] == "FINISHED":
+        if ends and ends[-1] == "FINISHED" and read_delivered(folder) >= len(entries):
             return None
         mine = [path for path in _last_checkpoints(experiment) if {folder.name, header["journal"]} & set(path.parts)]
         return mine[0] if mine else None
     return None
 
 
+class Continuation:
+    """How training goes on from a checkpoint, given the settings of then and now.
+
+    Args:
+        checkpoint: its content.
+        then: the resolved config that it was saved under, as JSON; an empty text if it is not known.
+        now: the resolved config of now.
+
+    Attributes:
+        changed: what differs and can change a result, as ``key: old → new``.
+        callbacks_afresh: whether the callbacks of the settings begin afresh, for the same reason.
+        weights_alone: whether the checkpoint holds no state of an optimizer.
+        optimizer_afresh: whether optimizer and schedule begin afresh: their states hold the settings of then, which
+            would win over those of now.
+    """
+
+    def __init__(self, checkpoint: Mapping[str, Any], then: str, now: Mapping[str, Any]) -> None:
+        self.step = int(checkpoint["global_step"])
+        self.changed = changed_settings(then, now) if then else []
+        self.callbacks_afresh = any(change.startswith("trainer.callbacks") for change in self.changed)
+        self.weights_alone = "optimizer_states" not in checkpoint
+        self.optimizer_afresh = self.weights_alone or any(change.startswith(_OF_OPTIMIZER) for change in self.changed)
+
+
+def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bool) -> None:
+    """Go on with the checkpoint's run, or say why not and begin a new one from it.
+
+    Raises:
+        UserError: the run is being trained by another process, or cannot be read.
+    """
+    differing = "; ".join(how.changed)
+    states = {"optimizer and schedule": how.optimizer_afresh, "callbacks": how.callbacks_afresh}
+    parts = [name for name, fresh in states.items() if fresh]
+    afresh = f"; {', '.join(parts)} begin afresh" if parts else ""
+    if how.weights_alone:
+        why = "the checkpoint holds weights alone" + (f", and settings have changed: {differing}" if differing else "")
+    else:
+        why = f"settings have changed (--resume force goes on with that run): {differing}"
+    if how.weights_alone or (differing and not force):
+        print(f"a new run begins from the checkpoint of run {run_id}, because {why}{afresh}", flush=True)
+        logger.continues = run_id
+        return
+    if differing:
+        print(f"settings have changed since: {differing}{afresh}", flush=True)
+    attempt = logger.resume(run_id)
+    print(f"run {logger.version} goes on at step {how.step}, attempt {attempt}", flush=True)
+
+
 def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
     """Return what differs between the config of a checkpoint (JSON) and one of now: ``key: old → new``."""
-    old, new = _flat(relevant_settings(json.loads(then))), _flat(relevant_settings(now))
+    # That of then holds no passwords.
+    shown = json.loads(redact(json.dumps(now)))
+    old, new = _flat(relevant_settings(json.loads(then))), _flat(relevant_settings(shown))
     return [
         f"{key}: {old.get(key, 'not set')} → {new.get(key, 'not set')}"
         for key in sorted(old.keys() | new.keys())
@@ -58,12 +119,23 @@ def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
 
 def _last_checkpoints(experiment: str) -> list[Path]:
     root = Path("mlruns")
-    places = [
+    places = {
         *root.glob(f"{experiment}/*/artifacts/{names.CHECKPOINT_FOLDER}"),
         *root.glob(f"unsent/*/{names.CHECKPOINT_FOLDER}"),
-    ]
+        *(place for folder in root.glob("journal/*") for place in _place_elsewhere(folder, experiment)),
+    }
     paths = [place / "last.ckpt" for place in places]
     return [path for path in paths if path.is_file() or previous_of(path).is_file()]
+
+
+def _place_elsewhere(journal: Path, experiment: str) -> list[Path]:
+    """Return where a run keeps its checkpoints, if its experiment was made in another folder."""
+    entries = [entry for entry in islice(iterate_entries(journal), _HEAD) if entry["kind"] in ("run", "created")]
+    if [entry.get("experiment") for entry in entries] != [experiment, None]:
+        return []
+    artifacts = local_path(entries[1]["artifacts"])
+    outside = artifacts is not None and not artifacts.is_relative_to(Path("mlruns").absolute())
+    return [artifacts / names.CHECKPOINT_FOLDER] if artifacts and outside else []
 
 
 def _modified(path: Path) -> int:

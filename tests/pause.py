@@ -1,7 +1,8 @@
-"""A callback that stops at a chosen moment of training until the process is killed: ``--trainer.callbacks+=``."""
+"""A callback that stops at a moment of training, chosen by the environment, until the process is killed."""
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from pathlib import Path
@@ -9,31 +10,51 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-MARK = "paused"
+MARK, MOMENT, SIGNAL = "paused", "LOSSOPT_TEST_PAUSE", "LOSSOPT_TEST_SIGNAL"
+
+
+class Halves(io.FileIO):
+    """A file whose writes come in two halves, with a pause between them."""
+
+    def __init__(self, path: Path, pause: PauseAt) -> None:
+        super().__init__(path, "xb")
+        self.pause = pause
+
+    def write(self, data: Any) -> int:
+        """Write one half, pause if it is time, write the other."""
+        done = super().write(data[: len(data) // 2])
+        self.pause.note("writing")
+        return done + super().write(data[done:])
 
 
 class PauseAt(pl.Callback):
     """Waits for ever at a moment, having made the file ``paused``.
 
-    Args:
-        moment: ``batch`` (after a training batch), ``validation`` (in a batch of it), ``saving`` (between the write and
-            the rename of a checkpoint).
-        count: at which of them, from 1.
+    The variable ``LOSSOPT_TEST_PAUSE`` names it as ``moment:count``, count from 1, so that a run that is killed and one
+    that is not have the same settings. Moments: ``batch`` (after a training batch), ``validation`` (in a batch
+    of it), ``saving`` (at each call that forces a checkpoint or its folder to disk: before and behind its rename),
+    ``writing`` (with half of a checkpoint written). Without the variable: nowhere. With ``LOSSOPT_TEST_SIGNAL`` the
+    process does not wait, but sends itself that signal.
     """
 
-    def __init__(self, moment: str, count: int) -> None:
-        self.moment = moment
-        self.count = count
+    def __init__(self) -> None:
+        self.moment, _, count = os.environ.get(MOMENT, "never:0").partition(":")
+        self.count = int(count)
         self.seen = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Get between a checkpoint's write and its rename."""
+        """Get into a checkpoint's write, or between it and its rename."""
+        if self.moment == "writing":
+            opened = Path.open
+            Path.open = lambda path, mode="r", *more, **options: (  # type: ignore[method-assign,assignment]
+                Halves(path, self) if mode == "xb" else opened(path, mode, *more, **options)
+            )
         if self.moment == "saving":
             sync = os.fsync
 
             def fsync(file: Any) -> None:
                 sync(file)
-                self._note("saving")
+                self.note("saving")
 
             setattr(os, "fsync", fsync)  # noqa: B010  # its parameter has another name
 
@@ -41,7 +62,7 @@ class PauseAt(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count a batch of training."""
-        self._note("batch")
+        self.note("batch")
 
     def on_validation_batch_end(
         self,
@@ -53,10 +74,15 @@ class PauseAt(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count a batch of validation."""
-        self._note("validation")
+        self.note("validation")
 
-    def _note(self, moment: str) -> None:
+    def note(self, moment: str) -> None:
+        """Count a moment; pause if it is the one."""
         self.seen += moment == self.moment
-        if moment == self.moment and self.seen == self.count:
-            Path(MARK).touch()
+        if moment != self.moment or self.seen != self.count:
+            return
+        Path(MARK).touch()
+        if number := os.environ.get(SIGNAL):
+            os.kill(os.getpid(), int(number))
+        else:
             time.sleep(3600)

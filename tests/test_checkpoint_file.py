@@ -8,13 +8,21 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from lit_lossopt.checkpoint_file import DamagedError, link_checkpoint, previous_of, read_verified, write_checkpoint
+from lit_lossopt.checkpoint_file import (
+    DamagedError,
+    link_checkpoint,
+    previous_of,
+    read_verified,
+    remove_parts,
+    write_checkpoint,
+)
 
 
 def content(value: float) -> dict[str, Any]:
@@ -84,6 +92,32 @@ def test_a_full_disk_leaves_the_old_one(path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert float(read_verified(path)["state_dict"]["a"][0]) == 1.0
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_where_a_file_can_have_no_second_name_it_is_copied(path: Path) -> None:
+    memory = Path("/dev") / "shm"
+    if not memory.is_dir() or memory.stat().st_dev == path.stat().st_dev:
+        pytest.skip("needs a second file system")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        other = Path(folder) / "best.ckpt"
+        link_checkpoint(path, other)
+        assert other.read_bytes() == path.read_bytes()
+        assert [file.name for file in other.parent.iterdir()] == ["best.ckpt"]
+
+
+def test_what_a_killed_save_left_is_removed(path: Path) -> None:
+    (path.parent / ".last-0123.part").write_bytes(b"half")
+    remove_parts(path.parent)
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_file_is_for_others_to_read_as_far_as_the_umask_lets_them(path: Path) -> None:
+    umask = os.umask(0o027)
+    try:
+        write_checkpoint(content(2.0), path)
+    finally:
+        os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 KILLED_WHILE_SAVING = """

@@ -28,7 +28,7 @@ from lit_lossopt.module import LossOptModule
 from lit_lossopt.preflight import loss_is_mean_of_shares
 from lit_lossopt.ranks import Share, lost_another
 from lit_lossopt.tracking.runs import read_history, read_runs
-from tests.test_resume import EVERYTHING, OFTEN, Attempts, assert_equal, read_at, wait_for_steps
+from tests.attempts import EVERYTHING, OFTEN, Attempts, assert_equal, last_state, read_at, wait_for_steps
 from tests.zygote import Zygote, alive
 
 TWO = ["--trainer.accelerator=cpu", "--trainer.devices=2"]
@@ -127,14 +127,14 @@ class Devices(Attempts):
     def __init__(self, zygote: Zygote, folder: Path, *words: str) -> None:
         super().__init__(zygote, folder, *words, *TWO)
 
-    def start_ranks(self, *more: str) -> list[int]:
+    def start_ranks(self, *more: str, **variables: str) -> list[int]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         common = {
             "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db",
             "TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1",
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **variables,
         }  # fmt: skip
         return [
             self.zygote.start(
@@ -143,8 +143,8 @@ class Devices(Attempts):
             for rank in range(2)
         ]
 
-    def finish(self, *more: str) -> int:
-        return max(self.statuses(self.start_ranks(*more)))
+    def finish(self, *more: str, **variables: str) -> int:
+        return max(self.statuses(self.start_ranks(*more, **variables)))
 
     def statuses(self, ranks: list[int]) -> list[int]:
         return [self.zygote.wait(rank) for rank in ranks]
@@ -161,13 +161,13 @@ def folders(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def assert_close(devices: Attempts, alone: Attempts) -> None:
     """Compare every logged value and the weights, to what float32 rounds."""
-    several, one = read_at(devices), read_at(alone)
+    several, one = read_at(devices.folder), read_at(alone.folder)
     assert set(several.metrics) == set(one.metrics)
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{devices.folder}/mlflow.db"
     for name in set(one.metrics) - {"time/train_seconds"}:
-        read_at(devices)
+        read_at(devices.folder)
         mine = read_history(several.run_id, name)
-        read_at(alone)
+        read_at(alone.folder)
         theirs = read_history(one.run_id, name)
         np.testing.assert_array_equal(mine.steps, theirs.steps)
         np.testing.assert_allclose(mine.values, theirs.values, rtol=2e-4, atol=2e-5, err_msg=name)
@@ -176,7 +176,7 @@ def assert_close(devices: Attempts, alone: Attempts) -> None:
 
 
 def one_weights(attempts: Attempts) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = attempts.state()["state_dict"]
+    found: dict[str, torch.Tensor] = last_state(attempts.folder)["state_dict"]
     return found
 
 
@@ -188,7 +188,7 @@ def test_two_devices_give_the_losses_of_one(zygote: Zygote, tmp_path: Path) -> N
     alone = Attempts(zygote, tmp_path / "one", *words)
     assert alone.finish() == 0, alone.output.read_text()
     assert_close(devices, alone)
-    run = read_at(devices)
+    run = read_at(devices.folder)
     assert (run.params["data.batch_size"], run.params["data.batch_size_per_device"]) == ("160", "80")
     assert devices.output.read_text().count("epoch 2/2") == 1
 
@@ -217,7 +217,7 @@ def test_ranks_have_dropout_of_their_own(zygote: Zygote, tmp_path: Path) -> None
     devices = Devices(zygote, tmp_path / "two", "--config=sgd", "--trainer.max_epochs=1")
     again = Devices(zygote, tmp_path / "again", "--config=sgd", "--trainer.max_epochs=1")
     assert devices.finish() == again.finish() == 0
-    assert_equal(again, devices)
+    assert_equal(again.folder, devices.folder)
 
 
 @pytest.mark.slow
@@ -276,12 +276,12 @@ def test_killed_ranks_resume_bit_for_bit(
     if len(victims) == 1:
         assert "another process of this run has ended" in devices.output.read_text()
     if victims == (1,):
-        run = read_at(devices)
+        run = read_at(devices.folder)
         assert (run.status, run.tags["lossopt.verdict"]) == ("KILLED", "interrupted")
     words = "--resume=auto" if steps == 6 else "--ckpt_path=last"
     assert devices.finish(words) == 0, devices.output.read_text()
     assert "attempt 2" in devices.output.read_text()
-    assert_equal(devices, whole_of_two)
+    assert_equal(devices.folder, whole_of_two.folder)
 
 
 @pytest.mark.slow
@@ -301,30 +301,30 @@ def test_a_signal_to_any_rank_saves_and_ends_all(
     os.kill(ranks[rank], number)
     assert devices.statuses(ranks) == [status, status], devices.output.read_text()
     assert time.monotonic() - sent < 30
-    run = read_at(devices)
+    run = read_at(devices.folder)
     assert (run.status, run.tags["lossopt.verdict"]) == ("KILLED", "interrupted")
-    step = devices.state()["global_step"]
+    step = last_state(devices.folder)["global_step"]
     history = read_history(run.run_id, "train/loss")
     np.testing.assert_array_equal(history.steps, np.arange(1, step + 1))
     if validating:
         assert devices.finish("--resume=auto") == 0, devices.output.read_text()
         undisturbed = Devices(zygote, tmp_path / "whole", *EVERYTHING, *words)
         assert undisturbed.finish() == 0
-        assert_equal(devices, undisturbed)
+        assert_equal(devices.folder, undisturbed.folder)
 
 
 @pytest.mark.slow
 def test_divergence_ends_all_at_the_same_step(zygote: Zygote, tmp_path: Path) -> None:
     devices = Devices(zygote, tmp_path, "--config=sgd", "--config=mse", "--model.optimizer.lr=1e6")
     assert devices.statuses(devices.start_ranks()) == [3, 3], devices.output.read_text()
-    assert read_at(devices).tags["lossopt.verdict"] == "diverged"
+    assert read_at(devices.folder).tags["lossopt.verdict"] == "diverged"
 
 
 @pytest.mark.slow
 def test_saving_by_minutes_is_decided_by_the_first(zygote: Zygote, tmp_path: Path) -> None:
     devices = Devices(zygote, tmp_path, "--config=sgd", "--checkpoints.every_minutes=0.0001", "--trainer.max_epochs=10")
     assert devices.finish() == 0, devices.output.read_text()
-    assert devices.state()["global_step"] == 80
+    assert last_state(devices.folder)["global_step"] == 80
 
 
 def mistakes() -> Iterator[tuple[str, str]]:
@@ -427,7 +427,7 @@ def test_whichever_process_a_signal_ends_none_is_left(
         assert f"rank {int(pick is pick_second)} was killed (SIGKILL), and the others have ended" in output
     assert list(tmp_path.rglob("last.ckpt"))
     if number != signal.SIGKILL or pick is not pick_first:
-        assert read_at(attempts).status == "KILLED"
+        assert read_at(attempts.folder).status == "KILLED"
 
 
 @pytest.mark.slow

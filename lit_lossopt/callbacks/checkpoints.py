@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, Timer
 
 from lit_lossopt import names, ranks
 from lit_lossopt.callbacks.step_values import StepValues
-from lit_lossopt.checkpoint_file import link_checkpoint, previous_of, write_checkpoint
-from lit_lossopt.errors import one_line
+from lit_lossopt.checkpoint_file import is_whole, link_checkpoint, previous_of, remove_parts, write_checkpoint
+from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Recorder
 
 VALIDATION_DUE = "lossopt_validation_due"
+STOPPED = "lossopt_stopped"
 _VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
+_OWN = (__name__.partition(".")[0] + ".", Timer.__module__)
 GIGABYTE = 1e9
 ASK_EVERY = 10
 
@@ -36,6 +38,9 @@ class RunCheckpoints(Checkpoint):
         every_n_steps: also after so many steps; None: not by steps.
         every_minutes: also after so many minutes without one; None: not by time.
         max_gigabytes: disk that the checkpoints of a run may take; the one before the last goes first, then the best.
+
+    Raises:
+        UserError: one of these is not above zero.
     """
 
     def __init__(
@@ -44,15 +49,26 @@ class RunCheckpoints(Checkpoint):
         every_minutes: float | None = 10.0,
         max_gigabytes: float | None = None,
     ) -> None:
+        limits = {"every_n_steps": every_n_steps, "every_minutes": every_minutes, "max_gigabytes": max_gigabytes}
+        for name, value in limits.items():
+            if value is not None and not value > 0:
+                raise UserError(f"checkpoints.{name}={value}: must be above 0; null for none")
         self.every_n_steps = every_n_steps
         self.every_minutes = every_minutes
         self.max_gigabytes = max_gigabytes
         self.step_values: StepValues | None = None
         self.dirpath: str | None = None
         self._best = -1.0
-        self._saved_step = -1
+        self._saved_step = 0
         self._saved_at = time.monotonic()
-        self._due = False
+        self._due = self._stopped = False
+        # Where settings have changed, it is no longer said that training has ended; states of the person's own
+        # callbacks hold their settings of then, which would win over those of now.
+        self.ends_where_it_did = True
+        self.callbacks_afresh = False
+        # Whether last.ckpt is this process's, and so known to be whole.
+        self._wrote_last = False
+        self._said: set[str] = set()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Choose the folder: the run's artifacts where there is a run, otherwise below the Trainer's root."""
@@ -61,6 +77,8 @@ class RunCheckpoints(Checkpoint):
         recorder = next((logger for logger in trainer.loggers if isinstance(logger, Recorder)), None)
         folder = recorder.checkpoint_folder() if recorder else Path(trainer.default_root_dir) / names.CHECKPOINT_FOLDER
         self.dirpath = str(trainer.strategy.broadcast(str(folder)))
+        if recorder and trainer.is_global_zero:
+            remove_parts(folder)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best accuracy so far."""
@@ -73,19 +91,25 @@ class RunCheckpoints(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Name the run."""
+        """Name the run, and say if a callback has ended training."""
         checkpoint[names.RUN_KEY] = run_of(trainer)
+        checkpoint[STOPPED] = trainer.should_stop
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Remember a validation that was cut short."""
-        self._due = bool(checkpoint.get(VALIDATION_DUE))
+        """Remember a validation that was cut short, and that training was told to stop."""
+        self._due, self._stopped = bool(checkpoint.get(VALIDATION_DUE)), bool(checkpoint.get(STOPPED))
         self._saved_step = checkpoint["global_step"]
+        if self.callbacks_afresh:
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]  # it is there
+                if not type(callback).__module__.startswith(_OWN):
+                    checkpoint["callbacks"].pop(callback.state_key, None)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Do anew the validation that was cut short."""
+        """Do anew the validation that was cut short; end where training was told to."""
         self._saved_at = time.monotonic()
+        trainer.should_stop |= self._stopped and self.ends_where_it_did
         if self._due:
             self._due = False
             validate_now(trainer)
@@ -106,14 +130,19 @@ class RunCheckpoints(Checkpoint):
         accuracy = float(trainer.callback_metrics.get(names.metric(names.VAL, "accuracy"), -1.0))
         is_best = accuracy > self._best
         self._best = max(accuracy, self._best)
-        between_steps = not trainer.fit_loop.epoch_loop._should_accumulate()  # noqa: SLF001  # as below
-        saved = between_steps and (is_best or not within_epoch(trainer)) and self._save_last(trainer)
+        saved = (is_best or not within_epoch(trainer)) and goes_on(trainer) and self._save_last(trainer)
         if is_best:
             self._save_best(trainer, linked=saved)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the state in which training ended."""
         if trainer.global_step != self._saved_step:
+            self._save_last(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the state behind a last evaluation that was cut short, and done anew by ``FinalEvaluation``."""
+        if self._due:
+            self._due = False
             self._save_last(trainer)
 
     def save_before_stopping(self, trainer: pl.Trainer) -> None:
@@ -134,9 +163,11 @@ class RunCheckpoints(Checkpoint):
         if validation_due:
             checkpoint[VALIDATION_DUE] = True
             _as_if_finished(checkpoint["loops"]["fit_loop"][_VAL_PROGRESS])
+        keep = self._wrote_last or is_whole(self._path("last"))
         # What the first rank has done, which alone writes: the others must not believe otherwise.
-        saved = ranks.from_first(self._write(trainer, checkpoint, "last", keep_previous=True))
+        saved = ranks.from_first(self._write(trainer, checkpoint, "last", keep_previous=keep))
         if saved:
+            self._wrote_last = True
             self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         return saved
 
@@ -171,11 +202,15 @@ class RunCheckpoints(Checkpoint):
             used = sum({file.stat().st_ino: file.stat().st_size for file in folder.glob("*.ckpt")}.values())
             if used > self.max_gigabytes * GIGABYTE and extra.exists():
                 extra.unlink()
-                print(
-                    one_line(f"lossopt: {extra.name} was removed: checkpoints may take {self.max_gigabytes:g} GB, and "
-                             f"one takes {size / GIGABYTE:.3g}"),
-                    file=sys.stderr,
-                )  # fmt: skip
+                self._say_once(
+                    f"{extra.name} was removed, and will be from now on: checkpoints may take "
+                    f"{self.max_gigabytes:g} GB, and one takes {size / GIGABYTE:.3g}"
+                )
+
+    def _say_once(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            print(f"lossopt: {one_line(message)}", file=sys.stderr)
 
     def _path(self, name: str) -> Path:
         return Path(str(self.dirpath)) / f"{name}.ckpt"
@@ -189,6 +224,16 @@ def may_save(trainer: pl.Trainer) -> bool:
     return not (loop._should_accumulate() or ended or validates) and within_epoch(trainer)  # noqa: SLF001  # as above
 
 
+def goes_on(trainer: pl.Trainer) -> bool:
+    """Return whether training can go on to the bit from the state after this validation.
+
+    Not between the batches of one step; nor where the validation has ended training within an epoch, whose end
+    Lightning would leave out.
+    """
+    stops = trainer.should_stop and within_epoch(trainer)
+    return not (trainer.fit_loop.epoch_loop._should_accumulate() or stops)  # noqa: SLF001  # as above
+
+
 def within_epoch(trainer: pl.Trainer) -> bool:
     """Return whether the epoch has batches left."""
     return not trainer.fit_loop.epoch_loop._num_ready_batches_reached()  # noqa: SLF001  # Lightning tells it nowhere else
@@ -200,6 +245,9 @@ def validate_now(trainer: pl.Trainer) -> None:
     loop.restarting = False
     trainer.validating = True
     loop.run()
+    # Where training is resumed at an epoch's end, Lightning must still pass through that end, or takes all epochs that
+    # follow for resumed ones.
+    loop._has_run = False  # noqa: SLF001  # as above
     trainer.training = True
 
 

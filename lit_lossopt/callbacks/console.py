@@ -28,9 +28,12 @@ class EvaluationLines(pl.Callback):
             return
         epochs = (trainer.fit_loop.total_batch_idx + 1) / trainer.num_training_batches
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        latest = _latest_loss(trainer)
+        # There is none where a validation that was cut short is done anew.
+        trained = "" if math.isnan(latest) else f"train loss {latest:.4f}  "
         print(
             f"epoch {round(epochs, 2):g}{of}  step {trainer.global_step:>6}  "
-            f"train loss {_latest_loss(trainer):.4f}  val loss {float(loss):.4f}  val accuracy {float(accuracy):.4f}",
+            f"{trained}val loss {float(loss):.4f}  val accuracy {float(accuracy):.4f}",
             flush=True,
         )
 

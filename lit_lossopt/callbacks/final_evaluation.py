@@ -32,3 +32,10 @@ class FinalEvaluation(pl.Callback):
         if trainer.global_step == self._evaluated_at or not trainer.enable_validation:
             return
         validate_now(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Do it where a signal had cut it short: resumed, training is at its end before it begins."""
+        if trainer.global_step != self._evaluated_at and trainer.enable_validation:
+            # The Trainer has taken the network off its device by now.
+            trainer.strategy.model_to_device()
+            validate_now(trainer)

@@ -85,8 +85,8 @@ class HealthWatch(pl.Callback):
             evidence = predicts_one_class(pl_module.confusion[names.VAL].numpy())
             self._one_class = [*self._one_class, evidence] if evidence else []
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say if the run has collapsed."""
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say if the run has collapsed, also where it is resumed at its end and does not train."""
         evidence = self._one_class[-1] if len(self._one_class) > 1 else self._track.never_fell(_budget(trainer))
         if evidence:
             print(f"collapsed: {evidence}", flush=True)

@@ -25,8 +25,8 @@ class HasConfusion(Protocol):
 class ConfusionPicture(pl.Callback):
     """Draws ``pictures/confusion_val.png`` when training ends and ``pictures/confusion_test.png`` after a test."""
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the last validation."""
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the last validation, also where a run is resumed at its end and does not train."""
         self._draw(trainer, pl_module, names.VAL)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -13,7 +13,8 @@ Config = Mapping[str, Any]
 _TRAINING = (
     "accelerator", "devices", "precision", "max_epochs", "max_steps", "max_time", "val_check_interval",
     "check_val_every_n_epoch", "limit_train_batches", "limit_val_batches", "overfit_batches",
-    "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "deterministic",
+    "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "deterministic", "min_epochs",
+    "min_steps", "callbacks",
 )  # fmt: skip
 
 # What does not change a result: where it is written, and how it is shown.

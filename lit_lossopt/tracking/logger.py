@@ -26,6 +26,7 @@ from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_s
 from lit_lossopt.tracking.ending import conclude, say
 from lit_lossopt.tracking.experiment import check_experiment
 from lit_lossopt.tracking.journal import (
+    LOG,
     Entry,
     Journal,
     JournalBusyError,
@@ -177,15 +178,28 @@ class RunLogger(Logger):
         """Go on with a run that was interrupted; return the number of this attempt.
 
         Points that its journal holds are not logged twice: a step that is trained again has the same values.
+
+        Args:
+            run_id: its id, or the name of its journal from before it was made.
+
+        Raises:
+            UserError: another process has the run, or its store does not know it.
         """
         probe_places(self._places())
-        self._journal = _free_journal(run_id)
+        root = Path(names.JOURNAL_FOLDER)
+        try:
+            self._journal = Journal(_journal_of(root, run_id))
+        except JournalBusyError as error:
+            raise UserError(
+                f"run {run_id} is being trained, or delivered, by another process; wait for it, or stop it"
+            ) from error
         entries = read_entries(self._journal.folder)
         self._id = run_id
         self._expected = count_points(entries)
         self._last_steps = last_steps(entries)
         self.attempt = 2 + sum(entry["kind"] == "running" for entry in entries)
         gaps = [*(entry["gap"] for entry in entries if entry["kind"] == "running"), _gap(entries)]
+        self._forget_ending(entries)
         if not entries:
             self._take_over(run_id)
         self._add({"kind": "running", "gap": gaps[-1], "milliseconds": _now()})
@@ -195,9 +209,22 @@ class RunLogger(Logger):
         self._local_artifacts = local_path(str(delivery.artifact_uri)) if delivery.artifact_uri else None
         return self.attempt
 
+    def _forget_ending(self, entries: Sequence[Entry]) -> None:
+        """Take back what the attempt before said of its end; this one says its own."""
+        tags: dict[str, str] = {}
+        for entry in entries:
+            tags |= entry["tags"] if entry["kind"] in ("run", "tags") else {}
+        ending = f"**{tags.get(names.TAG_VERDICT, '')}**: {tags.get(names.TAG_EVIDENCE, '')}"
+        self._description = tags.get(names.TAG_DESCRIPTION, "").removesuffix(ending).strip()
+        if tags.get(names.TAG_EVIDENCE):
+            self.log_tags({names.TAG_EVIDENCE: "", names.TAG_DESCRIPTION: self._description})
+        if tags.get(names.TAG_LAST_GOOD_STEP):
+            self.log_tags({names.TAG_LAST_GOOD_STEP: ""})
+
     def _take_over(self, run_id: str) -> None:
         """Begin a journal of a run that another machine has logged, by what its store holds."""
         try:
+            self._id = run_id = self._store.find_run(run_id)
             artifacts = self._store.artifact_uri(run_id)
             self._last_steps = self._store.last_steps(run_id)
         except STORE_ERRORS as error:
@@ -329,6 +356,15 @@ def _free_journal(name: str) -> Journal:
         return Journal(root / name)
     except JournalBusyError:
         return Journal(root / f"{name}.{uuid.uuid4().hex[:8]}")
+
+
+def _journal_of(root: Path, run: str) -> Path:
+    """Return the folder of a run's journal, which was renamed when the run was made."""
+    for folder in root.glob("*"):
+        header = next(iterate_entries(folder), None) if (folder / LOG).is_file() else None
+        if folder.name != run and header and header["kind"] == "run" and header["journal"] == run:
+            return folder
+    return root / run
 
 
 def _gap(entries: Sequence[Entry]) -> float:

@@ -62,6 +62,7 @@ class Store:
         """MLflow's client; the database of a local store is made first, by one process at a time."""
         if self._client is None:
             with _alone(self.uri):
+                _make_database(sqlite_path(self.uri))
                 client = MlflowClient(self.uri)
                 client.search_experiments(max_results=1)
             self._client = client
@@ -218,6 +219,17 @@ class Store:
         tags = [run.data.tags for run in self.client.search_runs([experiment_id], max_results=RUNS_FOR_COLOUR)]
         used = [tag[names.TAG_COLOUR] for tag in tags if names.TAG_COLOUR in tag]
         return min(COLOURS, key=used.count)
+
+
+def _make_database(path: Path | None) -> None:
+    """Make a local database whole or not at all: one that was killed while MLflow made it can never be opened again."""
+    if path is None or path.exists():
+        return
+    part = path.with_name(f"{path.name}.part")
+    for left in (part, Path(f"{part}-journal")):
+        left.unlink(missing_ok=True)
+    MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+    part.replace(path)
 
 
 @contextmanager

@@ -1,0 +1,125 @@
+"""Runs of several processes that are killed and resumed, and the comparison of what they leave with a whole one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lit_lossopt.tracking.journal import read_entries
+from lit_lossopt.tracking.runs import Run, read_runs
+from tests.pause import MARK, MOMENT
+from tests.stored import stored_points
+from tests.zygote import Zygote, alive
+
+# Three epochs of eight steps; validations of two batches after every fourth step.
+RUN = [
+    "fit", "--data=DigitsDataModule", "--threads=1", "--trainer.max_epochs=3", "--data.batch_size=160",
+    "--data.eval_batch_size=90", "--trainer.val_check_interval=4", "--allow-import=tests", "--tracking.patience=20",
+]  # fmt: skip
+EVERYTHING = [
+    "--config=sgd_momentum", "--data.augmentation=[PadCrop,HorizontalFlip,{class_path: RandomRotation, degrees: 10}]",
+    "--data.mixing=MixUp", "--model.lr_scheduler=CosineAnnealingLR", "--model.lr_scheduler.T_max=24",
+    "--model.lr_scheduler_interval=step", "--model.lr_warmup=3",
+]  # fmt: skip
+OFTEN = "--checkpoints.every_n_steps=2"
+TIMES = ("time/train_seconds",)
+
+
+class Attempts:
+    """One run in a folder, of several processes."""
+
+    store: Path
+
+    def __init__(self, zygote: Zygote, folder: Path, *words: str) -> None:
+        self.zygote = zygote
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        if not (folder / "mlflow.db").exists():
+            shutil.copy(self.store, folder / "mlflow.db")
+        self.words = [*RUN, *words]
+        self.output = folder / "output.txt"
+
+    def start(self, *more: str, **variables: str) -> int:
+        environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db", **variables}
+        words = [*self.words, *more, "--trainer.callbacks+=tests.pause.PauseAt"]
+        return self.zygote.start(words, self.folder, self.output, environment)
+
+    def finish(self, *more: str, **variables: str) -> int:
+        return self.zygote.wait(self.start(*more, **variables))
+
+    def kill_at(self, moment: str, count: int, *more: str, **variables: str) -> bool:
+        """Kill at a moment; return whether it came, or the run ended before it."""
+        mark = self.folder / MARK
+        mark.unlink(missing_ok=True)
+        process = self.start(*more, **{**variables, MOMENT: f"{moment}:{count}"})
+        until = time.monotonic() + 200
+        while not mark.exists() and time.monotonic() < until:
+            if not alive(process):
+                break
+            time.sleep(0.01)
+        if alive(process):
+            os.kill(process, signal.SIGKILL)
+        return self.zygote.wait(process) == -signal.SIGKILL and mark.exists()
+
+
+def last_state(folder: Path) -> dict[str, Any]:
+    """Return what the last checkpoint in a folder holds."""
+    # Two, equal, where the store was slow to answer: a local one, and its copy among the artifacts.
+    path = max(folder.rglob("last.ckpt"), key=lambda one: one.stat().st_mtime_ns)
+    found: dict[str, Any] = torch.load(path, weights_only=True)
+    return found
+
+
+def same(first: Any, second: Any) -> bool:
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return bool(first == second)
+
+
+def assert_equal(mine_in: Path, theirs_in: Path) -> None:
+    """Compare weights, optimizer and schedule states, and the history of every metric, of runs in two folders."""
+    mine, theirs = last_state(mine_in), last_state(theirs_in)
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch", "lossopt_state"):
+        assert same(mine[part], theirs[part]), part
+    assert histories(mine_in) == histories(theirs_in)
+
+
+def read_at(folder: Path) -> Run:
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+    return read_runs("lit_lossopt")[-1]
+
+
+def histories(folder: Path) -> dict[str, Any]:
+    run = read_at(folder)
+    assert run.status == "FINISHED"
+    found: dict[str, Any] = {"verdict": run.tags["lossopt.verdict"], "evidence": run.tags.get("lossopt.evidence")}
+    for name in run.metrics:
+        history = stored_points(run.run_id, name)
+        assert len(set(history.steps)) == len(history.steps), name
+        found[name] = (history.steps.tolist(), [] if name in TIMES else history.values.tolist())
+    return found
+
+
+def journal_size(folder: Path) -> int:
+    return sum(log.stat().st_size for log in (folder / "mlruns/journal").glob("*/log.jsonl"))
+
+
+def wait_for_steps(attempts: Attempts, steps: int, seconds: float = 200) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        journals = [read_entries(folder) for folder in (attempts.folder / "mlruns/journal").glob("*")]
+        points = [point for entries in journals for e in entries if e["kind"] == "points" for point in e["points"]]
+        if sum(point[0] == "train/loss" for point in points) >= steps:
+            return
+        time.sleep(0.02)
+    raise AssertionError(attempts.output.read_text())

@@ -1,0 +1,232 @@
+"""What a checkpoint is gone on with: changed settings, runs that have ended, runs that others train."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lit_lossopt.__main__ import main
+from lit_lossopt.checkpoint_file import read_verified
+from lit_lossopt.resume import changed_settings
+from lit_lossopt.tracking.journal import Journal, read_entries
+from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.runs import Run, read_runs
+from tests.attempts import RUN
+from tests.stored import stored_points
+
+pytestmark = pytest.mark.usefixtures("store")
+
+MOMENTUM = [*RUN, "--config=sgd_momentum", "--trainer.enable_progress_bar=false"]
+LAST = "--ckpt_path=last"
+ONE, TWO, THREE = (f"--trainer.max_epochs={count}" for count in (1, 2, 3))
+
+
+def runs() -> list[Run]:
+    return read_runs("lit_lossopt")
+
+
+def rates(run: Run) -> list[float]:
+    return [float(rate) for rate in stored_points(run.run_id, "train/lr").values]
+
+
+def test_a_changed_rate_is_used_and_not_the_checkpoints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MOMENTUM, ONE]) == 0
+    assert main([*MOMENTUM, LAST, TWO, "--model.optimizer.lr=0.5"]) == 0
+    shown = capsys.readouterr().out
+    assert "model.optimizer.lr: 0.01 → 0.5; trainer.max_epochs: 1 → 2; optimizer and schedule begin afresh" in shown
+    assert main([*MOMENTUM, LAST, THREE, "--resume=force", "--model.optimizer.lr=0.7"]) == 0
+    assert "model.optimizer.lr: 0.5 → 0.7" in capsys.readouterr().out
+    first, second = runs()
+    assert rates(first) == [0.01] * 8
+    assert rates(second) == [0.5] * 8 + [0.7] * 8
+
+
+def test_a_changed_budget_leaves_the_optimizer_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MOMENTUM, TWO]) == 0
+    whole = stored_points(runs()[-1].run_id, "train/loss").values
+    assert main([*MOMENTUM, ONE]) == 0
+    assert main([*MOMENTUM, LAST, TWO, "--resume=force"]) == 0
+    assert "afresh" not in capsys.readouterr().out
+    np.testing.assert_array_equal(stored_points(runs()[-1].run_id, "train/loss").values, whole)
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        (["--config=sgd_momentum"], ["--config=adam"]),
+        (["--config=adam"], ["--config=sgd_momentum"]),
+        (
+            ["--config=sgd_momentum"],
+            ["--config=sgd_momentum", "--model.optimizer.weight_decay=0.1", "--model.decay_biases=false"],
+        ),
+        (["--config=sgd_momentum"], ["--config=sgd_momentum", "--model.lr_warmup=3"]),
+    ],
+)
+def test_another_optimizer_goes_on_with_the_weights(
+    then: list[str], now: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*RUN, *then, ONE]) == 0
+    assert main([*RUN, *now, LAST, TWO]) == 0
+    assert "begin afresh" in capsys.readouterr().out
+    assert [run.status for run in runs()] == ["FINISHED", "FINISHED"]
+
+
+def test_a_changed_schedule_begins_anew() -> None:
+    words = [*MOMENTUM, "--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=1"]
+    assert main([*words, ONE]) == 0
+    assert main([*words, LAST, THREE, "--model.lr_scheduler.gamma=0.5"]) == 0
+    assert rates(runs()[-1]) == [0.01] * 8 + [0.005] * 8
+
+
+STOPS = ["--trainer.callbacks=EarlyStopping", "--trainer.callbacks.monitor=val/loss", "--trainer.callbacks.min_delta=9"]
+
+
+def test_a_run_that_was_stopped_early_stays_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*MOMENTUM, *STOPS, "--trainer.callbacks.patience=0", "--trainer.max_epochs=9"]
+    for more in ([], [LAST], [LAST]):
+        assert main([*words, *more]) == 0
+        (run,) = runs()
+        assert stored_points(run.run_id, "train/loss").steps.tolist() == list(range(1, 9))
+    assert run.tags["lossopt.attempt"] == "3"
+    # Told to be more patient, it goes on.
+    assert main([*words, "--trainer.callbacks.patience=3", LAST, "--resume=force"]) == 0
+    shown = capsys.readouterr().out
+    assert "patience" in shown
+    assert "callbacks begin afresh" in shown
+    assert stored_points(run.run_id, "train/loss").steps.tolist() == list(range(1, 25))
+
+
+@pytest.mark.parametrize("budget", [["--trainer.max_epochs=9"], ["--trainer.max_epochs=-1", "--trainer.max_steps=70"]])
+def test_a_collapsed_run_that_is_resumed_at_its_end_stays_collapsed(budget: list[str]) -> None:
+    words = [*RUN, "--config=sgd", "--model.optimizer.lr=1e-12", *budget]
+    assert main(words) == 0
+    (first,) = runs()
+    assert first.tags["lossopt.verdict"] == "collapsed"
+    assert main([*words, LAST]) == 0
+    (second,) = runs()
+    assert {name: second.tags[name] for name in ("lossopt.verdict", "lossopt.evidence")} == {
+        name: first.tags[name] for name in ("lossopt.verdict", "lossopt.evidence")
+    }
+    assert len(list(Path("mlruns").rglob("confusion_val.png"))) == 1
+
+
+def test_a_diverged_run_diverges_again_and_its_last_good_weights_begin_a_new_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    schedule = ["--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=4", "--model.lr_scheduler.gamma=1e9"]
+    words = [*MOMENTUM, *schedule, "--model.lr_scheduler_interval=step", "--checkpoints.every_n_steps=3"]
+    assert main(words) == 3
+    assert main([*words, LAST]) == 3
+    (run,) = runs()
+    assert run.tags["lossopt.verdict"] == "diverged"
+    (good,) = Path("mlruns").rglob("last_good.ckpt")
+    assert main([*MOMENTUM, f"--ckpt_path={good}"]) == 0
+    assert "because the checkpoint holds weights alone, and settings have changed" in capsys.readouterr().out
+    assert runs()[-1].tags["lossopt.continues"] == run.run_id
+    # What the attempt before said of its end is not said of one that ends otherwise.
+    assert main([*MOMENTUM, LAST, "--resume=force", f"--ckpt_path={last_of(run)}"]) == 0
+    again = next(one for one in runs() if one.run_id == run.run_id)
+    assert (again.status, again.tags["lossopt.verdict"]) == ("FINISHED", "completed")
+    assert not again.tags["lossopt.evidence"]
+    assert "diverged" not in again.tags["mlflow.note.content"]
+    assert again.tags["mlflow.note.content"].startswith("`python -m lit_lossopt fit")
+
+
+def last_of(run: Run) -> Path:
+    return Path("mlruns/lit_lossopt") / run.run_id / "artifacts/checkpoints/last.ckpt"
+
+
+def test_a_run_that_another_process_trains_is_not_joined(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*MOMENTUM, "--trainer.max_steps=3"]
+    assert main(words) == 0
+    (run,) = runs()
+    other = Journal(Path("mlruns/journal") / run.run_id)
+    assert main([*words, LAST]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"run {run.run_id} is being trained, or delivered, by another process" in line
+    other.close()
+    assert main([*words, LAST]) == 0
+
+
+def test_a_run_is_found_by_the_name_its_journal_had_before_it_was_made() -> None:
+    logger = RunLogger()
+    logger.start("one")
+    run_id = str(logger.version)
+    (folder,) = Path("mlruns/journal").glob("*")
+    name = read_entries(folder)[0]["journal"]
+    logger.log_metrics({"a": 1.0}, step=1)
+    logger.finalize("failed")
+    assert name != folder.name == run_id
+    again = RunLogger()
+    assert again.resume(name) == 2
+    assert again.version == run_id
+    again.log_metrics({"a": 1.0}, step=1)
+    again.finalize("success")
+    assert [path.name for path in Path("mlruns/journal").glob("*")] == [run_id]
+    assert stored_points(run_id, "a").steps.tolist() == [1]
+
+
+def test_a_run_killed_while_the_last_of_it_was_delivered_is_delivered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MOMENTUM, ONE, "--resume=auto"]) == 0
+    (run,) = runs()
+    delivered = Path("mlruns/journal") / run.run_id / "delivered"
+    delivered.write_text(f"{int(delivered.read_text()) - 2:>15}\n")
+    capsys.readouterr()
+    assert main([*MOMENTUM, ONE, "--resume=auto"]) == 0
+    assert "attempt 2" in capsys.readouterr().out
+    assert [again.run_id for again in runs()] == [run.run_id]
+    assert main([*MOMENTUM, ONE, "--resume=auto"]) == 0
+    assert "nothing to resume" in capsys.readouterr().out
+
+
+def test_the_last_checkpoint_is_found_where_the_experiment_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*MOMENTUM, "--trainer.max_steps=3"]
+    assert main(words) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main([*words, "--seed_everything=1"]) == 0
+    assert main([*words, LAST, "--resume=force", "--seed_everything=1", "--trainer.max_steps=5"]) == 0
+    first, second = runs()
+    assert "lossopt.attempt" not in first.tags
+    assert second.tags["lossopt.attempt"] == "2"
+    assert len(rates(second)) == 5
+
+
+def test_a_password_is_no_changed_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE_PASSWORD", "correct horse")
+    data = {"class_path": "X", "init_args": {"root": "/at/correct horse/images"}}
+    now = {"trainer": {"max_epochs": 3}, "data": data}
+    then = json.dumps(now).replace("correct horse", "***")
+    assert not changed_settings(then, now)
+
+
+def test_disk_use_is_capped_and_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*MOMENTUM, ONE, "--checkpoints.every_n_steps=1"]
+    assert main([*words, "--checkpoints.max_gigabytes=0.001"]) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("lossopt:"))
+    assert "last.previous.ckpt was removed, and will be from now on: checkpoints may take 0.001 GB" in line
+    assert sum(path.stat().st_size for path in Path("mlruns").rglob("*.ckpt")) <= 1e6
+    assert main([*words, "--checkpoints.max_gigabytes=0.0005"]) == 0
+    shown = capsys.readouterr().err
+    assert shown.count("was removed") == 2
+    kept = (Path("mlruns/lit_lossopt") / runs()[-1].run_id).rglob("*.ckpt")
+    assert sum({path.stat().st_ino: path.stat().st_size for path in kept}.values()) <= 0.5e6
+
+
+def test_checkpoints_by_steps_come_after_so_many_steps() -> None:
+    words = [*MOMENTUM, "--trainer.max_steps=7", "--trainer.val_check_interval=8", "--checkpoints.every_n_steps=3"]
+    assert main(words) == 0
+    (last,) = Path("mlruns").rglob("last.previous.ckpt")
+    assert read_verified(last)["global_step"] == 6
+
+
+@pytest.mark.parametrize("typed", ["every_n_steps=0", "every_minutes=-1", "max_gigabytes=0"])
+def test_limits_of_checkpoints_are_above_zero(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MOMENTUM, f"--checkpoints.{typed}"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "must be above 0" in line
