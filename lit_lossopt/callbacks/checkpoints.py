@@ -113,6 +113,8 @@ class RunCheckpoints(Checkpoint):
         if self._due:
             self._due = False
             validate_now(trainer)
+            # At an epoch's end Lightning would take that epoch, and each one after it, for trained and validated.
+            trainer.fit_loop.epoch_loop.val_loop._has_run = False  # noqa: SLF001  # Lightning tells it nowhere else
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
