@@ -52,6 +52,9 @@ def comparison(
         speeds=tuple(
             _contrast(names[0], name, "steps_to_target", 1 + n / 4, n > 1) for n, name in enumerate(names[1:], 1)
         ),
+        oscillations=tuple(
+            _contrast(names[0], name, "ripple", 1 + n / 3, n > 1) for n, name in enumerate(names[1:], 1)
+        ),
         alike=tuple(names[:2]),
         alike_speed=tuple(names[:2]),
         sensitivity=_sensitivity(random) if arms > 1 else (),
@@ -93,6 +96,28 @@ def arm_of(name: str, trials: tuple[Trial, ...]) -> Arm:
     )
 
 
+def with_name(made: Comparison, name: str) -> Comparison:
+    """Return the comparison with another name for its best arm, wherever it is named."""
+    best = made.arms[0]
+    arm = replace(best, name=name, trials=tuple(replace(one, arm=name) for one in best.trials))
+
+    def alike(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name if one == best.name else one for one in names)
+
+    def against(contrasts: tuple[Contrast, ...]) -> tuple[Contrast, ...]:
+        return tuple(replace(one, first=alike((one.first,))[0]) for one in contrasts)
+
+    return replace(
+        made,
+        arms=(arm, *made.arms[1:]),
+        finals=against(made.finals),
+        speeds=against(made.speeds),
+        oscillations=against(made.oscillations),
+        alike=alike(made.alike),
+        alike_speed=alike(made.alike_speed),
+    )
+
+
 def without_losses(made: Comparison) -> Comparison:
     """Return the comparison of runs that have no history of their loss."""
     nothing = History(np.array([], dtype=np.int64), np.array([]))
@@ -124,7 +149,7 @@ def all_diverged(made: Comparison) -> Comparison:
         )  # fmt: skip
 
     arms = [arm_of(arm.name, tuple(map(broken, arm.trials))) for arm in made.arms]
-    return never_reached(replace(made, arms=tuple(arms)))
+    return never_reached(replace(made, arms=tuple(arms), oscillations=()))
 
 
 def _trial(

@@ -17,7 +17,7 @@ from lit_lossopt.compare.page_data import figure_data, packed, thinned
 from lit_lossopt.compare.report import page, run_link, script_json, write_page
 from lit_lossopt.compare.tables import arm_table
 from lit_lossopt.tracking.runs import History
-from tests.comparisons import WORDS, all_diverged, comparison, never_reached, without_losses
+from tests.comparisons import WORDS, all_diverged, comparison, never_reached, with_name, without_losses
 
 NASTY = "<script>alert(1)</script> & \"q\" 'a' {{ 7 * 7 }} $x_1$ ü"
 
@@ -116,7 +116,8 @@ def test_what_runs_are_called_is_text(place: str) -> None:
     trial = arm.trials[0]
     run = trial.run
     if place == "arm":
-        arm = replace(arm, name=NASTY, trials=tuple(replace(one, arm=NASTY) for one in arm.trials))
+        made = with_name(made, NASTY)
+        arm, trial = made.arms[0], made.arms[0].trials[0]
     elif place == "run":
         run = replace(run, name=NASTY)
     elif place == "parameter":

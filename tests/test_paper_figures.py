@@ -12,7 +12,7 @@ from lit_lossopt.compare.drawing import DASHES, MARKERS, style
 from lit_lossopt.compare.figures import figures, looks
 from lit_lossopt.compare.numerals import count, listed, probability, significant, unit
 from lit_lossopt.compare.paper_figures import draw, write_figure, write_figures
-from tests.comparisons import all_diverged, comparison
+from tests.comparisons import all_diverged, comparison, with_name
 
 
 def test_every_figure_is_written_in_every_format_with_its_caption(tmp_path: Path) -> None:
@@ -45,9 +45,7 @@ def test_the_lines_are_the_numbers_of_the_page() -> None:
 
 @pytest.mark.parametrize("name", ["<script>", "$x_{1}$", "_hidden", "a" * 90, "100 %", "\\frac"])
 def test_any_name_can_be_drawn(name: str, tmp_path: Path) -> None:
-    made = comparison(arms=2, seeds=2, steps=20)
-    arm = replace(made.arms[0], name=name, trials=tuple(replace(one, arm=name) for one in made.arms[0].trials))
-    made = replace(made, arms=(arm, made.arms[1]))
+    made = with_name(comparison(arms=2, seeds=2, steps=20), name)
     figure = next(one for one in figures(made) if one.key == "oscillation")
     (path,) = write_figure(figure, looks(made), tmp_path, ["svg"])
     texts = "".join(ET.parse(path).getroot().itertext())  # noqa: S314  # our own file

@@ -38,21 +38,6 @@ def lowest_loss(criterion: str, lines: Sequence[Line]) -> list[str]:
     return [f"{criterion}: {name} ends at {significant(last[name])}{among}."]
 
 
-def steadiest_arm(comparison: Comparison, shown: Unit) -> str:
-    """Say which arm's metric varies most late in training, and which least."""
-    known = {arm.name: arm.oscillation.deviation for arm in comparison.arms if arm.oscillation}
-    known = {name: value for name, value in known.items() if isfinite(value)}
-    if not known:
-        return "There are too few evaluations to say how much the metric varies late in training."
-    least, most = min(known, key=lambda name: known[name]), max(known, key=lambda name: known[name])
-    if least == most:
-        return f"{least} varies by {shown.spread(known[least])} in the second half of training."
-    return (
-        f"In the second half of training {most} varies most ({shown.spread(known[most])}) and {least} least "
-        f"({shown.spread(known[least])})."
-    )
-
-
 def widest_window(curves: Sequence[Sensitivity]) -> str:
     """Say whose learning rate may be missed by most."""
     known = [one for one in curves if isfinite(one.decades)]

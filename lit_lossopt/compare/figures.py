@@ -12,18 +12,20 @@ from operator import attrgetter
 
 import numpy as np
 
-from lit_lossopt.compare import conclusions
-from lit_lossopt.compare.comparison import Arm, Comparison, Estimate, Trial
+from lit_lossopt.compare import conclusions, oscillation_words
+from lit_lossopt.compare.comparison import Comparison, Estimate, Trial
 from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Axis, Figure, Line, Mark, Panel
 from lit_lossopt.compare.figure_parts import by_criterion, loss_range, rate_dots, rate_marks, row_panel
 from lit_lossopt.compare.numerals import ripple_name, unit
 from lit_lossopt.compare.series import (
+    arm_roughness,
     axes_of,
     change_line,
     loss_line,
     metric_line,
     raw_curves,
     raw_losses,
+    rough,
 )
 
 LABELS = {STEP: "step", SECONDS: "training seconds", EXAMPLES: "examples seen"}
@@ -99,10 +101,11 @@ def loss(comparison: Comparison) -> Figure | None:
 def oscillation(comparison: Comparison) -> Figure | None:
     """Show how much the metric jumps from one evaluation to the next, and the loss from one step to the next.
 
-    An arm oscillates where its changes stay large late in training; changes that shrink are convergence. Deviation: of
-    the metric over the evaluations of the second half of training, with the mean over the runs. Ripple: what is left of
-    the loss of each step without its trend and without what all arms of the seed share (they saw the same batches), as
-    a share of the descent; so neither noise of batches nor momentum counts as oscillation.
+    An arm oscillates where its changes stay large late in training; changes that shrink are convergence. Roughness: how
+    far evaluations lie from the line between their neighbours, in the second half of training; so an arm that is still
+    improving does not count as restless. Ripple: what is left of the loss of each step without its trend and without
+    what all arms of the seed share (they saw the same batches), as a share of the descent; so neither noise of batches
+    nor momentum counts. Small: runs; large: their mean.
     """
     shown, trials = unit(comparison.metric), _trials(comparison)
     panels: list[Panel] = []
@@ -112,17 +115,14 @@ def oscillation(comparison: Comparison) -> Figure | None:
         lines = tuple(change_line(arm, axes, shown.factor) for arm in comparison.arms)
         label = f"|change| of {comparison.metric}{shown.difference_axis}"
         panels.append(Panel("from one evaluation to the next", _axes(axes), label, lines))
-    if any(arm.oscillation for arm in comparison.arms):
-        label = f"deviation of {comparison.metric}{shown.difference_axis}"
-
-        def deviation(one: Trial | Arm) -> float:
-            return shown.factor * one.oscillation.deviation if one.oscillation else nan
-
-        panels.append(row_panel(comparison, names, label, deviation, lambda arm: Estimate(deviation(arm))))
+    if any(isfinite(rough(trial)) for trial in trials):
+        label = f"roughness of {comparison.metric}{shown.difference_axis}"
+        summary = lambda arm: Estimate(shown.factor * arm_roughness(arm))  # noqa: E731  # beside its twin
+        panels.append(row_panel(comparison, names, label, lambda trial: shown.factor * rough(trial), summary))
     if any(isfinite(trial.ripple) for trial in trials):
         ripple = attrgetter("ripple")
         panels.append(row_panel(comparison, names, f"{ripple_name(comparison)} of the loss", ripple, ripple))
-    said = conclusions.steadiest_arm(comparison, shown)
+    said = " ".join(oscillation_words.oscillation(comparison))
     return Figure("oscillation", "Oscillation", said, tuple(panels)) if panels else None
 
 

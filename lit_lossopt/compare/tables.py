@@ -18,6 +18,7 @@ from lit_lossopt.compare.numerals import (
     significant,
     unit,
 )
+from lit_lossopt.compare.series import arm_roughness
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,17 @@ def _steadiness_columns(comparison: Comparison, shown: Unit) -> list[Column]:
 
         return cell
 
+    def swings(arm: Arm) -> Cell:
+        value = arm_roughness(arm)
+        return Cell(shown.spread(value), order=value) if isfinite(value) else Cell(UNKNOWN)
+
     def drops(arm: Arm) -> Cell:
         found = arm.oscillation
         return Cell(significant(found.drops), order=found.drops) if found and isfinite(found.drops) else Cell(UNKNOWN)
 
     return [
         (ripple_name(comparison), "of the loss of each step, over the descent", lambda arm: _plain(arm.ripple)),
+        ("roughness", "of the metric, beyond its slope, over the second half", swings),
         ("deviation", "of the metric over the second half", of("deviation")),
         ("mean change", "from one evaluation to the next, second half", of("mean_change")),
         ("best − final", "what was lost again", of("best_minus_final")),
