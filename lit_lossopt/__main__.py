@@ -69,7 +69,7 @@ def _dispatch(words: list[str]) -> int:
 
         return sweep([*(DEMO if command == "demo" else ()), *rest], main)
     else:
-        return _train(command, rest)
+        return _find_rate(rest) if command == "lr-find" else _train(command, rest)
     return 0
 
 
@@ -86,6 +86,19 @@ def _train(command: str, rest: list[str]) -> int:
     from lit_lossopt.cli import run_trainer
 
     return run_trainer(prepared)
+
+
+def _find_rate(rest: list[str]) -> int:
+    from lit_lossopt.launcher import processes_to_start
+    from lit_lossopt.lr_request import read_request
+
+    request = read_request(rest)
+    _need_temporary_folder()
+    if processes_to_start(request.prepared):
+        raise UserError("lr-find: a range test takes one device; add --trainer.devices=1 --trainer.num_nodes=1")
+    from lit_lossopt.lr_find import find_rate
+
+    return find_rate(request)
 
 
 def _need_temporary_folder() -> None:

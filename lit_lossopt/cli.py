@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,8 @@ def run_trainer(prepared: Prepared) -> int:
     Raises:
         UserError: something that a person typed or provided cannot be used.
     """
-    quieten()
-    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *prepared.allowed])
     try:
-        with _typed_errors(prepared):
-            cli = LossOptCLI(prepared)
-        return cli.run()
+        return build(prepared, LossOptCLI).run()
     except RuntimeError as error:
         if not ranks.lost_another(error):
             raise
@@ -88,10 +84,27 @@ def run_trainer(prepared: Prepared) -> int:
         return LOST
 
 
-class LossOptCLI(LightningCLI):
-    """The parser, the classes and the trainer of one command; ``run`` runs it."""
+def build(prepared: Prepared, make: Callable[[Prepared], LossOptCLI]) -> LossOptCLI:
+    """Build the classes and the trainer of a command.
 
-    def __init__(self, prepared: Prepared) -> None:
+    Raises:
+        UserError: something that a person typed or provided cannot be used.
+    """
+    quieten()
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *prepared.allowed])
+    with _typed_errors(prepared):
+        return make(prepared)
+
+
+class LossOptCLI(LightningCLI):
+    """The parser, the classes and the trainer of one command; ``run`` runs it.
+
+    Args:
+        prepared: settings.
+        record: the tag of a run that is no training; see ``RunDescription``.
+    """
+
+    def __init__(self, prepared: Prepared, record: str = "") -> None:
         self.command = prepared.command
         self.resume = prepared.resume
         self.checkpoint: dict[str, Any] = {}
@@ -104,7 +117,7 @@ class LossOptCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             save_config_callback=RunDescription,
-            save_config_kwargs={"save_to_log_dir": False, "words": prepared.words},
+            save_config_kwargs={"save_to_log_dir": False, "words": prepared.words, "record": record},
             trainer_defaults=TRAINER_DEFAULTS,
             parser_kwargs={**strict, self.command: strict},
             args=prepared.arguments(),

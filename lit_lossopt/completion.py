@@ -7,7 +7,7 @@ from lit_lossopt.config_check import FILLED
 from lit_lossopt.config_files import known_names, plan_names
 from lit_lossopt.errors import UserError
 from lit_lossopt.signatures import FAMILIES, class_parameters, class_paths
-from lit_lossopt.usage import COMMANDS, COMPARE_FLAGS, EXPORT_FLAGS, FLAGS, SWEEP_FLAGS
+from lit_lossopt.usage import COMMANDS, COMPARE_FLAGS, EXPORT_FLAGS, FLAGS, LR_FLAGS, SWEEP_FLAGS
 
 _BASH = """\
 _lossopt() {
@@ -51,6 +51,8 @@ def candidates(words: list[str]) -> list[str]:
     flags = [flag.split()[0] for group in FLAGS.values() for flag, _ in group]
     if words[0] == "sweep":
         flags = [*flags, *(flag.split()[0] for flag, _ in SWEEP_FLAGS if not flag.startswith("--key"))]
+    if words[0] == "lr-find":
+        flags += [flag.split()[0] for flag, _ in LR_FLAGS]
     return sorted({*flags, *_argument_flags(words[:-1])})
 
 

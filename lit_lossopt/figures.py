@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lit_lossopt.lr_range import RangeTest
+
 
 def confusion_figure(matrix: NDArray[np.integer[Any]], class_names: Sequence[str], title: str) -> Figure:
     """Draw a confusion matrix ``[K, K]`` of counts; rows are true classes, shares of a row give the colour.
@@ -51,6 +53,34 @@ def images_figure(images: NDArray[np.uint8], row_names: Sequence[str], title: st
             axes.imshow(shown, cmap="gray", vmin=0, vmax=255)
             axes.set(xticks=[], yticks=[])
         axes_row[0].set_ylabel(row_names[row], rotation=0, ha="right", va="center")
+    return figure
+
+
+def range_test_figure(rates: Sequence[float], losses: Sequence[float], found: RangeTest, title: str) -> Figure:
+    """Draw a learning-rate range test: every loss, the smoothed curve, the suggestion, and where it diverges.
+
+    What to conclude: a clear valley gives a rate that can be trusted; where the dots scatter as widely as the curve
+    falls, take larger batches or more steps. Rates between suggestion and lowest point train faster and less safely.
+    """
+    rate, loss = np.asarray(rates, float), np.asarray(losses, float)
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(rate, loss, ".", color="0.65", markersize=4, label="loss of a step")
+    curve = rate < 1.2 * (found.diverges or np.inf)
+    axes.plot(rate[curve], found.smoothed[curve], color="C0", linewidth=2, label="smoothed")
+    if found.suggestion is not None:
+        at = int(np.argmin(np.abs(np.log(rate / found.suggestion))))
+        axes.axvline(found.suggestion, color="C2", linewidth=1)
+        axes.plot(rate[at], found.smoothed[at], "o", color="C2", label=f"suggestion {found.suggestion:.2g}")
+    if found.diverges is not None:
+        axes.axvspan(found.diverges, max(rate[-1], found.diverges * 1.01), color="C3", alpha=0.12)
+        axes.axvline(found.diverges, color="C3", linewidth=1, label=f"diverges from {found.diverges:.2g}")
+    calm = loss[(rate < (found.diverges or np.inf)) & np.isfinite(loss)]
+    if len(calm):
+        room = max(float(np.ptp(calm)), 1e-6 * abs(float(calm[0])), 1e-12)
+        axes.set_ylim(calm.min() - 0.05 * room, calm.max() + 0.35 * room)
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", title=title)
+    axes.legend(frameon=False, fontsize=9)
     return figure
 
 

@@ -11,6 +11,12 @@ TRAIN_SECONDS = "time/train_seconds"
 EPOCHS = "time/epochs"
 EXAMPLES = "time/examples"
 
+RANGE_SMOOTHED = "range_test/smoothed_loss"
+RANGE_SUGGESTION = "range_test/suggestion"
+RANGE_BEGINS = "range_test/begins_to_fall"
+RANGE_LOWEST = "range_test/lowest"
+RANGE_DIVERGES = "range_test/diverges"
+
 VAL = "val"
 TEST = "test"
 BEST_VAL_ACCURACY = "best/val_accuracy"
@@ -32,6 +38,8 @@ TAG_UNDELIVERED = "lossopt.undelivered"
 TAG_REFUSED = "lossopt.refused"
 # Of a run that holds a comparison of others.
 TAG_COMPARISON = "lossopt.comparison"
+# Of a range test of the learning rate, which is no training.
+TAG_RANGE_TEST = "lossopt.range_test"
 TAG_CONFIG_SHA256 = "lossopt.config_sha256"
 # Of a sweep and its trials: the parent run, the hash of merged settings, the levels' names, the part of the protocol.
 TAG_SWEEP = "lossopt.sweep"
@@ -56,6 +64,7 @@ JOURNAL_FOLDER = "mlruns/journal"
 OUTPUT_FOLDER = "mlruns/output"
 CHECKPOINT_FOLDER = "checkpoints"
 PICTURE_FOLDER = "pictures"
+RANGE_PICTURE = "range_test.png"
 
 # Keys of a checkpoint, beside Lightning's own.
 RUN_KEY = "lossopt_run"

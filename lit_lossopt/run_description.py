@@ -41,13 +41,15 @@ class RunDescription(SaveConfigCallback):
 
     Args:
         words: what was typed.
+        record: the tag of a run that is no training to compare or to go on with; empty: it is one.
         *args: Lightning's.
         **options: Lightning's.
     """
 
-    def __init__(self, *args: Any, words: Sequence[str] = (), **options: Any) -> None:
+    def __init__(self, *args: Any, words: Sequence[str] = (), record: str = "", **options: Any) -> None:
         super().__init__(*args, **options)
         self.words = words
+        self.record = record
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Describe the run, if it is new, and where this attempt comes from."""
@@ -67,10 +69,11 @@ class RunDescription(SaveConfigCallback):
             return
         arm = arm_name(config, class_defaults([config["model"], config["data"]]))
         seed = config["seed_everything"]
+        kind = {self.record: "true"} if self.record else {TAG_TRIAL_KEY: trial_key(config)}
         logger.start(
-            run_name=f"{arm} seed={seed}",
+            run_name=f"{self.words[0]} {arm} seed={seed}" if self.record else f"{arm} seed={seed}",
             params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer)}),
-            tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_TRIAL_KEY: trial_key(config)},
+            tags={TAG_ARM: arm, TAG_SEED: str(seed), **kind},
         )
         logger.log_text(text, CONFIG_ARTIFACT)
         found = _provenance(trainer, text, attempt=1)
@@ -81,9 +84,8 @@ class RunDescription(SaveConfigCallback):
         commit = {TAG_COMMIT: found["code"]["commit"]} if found["code"] else {}
         logger.log_tags({**commit, TAG_CONFIG_SHA256: found["config_sha256"]})
         changed = " Files differed from the commit (`changes.diff`)." if found["code"].get("dirty") else ""
-        logger.describe(
-            f"`{typed_command(typed_words(self.words))}`\n\nThe artifact `{CONFIG_ARTIFACT}` repeats it.{changed}"
-        )
+        repeats = "" if self.record else f"The artifact `{CONFIG_ARTIFACT}` repeats it."
+        logger.describe(f"`{typed_command(typed_words(self.words))}`\n\n{repeats}{changed}".strip())
 
     def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:
         found = _provenance(trainer, text, attempt=logger.attempt)

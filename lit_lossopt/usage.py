@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": "evaluate trained weights on the validation images",
     "test": "evaluate trained weights on the test images, recorded in their run",
     "predict": "write a table of predictions: file, class, probabilities",
+    "lr-find": "find a learning rate: a range test of what fit would train, its suggestion and its picture",
     "compare": "which arm converges faster, which oscillates: one table, one page, with intervals",
     "export": "write a trained network for other programs: .safetensors, .onnx, .pt2; or log it as an MLflow model",
     "sweep": "compare losses, optimizers, rates and seeds by a plan, resumable",
@@ -78,6 +79,13 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("--help-all", "every flag of the Trainer too"),
     ),
 }
+
+LR_FLAGS = (
+    ("--min-lr X", "the first rate of the test (1e-7)"),
+    ("--max-lr X", "its last rate (10)"),
+    ("--steps N", "steps in between, each at a higher rate by the same factor (150)"),
+    ("--png FILE", "where the picture goes; the run keeps it in any case"),
+)
 
 COMPARE_FLAGS: tuple[tuple[str, str], ...] = (
     ("--experiment NAME", "MLflow experiment; by default the one whose latest run started last"),
@@ -174,7 +182,8 @@ def command_help(command: str) -> str:
         return f"{head}\n{_OWN[command]}"
     choices = {key.rpartition(".")[2]: ", ".join(class_paths(key)) for key in ("data",)}
     choices["criterion"] = "CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, FocalLoss, HingeLoss"
-    sections = [_listed(title, flags).format(**choices) for title, flags in FLAGS.items()]
+    own = {"The range test": LR_FLAGS} if command == "lr-find" else {}
+    sections = [_listed(title, flags).format(**choices) for title, flags in {**own, **FLAGS}.items()]
     default = DEFAULTS["model"]
     given = f"Without a config: {default['optimizer']['class_path']}, {default['criterion']}, the embedded digits."
     return "\n\n".join([f"{head}\nUsage: lossopt {command} [--config NAME] [--key=value ...]", *sections, given])

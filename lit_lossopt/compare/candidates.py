@@ -15,8 +15,8 @@ _PARENT = "mlflow.parentRunId"
 
 
 def without_comparisons(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that are none of our own logged comparisons."""
-    return [run for run in runs if names.TAG_COMPARISON not in run.tags]
+    """Return the runs that are none of our own logged comparisons, nor range tests of a learning rate."""
+    return [run for run in runs if not {names.TAG_COMPARISON, names.TAG_RANGE_TEST} & run.tags.keys()]
 
 
 def candidates(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[LeftOut]]:
