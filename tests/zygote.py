@@ -62,7 +62,10 @@ class Zygote:
 
 
 def _serve() -> None:
-    import lit_lossopt.cli  # noqa: F401  # so that children need not
+    # So that children need not.
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+    import lit_lossopt.cli  # noqa: F401
 
     for line in sys.stdin:
         request = json.loads(line)
