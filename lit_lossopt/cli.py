@@ -44,7 +44,7 @@ from lit_lossopt.module import LossOptModule
 from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
 from lit_lossopt.parser_messages import readable
 from lit_lossopt.parser_types import register_types
-from lit_lossopt.preflight import check_batches, check_budget, check_optimizer, check_shares
+from lit_lossopt.preflight import check_batches, check_budget, check_left, check_optimizer, check_shares
 from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.resume import Continuation, continue_run, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.run_description import RunDescription, resolved_config
@@ -296,6 +296,8 @@ class LossOptCLI(LightningCLI):
         if self.command == "fit" and self.checkpoint:
             now = resolved_config(self._parser(self.command), self.config[self.command])
             found = Continuation(self.checkpoint, self.checkpoint.get(CONFIG_KEY, ""), now)
+            if found.changed:
+                check_left(self.trainer, self.checkpoint)
             self.checkpoints.ends_where_it_did = not found.changed
             self.checkpoints.callbacks_afresh = found.callbacks_afresh
             self.model.begins_optimizer_afresh = found.optimizer_afresh

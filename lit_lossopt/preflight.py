@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -28,6 +30,22 @@ def check_budget(trainer: pl.Trainer) -> None:
     for name in ("max_epochs", "max_steps", "limit_train_batches"):
         if getattr(trainer, name) == 0:
             raise UserError(f"trainer.{name}=0: there would be nothing to train")
+
+
+def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse to go on from a checkpoint, under other settings, where that would train nothing.
+
+    Raises:
+        UserError: its steps or epochs are as many as the limit.
+    """
+    loops = checkpoint["loops"]["fit_loop"]
+    epochs = loops["epoch_progress"]["current"]["processed"] + bool(loops["epoch_loop.batch_progress"]["is_last_batch"])
+    for name, done in (("max_steps", checkpoint["global_step"]), ("max_epochs", epochs)):
+        limit = getattr(trainer, name)
+        if limit is not None and 0 < limit <= done:
+            raise UserError(
+                f"--ckpt_path: nothing is left to train, it has come to {done} of trainer.{name}={limit}; raise that"
+            )
 
 
 def check_batches(trainer: pl.Trainer, batches: int) -> None:

@@ -166,7 +166,7 @@ def longer(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Attempts
     return attempts
 
 
-# A validation of a hundred batches after each step: a signal comes while validating.
+# A validation of 29 batches after each step: a signal comes while validating.
 LONGER = ["--trainer.max_epochs=6", "--trainer.val_check_interval=1", "--data.eval_batch_size=1"]
 
 

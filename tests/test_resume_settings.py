@@ -56,13 +56,15 @@ def test_a_changed_budget_leaves_the_optimizer_as_it_was(capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("then", "now"),
     [
-        (["--config=sgd_momentum"], ["--config=adam"]),
+        pytest.param(["--config=sgd_momentum"], ["--config=adam"], marks=pytest.mark.slow),
         (["--config=adam"], ["--config=sgd_momentum"]),
         (
             ["--config=sgd_momentum"],
             ["--config=sgd_momentum", "--model.optimizer.weight_decay=0.1", "--model.decay_biases=false"],
         ),
-        (["--config=sgd_momentum"], ["--config=sgd_momentum", "--model.lr_warmup=3"]),
+        pytest.param(
+            ["--config=sgd_momentum"], ["--config=sgd_momentum", "--model.lr_warmup=3"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_another_optimizer_goes_on_with_the_weights(
@@ -72,6 +74,23 @@ def test_another_optimizer_goes_on_with_the_weights(
     assert main([*RUN, *now, LAST, TWO]) == 0
     assert "begin afresh" in capsys.readouterr().out
     assert [run.status for run in runs()] == ["FINISHED", "FINISHED"]
+
+
+@pytest.mark.parametrize(
+    ("now", "limit"),
+    [
+        ([ONE, "--model.optimizer.lr=0.5"], "1 of trainer.max_epochs=1"),
+        ([ONE, "--trainer.max_steps=5"], "8 of trainer.max_steps=5"),
+    ],
+)
+def test_where_nothing_is_left_to_train_no_run_begins(
+    now: list[str], limit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*MOMENTUM, ONE]) == 0
+    assert main([*MOMENTUM, LAST, *now]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"nothing is left to train, it has come to {limit}" in line
+    assert len(runs()) == 1
 
 
 def test_a_changed_schedule_begins_anew() -> None:
@@ -99,7 +118,13 @@ def test_a_run_that_was_stopped_early_stays_stopped(capsys: pytest.CaptureFixtur
     assert stored_points(run.run_id, "train/loss").steps.tolist() == list(range(1, 25))
 
 
-@pytest.mark.parametrize("budget", [["--trainer.max_epochs=9"], ["--trainer.max_epochs=-1", "--trainer.max_steps=70"]])
+@pytest.mark.parametrize(
+    "budget",
+    [
+        pytest.param(["--trainer.max_epochs=9"], marks=pytest.mark.slow),
+        ["--trainer.max_epochs=-1", "--trainer.max_steps=70"],
+    ],
+)
 def test_a_collapsed_run_that_is_resumed_at_its_end_stays_collapsed(budget: list[str]) -> None:
     words = [*RUN, "--config=sgd", "--model.optimizer.lr=1e-12", *budget]
     assert main(words) == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,20 +28,22 @@ MOMENTS = [
     *[("steps", "batch", count) for count in (19, 20, 21)],
     *[("steps", "validation", count) for count in (11, 13)],
 ]
-FEW = [("epochs", "batch", 8), ("within", "batch", 5), ("steps", "validation", 13)]
+FEW = [("epochs", "batch", 8), ("steps", "validation", 13)]
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> dict[str, Path]:
-    """Return kind → the folder of a run that nothing disturbs."""
-    folders = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(MOMENT, raising=False)
-        for kind in KINDS:
-            folder = tmp_path_factory.mktemp(kind)
-            run_in(folder, kind, empty_store, patch)
-            folders[kind] = folder
-    return folders
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Callable[[str], Path]:
+    """Return what returns, for each kind, the folder of a run that nothing disturbs."""
+
+    @cache
+    def folder_of(kind: str) -> Path:
+        folder = tmp_path_factory.mktemp(kind)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv(MOMENT, raising=False)
+            assert run_in(folder, kind, empty_store, patch) == 0
+        return folder
+
+    return folder_of
 
 
 def run_in(folder: Path, kind: str, empty_store: Path, patch: pytest.MonkeyPatch, *more: str) -> int:
@@ -58,7 +62,7 @@ def test_a_signal_at_any_moment_saves_and_training_goes_on_from_there(
     kind: str,
     moment: str,
     count: int,
-    undisturbed: dict[str, Path],
+    undisturbed: Callable[[str], Path],
     tmp_path: Path,
     empty_store: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -73,4 +77,4 @@ def test_a_signal_at_any_moment_saves_and_training_goes_on_from_there(
     monkeypatch.delenv(MOMENT)
     assert run_in(folder, kind, empty_store, monkeypatch, "--resume=auto") == 0
     assert "attempt 2" in capsys.readouterr().out
-    assert_equal(folder, undisturbed[kind])
+    assert_equal(folder, undisturbed(kind))
