@@ -1,4 +1,4 @@
-# make demo   install and train four optimizers on the embedded digits
+# make demo   install, then tune and compare four optimizers on the embedded digits
 # make test   install and run the default tests        make test-all   the slow ones too
 # make lint   format, lint, types, layers              make ui         look at the runs
 # make bench  ratios against hand-written loops        make docs       render tables from results
