@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.tuner import Tuner
+from lightning.pytorch.tuner.tuning import Tuner
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -102,6 +102,7 @@ def test_a_curve_without_a_suggestion(capsys: pytest.CaptureFixture[str]) -> Non
         (["--model.optimizer=LBFGS", *DIGITS], "LBFGS cannot be tested over a range of rates"),
         (["--model.optimizer=Rprop", *DIGITS], "Rprop cannot be tested over a range of rates"),
         (["--model.optimizer=SGD", "--model.optimizer.lr=0", *DIGITS], "SGD has no learning rate to scale"),
+        (["--trainer.devices=2", "--trainer.accelerator=cpu"], "a range test takes one device"),
         (["--modle.optimizer=SGD"], "no such key"),
     ],
 )
