@@ -102,6 +102,7 @@ def test_a_curve_without_a_suggestion(capsys: pytest.CaptureFixture[str]) -> Non
         (["--model.optimizer=LBFGS", *DIGITS], "LBFGS cannot be tested over a range of rates"),
         (["--model.optimizer=Rprop", *DIGITS], "Rprop cannot be tested over a range of rates"),
         (["--model.optimizer=SGD", "--model.optimizer.lr=0", *DIGITS], "SGD has no learning rate to scale"),
+        (["--trainer.devices=2", "--trainer.accelerator=cpu"], "a range test takes one device"),
         (["--modle.optimizer=SGD"], "no such key"),
     ],
 )
