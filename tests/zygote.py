@@ -63,6 +63,8 @@ class Zygote:
 
 def _serve() -> None:
     # So that children need not.
+    import matplotlib.backends.backend_agg  # noqa: F401
+    import matplotlib.font_manager  # noqa: F401
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
     import lit_lossopt.cli  # noqa: F401
