@@ -21,7 +21,8 @@ from benchmarks.harness import interleave, ratio, write
 from benchmarks.throughput import BATCH, RandomImages
 from benchmarks.tracking import Stopwatch
 from lit_lossopt.callbacks.checkpoints import RunCheckpoints
-from lit_lossopt.cli import TRAINER_DEFAULTS, quieten
+from lit_lossopt.cli import TRAINER_DEFAULTS
+from lit_lossopt.cli_messages import quieten
 from lit_lossopt.module import LossOptModule
 
 STEPS, WARM_UP = 600, 30

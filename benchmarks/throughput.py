@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.harness import interleave, ratio, write
-from lit_lossopt.cli import TRAINER_DEFAULTS, quieten
+from lit_lossopt.cli import TRAINER_DEFAULTS
+from lit_lossopt.cli_messages import quieten
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, as_images
 from lit_lossopt.data.image_data import ImageDataModule, Split
 from lit_lossopt.model import MiniCNN

@@ -26,7 +26,8 @@ from benchmarks.throughput import BATCH, RandomImages
 from lit_lossopt.callbacks.health_watch import HealthWatch
 from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.callbacks.training_clock import TrainingClock
-from lit_lossopt.cli import TRAINER_DEFAULTS, quieten
+from lit_lossopt.cli import TRAINER_DEFAULTS
+from lit_lossopt.cli_messages import quieten
 from lit_lossopt.data import DigitsDataModule, ImageDataModule
 from lit_lossopt.module import Batch, LossOptModule
 from lit_lossopt.tracking.logger import RunLogger

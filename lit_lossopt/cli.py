@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from jsonargparse import ArgumentError, Namespace, set_parsing_settings
+from jsonargparse import Namespace, set_parsing_settings
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar as BaseBar
@@ -34,15 +32,15 @@ from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.callbacks.training_clock import TrainingClock
 from lit_lossopt.callbacks.verdict import Verdict
 from lit_lossopt.checkpoint_file import read_best_of, read_verified
+from lit_lossopt.cli_messages import quieten, remedy_for, typed_errors
 from lit_lossopt.command_line import LAST, Prepared
 from lit_lossopt.config_check import ALLOWED_IMPORTS, LINKED
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.distribution import Distribution
-from lit_lossopt.errors import Notice, UserError, one_line
+from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.launcher import LOST
 from lit_lossopt.module import LossOptModule
 from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
-from lit_lossopt.parser_messages import readable
 from lit_lossopt.parser_types import register_types
 from lit_lossopt.preflight import check_batches, check_budget, check_left, check_optimizer, check_shares
 from lit_lossopt.pretrained import weights_left_unread
@@ -92,7 +90,7 @@ def build(prepared: Prepared, make: Callable[[Prepared], LossOptCLI]) -> LossOpt
     """
     quieten()
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *prepared.allowed])
-    with _typed_errors(prepared):
+    with typed_errors(prepared):
         return make(prepared)
 
 
@@ -281,7 +279,7 @@ class LossOptCLI(LightningCLI):
         except MisconfigurationException as error:
             raise UserError(one_line(str(error))) from error
         except (RuntimeError, ValueError, KeyError) as error:
-            remedy = next((remedy for words, remedy in _REMEDIES.items() if words in str(error)), None)
+            remedy = remedy_for(error)
             if remedy is None:
                 raise
             raise UserError(f"{remedy} ({one_line(str(error), 200)})") from error
@@ -312,47 +310,3 @@ class LossOptCLI(LightningCLI):
         best = self.trainer.callback_metrics.get(BEST_VAL_ACCURACY)
         shown = f"best val accuracy {float(best):.4f}; " if best is not None else ""
         print(f"{shown}run {logger.version} in experiment {logger.name}; compare runs with: mlflow ui")
-
-
-# What a person typed can also show itself only while training: the libraries' words, and what they mean here.
-_REMEDIES = {
-    "loaded state dict": "--ckpt_path: the state of another optimizer; use its run's config.yaml",
-    "loading state_dict": "--ckpt_path: the weights do not fit this network; use their run's config.yaml",
-    "Early stopping conditioned on metric": "trainer.callbacks: EarlyStopping has no such metric; take val/loss or "
-    "val/accuracy",
-    "Expected more than 1 value per channel": "data.batch_size: this network's norms need more than one value a "
-    "channel, and on images of this size that is a batch of at least two",
-    "Tried to step": "model.lr_scheduler: its total_steps are fewer than the steps of training",
-}
-
-
-@contextmanager
-def _typed_errors(prepared: Prepared) -> Iterator[None]:
-    """Turn what the parser and the constructors say of a person's arguments into one line."""
-    try:
-        yield
-    except (ArgumentError, ValueError, TypeError, ImportError, MisconfigurationException) as error:
-        if "gpu backend" in str(error):
-            raise UserError(
-                "trainer.accelerator=gpu: torch finds no GPU here; leave it out to train on the CPU"
-            ) from error
-        raise UserError(readable(str(error), prepared.settings, dict(prepared.rest))) from error
-
-
-def quieten() -> None:
-    """Silence notices that tell the reader nothing about the experiment."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # A store's troubles are tried again, and said once, in one line.
-    for name in ("alembic", "mlflow", "sqlalchemy"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    # Lightning 2.6 uses what torch 2.15 deprecates.
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    # Evaluating needs no checkpoint callback.
-    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
-    plain = warnings.formatwarning
-
-    def one_line_notice(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> str:
-        return f"lossopt: {message}\n" if issubclass(category, Notice) else plain(message, category, *place, **line)
-
-    warnings.formatwarning = one_line_notice

@@ -17,7 +17,8 @@ from jsonargparse import set_parsing_settings
 from PIL import Image
 from sqlalchemy.orm import configure_mappers
 
-from lit_lossopt.cli import LossOptCLI, quieten
+from lit_lossopt.cli import LossOptCLI
+from lit_lossopt.cli_messages import quieten
 from lit_lossopt.command_line import prepare
 from lit_lossopt.config_check import ALLOWED_IMPORTS
 from lit_lossopt.figures import confusion_figure, write_png

@@ -13,7 +13,8 @@ import pytest
 import torch
 import yaml
 
-from lit_lossopt.cli import LossOptCLI, quieten
+from lit_lossopt.cli import LossOptCLI
+from lit_lossopt.cli_messages import quieten
 from lit_lossopt.command_line import prepare
 from lit_lossopt.config_files import shipped_folder
 from lit_lossopt.usage import FLAGS

@@ -21,12 +21,11 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.addresses import absolute_uri, local_path, sqlite_path
+from lit_lossopt.tracking.addresses import absolute_uri, local_path
 from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps
 from lit_lossopt.tracking.ending import conclude, say
 from lit_lossopt.tracking.experiment import check_experiment
 from lit_lossopt.tracking.journal import (
-    LOG,
     Entry,
     Journal,
     JournalBusyError,
@@ -35,7 +34,8 @@ from lit_lossopt.tracking.journal import (
     read_entries,
     tags_entry,
 )
-from lit_lossopt.tracking.probe import probe_places
+from lit_lossopt.tracking.probe import places_of_a_run, probe_places
+from lit_lossopt.tracking.run_journals import free_journal, journal_of, seconds_since
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 
 # Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop.
@@ -129,7 +129,7 @@ class RunLogger(Logger):
         """
         if self._journal is not None:
             return
-        probe_places(self._places())
+        probe_places(places_of_a_run(self.tracking_uri))
         self._id = uuid.uuid4().hex
         self._journal = Journal(Path(names.JOURNAL_FOLDER) / self._id)
         header = {"experiment": self.experiment_name, "run_name": self.run_name or run_name}
@@ -165,8 +165,8 @@ class RunLogger(Logger):
             artifacts = self._store.artifact_uri(run_id)
         except STORE_ERRORS:
             return None
-        probe_places(self._places())
-        self._journal = _free_journal(run_id)
+        probe_places(places_of_a_run(self.tracking_uri))
+        self._journal = free_journal(run_id)
         self._id, self._attached = run_id, True
         self._local_artifacts = local_path(artifacts)
         self._expected = count_points(iterate_entries(self._journal.folder))
@@ -185,10 +185,10 @@ class RunLogger(Logger):
         Raises:
             UserError: another process has the run, or its store does not know it.
         """
-        probe_places(self._places())
+        probe_places(places_of_a_run(self.tracking_uri))
         root = Path(names.JOURNAL_FOLDER)
         try:
-            self._journal = Journal(_journal_of(root, run_id))
+            self._journal = Journal(journal_of(root, run_id))
         except JournalBusyError as error:
             raise UserError(
                 f"run {run_id} is being trained, or delivered, by another process; wait for it, or stop it"
@@ -198,7 +198,7 @@ class RunLogger(Logger):
         self._expected = count_points(entries)
         self._last_steps = last_steps(entries)
         self.attempt = 2 + sum(entry["kind"] == "running" for entry in entries)
-        gaps = [*(entry["gap"] for entry in entries if entry["kind"] == "running"), _gap(entries)]
+        gaps = [*(entry["gap"] for entry in entries if entry["kind"] == "running"), seconds_since(entries)]
         self._forget_ending(entries)
         if not entries:
             self._take_over(run_id)
@@ -313,14 +313,6 @@ class RunLogger(Logger):
             tags[names.TAG_LAST_GOOD_STEP] = str(self._last_good_step)
         return tags
 
-    def _places(self) -> list[tuple[Path, str]]:
-        places = [
-            (Path(names.JOURNAL_FOLDER), "the journal of the run"),
-            (Path(tempfile.gettempdir()), "temporary files (TMPDIR)"),
-        ]
-        database = sqlite_path(self.tracking_uri)
-        return [*places, (database.parent, f"the database {database.name}")] if database else places
-
     def _apart(self, point: Point) -> Point:
         """Return a point that MLflow can store beside the one before it.
 
@@ -347,31 +339,6 @@ class RunLogger(Logger):
             self._journal.append(*entries)
         if self._writer is not None:
             self._writer.wake()
-
-
-def _free_journal(name: str) -> Journal:
-    """Open the journal of a run, or one beside it while another process writes it."""
-    root = Path(names.JOURNAL_FOLDER)
-    try:
-        return Journal(root / name)
-    except JournalBusyError:
-        return Journal(root / f"{name}.{uuid.uuid4().hex[:8]}")
-
-
-def _journal_of(root: Path, run: str) -> Path:
-    """Return the folder of a run's journal, which was renamed when the run was made."""
-    for folder in root.glob("*"):
-        header = next(iterate_entries(folder), None) if (folder / LOG).is_file() else None
-        if folder.name != run and header and header["kind"] == "run" and header["journal"] == run:
-            return folder
-    return root / run
-
-
-def _gap(entries: Sequence[Entry]) -> float:
-    """Return the seconds since a journal was last added to, as far as its entries tell."""
-    times = [entry["milliseconds"] for entry in entries if "milliseconds" in entry]
-    times += [point[3] for entry in entries if entry["kind"] == "points" for point in entry["points"]]
-    return (_now() - max(times)) / 1000 if times else 0.0
 
 
 def _now() -> int:

@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from lit_lossopt import names
 from lit_lossopt.errors import UserError
+from lit_lossopt.tracking.addresses import sqlite_path
 
 # A small run's journal, database, pictures and checkpoints.
 NEEDED_BYTES = 32 * 2**20
@@ -52,3 +54,13 @@ def _free(folder: Path) -> str:
         return f"{shutil.disk_usage(existing).free:,} bytes free"
     except OSError:
         return "free space unknown"
+
+
+def places_of_a_run(tracking_uri: str) -> list[tuple[Path, str]]:
+    """Return (folder, what for) of every place that a run writes to by itself."""
+    places = [
+        (Path(names.JOURNAL_FOLDER), "the journal of the run"),
+        (Path(tempfile.gettempdir()), "temporary files (TMPDIR)"),
+    ]
+    database = sqlite_path(tracking_uri)
+    return [*places, (database.parent, f"the database {database.name}")] if database else places

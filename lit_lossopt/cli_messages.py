@@ -1,0 +1,64 @@
+"""What the libraries say while a command is built and run, as one line for a person, or as nothing."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from lit_lossopt.command_line import Prepared
+from lit_lossopt.errors import Notice, UserError
+from lit_lossopt.parser_messages import readable
+
+# What a person typed can also show itself only while training: the libraries' words, and what they mean here.
+_REMEDIES = {
+    "loaded state dict": "--ckpt_path: the state of another optimizer; use its run's config.yaml",
+    "loading state_dict": "--ckpt_path: the weights do not fit this network; use their run's config.yaml",
+    "Early stopping conditioned on metric": "trainer.callbacks: EarlyStopping has no such metric; take val/loss or "
+    "val/accuracy",
+    "Expected more than 1 value per channel": "data.batch_size: this network's norms need more than one value a "
+    "channel, and on images of this size that is a batch of at least two",
+    "Tried to step": "model.lr_scheduler: its total_steps are fewer than the steps of training",
+}
+
+
+def remedy_for(error: Exception) -> str | None:
+    """Return what to do about an error that training has met, if it comes of something typed."""
+    return next((remedy for words, remedy in _REMEDIES.items() if words in str(error)), None)
+
+
+@contextmanager
+def typed_errors(prepared: Prepared) -> Iterator[None]:
+    """Turn what the parser and the constructors say of a person's arguments into one line."""
+    try:
+        yield
+    except (ArgumentError, ValueError, TypeError, ImportError, MisconfigurationException) as error:
+        if "gpu backend" in str(error):
+            raise UserError(
+                "trainer.accelerator=gpu: torch finds no GPU here; leave it out to train on the CPU"
+            ) from error
+        raise UserError(readable(str(error), prepared.settings, dict(prepared.rest))) from error
+
+
+def quieten() -> None:
+    """Silence notices that tell the reader nothing about the experiment."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # A store's troubles are tried again, and said once, in one line.
+    for name in ("alembic", "mlflow", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Lightning 2.6 uses what torch 2.15 deprecates.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # Evaluating needs no checkpoint callback.
+    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+    plain = warnings.formatwarning
+
+    def one_line_notice(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> str:
+        return f"lossopt: {message}\n" if issubclass(category, Notice) else plain(message, category, *place, **line)
+
+    warnings.formatwarning = one_line_notice
