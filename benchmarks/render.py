@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.harness import RESULTS
 from benchmarks.reference import NOTE, reference_page, table
+from benchmarks.study_section import sweep_study
 
 DOCS = Path(__file__).parent.parent / "docs"
 # Two-sided 95 % quantiles of Student's t for 1 to 9 degrees of freedom.
@@ -27,7 +28,13 @@ def main() -> None:
 def pages() -> dict[str, str]:
     """Return file name → text of every rendered page."""
     return {
-        "results.md": results_page(_load("cifar10_jpeg"), _load("last_batch"), _load("losses_optimizers")),
+        "results.md": results_page(
+            _load("cifar10_jpeg"),
+            _load("last_batch"),
+            _load("losses_optimizers"),
+            # Not before it was measured.
+            sweep_study(_load("sweep_cifar10_jpeg")) if (RESULTS / "sweep_cifar10_jpeg.json").is_file() else "",
+        ),
         "losses_and_optimizers.md": reference_page(),
         "benchmarks.md": benchmarks_page(
             *map(
@@ -40,7 +47,7 @@ def pages() -> dict[str, str]:
     }
 
 
-def results_page(study: dict[str, Any], last_batch: dict[str, Any], pairs: dict[str, Any]) -> str:
+def results_page(study: dict[str, Any], last_batch: dict[str, Any], pairs: dict[str, Any], sweep: str) -> str:
     """Return the page on accuracy after each epoch, beside the plain loop's."""
     rows = [row for arm in study["arms"] for row in _arm_rows(arm)]
     accuracies = table(["config", "seeds", "", *(f"epoch {n}" for n in range(1, 6))], rows)
@@ -59,6 +66,7 @@ PyTorch loop on the same images (seed 0), measured separately; *difference* is o
 {accuracies}
 `binary_bce` is cat against dog with one logit; chance is .500.
 
+{sweep}
 ## Losses × optimizers, by the same yardsticks
 
 The same images, three epochs, one seed: a look at whether everything trains, **not a comparison** (one seed, rates not
