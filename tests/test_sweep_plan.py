@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lit_lossopt.errors import UserError
+from lit_lossopt.sweep.command import read_options, resources
 from lit_lossopt.sweep.plan import Reach, arms, fingerprint, points_of, repeats, search_trials
 from lit_lossopt.sweep.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
 from lit_lossopt.sweep.selection import edge, final, winner
@@ -80,6 +83,27 @@ def test_the_words_of_a_trial_are_what_a_person_would_type() -> None:
         "fit --config sgd_momentum --config digits --data=DigitsDataModule --model.optimizer.momentum=0.8 "
         "--model.optimizer.lr=0.001 --trainer.max_epochs=2 --seed_everything=0 --threads=1"
     )
+
+
+def test_where_there_are_gpus_the_words_name_the_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there = tmp_path / "nvidia-smi"
+    there.write_text("#!/bin/sh\necho 'GPU 0: One'\necho 'GPU 1: Two'\n")
+    there.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def device(torch: str, *words: str) -> tuple[float, list[str], str]:
+        monkeypatch.setattr("lit_lossopt.sweep.gpu_slots.version", lambda _: torch)
+        read, options = plan(*words), read_options(["--config", "plan.yaml", *words])
+        trial = search_trials(read)[0]
+        named = [word for word in trial.words if word.startswith("--trainer.accelerator")]
+        return resources(read, options).gpus, named, trial.key
+
+    assert device("2.11.0")[:2] == (1.0, ["--trainer.accelerator=gpu"])
+    assert device("2.11.0", "--gpus=0")[:2] == (0.0, ["--trainer.accelerator=cpu"])
+    assert device("2.11.0", "--trainer.accelerator=cpu")[:2] == (0.0, ["--trainer.accelerator=cpu"])
+    assert device("2.11.0+cpu")[:2] == (0.0, [])
+    assert device("2.11.0")[2] != device("2.11.0", "--gpus=0")[2]
 
 
 def test_every_arm_gets_the_same_number_of_points() -> None:

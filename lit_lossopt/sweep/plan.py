@@ -11,7 +11,7 @@ from functools import cache
 
 from lit_lossopt.command_line import prepare
 from lit_lossopt.errors import UserError
-from lit_lossopt.sweep.key import sweep_key
+from lit_lossopt.sweep.key import sweep_key, whole_tree
 from lit_lossopt.sweep.plan_file import GRID, Level, Plan
 from lit_lossopt.sweep.plan_section import as_text
 from lit_lossopt.sweep.points import LogGrid, Point, Search
@@ -95,6 +95,9 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
     """
     words = fit_words(plan, arm, point, seed)
     try:
+        if plan.accelerator and accelerator_in(words) == "auto":
+            # Said, so that the words mean the same device by hand, and another device is another trial.
+            words = (*words, f"--trainer.accelerator={plan.accelerator}")
         key = _checked_key(words)
     except UserError as error:
         raise UserError(f"{plan.path}, arm {arm.name}: {str(error).replace(' from the command line', '')}") from error
@@ -104,6 +107,13 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
 @cache
 def _checked_key(words: tuple[str, ...]) -> str:
     return sweep_key(prepare(words[0], list(words[1:])))
+
+
+@cache
+def accelerator_in(words: tuple[str, ...]) -> str:
+    """Return what a trial's settings say of the device: ``auto`` where they leave it open."""
+    trainer = whole_tree(prepare(words[0], list(words[1:]))).get("trainer") or {}
+    return str(trainer.get("accelerator") or "auto")
 
 
 def fit_words(plan: Plan, arm: Arm, point: Point, seed: int) -> tuple[str, ...]:
@@ -152,7 +162,9 @@ def check_plan(plan: Plan) -> tuple[Trial, ...]:
 
 def fingerprint(plan: Plan) -> str:
     """Return the SHA-256 of what a plan says, wherever its file lies."""
-    said = {name: value for name, value in asdict(plan).items() if name not in ("path", "name", "experiment")}
+    said = {
+        name: value for name, value in asdict(plan).items() if name not in ("path", "name", "experiment", "accelerator")
+    }
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 

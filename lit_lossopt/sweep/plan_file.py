@@ -68,6 +68,7 @@ class Plan:
         max_trials: a plan of more is refused.
         max_minutes: after which the sweep stops; None: never.
         allowed: packages given by ``--allow-import``.
+        accelerator: of the trials whose settings leave it open, on a machine that has GPUs; empty on others.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Plan:
     max_trials: int
     max_minutes: float | None
     allowed: tuple[str, ...] = ()
+    accelerator: str = ""
 
 
 def find_plan(name: str) -> Path:
