@@ -272,6 +272,15 @@ def test_two_sweeps_of_an_experiment_at_once_are_refused(capsys: pytest.CaptureF
         pass
 
 
+def test_a_test_of_checkpoints_that_a_server_keeps_is_refused_before_anything_runs() -> None:
+    read = plan(test="best")
+    client = MlflowClient()
+    experiment = client.create_experiment("plan", artifact_location="mlflow-artifacts:/7")
+    with pytest.raises(UserError, match=r"sweep\.test=best: the server keeps the checkpoints"):
+        begin(read, SweepRuns(read.experiment, read.name), print)
+    assert not client.search_runs([experiment])
+
+
 def test_a_store_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"the sweep needs its store: http://127\.0\.0\.1:9"):

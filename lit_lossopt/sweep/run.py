@@ -6,11 +6,9 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from lit_lossopt import names
-from lit_lossopt.errors import one_line
+from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.sweep.plan import (
     TEST,
     TUNING,
@@ -28,6 +26,7 @@ from lit_lossopt.sweep.points import Point
 from lit_lossopt.sweep.progress import described
 from lit_lossopt.sweep.selection import edge, final, winner
 from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
+from lit_lossopt.tracking.addresses import local_path
 from lit_lossopt.tracking.sweeps import SweepRuns
 from lit_lossopt.tracking.trial_runs import TrialRun
 
@@ -143,8 +142,7 @@ class Sweep:
             run = results.get(trial.key)
             if run is None or run.verdict == "diverged" or names.metric(names.TEST, "accuracy") in run.metrics:
                 continue
-            folder = url2pathname(urlparse(run.artifacts).path)
-            path = f"{folder}/{names.CHECKPOINT_FOLDER}/{self.plan.test}.ckpt"
+            path = f"{local_path(run.artifacts)}/{names.CHECKPOINT_FOLDER}/{self.plan.test}.ckpt"
             words = ("test", *trial.words[1:], "--ckpt_path", path)
             wanted.append(dataclasses.replace(trial, key=f"{trial.key} {TEST}", words=words, phase=TEST))
         return wanted
@@ -214,6 +212,11 @@ def begin(plan: Plan, runs: SweepRuns, say: Callable[[str], None]) -> None:
         UserError: the plan is wrong, or the store does not answer.
     """
     check_plan(plan)
+    if plan.test and not runs.artifacts_are_here():
+        raise UserError(
+            f"{plan.path}: sweep.test={plan.test}: the server keeps the checkpoints, so that no test could read them; "
+            "leave test out, and test by hand with a checkpoint that you download"
+        )
     if runs.begin(fingerprint(plan), f"Sweep by the plan `{plan.name}`; its trials are nested below."):
         say("the plan has changed since it was last run; trials that are still in it are not repeated")
 
