@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lit_lossopt.errors import UserError
+from lit_lossopt.sweep import estimate
 from lit_lossopt.sweep.command import read_options, resources
 from lit_lossopt.sweep.plan import Reach, arms, fingerprint, points_of, repeats, search_trials
 from lit_lossopt.sweep.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
@@ -104,6 +105,17 @@ def test_where_there_are_gpus_the_words_name_the_device(monkeypatch: pytest.Monk
     assert device("2.11.0", "--trainer.accelerator=cpu")[:2] == (0.0, ["--trainer.accelerator=cpu"])
     assert device("2.11.0+cpu")[:2] == (0.0, [])
     assert device("2.11.0")[2] != device("2.11.0", "--gpus=0")[2]
+
+
+@pytest.mark.parametrize("epochs", ["null", "-1"])
+def test_no_limit_of_epochs_is_no_time_or_that_of_the_steps(epochs: str) -> None:
+    endless = plan(f"--trainer.max_epochs={epochs}")
+    assert "time: not known" in "\n".join(estimate.lines(endless, 1, keep_checkpoints=False))
+    by_steps = [
+        estimate.cost(search_trials(plan("--trainer.max_steps=40", limit))[0]).seconds
+        for limit in (f"--trainer.max_epochs={epochs}", "--trainer.max_epochs=1000")
+    ]
+    assert by_steps[0] == by_steps[1] > 0
 
 
 def test_every_arm_gets_the_same_number_of_points() -> None:
