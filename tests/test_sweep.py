@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from lit_lossopt.sweep.lock import alone
 from lit_lossopt.sweep.plan_file import Plan
 from lit_lossopt.sweep.points import LEARNING_RATE
 from lit_lossopt.sweep.run import Sweep, begin, summary
-from lit_lossopt.sweep.trial import Engine, Outcome, Trial
+from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
 from lit_lossopt.tracking.runs import Run, read_history, read_runs
 from lit_lossopt.tracking.sweeps import SweepRuns
 from tests.pause import MARK
@@ -142,6 +142,24 @@ def test_a_trial_that_crashes_is_recorded_the_rest_goes_on_and_the_same_command_
     mended = CurveEngine(hill(0.01))
     assert run(plan(seeds=2), mended)[0] == 0
     assert [(trial.arm, trial.point[LEARNING_RATE]) for trial in mended.ran] == [("sgd", 0.001)]
+
+
+class SilentEngine:
+    """Ends every trial well, and logs nothing."""
+
+    def run(
+        self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]
+    ) -> Iterator[Outcome]:  # an engine's
+        """Yield each trial's outcome."""
+        for trial in trials:
+            yield Outcome(trial, 0, 1, 0.1)
+
+
+def test_a_trial_that_ends_well_without_a_run_has_failed() -> None:
+    status, sweep, said = run(plan(seeds=1), SilentEngine())
+    assert status == 1
+    assert len(sweep.failed) == 6
+    assert any("it ended, but the store has no run of it" in line for line in said)
 
 
 def test_an_arm_of_which_all_diverges_is_extended_downwards_and_not_repeated() -> None:

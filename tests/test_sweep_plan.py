@@ -118,6 +118,12 @@ def test_no_limit_of_epochs_is_no_time_or_that_of_the_steps(epochs: str) -> None
     assert by_steps[0] == by_steps[1] > 0
 
 
+@pytest.mark.parametrize("word", ["logger=false", "fast_dev_run=true", "fast_dev_run=2", "limit_val_batches=0"])
+def test_what_would_leave_no_results_is_refused(word: str) -> None:
+    with pytest.raises(UserError, match=f"plan.yaml, arm sgd: trainer.{word.partition('=')[0]}"):
+        plan(f"--trainer.{word}")
+
+
 def test_every_arm_gets_the_same_number_of_points() -> None:
     levels: dict[str, Any] = {"a": {"learning_rates": RATES}, "b": {"model.optimizer": "SGD"}}
     with pytest.raises(UserError, match="b is tried at 3 points and a at 5"):

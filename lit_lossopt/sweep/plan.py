@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from typing import Any
 
 from lit_lossopt.command_line import prepare
 from lit_lossopt.errors import UserError
@@ -95,6 +96,7 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
     """
     words = fit_words(plan, arm, point, seed)
     try:
+        _check_trainer(_trainer(words))
         if plan.accelerator and accelerator_in(words) == "auto":
             # Said, so that the words mean the same device by hand, and another device is another trial.
             words = (*words, f"--trainer.accelerator={plan.accelerator}")
@@ -109,11 +111,29 @@ def _checked_key(words: tuple[str, ...]) -> str:
     return sweep_key(prepare(words[0], list(words[1:])))
 
 
-@cache
 def accelerator_in(words: tuple[str, ...]) -> str:
     """Return what a trial's settings say of the device: ``auto`` where they leave it open."""
-    trainer = whole_tree(prepare(words[0], list(words[1:]))).get("trainer") or {}
-    return str(trainer.get("accelerator") or "auto")
+    return str(_trainer(words).get("accelerator") or "auto")
+
+
+@cache
+def _trainer(words: tuple[str, ...]) -> Mapping[str, Any]:
+    return whole_tree(prepare(words[0], list(words[1:]))).get("trainer") or {}
+
+
+def _check_trainer(trainer: Mapping[str, Any]) -> None:
+    """Refuse what would leave a sweep without results.
+
+    Raises:
+        UserError: names the setting.
+    """
+    if trainer.get("logger") is False:
+        raise UserError("trainer.logger=false: a sweep reads results from the runs that its trials log; leave it out")
+    if trainer.get("fast_dev_run"):
+        raise UserError("trainer.fast_dev_run: it logs no run; take trainer.max_steps for a short sweep")
+    limit = trainer.get("limit_val_batches")
+    if limit is not None and limit == 0:
+        raise UserError("trainer.limit_val_batches=0: a sweep chooses by validation accuracy; leave it out")
 
 
 def fit_words(plan: Plan, arm: Arm, point: Point, seed: int) -> tuple[str, ...]:

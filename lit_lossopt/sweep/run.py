@@ -189,6 +189,10 @@ class Sweep:
     def _note(self, outcome: Outcome, count: str) -> None:
         trial = outcome.trial
         words = {0: "", DIVERGED: "diverged, "}.get(outcome.status)
+        if words is not None and trial.phase != TEST and not self._is_done(trial):
+            self.failed[trial.key] = f"{described(trial)}: it ended, but the store has no run of it"
+            self.say(f"{count} {self.failed[trial.key]}")
+            return
         if words is None:
             reason = f"signal {-outcome.status}" if outcome.status < 0 else f"exit {outcome.status}"
             said = f": {one_line(outcome.said, 200)}" if outcome.said else ""
