@@ -23,11 +23,13 @@ from lit_lossopt import names
 from lit_lossopt.__main__ import main
 from lit_lossopt.errors import UserError
 from lit_lossopt.sweep.in_process import InProcessEngine
+from lit_lossopt.sweep.interruption import Interrupted, raised_sigterm
 from lit_lossopt.sweep.lock import alone
 from lit_lossopt.sweep.plan_file import Plan
 from lit_lossopt.sweep.points import LEARNING_RATE
 from lit_lossopt.sweep.run import Sweep, begin, summary
 from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
+from lit_lossopt.sweep_command import sweep
 from lit_lossopt.tracking.runs import Run, read_history, read_runs
 from lit_lossopt.tracking.sweeps import SweepRuns
 from tests.pause import MARK
@@ -147,9 +149,7 @@ def test_a_trial_that_crashes_is_recorded_the_rest_goes_on_and_the_same_command_
 class SilentEngine:
     """Ends every trial well, and logs nothing."""
 
-    def run(
-        self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]
-    ) -> Iterator[Outcome]:  # an engine's
+    def run(self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]) -> Iterator[Outcome]:
         """Yield each trial's outcome."""
         for trial in trials:
             yield Outcome(trial, 0, 1, 0.1)
@@ -288,6 +288,31 @@ def test_two_sweeps_of_an_experiment_at_once_are_refused(capsys: pytest.CaptureF
     assert shown.count("\n") == 1
     with alone("plan"), alone("other"):
         pass
+
+
+def test_a_comparison_that_fails_is_said_and_is_the_status(capsys: pytest.CaptureFixture[str]) -> None:
+    write_plan(seeds=1, protocol="grid")
+
+    def without_compare(words: list[str]) -> int:
+        if words[0] != "fit":
+            return 2
+        tracking = tuple(word for word in words if word.startswith("--tracking."))
+        log_curve(Trial("", (), "arm", "grid", 0, {}, tracking), 0.9)
+        return 0
+
+    assert sweep(["--config", "plan.yaml", "--engine", "here"], without_compare) == 1
+    shown = capsys.readouterr().out
+    assert "6 of 6 trials have results" in shown
+    assert "the comparison failed (exit 2)" in shown
+
+
+def test_sigterm_between_two_phases_is_an_interruption() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted) as stopped, raised_sigterm():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    assert stopped.value.status == 143
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_test_of_checkpoints_that_a_server_keeps_is_refused_before_anything_runs() -> None:

@@ -134,7 +134,7 @@ SAME = [
     ["--trainer.enable_progress_bar=false"],
     ["--data.eval_batch_size=7"],
     ["--checkpoints.every_minutes=1"],
-    ["--trainer.logger=false"],
+    ["--trainer.enable_model_summary=false"],
 ]
 OTHER = [
     ["--trainer.max_epochs=2"],

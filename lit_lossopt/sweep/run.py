@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.sweep.interruption import Interrupted
 from lit_lossopt.sweep.plan import (
+    REPEAT,
     TEST,
     TUNING,
     Reach,
@@ -59,13 +61,14 @@ class Sweep:
     trials: dict[str, Trial] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     left: int = 0
+    tested: set[str] = field(default_factory=set)
     _deadline: float = float("inf")
 
     def run(self) -> int:
         """Run all that is missing; return 0, or 1 where trials failed or time was up.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C, or a trial that was told to stop.
+            Interrupted: Ctrl-C, SIGTERM, or a trial that was told to stop.
             UserError: the store does not answer.
         """
         if self.plan.max_minutes:
@@ -137,15 +140,23 @@ class Sweep:
     def _tests(self, again: Sequence[Trial]) -> list[Trial]:
         """Return a test of a checkpoint of each repeat that came to a sound end and was not tested yet."""
         results = self.runs.ended([trial.key for trial in again])
+        waiting = self.untested(results)
         wanted = []
         for trial in again:
             run = results.get(trial.key)
-            if run is None or run.verdict == "diverged" or names.metric(names.TEST, "accuracy") in run.metrics:
+            if run is None or trial.key not in waiting:
                 continue
             path = f"{local_path(run.artifacts)}/{names.CHECKPOINT_FOLDER}/{self.plan.test}.ckpt"
             words = ("test", *trial.words[1:], "--ckpt_path", path)
             wanted.append(dataclasses.replace(trial, key=f"{trial.key} {TEST}", words=words, phase=TEST))
         return wanted
+
+    def untested(self, results: Mapping[str, TrialRun]) -> set[str]:
+        """Return the keys of the repeats that the plan wants tested, which were not yet; diverged ones are not."""
+        metric = names.metric(names.TEST, "accuracy")
+        over = {key for key, run in results.items() if run.verdict == "diverged" or metric in run.metrics}
+        again = {key for key, trial in self.trials.items() if trial.phase == REPEAT}
+        return again - over - self.tested if self.plan.test else set()
 
     def _run_missing(self, trials: Sequence[Trial]) -> None:
         """Run those of the trials that are not in the store."""
@@ -179,7 +190,7 @@ class Sweep:
         outcomes = self.engine.run(trials, self.watch, self._is_done) if trials else ()
         for ended, outcome in enumerate(outcomes, 1):
             if outcome.status in (INTERRUPTED, TERMINATED):
-                raise KeyboardInterrupt
+                raise Interrupted(outcome.status - 128)
             self._note(outcome, f"[{ended}/{len(trials)}]")
             if time.monotonic() > self._deadline and ended < len(trials):
                 self.left += len(trials) - ended
@@ -199,6 +210,8 @@ class Sweep:
             self.failed[trial.key] = f"{described(trial)}: {reason}{said}"
             self.say(f"{count} {described(trial)}: failed ({reason}){said}")
             return
+        if trial.phase == TEST:
+            self.tested.add(trial.key.removesuffix(f" {TEST}"))
         run = self.runs.ended([trial.key]).get(trial.key)
         accuracy = f"val accuracy {final(run.accuracies):.4f}, " if run and run.accuracies else ""
         self.say(f"{count} {described(trial)}: {words}{accuracy}{outcome.seconds:.1f} s")
@@ -242,6 +255,9 @@ def summary(sweep: Sweep, *, interrupted: bool = False) -> list[str]:
     lines = [f"{len(results)} of {len(sweep.trials)} trials have results"]
     if diverged:
         lines.append(f"diverged, which is a result: {len(diverged)}: {_few(diverged)}")
+    waiting = sweep.untested(results)
+    if waiting:
+        lines.append(f"{len(waiting)} tests are still to run")
     lines += [f"failed: {text}" for text in sweep.failed.values()]
     if interrupted:
         lines.append("interrupted; the same command goes on")
