@@ -308,9 +308,13 @@ def test_a_comparison_that_fails_is_said_and_is_the_status(capsys: pytest.Captur
 
 def test_sigterm_between_two_phases_is_an_interruption() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Interrupted) as stopped, raised_sigterm():
+
+    def told() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
+
+    with raised_sigterm(), pytest.raises(Interrupted) as stopped:
+        told()
     assert stopped.value.status == 143
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import signal
@@ -156,6 +157,14 @@ def test_a_killed_trial_is_tried_again_at_most_twice_and_goes_on_from_its_checkp
     }  # fmt: skip
     attempts = [line.split()[1:] for line in Path("killed2.log").read_text().splitlines()]
     assert attempts == [[], ["--resume=auto"], ["--resume=auto"]]
+
+
+def test_kills_under_earlier_sweeps_count() -> None:
+    told = Told("killed 3")
+    told.trials = [dataclasses.replace(trial, kills=2) for trial in told.trials]
+    found = told.by_words()["killed 3"]
+    assert (found.status, found.attempts) == (-9, 3)
+    assert len(Path("killed3.log").read_text().splitlines()) == 1
 
 
 def test_a_trial_that_the_store_has_is_not_tried_again() -> None:

@@ -174,7 +174,8 @@ class Sweep:
         shown = f"{len(trials)} {trials[0].phase} trials"
         done = len(trials) - len(missing)
         self.say(f"{shown}: {done} are done, {len(missing)} to run" if done else f"{shown} to run")
-        self._run([self._placed(trial, begun=trial.key in kills) for trial in missing])
+        counted = [dataclasses.replace(trial, kills=kills.get(trial.key, 0)) for trial in missing]
+        self._run([self._placed(trial, begun=trial.key in kills) for trial in counted])
         self.runs.settle()
 
     def _placed(self, trial: Trial, *, begun: bool = False) -> Trial:

@@ -29,7 +29,7 @@ class Attempt:
 
     Attributes:
         trial: which.
-        count: the how manieth try, from 1.
+        count: the how manieth try, from 1; kills under earlier sweep processes count.
         worker: the number of the worker that has it.
         started: when, by the monotonic clock.
         shown: the line that was last told to the watch.
@@ -105,7 +105,7 @@ class Schedule:
         self._watch = watch
         self._done = done
         self._trial_seconds = trial_seconds
-        self._queue = deque((trial, 1) for trial in trials)
+        self._queue = deque((trial, 1 + trial.kills) for trial in trials)
         self._running: list[Attempt] = []
         self._looked = 0.0
 
