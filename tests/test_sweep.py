@@ -162,6 +162,17 @@ def test_a_trial_that_ends_well_without_a_run_has_failed() -> None:
     assert any("it ended, but the store has no run of it" in line for line in said)
 
 
+def test_an_arm_that_was_chosen_without_a_point_is_told_last() -> None:
+    def crashing(trial: Trial) -> float:
+        if trial.phase == "tuning" and trial.arm == "adam" and trial.point[LEARNING_RATE] == 0.1:
+            raise RuntimeError("no memory")
+        return hill(0.01)(trial)
+
+    status, sweep, _ = run(plan(seeds=1), CurveEngine(crashing))
+    assert status == 1
+    assert [line for line in summary(sweep) if "without" in line] == ["adam was chosen without lr=0.1, which failed"]
+
+
 def test_an_arm_of_which_all_diverges_is_extended_downwards_and_not_repeated() -> None:
     engine = CurveEngine(lambda trial: None if trial.arm == "sgd" else hill(0.01)(trial))
     status, _, said = run(plan(seeds=2), engine)

@@ -62,6 +62,7 @@ class Sweep:
     failed: dict[str, str] = field(default_factory=dict)
     left: int = 0
     tested: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
     _deadline: float = float("inf")
 
     def run(self) -> int:
@@ -135,6 +136,9 @@ class Sweep:
             else:
                 found[arm.name] = best
                 self.say(f"{arm.name}: {' '.join(described_point(best))} wins")
+                failed = [trial for trial in tried if trial.arm == arm.name and trial.key in self.failed]
+                points = dict.fromkeys(" ".join(described_point(trial.point)) for trial in failed)
+                self.notes += [f"{arm.name} was chosen without {point}, which failed" for point in points]
         return found
 
     def _tests(self, again: Sequence[Trial]) -> list[Trial]:
@@ -260,6 +264,7 @@ def summary(sweep: Sweep, *, interrupted: bool = False) -> list[str]:
     if waiting:
         lines.append(f"{len(waiting)} tests are still to run")
     lines += [f"failed: {text}" for text in sweep.failed.values()]
+    lines += sweep.notes
     if interrupted:
         lines.append("interrupted; the same command goes on")
     elif sweep.failed or sweep.left:
