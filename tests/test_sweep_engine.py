@@ -244,11 +244,13 @@ def test_a_second_ctrl_c_ends_deaf_trials_at_once() -> None:
 
 
 def test_a_consumer_that_leaves_ends_what_runs() -> None:
-    told = Told("exit 0", "sleep 1", "sleep 2")
+    told = Told("exit 0", "saves 1", "sleep 2")
     for _ in told.outcomes():
-        processes = told.wait_for("sleep1.log")
+        processes = told.wait_for("saves1.log")
+        time.sleep(0.1)
         break
     assert not wait_until_dead(processes, 5)
+    assert Path("saved").exists()
 
 
 def test_as_many_trials_run_at_once_as_there_are_workers_and_each_is_watched() -> None:
