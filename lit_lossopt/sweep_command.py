@@ -80,13 +80,14 @@ def _engine(plan: Plan, options: Options, main: Main) -> Engine:
         from lit_lossopt.sweep.in_process import InProcessEngine
 
         return InProcessEngine(main)
+    seconds = 60 * plan.trial_minutes if plan.trial_minutes else None
     if options.engine == "ray":
         from lit_lossopt.sweep.ray_engine import RayEngine
 
-        return RayEngine(resources(plan, options), options.ray_address)
+        return RayEngine(resources(plan, options), options.ray_address, seconds)
     from lit_lossopt.sweep.local import LocalEngine
 
-    return LocalEngine(resources(plan, options))
+    return LocalEngine(resources(plan, options), seconds)
 
 
 def _compare(plan: Plan, runs: SweepRuns, options: Options, main: Main) -> int:

@@ -115,6 +115,10 @@ def the_plan(options: Options) -> Plan:
         allowed=tuple(options.allowed),
     )
     check_experiment(plan.experiment)
+    if options.engine == "here" and plan.trial_minutes:
+        raise UserError(
+            f"{path}: sweep.limits.trial_minutes: --engine here cannot stop a trial; take local, or leave it out"
+        )
     check_plan(plan)
     return replace(plan, accelerator=accelerator_of(gpu_share(plan, options)))
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-from lit_lossopt.command_line import prepare
+from lit_lossopt.command_line import Prepared, prepare
 from lit_lossopt.errors import UserError
 from lit_lossopt.sweep.key import sweep_key, whole_tree
 from lit_lossopt.sweep.plan_file import GRID, Level, Plan
@@ -108,7 +108,7 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
 
 @cache
 def _checked_key(words: tuple[str, ...]) -> str:
-    return sweep_key(prepare(words[0], list(words[1:])))
+    return sweep_key(_prepared(words))
 
 
 def accelerator_in(words: tuple[str, ...]) -> str:
@@ -118,7 +118,12 @@ def accelerator_in(words: tuple[str, ...]) -> str:
 
 @cache
 def _trainer(words: tuple[str, ...]) -> Mapping[str, Any]:
-    return whole_tree(prepare(words[0], list(words[1:]))).get("trainer") or {}
+    return whole_tree(_prepared(words)).get("trainer") or {}
+
+
+@cache
+def _prepared(words: tuple[str, ...]) -> Prepared:
+    return prepare(words[0], list(words[1:]))
 
 
 def _check_trainer(trainer: Mapping[str, Any]) -> None:
