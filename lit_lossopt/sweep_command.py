@@ -22,7 +22,7 @@ Main = Callable[[list[str]], int]
 
 
 def sweep(words: Sequence[str], main: Main) -> int:
-    """Run a sweep, then compare; return 0, 1 where trials failed or are left, 130 or 143 where it was interrupted.
+    """Run a sweep, then compare; return 0, 1 where something failed or is left, 130 or 143 where it was interrupted.
 
     Args:
         words: behind ``sweep``.
@@ -38,15 +38,16 @@ def sweep(words: Sequence[str], main: Main) -> int:
         return 0
     with alone(plan.experiment):
         status, runs, last_lines = _run(plan, options, words, main)
-    if status in (0, 1):
-        _compare(plan, runs, options, main)
+    if status in (0, 1) and (compared := _compare(plan, runs, options, main)):
+        status = 1
+        last_lines.append(f"the comparison failed (exit {compared}); the same command compares again")
     print("\n".join(["", *last_lines, "every run: mlflow ui (or: make ui)"]), flush=True)
     return status
 
 
 def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tuple[int, SweepRuns, list[str]]:
     """Run the sweep; return its exit status, its runs, and what is to be said at the end."""
-    from lit_lossopt.sweep.interruption import Interrupted
+    from lit_lossopt.sweep.interruption import Interrupted, raised_sigterm
     from lit_lossopt.sweep.progress import ShownEngine, SweepDisplay
     from lit_lossopt.sweep.run import Sweep, begin, best_by_arm, summary
     from lit_lossopt.tracking.sweeps import SweepRuns
@@ -57,7 +58,7 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
     one = Sweep(plan, runs, ShownEngine(engine, display), lambda _: None, display.say, options.keep_checkpoints)
     status, ending = INTERRUPTED, "KILLED"
     try:
-        with display:
+        with raised_sigterm(), display:
             status = one.run()
         ending = "FAILED" if status else "FINISHED"
     except Interrupted as stop:
@@ -79,18 +80,20 @@ def _engine(plan: Plan, options: Options, main: Main) -> Engine:
         from lit_lossopt.sweep.in_process import InProcessEngine
 
         return InProcessEngine(main)
+    seconds = 60 * plan.trial_minutes if plan.trial_minutes else None
     if options.engine == "ray":
         from lit_lossopt.sweep.ray_engine import RayEngine
 
-        return RayEngine(resources(plan, options), options.ray_address)
+        return RayEngine(resources(plan, options), options.ray_address, seconds)
     from lit_lossopt.sweep.local import LocalEngine
 
-    return LocalEngine(resources(plan, options))
+    return LocalEngine(resources(plan, options), seconds)
 
 
-def _compare(plan: Plan, runs: SweepRuns, options: Options, main: Main) -> None:
-    """Show the verdict on the sweep's runs, and write its page, which the parent run keeps too."""
+def _compare(plan: Plan, runs: SweepRuns, options: Options, main: Main) -> int:
+    """Show the verdict on the sweep's runs, and write its page, which the parent run keeps too; return the status."""
     page = Path(options.report or f"{FOLDER}/{plan.experiment}.html")
     status = main(["compare", "--experiment", plan.experiment, "--filter", runs.filter(), "--html", str(page)])
     if status == 0:
         runs.keep(page)
+    return status

@@ -122,7 +122,7 @@ SWEEP_FLAGS = (
     ("--dry-run", "print the trials, their number, time and disk; write nothing"),
     ("--workers N", "trials at once (as many as there are cores)"),
     ("--threads N", "CPU threads of each trial (as the plan has it, 1)"),
-    ("--gpus X", "share of a GPU that each trial takes, as 0.25 (0)"),
+    ("--gpus X", "share of a GPU that each trial takes, as 0.25 (1 where there are GPUs, else 0)"),
     ("--engine local|ray|here", "processes on this machine, a Ray cluster, or this process, one by one (local)"),
     ("--ray-address HOST:PORT", "of a Ray cluster that is running"),
     ("--seeds N", "repeats of each winner, or runs of each cell of a grid"),

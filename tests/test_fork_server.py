@@ -66,6 +66,20 @@ def test_a_child_has_folder_environment_streams_and_group_of_its_own(server: For
     assert error == "and an error"
 
 
+@pytest.mark.parametrize("given", [None, "3"])
+def test_a_child_has_the_threads_that_a_person_has(
+    given: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    one = ForkServer()
+    child = Child(one, tmp_path, "look", "OPENBLAS_NUM_THREADS")
+    assert child.wait() == 7
+    one.close()
+    assert json.loads(child.output.read_text().splitlines()[0])["variable"] == given
+
+
 @pytest.mark.parametrize(
     ("call", "arguments", "status", "said"), [("crash", [], 1, "RuntimeError: on purpose"), ("leave", [2], 2, "")]
 )

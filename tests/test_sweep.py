@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,13 @@ from lit_lossopt import names
 from lit_lossopt.__main__ import main
 from lit_lossopt.errors import UserError
 from lit_lossopt.sweep.in_process import InProcessEngine
+from lit_lossopt.sweep.interruption import Interrupted, raised_sigterm
 from lit_lossopt.sweep.lock import alone
 from lit_lossopt.sweep.plan_file import Plan
 from lit_lossopt.sweep.points import LEARNING_RATE
 from lit_lossopt.sweep.run import Sweep, begin, summary
-from lit_lossopt.sweep.trial import Engine, Outcome, Trial
+from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
+from lit_lossopt.sweep_command import sweep
 from lit_lossopt.tracking.runs import Run, read_history, read_runs
 from lit_lossopt.tracking.sweeps import SweepRuns
 from tests.pause import MARK
@@ -142,6 +144,33 @@ def test_a_trial_that_crashes_is_recorded_the_rest_goes_on_and_the_same_command_
     mended = CurveEngine(hill(0.01))
     assert run(plan(seeds=2), mended)[0] == 0
     assert [(trial.arm, trial.point[LEARNING_RATE]) for trial in mended.ran] == [("sgd", 0.001)]
+
+
+class SilentEngine:
+    """Ends every trial well, and logs nothing."""
+
+    def run(self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]) -> Iterator[Outcome]:
+        """Yield each trial's outcome."""
+        for trial in trials:
+            yield Outcome(trial, 0, 1, 0.1)
+
+
+def test_a_trial_that_ends_well_without_a_run_has_failed() -> None:
+    status, sweep, said = run(plan(seeds=1), SilentEngine())
+    assert status == 1
+    assert len(sweep.failed) == 6
+    assert any("it ended, but the store has no run of it" in line for line in said)
+
+
+def test_an_arm_that_was_chosen_without_a_point_is_told_last() -> None:
+    def crashing(trial: Trial) -> float:
+        if trial.phase == "tuning" and trial.arm == "adam" and trial.point[LEARNING_RATE] == 0.1:
+            raise RuntimeError("no memory")
+        return hill(0.01)(trial)
+
+    status, sweep, _ = run(plan(seeds=1), CurveEngine(crashing))
+    assert status == 1
+    assert [line for line in summary(sweep) if "without" in line] == ["adam was chosen without lr=0.1, which failed"]
 
 
 def test_an_arm_of_which_all_diverges_is_extended_downwards_and_not_repeated() -> None:
@@ -270,6 +299,44 @@ def test_two_sweeps_of_an_experiment_at_once_are_refused(capsys: pytest.CaptureF
     assert shown.count("\n") == 1
     with alone("plan"), alone("other"):
         pass
+
+
+def test_a_comparison_that_fails_is_said_and_is_the_status(capsys: pytest.CaptureFixture[str]) -> None:
+    write_plan(seeds=1, protocol="grid")
+
+    def without_compare(words: list[str]) -> int:
+        if words[0] != "fit":
+            return 2
+        tracking = tuple(word for word in words if word.startswith("--tracking."))
+        log_curve(Trial("", (), "arm", "grid", 0, {}, tracking), 0.9)
+        return 0
+
+    assert sweep(["--config", "plan.yaml", "--engine", "here"], without_compare) == 1
+    shown = capsys.readouterr().out
+    assert "6 of 6 trials have results" in shown
+    assert "the comparison failed (exit 2)" in shown
+
+
+def test_sigterm_between_two_phases_is_an_interruption() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def told() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+
+    with raised_sigterm(), pytest.raises(Interrupted) as stopped:
+        told()
+    assert stopped.value.status == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_test_of_checkpoints_that_a_server_keeps_is_refused_before_anything_runs() -> None:
+    read = plan(test="best")
+    client = MlflowClient()
+    experiment = client.create_experiment("plan", artifact_location="mlflow-artifacts:/7")
+    with pytest.raises(UserError, match=r"sweep\.test=best: the server keeps the checkpoints"):
+        begin(read, SweepRuns(read.experiment, read.name), print)
+    assert not client.search_runs([experiment])
 
 
 def test_a_store_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import signal
@@ -158,6 +159,14 @@ def test_a_killed_trial_is_tried_again_at_most_twice_and_goes_on_from_its_checkp
     assert attempts == [[], ["--resume=auto"], ["--resume=auto"]]
 
 
+def test_kills_under_earlier_sweeps_count() -> None:
+    told = Told("killed 3")
+    told.trials = [dataclasses.replace(trial, kills=2) for trial in told.trials]
+    found = told.by_words()["killed 3"]
+    assert (found.status, found.attempts) == (-9, 3)
+    assert len(Path("killed3.log").read_text().splitlines()) == 1
+
+
 def test_a_trial_that_the_store_has_is_not_tried_again() -> None:
     told = Told("killed 3", "killed 1", done=["killed 3"])
     found = told.by_words()
@@ -235,11 +244,13 @@ def test_a_second_ctrl_c_ends_deaf_trials_at_once() -> None:
 
 
 def test_a_consumer_that_leaves_ends_what_runs() -> None:
-    told = Told("exit 0", "sleep 1", "sleep 2")
+    told = Told("exit 0", "saves 1", "sleep 2")
     for _ in told.outcomes():
-        processes = told.wait_for("sleep1.log")
+        processes = told.wait_for("saves1.log")
+        time.sleep(0.1)
         break
     assert not wait_until_dead(processes, 5)
+    assert Path("saved").exists()
 
 
 def test_as_many_trials_run_at_once_as_there_are_workers_and_each_is_watched() -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lit_lossopt.errors import UserError
+from lit_lossopt.sweep import estimate
+from lit_lossopt.sweep.command import read_options, resources
 from lit_lossopt.sweep.plan import Reach, arms, fingerprint, points_of, repeats, search_trials
 from lit_lossopt.sweep.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
 from lit_lossopt.sweep.selection import edge, final, winner
@@ -82,6 +86,44 @@ def test_the_words_of_a_trial_are_what_a_person_would_type() -> None:
     )
 
 
+def test_where_there_are_gpus_the_words_name_the_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there = tmp_path / "nvidia-smi"
+    there.write_text("#!/bin/sh\necho 'GPU 0: One'\necho 'GPU 1: Two'\n")
+    there.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def device(torch: str, *words: str) -> tuple[float, list[str], str]:
+        monkeypatch.setattr("lit_lossopt.sweep.gpu_slots.version", lambda _: torch)
+        read, options = plan(*words), read_options(["--config", "plan.yaml", *words])
+        trial = search_trials(read)[0]
+        named = [word for word in trial.words if word.startswith("--trainer.accelerator")]
+        return resources(read, options).gpus, named, trial.key
+
+    assert device("2.11.0")[:2] == (1.0, ["--trainer.accelerator=gpu"])
+    assert device("2.11.0", "--gpus=0")[:2] == (0.0, ["--trainer.accelerator=cpu"])
+    assert device("2.11.0", "--trainer.accelerator=cpu")[:2] == (0.0, ["--trainer.accelerator=cpu"])
+    assert device("2.11.0+cpu")[:2] == (0.0, [])
+    assert device("2.11.0")[2] != device("2.11.0", "--gpus=0")[2]
+
+
+@pytest.mark.parametrize("epochs", ["null", "-1"])
+def test_no_limit_of_epochs_is_no_time_or_that_of_the_steps(epochs: str) -> None:
+    endless = plan(f"--trainer.max_epochs={epochs}")
+    assert "time: not known" in "\n".join(estimate.lines(endless, 1, keep_checkpoints=False))
+    by_steps = [
+        estimate.cost(search_trials(plan("--trainer.max_steps=40", limit))[0]).seconds
+        for limit in (f"--trainer.max_epochs={epochs}", "--trainer.max_epochs=1000")
+    ]
+    assert by_steps[0] == by_steps[1] > 0
+
+
+@pytest.mark.parametrize("word", ["logger=false", "fast_dev_run=true", "fast_dev_run=2", "limit_val_batches=0"])
+def test_what_would_leave_no_results_is_refused(word: str) -> None:
+    with pytest.raises(UserError, match=f"plan.yaml, arm sgd: trainer.{word.partition('=')[0]}"):
+        plan(f"--trainer.{word}")
+
+
 def test_every_arm_gets_the_same_number_of_points() -> None:
     levels: dict[str, Any] = {"a": {"learning_rates": RATES}, "b": {"model.optimizer": "SGD"}}
     with pytest.raises(UserError, match="b is tried at 3 points and a at 5"):
@@ -92,7 +134,7 @@ SAME = [
     ["--trainer.enable_progress_bar=false"],
     ["--data.eval_batch_size=7"],
     ["--checkpoints.every_minutes=1"],
-    ["--trainer.logger=false"],
+    ["--trainer.enable_model_summary=false"],
 ]
 OTHER = [
     ["--trainer.max_epochs=2"],

@@ -12,8 +12,12 @@ import pytest
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.config_files import find_config, plan_names, shipped_folder, shipped_names, shipped_plans, summary
+from lit_lossopt.errors import UserError
+from lit_lossopt.sweep.command import read_options
+from lit_lossopt.sweep.local import LocalEngine
 from lit_lossopt.sweep.plan_file import read_plan
 from lit_lossopt.sweep.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
+from lit_lossopt.sweep_command import _engine
 from tests.plans import TWO_ARMS, plan, write_plan
 from tests.test_command_line import HEAVY
 
@@ -56,6 +60,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"test": "first"}, r"expected best or last"),
     ({"experiment": "a/b"}, r"it names a folder below mlruns"),
     ({"limits": {"trials": 3}}, r"10 trials, more than sweep.limits.trials=3"),
+    ({"limits": {"trial_minutes": 0}}, r"trial_minutes=0: expected a number above 0"),
     ({"limits": {"minuts": 3}}, r"did you mean 'minutes'"),
     ({"overlays": ["sweep_quick"]}, r"a plan of a sweep, not a config"),
 ]
@@ -112,6 +117,15 @@ def test_a_plan_reads_as_it_stands() -> None:
     assert read.search == LogGrid(0.001, 0.1, 3)
     assert (read.tuning_seeds, read.seeds) == ((0,), (1, 2))
     assert read.experiment == "plan"
+
+
+def test_the_minutes_of_a_trial_are_its_engines_limit() -> None:
+    read = plan(limits={"trial_minutes": 0.5})
+    engine = _engine(read, read_options(["--config", "plan.yaml"]), main)
+    assert isinstance(engine, LocalEngine)
+    assert engine.trial_seconds == 30
+    with pytest.raises(UserError, match="--engine here cannot stop a trial"):
+        plan("--engine=here", limits={"trial_minutes": 0.5})
 
 
 def test_repeats_take_seeds_that_were_not_tuned_on() -> None:

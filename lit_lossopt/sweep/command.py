@@ -12,8 +12,8 @@ from lit_lossopt.config_files import find_config, known_names, plan_names
 from lit_lossopt.config_yaml import load_config
 from lit_lossopt.errors import UserError, did_you_mean
 from lit_lossopt.sweep import estimate
-from lit_lossopt.sweep.gpu_slots import cores
-from lit_lossopt.sweep.plan import check_plan, on_grids
+from lit_lossopt.sweep.gpu_slots import accelerator_of, cores, share_of, worker_environments
+from lit_lossopt.sweep.plan import accelerator_in, check_plan, on_grids
 from lit_lossopt.sweep.plan_file import GRID, Plan, find_plan, plan_seeds, read_plan
 from lit_lossopt.sweep.trial import Resources
 from lit_lossopt.tracking.experiment import check_experiment
@@ -34,7 +34,7 @@ class Options:
         dry_run: print, and do nothing.
         keep_checkpoints: of every trial, not of repeats only.
         workers: trials at once; 0: as many as there is room for.
-        gpus: share of a GPU that each trial takes.
+        gpus: share of a GPU that each trial takes; None: one, where there are GPUs and settings do not say cpu.
         threads: CPU threads of each trial; None: as the plan has it.
         engine: ``local``, ``ray`` or ``here``.
         ray_address: of a Ray cluster; empty: a local one.
@@ -49,7 +49,7 @@ class Options:
     dry_run: bool = False
     keep_checkpoints: bool = False
     workers: int = 0
-    gpus: float = 0.0
+    gpus: float | None = None
     threads: int | None = None
     engine: str = "local"
     ray_address: str = ""
@@ -115,17 +115,28 @@ def the_plan(options: Options) -> Plan:
         allowed=tuple(options.allowed),
     )
     check_experiment(plan.experiment)
+    if options.engine == "here" and plan.trial_minutes:
+        raise UserError(
+            f"{path}: sweep.limits.trial_minutes: --engine here cannot stop a trial; take local, or leave it out"
+        )
     check_plan(plan)
-    return plan
+    return replace(plan, accelerator=accelerator_of(gpu_share(plan, options)))
+
+
+def gpu_share(plan: Plan, options: Options) -> float:
+    """Return the share of a GPU that each trial takes."""
+    return share_of(options.gpus, {accelerator_in(trial.words) for trial in check_plan(plan)})
 
 
 def resources(plan: Plan, options: Options) -> Resources:
     """Return what an engine may use: as many workers as were asked for; 0: as many as it has room for."""
-    return Resources(options.workers, plan.threads, options.gpus)
+    return Resources(options.workers, plan.threads, gpu_share(plan, options))
 
 
 def at_once(plan: Plan, options: Options) -> int:
     """Return how many trials will run at once, as far as can be told before."""
+    if options.engine == "local":
+        return len(worker_environments(resources(plan, options)))
     fitting = max(1, cores() // plan.threads)
     return 1 if options.engine == "here" else options.workers or fitting
 

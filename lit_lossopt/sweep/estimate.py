@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lit_lossopt.command_line import prepare
 from lit_lossopt.sweep.key import whole_tree
@@ -48,9 +49,9 @@ def cost(trial: Trial) -> Cost:
     training, batch = present * (1 - held), arguments.get("batch_size", 64)
     limit = trainer.get("limit_train_batches")
     an_epoch = math.ceil(training / batch) if not isinstance(limit, int) else min(limit, math.ceil(training / batch))
-    steps = trainer.get("max_epochs", 5) * an_epoch
-    if isinstance(trainer.get("max_steps"), int) and trainer["max_steps"] > 0:
-        steps = min(steps, trainer["max_steps"]) if "max_epochs" in trainer else trainer["max_steps"]
+    steps = _steps(trainer, an_epoch)
+    if math.isinf(steps):
+        return Cost(math.nan, math.nan, math.nan)
     every = trainer.get("val_check_interval") or an_epoch
     evaluations = 1 + steps / (every if isinstance(every, int) else every * an_epoch)
     seconds = _AROUND + (steps * batch + evaluations * present * held * _EVALUATION_SHARE) / rate
@@ -58,6 +59,16 @@ def cost(trial: Trial) -> Cost:
     weights = _mini_cnn(side, channels) if network["class_path"].endswith(".MiniCNN") else math.nan
     kept = _COPIES * weights * _BYTES_OF_PARAMETER if not network.get("init_args") else math.nan
     return Cost(seconds, _BYTES_OF_RUN + steps * _BYTES_OF_STEP, kept)
+
+
+def _steps(trainer: Mapping[str, Any], an_epoch: int) -> float:
+    """Return the steps of a training; infinity where neither ``max_epochs`` nor ``max_steps`` limits it."""
+    epochs, most = trainer.get("max_epochs", 5), trainer.get("max_steps")
+    # As the Trainer reads them: null and −1 are no limit.
+    by_epochs = math.inf if epochs in (None, -1) else epochs * an_epoch
+    if not isinstance(most, int) or most < 0:
+        return float(by_epochs)
+    return float(min(by_epochs, most) if "max_epochs" in trainer else most)
 
 
 def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:

@@ -21,7 +21,7 @@ from lit_lossopt.errors import one_line
 DEATH = 10.0
 # What the server's own mathematics libraries may start when they are imported: no threads, which would not survive.
 _SERVER_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-_SERVER = "import sys; sys.path[:] = {path}; from lit_lossopt.sweep.forking import serve; serve({rehearsal!r})"
+_SERVER = "import sys; sys.path[:] = {path}; from lit_lossopt.sweep.forking import serve; serve({rehearsal!r}, {own!r})"
 
 
 class ServerGoneError(Exception):
@@ -60,7 +60,9 @@ class ForkServer:
     """
 
     def __init__(self, rehearsal: str = "") -> None:
-        code = _SERVER.format(path=json.dumps(sys.path), rehearsal=rehearsal)
+        # NVML's check stays: a child of a process that has asked CUDA itself could not use it.
+        own = {name: os.environ.get(name) for name in _SERVER_ENVIRONMENT if name.startswith("OPENBLAS")}
+        code = _SERVER.format(path=json.dumps(sys.path), rehearsal=rehearsal, own=own)
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the server lives
         self._process = subprocess.Popen(  # noqa: S603  # this very package
             [sys.executable, "-c", code],

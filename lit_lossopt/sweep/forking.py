@@ -25,8 +25,9 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 Request = dict[str, Any]
@@ -96,11 +97,12 @@ class Children:
             os.killpg(child, signal.SIGKILL)
 
 
-def serve(rehearsal: str = "") -> None:
+def serve(rehearsal: str = "", own: Mapping[str, str | None] = MappingProxyType({})) -> None:
     """Prepare, then answer requests until standard input ends; leave no child behind.
 
     Args:
         rehearsal: ``module:function`` that imports, and does once, what every child would do again.
+        own: variables that are set for this process alone → what a child has in their place; None: nothing.
     """
     # Ctrl-C on a terminal is the asking process's affair.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -109,6 +111,11 @@ def serve(rehearsal: str = "") -> None:
     os.dup2(2, 1)
     if rehearsal:
         _function(rehearsal)()
+    # The libraries have read them. A child has the environment that a person has.
+    for name, value in own.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
     # What is shared with children stays shared: the collector would touch, and so copy, every page.
     gc.collect()
     gc.freeze()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Collection
+from importlib.metadata import PackageNotFoundError, version
 
 from lit_lossopt.errors import UserError
 from lit_lossopt.sweep.trial import Resources
@@ -27,6 +29,35 @@ def visible_gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [str(number) for number in range(sum(line.startswith("GPU ") for line in said.splitlines()))]
+
+
+def usable_gpus() -> list[str]:
+    """Return the visible GPUs that are there, if torch was built for any; torch itself is not asked, nor imported."""
+    try:
+        without = version("torch").endswith("+cpu")
+    except PackageNotFoundError:
+        without = True
+    return [] if without or shutil.which("nvidia-smi") is None else visible_gpus()
+
+
+def share_of(given: float | None, accelerators: Collection[str]) -> float:
+    """Return the share of a GPU that each trial takes: as given; else one, where there are GPUs and a trial may use it.
+
+    Args:
+        given: as typed; None: nothing was.
+        accelerators: of the trials, as their settings have them.
+    """
+    if given is not None:
+        return given
+    return float(bool(set(accelerators) - {"cpu"} and usable_gpus()))
+
+
+def accelerator_of(share: float) -> str:
+    """Return what trials that take this share train on, in a word of ``trainer.accelerator``.
+
+    Empty on a machine without GPUs: there ``auto`` means the CPU.
+    """
+    return ("gpu" if share else "cpu") if usable_gpus() else ""
 
 
 def worker_environments(resources: Resources) -> list[dict[str, str]]:

@@ -35,6 +35,23 @@ class NotedSignals:
 
 
 @contextmanager
+def raised_sigterm() -> Iterator[None]:
+    """Have SIGTERM raise ``Interrupted``, as Ctrl-C raises its like; in another thread than the main one, not."""
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a handler's
+        raise Interrupted(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def noted_signals() -> Iterator[NotedSignals]:
     """Take over SIGINT and SIGTERM, and give them back afterwards; in another thread than the main one, neither."""
     noted = NotedSignals()

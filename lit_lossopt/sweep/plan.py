@@ -8,10 +8,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from typing import Any
 
-from lit_lossopt.command_line import prepare
+from lit_lossopt.command_line import Prepared, prepare
 from lit_lossopt.errors import UserError
-from lit_lossopt.sweep.key import sweep_key
+from lit_lossopt.sweep.key import sweep_key, whole_tree
 from lit_lossopt.sweep.plan_file import GRID, Level, Plan
 from lit_lossopt.sweep.plan_section import as_text
 from lit_lossopt.sweep.points import LogGrid, Point, Search
@@ -95,6 +96,10 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
     """
     words = fit_words(plan, arm, point, seed)
     try:
+        _check_trainer(_trainer(words))
+        if plan.accelerator and accelerator_in(words) == "auto":
+            # Said, so that the words mean the same device by hand, and another device is another trial.
+            words = (*words, f"--trainer.accelerator={plan.accelerator}")
         key = _checked_key(words)
     except UserError as error:
         raise UserError(f"{plan.path}, arm {arm.name}: {str(error).replace(' from the command line', '')}") from error
@@ -103,7 +108,37 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
 
 @cache
 def _checked_key(words: tuple[str, ...]) -> str:
-    return sweep_key(prepare(words[0], list(words[1:])))
+    return sweep_key(_prepared(words))
+
+
+def accelerator_in(words: tuple[str, ...]) -> str:
+    """Return what a trial's settings say of the device: ``auto`` where they leave it open."""
+    return str(_trainer(words).get("accelerator") or "auto")
+
+
+@cache
+def _trainer(words: tuple[str, ...]) -> Mapping[str, Any]:
+    return whole_tree(_prepared(words)).get("trainer") or {}
+
+
+@cache
+def _prepared(words: tuple[str, ...]) -> Prepared:
+    return prepare(words[0], list(words[1:]))
+
+
+def _check_trainer(trainer: Mapping[str, Any]) -> None:
+    """Refuse what would leave a sweep without results.
+
+    Raises:
+        UserError: names the setting.
+    """
+    if trainer.get("logger") is False:
+        raise UserError("trainer.logger=false: a sweep reads results from the runs that its trials log; leave it out")
+    if trainer.get("fast_dev_run"):
+        raise UserError("trainer.fast_dev_run: it logs no run; take trainer.max_steps for a short sweep")
+    limit = trainer.get("limit_val_batches")
+    if limit is not None and limit == 0:
+        raise UserError("trainer.limit_val_batches=0: a sweep chooses by validation accuracy; leave it out")
 
 
 def fit_words(plan: Plan, arm: Arm, point: Point, seed: int) -> tuple[str, ...]:
@@ -152,7 +187,9 @@ def check_plan(plan: Plan) -> tuple[Trial, ...]:
 
 def fingerprint(plan: Plan) -> str:
     """Return the SHA-256 of what a plan says, wherever its file lies."""
-    said = {name: value for name, value in asdict(plan).items() if name not in ("path", "name", "experiment")}
+    said = {
+        name: value for name, value in asdict(plan).items() if name not in ("path", "name", "experiment", "accelerator")
+    }
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 

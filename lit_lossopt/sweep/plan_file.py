@@ -67,7 +67,9 @@ class Plan:
         experiment: in MLflow.
         max_trials: a plan of more is refused.
         max_minutes: after which the sweep stops; None: never.
+        trial_minutes: after which a trial is stopped, and has failed; None: never.
         allowed: packages given by ``--allow-import``.
+        accelerator: of the trials whose settings leave it open, on a machine that has GPUs; empty on others.
     """
 
     name: str
@@ -86,7 +88,9 @@ class Plan:
     experiment: str
     max_trials: int
     max_minutes: float | None
+    trial_minutes: float | None
     allowed: tuple[str, ...] = ()
+    accelerator: str = ""
 
 
 def find_plan(name: str) -> Path:
@@ -126,7 +130,7 @@ def read_plan(path: Path) -> Plan:
     seeds = section.seeds("seeds", 8, 0 if protocol == GRID else max(tuning) + 1)
     _check_protocol(section, protocol, tuning, seeds)
     limits = section.below("limits")
-    limits.refuse_others(("trials", "minutes"))
+    limits.refuse_others(("trials", "minutes", "trial_minutes"))
     return Plan(
         name=path.stem,
         path=path,
@@ -144,6 +148,7 @@ def read_plan(path: Path) -> Plan:
         experiment=section.text("experiment", path.stem),
         max_trials=limits.whole("trials", 1000, 1, 1_000_000),
         max_minutes=limits.number("minutes", None),
+        trial_minutes=limits.number("trial_minutes", None),
     )
 
 

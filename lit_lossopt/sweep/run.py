@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from lit_lossopt import names
-from lit_lossopt.errors import one_line
+from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.sweep.interruption import Interrupted
 from lit_lossopt.sweep.plan import (
+    REPEAT,
     TEST,
     TUNING,
     Reach,
@@ -28,6 +28,7 @@ from lit_lossopt.sweep.points import Point
 from lit_lossopt.sweep.progress import described
 from lit_lossopt.sweep.selection import edge, final, winner
 from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
+from lit_lossopt.tracking.addresses import local_path
 from lit_lossopt.tracking.sweeps import SweepRuns
 from lit_lossopt.tracking.trial_runs import TrialRun
 
@@ -60,13 +61,15 @@ class Sweep:
     trials: dict[str, Trial] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     left: int = 0
+    tested: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
     _deadline: float = float("inf")
 
     def run(self) -> int:
         """Run all that is missing; return 0, or 1 where trials failed or time was up.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C, or a trial that was told to stop.
+            Interrupted: Ctrl-C, SIGTERM, or a trial that was told to stop.
             UserError: the store does not answer.
         """
         if self.plan.max_minutes:
@@ -133,21 +136,31 @@ class Sweep:
             else:
                 found[arm.name] = best
                 self.say(f"{arm.name}: {' '.join(described_point(best))} wins")
+                failed = [trial for trial in tried if trial.arm == arm.name and trial.key in self.failed]
+                points = dict.fromkeys(" ".join(described_point(trial.point)) for trial in failed)
+                self.notes += [f"{arm.name} was chosen without {point}, which failed" for point in points]
         return found
 
     def _tests(self, again: Sequence[Trial]) -> list[Trial]:
         """Return a test of a checkpoint of each repeat that came to a sound end and was not tested yet."""
         results = self.runs.ended([trial.key for trial in again])
+        waiting = self.untested(results)
         wanted = []
         for trial in again:
             run = results.get(trial.key)
-            if run is None or run.verdict == "diverged" or names.metric(names.TEST, "accuracy") in run.metrics:
+            if run is None or trial.key not in waiting:
                 continue
-            folder = url2pathname(urlparse(run.artifacts).path)
-            path = f"{folder}/{names.CHECKPOINT_FOLDER}/{self.plan.test}.ckpt"
+            path = f"{local_path(run.artifacts)}/{names.CHECKPOINT_FOLDER}/{self.plan.test}.ckpt"
             words = ("test", *trial.words[1:], "--ckpt_path", path)
             wanted.append(dataclasses.replace(trial, key=f"{trial.key} {TEST}", words=words, phase=TEST))
         return wanted
+
+    def untested(self, results: Mapping[str, TrialRun]) -> set[str]:
+        """Return the keys of the repeats that the plan wants tested, which were not yet; diverged ones are not."""
+        metric = names.metric(names.TEST, "accuracy")
+        over = {key for key, run in results.items() if run.verdict == "diverged" or metric in run.metrics}
+        again = {key for key, trial in self.trials.items() if trial.phase == REPEAT}
+        return again - over - self.tested if self.plan.test else set()
 
     def _run_missing(self, trials: Sequence[Trial]) -> None:
         """Run those of the trials that are not in the store."""
@@ -165,7 +178,8 @@ class Sweep:
         shown = f"{len(trials)} {trials[0].phase} trials"
         done = len(trials) - len(missing)
         self.say(f"{shown}: {done} are done, {len(missing)} to run" if done else f"{shown} to run")
-        self._run([self._placed(trial, begun=trial.key in kills) for trial in missing])
+        counted = [dataclasses.replace(trial, kills=kills.get(trial.key, 0)) for trial in missing]
+        self._run([self._placed(trial, begun=trial.key in kills) for trial in counted])
         self.runs.settle()
 
     def _placed(self, trial: Trial, *, begun: bool = False) -> Trial:
@@ -181,7 +195,7 @@ class Sweep:
         outcomes = self.engine.run(trials, self.watch, self._is_done) if trials else ()
         for ended, outcome in enumerate(outcomes, 1):
             if outcome.status in (INTERRUPTED, TERMINATED):
-                raise KeyboardInterrupt
+                raise Interrupted(outcome.status - 128)
             self._note(outcome, f"[{ended}/{len(trials)}]")
             if time.monotonic() > self._deadline and ended < len(trials):
                 self.left += len(trials) - ended
@@ -191,12 +205,18 @@ class Sweep:
     def _note(self, outcome: Outcome, count: str) -> None:
         trial = outcome.trial
         words = {0: "", DIVERGED: "diverged, "}.get(outcome.status)
+        if words is not None and trial.phase != TEST and not self._is_done(trial):
+            self.failed[trial.key] = f"{described(trial)}: it ended, but the store has no run of it"
+            self.say(f"{count} {self.failed[trial.key]}")
+            return
         if words is None:
             reason = f"signal {-outcome.status}" if outcome.status < 0 else f"exit {outcome.status}"
             said = f": {one_line(outcome.said, 200)}" if outcome.said else ""
             self.failed[trial.key] = f"{described(trial)}: {reason}{said}"
             self.say(f"{count} {described(trial)}: failed ({reason}){said}")
             return
+        if trial.phase == TEST:
+            self.tested.add(trial.key.removesuffix(f" {TEST}"))
         run = self.runs.ended([trial.key]).get(trial.key)
         accuracy = f"val accuracy {final(run.accuracies):.4f}, " if run and run.accuracies else ""
         self.say(f"{count} {described(trial)}: {words}{accuracy}{outcome.seconds:.1f} s")
@@ -214,6 +234,11 @@ def begin(plan: Plan, runs: SweepRuns, say: Callable[[str], None]) -> None:
         UserError: the plan is wrong, or the store does not answer.
     """
     check_plan(plan)
+    if plan.test and not runs.artifacts_are_here():
+        raise UserError(
+            f"{plan.path}: sweep.test={plan.test}: the server keeps the checkpoints, so that no test could read them; "
+            "leave test out, and test by hand with a checkpoint that you download"
+        )
     if runs.begin(fingerprint(plan), f"Sweep by the plan `{plan.name}`; its trials are nested below."):
         say("the plan has changed since it was last run; trials that are still in it are not repeated")
 
@@ -235,7 +260,11 @@ def summary(sweep: Sweep, *, interrupted: bool = False) -> list[str]:
     lines = [f"{len(results)} of {len(sweep.trials)} trials have results"]
     if diverged:
         lines.append(f"diverged, which is a result: {len(diverged)}: {_few(diverged)}")
+    waiting = sweep.untested(results)
+    if waiting:
+        lines.append(f"{len(waiting)} tests are still to run")
     lines += [f"failed: {text}" for text in sweep.failed.values()]
+    lines += sweep.notes
     if interrupted:
         lines.append("interrupted; the same command goes on")
     elif sweep.failed or sweep.left:

@@ -29,7 +29,7 @@ class Attempt:
 
     Attributes:
         trial: which.
-        count: the how manieth try, from 1.
+        count: the how manieth try, from 1; kills under earlier sweep processes count.
         worker: the number of the worker that has it.
         started: when, by the monotonic clock.
         shown: the line that was last told to the watch.
@@ -105,12 +105,12 @@ class Schedule:
         self._watch = watch
         self._done = done
         self._trial_seconds = trial_seconds
-        self._queue = deque((trial, 1) for trial in trials)
+        self._queue = deque((trial, 1 + trial.kills) for trial in trials)
         self._running: list[Attempt] = []
         self._looked = 0.0
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield outcomes until all trials have ended.
+        """Yield outcomes until all trials have ended. A consumer that leaves lets running ones save and end.
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM came; running trials were told to save and end, and have.
@@ -127,6 +127,10 @@ class Schedule:
                     self._look()
                 if noted.number is not None:
                     raise Interrupted(noted.number)
+        except GeneratorExit:
+            # Nobody takes outcomes any more, as when the time of a plan is up.
+            self._save_all()
+            raise
         finally:
             self._workers.close()
 
@@ -175,6 +179,14 @@ class Schedule:
             if self._trial_seconds is not None and now - attempt.started > self._trial_seconds:
                 attempt.too_long = True
                 self._stop(attempt)
+
+    def _save_all(self) -> None:
+        """Have running trials save and end, and wait until they have."""
+        while self._running:
+            self._stop_all()
+            for attempt, _ in self._workers.ended(LOOK):
+                self._running.remove(attempt)
+                self._watch(Progress(attempt.worker, None))
 
     def _stop_all(self) -> None:
         for attempt in self._running:

@@ -19,6 +19,7 @@ class Trial:
         seed: of weights, split, order and dropout.
         point: the searched values, as ``model.optimizer.lr`` → 0.01.
         tracking: further words, which say only where the run is kept and how it is tagged.
+        kills: how often its process was killed under earlier sweep processes.
     """
 
     key: str
@@ -28,6 +29,7 @@ class Trial:
     seed: int
     point: Mapping[str, float]
     tracking: tuple[str, ...] = ()
+    kills: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Outcome:
     Attributes:
         trial: which.
         status: its exit status: 0 done, 3 diverged, other numbers: failed; −9 and the like: killed by that signal.
-        attempts: how often it was started by this sweep process.
+        attempts: which try this was, from 1; kills under earlier sweep processes count.
         seconds: from its start to its end.
         said: its last line of output.
     """

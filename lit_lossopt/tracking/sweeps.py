@@ -16,6 +16,7 @@ from mlflow import get_tracking_uri
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
+from lit_lossopt.tracking.addresses import local_path
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
 from lit_lossopt.tracking.trial_runs import TrialRun, read_header
@@ -45,6 +46,16 @@ class SweepRuns:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._store = Store(get_tracking_uri())
         self._experiment_id = ""
+
+    def artifacts_are_here(self) -> bool:
+        """Return whether the experiment keeps the files of its runs in a folder, not behind a server.
+
+        Raises:
+            UserError: the store does not answer.
+        """
+        with _said(self._store.uri):
+            self._experiment_id = self._store.experiment_id(self.experiment, str(Path("mlruns").absolute()))
+            return local_path(str(self._store.client.get_experiment(self._experiment_id).artifact_location)) is not None
 
     def begin(self, sha256: str, description: str) -> bool:
         """Find the sweep's parent run, or make it, and set it RUNNING; return whether its plan has changed since.
