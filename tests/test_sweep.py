@@ -232,6 +232,35 @@ def test_what_a_killed_trial_left_is_delivered_and_counted_before_it_is_tried_ag
     assert len(killed) == 3
 
 
+def test_a_trial_that_an_orphan_still_trains_is_not_started_again() -> None:
+    read = plan(seeds=1)
+    runs = SweepRuns("plan", "plan")
+    begin(read, runs, print)
+    first = Sweep(read, runs, CurveEngine(hill(0.01), stop_after=0), lambda _: None, print)
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    trial = next(iter(first.trials.values()))
+    logged, has_logged = os.pipe()
+    child = os.fork()
+    if child == 0:
+        log_curve(first._placed(trial), 0.9, whole=False)
+        os.write(has_logged, b"x")
+        time.sleep(600)
+    try:
+        assert os.read(logged, 1)
+        engine = CurveEngine(hill(0.01))
+        status, _, said = run(read, engine)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert status == 1
+    assert trial.key not in {one.key for one in engine.ran}
+    assert "1 trials are still trained by other processes, and are not started again" in said
+    engine = CurveEngine(hill(0.01))
+    assert run(read, engine)[0] == 0
+    assert trial.key in {one.key for one in engine.ran}
+
+
 def test_a_repeat_that_was_killed_goes_on_from_its_checkpoint() -> None:
     read = plan(seeds=2)
     runs = SweepRuns("plan", "plan")

@@ -64,6 +64,7 @@ class Sweep:
     tested: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     _deadline: float = float("inf")
+    _busy: set[str] = field(default_factory=set)
 
     def run(self) -> int:
         """Run all that is missing; return 0, or 1 where trials failed or time was up.
@@ -74,7 +75,7 @@ class Sweep:
         """
         if self.plan.max_minutes:
             self._deadline = time.monotonic() + 60 * self.plan.max_minutes
-        self.runs.settle()
+        self._busy = self.runs.settle()
         reach = self._search()
         if self.plan.protocol != GRID and not self.left:
             self._repeat(reach)
@@ -173,14 +174,19 @@ class Sweep:
                     "to try it again"
                 )
         missing = [trial for trial in trials if trial.key not in ended and trial.key not in self.failed]
+        elsewhere = sum(trial.key in self._busy for trial in missing)
+        if elsewhere:
+            self.left += elsewhere
+            self.say(f"{elsewhere} trials are still trained by other processes, and are not started again")
+            missing = [trial for trial in missing if trial.key not in self._busy]
         if not trials:
             return
         shown = f"{len(trials)} {trials[0].phase} trials"
-        done = len(trials) - len(missing)
+        done = len(trials) - len(missing) - elsewhere
         self.say(f"{shown}: {done} are done, {len(missing)} to run" if done else f"{shown} to run")
         counted = [dataclasses.replace(trial, kills=kills.get(trial.key, 0)) for trial in missing]
         self._run([self._placed(trial, begun=trial.key in kills) for trial in counted])
-        self.runs.settle()
+        self._busy = self.runs.settle()
 
     def _placed(self, trial: Trial, *, begun: bool = False) -> Trial:
         """Return a trial with the words that put its run under the sweep, and take it up where it was interrupted."""

@@ -87,12 +87,19 @@ class SweepRuns:
             f"--tracking.parent={self.parent}",
         )
 
-    def settle(self, key: str = "") -> None:
-        """Deliver what killed trials left in their journals, and mark their runs KILLED; of one trial, or of all."""
+    def settle(self, key: str = "") -> set[str]:
+        """Deliver what killed trials left in their journals, and mark their runs KILLED; of one trial, or of all.
+
+        Returns:
+            The keys of trials whose journals other processes have open: they are still trained.
+        """
+        busy = set()
         for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*")):
             tags = read_header(folder).get("tags", {})
-            if tags.get(names.TAG_SWEEP) == self.parent and (not key or tags.get(names.TAG_SWEEP_KEY) == key):
-                sync_journal(folder)
+            mine = tags.get(names.TAG_SWEEP) == self.parent and (not key or tags.get(names.TAG_SWEEP_KEY) == key)
+            if mine and sync_journal(folder) == "busy":
+                busy.add(tags.get(names.TAG_SWEEP_KEY, ""))
+        return busy
 
     def ended(self, keys: Iterable[str]) -> dict[str, TrialRun]:
         """Return key → run of those trials that came to an end; the first, where a trial did so twice.
