@@ -18,9 +18,10 @@ class Notice(UserWarning):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest of ``known``, or an empty string."""
+    """Return `` (did you mean 'x'?)`` for the nearest of ``known``, or one that begins so, or an empty string."""
     candidates = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), list(candidates), n=1, cutoff=0.5)
+    near = near or [name for name in candidates if word and name.startswith(word.lower())]
     return f" (did you mean {candidates[near[0]]!r}?)" if near else ""
 
 

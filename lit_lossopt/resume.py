@@ -53,7 +53,7 @@ def unfinished_checkpoint(experiment: str, trial_key: str) -> Path | None:
         if ends and ends[-1] == "FINISHED" and read_delivered(folder) >= len(entries):
             return None
         mine = [path for path in _last_checkpoints(experiment) if {folder.name, header["journal"]} & set(path.parts)]
-        return mine[0] if mine else None
+        return max(mine, key=_modified, default=None)
     return None
 
 

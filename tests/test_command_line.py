@@ -34,6 +34,7 @@ TYPED_WRONG = [
     ("fit --config sgd --model.optimizer.betas=[1,2]", "SGD has no argument 'betas'"),
     ("fit --model.optimiser=SGD", "model has no 'optimiser' .did you mean 'optimizer'"),
     ("fit --modle.optimizer=SGD", "no such key .did you mean 'model'"),
+    ("fit --seed=1", "no such key .did you mean 'seed_everything'"),
     ("fit --trainer.max_epoch=3", "trainer has no 'max_epoch' .did you mean 'max_epochs'"),
     ("fit --trainer.max_ep 3", "trainer has no 'max_ep'"),
     ("fit --tracking.experimnt=x", "tracking has no 'experimnt' .did you mean 'experiment'"),

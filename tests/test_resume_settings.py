@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.checkpoint_file import read_verified
-from lit_lossopt.resume import changed_settings
+from lit_lossopt.resume import changed_settings, unfinished_checkpoint
 from lit_lossopt.tracking.journal import Journal, read_entries
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.runs import Run, read_runs
@@ -205,6 +206,26 @@ def test_a_run_killed_while_the_last_of_it_was_delivered_is_delivered(capsys: py
     assert [again.run_id for again in runs()] == [run.run_id]
     assert main([*MOMENTUM, ONE, "--resume=auto"]) == 0
     assert "nothing to resume" in capsys.readouterr().out
+
+
+def test_of_a_run_whose_folder_has_moved_the_newest_checkpoint_is_taken() -> None:
+    words = [*MOMENTUM, "--trainer.max_steps=3"]
+    assert main(words) == 0
+    (run,) = runs()
+    folder = Path("mlruns/journal") / run.run_id
+    log = folder / "log.jsonl"
+    # As an attempt that was killed leaves it.
+    log.write_text("".join(line for line in log.read_text().splitlines(keepends=True) if '"end"' not in line))
+    name = read_entries(folder)[0]["journal"]
+    before = Path("mlruns/unsent") / name / "checkpoints/last.ckpt"
+    before.parent.mkdir(parents=True)
+    before.write_bytes(last_of(run).read_bytes())
+    for newest, older in ((before, last_of(run)), (last_of(run), before)):
+        os.utime(newest, (2e9, 2e9))
+        os.utime(older, (1e9, 1e9))
+        found = unfinished_checkpoint("lit_lossopt", run.tags["lossopt.trial_key"])
+        assert found is not None
+        assert found.samefile(newest)
 
 
 def test_the_last_checkpoint_is_found_where_the_experiment_was_made(
