@@ -39,9 +39,12 @@ def pages() -> dict[str, str]:
         "benchmarks.md": benchmarks_page(
             *map(
                 _load,
-                ("throughput", "augmentation", "tracking_32", "tracking_digits", "checkpointing", "reading", "page"),
+                ("throughput", "augmentation", "tracking_32", "tracking_digits", "reading", "page"),
             ),
-            # Not before it was measured.
+            # Not before they were measured.
+            checkpoints=checkpoints_section(_load("checkpointing"))
+            if (RESULTS / "checkpointing.json").is_file()
+            else "",
             sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
         ),
     }
@@ -109,10 +112,10 @@ def benchmarks_page(
     augmentation: dict[str, Any],
     tracking: dict[str, Any],
     digits: dict[str, Any],
-    checkpointing: dict[str, Any],
     reading: dict[str, Any],
     page: dict[str, Any],
     *,
+    checkpoints: str,
     sweeps: str,
 ) -> str:
     """Return the page of ratios."""
@@ -145,12 +148,7 @@ On the embedded digits, where a step takes two or three milliseconds:
 
 {_ratios(digits, "python -m benchmarks.tracking")}
 {_after(digits)}
-## Checkpoints
-
-The same training with a checkpoint every 200 steps (serialised, hashed, forced to disk, renamed), against none; and the
-share of its own time that is not spent in that, which a drift of the machine's speed between two arms does not touch.
-
-{_ratios(checkpointing, "python -m benchmarks.checkpointing")}
+{checkpoints}
 ## Reading runs
 
 The loss of every step of one hundred runs of 2,000 steps, from a local store into arrays, as `lossopt compare` reads
@@ -159,6 +157,16 @@ them, against one public call a run:
 {_ratios(reading, "python -m benchmarks.reading")}
 {_large(reading["large"])}
 {_comparison_page(page)}{sweeps}"""
+
+
+def checkpoints_section(checkpointing: dict[str, Any]) -> str:
+    """Return the part on what saving costs."""
+    return f"""## Checkpoints
+
+The same training with a checkpoint every 200 steps (serialised, hashed, forced to disk, renamed), against none; and the
+share of its own time that is not spent in that, which a drift of the machine's speed between two arms does not touch.
+
+{_ratios(checkpointing, "python -m benchmarks.checkpointing")}"""
 
 
 def sweeps_section(content: dict[str, Any]) -> str:
