@@ -370,6 +370,16 @@ def test_with_two_arms_ripple_is_a_ratio_and_is_said_to_be() -> None:
     assert low * high == pytest.approx(1, rel=0.02)
 
 
+def test_ratios_of_ripple_among_more_than_two_arms_are_not_given() -> None:
+    kept = {"adam": range(8), "momentum": range(4), "sgd": range(4, 8)}
+    arms = [replace(one, runs=tuple(one.runs[seed] for seed in kept[one.name])) for one in three_arms()]
+    found = compared(arms)
+    assert all(isnan(one.ripple.value) for one in found.arms)
+    assert not found.ripple_is_ratio
+    assert {one.quantity for one in found.oscillations} == {"roughness"}
+    assert any("not the same two" in note for note in found.notes)
+
+
 def test_tuning_feeds_sensitivity_and_budget_only() -> None:
     tuning = [
         arm(f"adam lr={rate}", [run(np.full(21, final), arm=f"tuning {rate}", verdict=verdict)], rate, "adam")

@@ -28,6 +28,7 @@ from lit_lossopt.compare.oscillation import roughness
 from lit_lossopt.compare.ripple import measure_ripples
 from lit_lossopt.compare.selection import refuse_different_losses, select
 from lit_lossopt.compare.statistics import median_interval, seeds_for_sign_flip, t_interval
+from lit_lossopt.compare.winners import against_best, group_of_best
 from lit_lossopt.errors import UserError
 
 
@@ -124,7 +125,13 @@ def _measured(arms: Sequence[ArmRuns], yardstick: Yardstick, ripples: Mapping[st
 
 def fastest(arms: Sequence[Arm]) -> Arm:
     """Return the arm with the smallest median of steps to target; of several, the one whose runs reach it soonest."""
-    return min(arms, key=lambda arm: (arm.steps_to_target.value, -arm.reached / len(arm.trials), _soon(arm), arm.name))
+    return _by_speed(arms)[0]
+
+
+def _by_speed(arms: Sequence[Arm]) -> list[Arm]:
+    return sorted(
+        arms, key=lambda arm: (arm.steps_to_target.value, -arm.reached / len(arm.trials), _soon(arm), arm.name)
+    )
 
 
 def _contrasted(found: Comparison, all_pairs: bool, budget: float) -> Comparison:
@@ -132,21 +139,16 @@ def _contrasted(found: Comparison, all_pairs: bool, budget: float) -> Comparison
     final = Quantity("final", found.higher_is_better, margin=found.margin)
     finals = contrasts([_sample(arm, lambda trial: trial.final) for arm in found.arms], final)
     speeds = contrasts([_speed(arm, budget) for arm in found.arms], STEPS_TO_TARGET)
-    best, first = found.arms[0].name, fastest(found.arms).name
+    alike = group_of_best([arm.name for arm in found.arms], finals)
+    alike_speed = group_of_best([arm.name for arm in _by_speed(found.arms)], speeds)
     return replace(
         found,
-        finals=tuple(one for one in finals if all_pairs or best in {one.first, one.second}),
-        speeds=tuple(one for one in speeds if all_pairs or first in {one.first, one.second}),
-        alike=_alike(best, found.arms, finals),
-        alike_speed=_alike(first, found.arms, speeds),
+        finals=tuple(finals) if all_pairs else against_best(finals, alike),
+        speeds=tuple(speeds) if all_pairs else against_best(speeds, alike_speed),
+        alike=alike,
+        alike_speed=alike_speed,
         oscillations=tuple(_oscillations(found)),
     )
-
-
-def _alike(best: str, arms: Sequence[Arm], made: Sequence[Contrast]) -> tuple[str, ...]:
-    told = {frozenset((one.first, one.second)) for one in made if one.claimed}
-    others = [arm.name for arm in arms if arm.name != best and frozenset((best, arm.name)) not in told]
-    return best, *others
 
 
 def _oscillations(found: Comparison) -> list[Contrast]:

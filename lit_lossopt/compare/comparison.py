@@ -230,9 +230,10 @@ class Comparison:
         target: value that counts as reached.
         target_origin: how it was chosen, in words.
         by: the settings that make an arm.
-        arms: best first, by final value.
+        arms: best first, by the mean final value of all their runs.
         finals: contrasts of the final value; ``speeds`` of the steps to target.
-        alike: arms whose final value cannot be told apart from the best one's, the best included.
+        alike: the arm that is named best, then those whose final value cannot be told apart from its. It is the first
+            of the arms that no claimed contrast beats; empty where each is beaten by another.
         alike_speed: the same for steps to target.
         sensitivity: one a family with several learning rates.
         budgets: one a family with tuning trials.

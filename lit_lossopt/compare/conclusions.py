@@ -12,20 +12,26 @@ from lit_lossopt.compare.numerals import Unit, count, listed, significant
 
 def best_arm(comparison: Comparison, shown: Unit) -> str:
     """Say which arm ends best, and which cannot be told apart from it."""
-    best = comparison.arms[0]
+    if not comparison.alike:
+        return "No arm ends best: over shared seeds each is behind another."
+    best = next(arm for arm in comparison.arms if arm.name == comparison.alike[0])
     said = f"{best.name} ends best, at {shown.text(best.final.value)}."
-    others = [name for name in comparison.alike if name != best.name]
+    others = comparison.alike[1:]
     return f"{said} {_cannot(others)} from it." if others else said
 
 
 def fastest_arm(comparison: Comparison) -> str:
-    """Say which arm needs the fewest steps, and which cannot be told apart from it."""
-    fastest = min(comparison.arms, key=lambda arm: arm.steps_to_target.value)
-    if not isfinite(fastest.steps_to_target.value):
+    """Say which arm is first to the target, and which cannot be told apart from it."""
+    if not any(isfinite(arm.steps_to_target.value) for arm in comparison.arms):
         return "In no arm did half of the runs reach the target."
-    said = f"{fastest.name} needs the fewest steps to the target: {count(fastest.steps_to_target.value)} in the median."
-    others = [name for name in comparison.alike_speed if name != fastest.name]
-    return f"{said} {_cannot(others)} from the fastest." if others else said
+    if not comparison.alike_speed:
+        return "No arm is first to the target: over shared seeds each is behind another."
+    first = next(arm for arm in comparison.arms if arm.name == comparison.alike_speed[0])
+    steps = first.steps_to_target.value
+    within = f"{count(steps)} steps in the median" if isfinite(steps) else f"{first.reached} of its runs reach it"
+    said = f"{first.name} is first to the target: {within}."
+    others = comparison.alike_speed[1:]
+    return f"{said} {_cannot(others)} from it in speed." if others else said
 
 
 def lowest_loss(criterion: str, lines: Sequence[Line]) -> list[str]:

@@ -44,8 +44,15 @@ def measure_ripples(arms: Sequence[ArmRuns]) -> Ripples:
     most = max(map(len, together), default=0)
     # Ripples and ratios do not mix: where some seed has three arms, a seed with two has no ripple.
     together = [losses for losses in together if len(losses) >= min(max(most, 2), 3)]
+    names_of = {run.run_id: arm.name for arm in arms for run in arm.runs}
     if not together:
         return Ripples()
+    if most == 2 and len({names_of[run_id] for losses in together for run_id in losses}) > 2:
+        return Ripples(
+            notes=(
+                "Every seed has two arms, but not the same two: ratios of ripple cannot be compared, so none is given.",
+            )
+        )
     window = window_length(min(len(next(iter(losses.values()))) for losses in together))
     values: dict[str, float] = {}
     for losses in together:

@@ -69,7 +69,7 @@ def arm_table(comparison: Comparison) -> Table:
     ]
     cells = [[cell(arm) for _, _, cell in columns] for arm in comparison.arms]
     kept = [place for place in range(len(columns)) if any(row[place].text != UNKNOWN for row in cells)]
-    alike = set(comparison.alike) - {arm.name for arm in comparison.arms[:1]}
+    alike = set(comparison.alike[1:])
     rows = [
         Row(
             arm.name,

@@ -77,7 +77,7 @@ def _columns(comparison: Comparison) -> list[Column]:
     budget = max(
         (int(t.curve.steps[-1]) for arm in comparison.arms for t in arm.trials if len(t.curve.steps)), default=0
     )
-    behind = {one.second: one for one in comparison.speeds if one.first == comparison.alike_speed[0]}
+    behind = {one.second: one for one in comparison.speeds if one.first in comparison.alike_speed[:1]}
     ended_well = all(set(arm.verdicts) <= {COMPLETED} for arm in comparison.arms)
 
     def column(heading: str, rank: int, cell: Callable[[Arm], str]) -> Column:
@@ -104,7 +104,7 @@ def _columns(comparison: Comparison) -> list[Column]:
 def _legend(comparison: Comparison) -> list[str]:
     notes = []
     if len(comparison.alike) > 1:
-        notes.append(f"{_ALIKE} cannot be told apart from the best by its final value.")
+        notes.append(f"{_ALIKE} cannot be told apart from the best, {comparison.alike[0]}, by its final value.")
     if any(one.claimed for one in comparison.speeds):
         notes.append(f"{_CLAIMED} claimed: p below 0.05 after Holm. [ ] 95 % intervals.")
     return notes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite, isnan
 
-from lit_lossopt.compare.assemble import fastest
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast
 from lit_lossopt.compare.oscillation_words import oscillation
 from lit_lossopt.compare.phrases import (
@@ -22,6 +21,7 @@ from lit_lossopt.compare.phrases import (
     within,
 )
 from lit_lossopt.compare.statistics import LEAST_PAIRS, NO_DIFFERENCE
+from lit_lossopt.compare.winners import claimed_besides
 
 _USUAL_SEEDS = 8
 _MOST_NAMED = 3
@@ -43,10 +43,13 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _speed(comparison: Comparison) -> list[str]:
-    first = fastest(comparison.arms)
     goal = quantity(comparison.target, comparison.metric)
     if not any(arm.reached for arm in comparison.arms):
         return [*_unclaimable(comparison), f"No run reached {goal}."]
+    besides = [f"{one.first} is {_faster(one)}" for one in claimed_besides(comparison.speeds, comparison.alike_speed)]
+    if not comparison.alike_speed:
+        return [f"No arm is first to {goal}: over shared seeds each is behind another.", *_besides(besides)]
+    first = _named(comparison, comparison.alike_speed)
     steps = _steps(first)
     if len(comparison.arms) == 1:
         return [
@@ -54,17 +57,24 @@ def _speed(comparison: Comparison) -> list[str]:
         ]
     if comparison.speeds and max(one.difference.n for one in comparison.speeds) < LEAST_PAIRS:
         return [*_unclaimable(comparison), f"By the numbers {first.name} is first to {goal}, in {steps}."]
+    return [] if _same(comparison.speeds) else [_soonest(comparison, first, goal), *_besides(besides)]
+
+
+def _soonest(comparison: Comparison, first: Arm, goal: str) -> str:
     claimed = [one for one in comparison.speeds if one.claimed and one.first == first.name]
-    if _same(comparison.speeds):
-        return []
+    steps = _steps(first)
     if not claimed:
-        return [f"No arm can be said to reach {goal} sooner than the others; {first.name} is first, in {steps}."]
-    ahead = [f"{_factor(one)}faster than {one.second}" for one in claimed]
-    return [f"{first.name} reaches {goal} in {steps}, {_some(ahead)} {_evidence(claimed)}."]
+        return f"No arm can be said to reach {goal} sooner than all others; {first.name} is first, in {steps}."
+    return f"{first.name} reaches {goal} in {steps}, {_some([_faster(one) for one in claimed])} {_evidence(claimed)}."
 
 
 def _final(comparison: Comparison) -> list[str]:
-    best, metric = comparison.arms[0], comparison.metric
+    metric, side = comparison.metric, "above" if comparison.higher_is_better else "below"
+    others = claimed_besides(comparison.finals, comparison.alike)
+    besides = _besides([f"{one.first} ends {_difference(one, metric)} {side} {one.second}" for one in others])
+    if not comparison.alike:
+        return ["No arm ends best: over shared seeds each is behind another.", *besides]
+    best = _named(comparison, comparison.alike)
     end = quantity(best.final.value, metric, within(best.final, lambda x: bare(x, metric)))
     if len(comparison.arms) == 1:
         return [f"It ends at {end}."]
@@ -74,11 +84,35 @@ def _final(comparison: Comparison) -> list[str]:
     if _same(comparison.finals):
         return []
     if not claimed:
-        return [f"No arm can be said to end better than the others; {best.name} is first, at {end}."]
-    side = "above" if comparison.higher_is_better else "below"
+        return [
+            f"No arm can be said to end better than all others; {best.name} is first, at {end}.",
+            *_by_all_runs(comparison),
+            *besides,
+        ]
     ahead = [f"{_difference(one, metric)} {side} {one.second}" for one in claimed]
     ends = "ends best, at" if len(comparison.alike) == 1 else "ends at"
-    return [f"{best.name} {ends} {end}, {_some(ahead)} {_evidence(claimed)}."]
+    return [f"{best.name} {ends} {end}, {_some(ahead)} {_evidence(claimed)}.", *_by_all_runs(comparison), *besides]
+
+
+def _named(comparison: Comparison, alike: Sequence[str]) -> Arm:
+    return next(arm for arm in comparison.arms if arm.name == alike[0])
+
+
+def _besides(claims: Sequence[str]) -> list[str]:
+    return [f"Over shared seeds {listed(claims)} (p < 0.05 after Holm)."] if claims else []
+
+
+def _by_all_runs(comparison: Comparison) -> list[str]:
+    """Say it where the arm with the best mean is not the one that is named."""
+    top = comparison.arms[0]
+    if top.name == comparison.alike[0]:
+        return []
+    level = quantity(top.final.value, comparison.metric)
+    return [f"The mean over all runs of {top.name} is better, {level}, but over shared seeds it is behind."]
+
+
+def _faster(contrast: Contrast) -> str:
+    return f"{_factor(contrast)}faster than {contrast.second}"
 
 
 def _told_apart(comparison: Comparison) -> list[str]:
@@ -108,7 +142,9 @@ def _told_apart(comparison: Comparison) -> list[str]:
 
 
 def _equivalent(comparison: Comparison) -> list[str]:
-    best = comparison.arms[0].name
+    if not comparison.alike:
+        return []
+    best = comparison.alike[0]
     found = [one for one in comparison.finals if one.equivalent and best in {one.first, one.second}]
     if not found:
         return []
