@@ -129,7 +129,8 @@ def oscillation(comparison: Comparison) -> Figure | None:
 def sensitivity(comparison: Comparison) -> Figure | None:
     """Show the final value against the learning rate.
 
-    The wider an arm's bar, the less its learning rate matters. Bar (its height says nothing): the rates around the best one at which the final
+    The wider an arm's bar, the less its learning rate matters. Bar (its height says nothing): the rates
+    around the best one at which the final
     value stays at 95 % of the best; where it ends in an arrow, the tried rates end, and it may be wider. Cross: a run
     that diverged. Vertical line: the smallest diverging rate above the best; its distance from the best is the room for
     error.

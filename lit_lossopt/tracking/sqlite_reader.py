@@ -64,7 +64,7 @@ class SqliteReader:
             "SELECT r.experiment_id FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id"
             " WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
             f" AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.run_uuid = r.run_uuid AND t.key IN ({marks}))"
-            " ORDER BY r.start_time DESC, r.run_uuid LIMIT 1"
+            " ORDER BY r.start_time DESC, r.run_uuid LIMIT 1"  # noqa: S608  # only marks are filled in
         )
         with self._connection() as connection:
             row = connection.execute(question, names.TAGS_OF_NO_RESULT).fetchone()
