@@ -61,9 +61,9 @@ class SqliteReader:
         """Return the id of the experiment in which a run started last; runs that are no results do not count."""
         marks = ", ".join("?" * len(names.TAGS_OF_NO_RESULT))
         question = (  # only marks are filled in
-            "SELECT r.experiment_id FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id"
+            "SELECT r.experiment_id FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id"  # noqa: S608
             " WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
-            f" AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.run_uuid = r.run_uuid AND t.key IN ({marks}))"  # noqa: S608
+            f" AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.run_uuid = r.run_uuid AND t.key IN ({marks}))"
             " ORDER BY r.start_time DESC, r.run_uuid LIMIT 1"
         )
         with self._connection() as connection:
