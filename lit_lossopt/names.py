@@ -40,6 +40,8 @@ TAG_REFUSED = "lossopt.refused"
 TAG_COMPARISON = "lossopt.comparison"
 # Of a range test of the learning rate, which is no training.
 TAG_RANGE_TEST = "lossopt.range_test"
+# Runs with one of them are no trainings to compare.
+TAGS_OF_NO_RESULT = (TAG_COMPARISON, TAG_RANGE_TEST)
 TAG_CONFIG_SHA256 = "lossopt.config_sha256"
 # Of a sweep and its trials: the parent run, the hash of merged settings, the levels' names, the part of the protocol.
 TAG_SWEEP = "lossopt.sweep"

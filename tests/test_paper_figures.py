@@ -95,3 +95,23 @@ def test_the_first_arms_differ_in_colour_dash_and_marker_at_once() -> None:
 )
 def test_numbers_as_a_person_reads_them(found: str, expected: str) -> None:
     assert found == expected
+
+
+def test_the_legend_lies_within_the_figure_however_long_its_names_are() -> None:
+    for length in (4, 20, 38):
+        made = with_name(comparison(arms=4, seeds=2, steps=20), "m" * length)
+        canvas = draw(next(one for one in figures(made) if one.key == "metric"), looks(made))
+        canvas.draw_without_rendering()
+        box = canvas.legends[0].get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= canvas.bbox.width
+
+
+def test_windows_of_learning_rates_are_rows_above_all_values() -> None:
+    made = comparison(arms=3, seeds=2, steps=20)
+    panel = next(one for one in figures(made) if one.key == "sensitivity").panels[0]
+    heights = [mark.start[1] for mark in panel.marks if np.isfinite(mark.start[1])]
+    assert len(heights) > 1
+    assert heights == sorted(heights, reverse=True)
+    np.testing.assert_allclose(np.diff(heights), np.diff(heights)[0])
+    assert min(heights) > max(float(np.nanmax(dots.y)) for dots in panel.dots)

@@ -12,7 +12,7 @@ import pytest
 
 from lit_lossopt import names
 from lit_lossopt.compare.comparison import ArmRuns, Comparison, Estimate
-from lit_lossopt.compare.phrases import counted, listed, metric_words, points, probability, quantity, within
+from lit_lossopt.compare.phrases import counted, listed, metric_words, points, probability, quantity, ratio, within
 from lit_lossopt.compare.words import answer
 from tests.synthetic_runs import ACCURACY, Floats, arm, arms_of, compared, rising, run
 from tests.test_compare_arms import TAU, noisy, three_arms
@@ -117,6 +117,7 @@ def test_numbers_in_a_sentence() -> None:
     assert within(Estimate(1240, 1180, 1310.4), lambda x: f"{x:,.0f}") == " [1,180 to 1,310]"
     assert within(Estimate(1240, 1180, inf), lambda x: f"{x:,.0f}") == " [1,180 to never]"
     assert not within(Estimate(1240, nan, nan), str)
+    assert [ratio(x) for x in (2.034, 1.0, 1.0017, 0.9996, 1.02)] == ["2.03", "1", "1.0017", "0.99960", "1.02"]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ _PARENT = "mlflow.parentRunId"
 
 def without_comparisons(runs: Sequence[Run]) -> list[Run]:
     """Return the runs that are none of our own logged comparisons, nor range tests of a learning rate."""
-    return [run for run in runs if not {names.TAG_COMPARISON, names.TAG_RANGE_TEST} & run.tags.keys()]
+    return [run for run in runs if not set(names.TAGS_OF_NO_RESULT) & run.tags.keys()]
 
 
 def candidates(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[LeftOut]]:

@@ -36,6 +36,8 @@ def compare(words: Sequence[str]) -> int:
     """
     options = parse(words)
     runs, experiments = _read(options)
+    if options.log and len(experiments) != 1:
+        raise UserError(f"--log: the runs are of {len(experiments)} experiments; a comparison is kept in one")
     comparison = compared(runs, options, title=", ".join(one.name for one in experiments))
     said = answer(comparison)
     from lit_lossopt.compare.terminal import show
@@ -139,8 +141,6 @@ def _written(flag: str, place: str, write: Callable[[Path], object]) -> None:
 def _log(comparison: Comparison, said: Sequence[str], experiments: Sequence[Experiment]) -> None:
     from lit_lossopt.tracking.comparison_log import log_comparison
 
-    if len(experiments) != 1:
-        raise UserError(f"--log: the runs are of {len(experiments)} experiments; a comparison is kept in one")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write(comparison, said, f"{folder}/report.html", f"{folder}/figures", f"{folder}/tables")

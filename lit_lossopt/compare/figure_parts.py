@@ -103,16 +103,20 @@ def rate_dots(one: Sensitivity, shown: Unit) -> list[Dots]:
     return [dots for dots in found if len(dots.x)]
 
 
-def rate_marks(one: Sensitivity, place: int, shown: Unit) -> list[Mark]:
-    """Return the window of a family's rates as a bar, and where it diverges as a vertical line.
-
-    ``place`` keeps bars of families apart where their levels are the same.
-    """
-    finite = one.finals[np.isfinite(one.finals)]
-    if not len(finite) or not all(map(isfinite, one.window)):
-        return []
+def window_levels(curves: Sequence[Sensitivity], shown: Unit) -> list[float]:
+    """Return how high each family's bar lies: rows above all values, the first family's on top."""
+    values = np.concatenate([[point[1] for point in one.points] + list(one.finals) for one in curves])
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return [nan] * len(curves)
     span = float(finite.max() - finite.min()) or 1.0
-    level = shown.factor * (float(finite.max()) + (0.06 + 0.05 * place) * span)
+    return [shown.factor * (float(finite.max()) + 0.05 * (len(curves) - place) * span) for place in range(len(curves))]
+
+
+def rate_marks(one: Sensitivity, level: float) -> list[Mark]:
+    """Return the window of a family's rates as a bar at ``level``, and where it diverges as a vertical line."""
+    if not isfinite(level) or not all(map(isfinite, one.window)):
+        return []
     ends = (one.open_low, one.open_high)
     between = interval(*one.window, significant)
     text = f"{one.family}: window from {between}, {'at least ' * any(ends)}{significant(one.decades, 2)} decades"

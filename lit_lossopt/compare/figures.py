@@ -15,7 +15,7 @@ import numpy as np
 from lit_lossopt.compare import conclusions, oscillation_words
 from lit_lossopt.compare.comparison import Comparison, Estimate, Trial
 from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Axis, Figure, Line, Mark, Panel
-from lit_lossopt.compare.figure_parts import by_criterion, loss_range, rate_dots, rate_marks, row_panel
+from lit_lossopt.compare.figure_parts import by_criterion, loss_range, rate_dots, rate_marks, row_panel, window_levels
 from lit_lossopt.compare.numerals import ripple_name, unit
 from lit_lossopt.compare.series import (
     arm_roughness,
@@ -129,7 +129,8 @@ def oscillation(comparison: Comparison) -> Figure | None:
 def sensitivity(comparison: Comparison) -> Figure | None:
     """Show the final value against the learning rate.
 
-    The wider an arm's bar, the less its learning rate matters. Bar: the rates around the best one at which the final
+    The wider an arm's bar, the less its learning rate matters. Bar (its height says nothing): the rates
+    around the best one at which the final
     value stays at 95 % of the best; where it ends in an arrow, the tried rates end, and it may be wider. Cross: a run
     that diverged. Vertical line: the smallest diverging rate above the best; its distance from the best is the room for
     error.
@@ -139,7 +140,10 @@ def sensitivity(comparison: Comparison) -> Figure | None:
     shown = unit(comparison.metric)
     lines = tuple(Line(one.family, {"rate": one.rates}, shown.factor * one.finals) for one in comparison.sensitivity)
     dots = tuple(dot for one in comparison.sensitivity for dot in rate_dots(one, shown))
-    marks = tuple(mark for place, one in enumerate(comparison.sensitivity) for mark in rate_marks(one, place, shown))
+    levels = window_levels(comparison.sensitivity, shown)
+    marks = tuple(
+        mark for one, level in zip(comparison.sensitivity, levels, strict=True) for mark in rate_marks(one, level)
+    )
     label = f"final {comparison.metric}{shown.axis}"
     panel = Panel("", (Axis("rate", "learning rate"),), label, lines, dots=dots, marks=marks, x_log=True)
     said = conclusions.widest_window(comparison.sensitivity)

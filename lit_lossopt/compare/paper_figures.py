@@ -91,9 +91,10 @@ def draw(figure: Figure, look: Mapping[str, int]) -> Canvas:
     if names:
         handles = [_handle(style(look[name])) for name in names]
         labels = [shortened(name, 40) for name in names]
-        canvas.legend(
-            handles, labels, loc="outside upper center", ncols=min(4, len(names)), frameon=False, handlelength=3
-        )
+        # Inches of an entry of nine-point letters: its line, the space between, and its text.
+        columns = int(WIDTH / (0.85 + 0.072 * max(map(len, labels))))
+        ncols = max(1, min(4, columns, len(names)))
+        canvas.legend(handles, labels, loc="outside upper center", ncols=ncols, frameon=False, handlelength=3)
     return canvas
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isfinite, isnan
+from math import floor, isfinite, isnan, log10
 
 from lit_lossopt.compare.comparison import Estimate
 from lit_lossopt.compare.measures import is_accuracy
@@ -67,6 +67,12 @@ def significant(number: float) -> str:
     if abs(number) >= 100:
         return f"{number:,.0f}"
     return f"{number:.3g}"
+
+
+def ratio(value: float) -> str:
+    """Return a factor in three digits, or in as many as tell it from 1: ``2.03``, ``1.0017``."""
+    text = f"{value:.3g}"
+    return f"{value:.{min(6, 1 - floor(log10(abs(value - 1))))}f}" if text == "1" and value != 1 else text
 
 
 def within(estimate: Estimate, text: Callable[[float], str]) -> str:

@@ -16,6 +16,7 @@ from lit_lossopt.compare.phrases import (
     points,
     probability,
     quantity,
+    ratio,
     significant,
     spelled,
     within,
@@ -191,7 +192,7 @@ def _steps(arm: Arm) -> str:
 def _factor(contrast: Contrast) -> str:
     ahead = contrast.difference
     if isfinite(ahead.value):
-        return f"{ahead.value:.3g}×{within(ahead, lambda x: f'{x:.3g}')} "
+        return f"{ratio(ahead.value)}×{within(ahead, ratio)} "
     # A bound that says no more than "faster" is left out; so is one that is not known.
     return f"at least {contrast.bound:.2g}× " if contrast.bound >= 1.05 else ""
 

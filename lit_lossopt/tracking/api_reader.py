@@ -43,7 +43,7 @@ class ApiReader:
         return [Experiment(item.experiment_id, item.name) for item in pages]
 
     def newest(self) -> str | None:
-        """Return the id of the experiment in which a run started last; comparisons logged as runs do not count."""
+        """Return the id of the experiment in which a run started last; runs that are no results do not count."""
         ids = [item.experiment_id for item in self.experiments()]
         order = ["attributes.start_time DESC"]
 
@@ -51,7 +51,8 @@ class ApiReader:
             return self._client.search_runs(ids, "", max_results=50, order_by=order, page_token=token)
 
         runs = self._pages(page)
-        return next((run.info.experiment_id for run in runs if names.TAG_COMPARISON not in run.data.tags), None)
+        aside = set(names.TAGS_OF_NO_RESULT)
+        return next((run.info.experiment_id for run in runs if not aside & run.data.tags.keys()), None)
 
     def runs(self, experiment_ids: Sequence[str], filter_string: str = "") -> list[Run]:
         """Return the runs of experiments that a filter leaves, deleted ones too, without histories."""

@@ -58,15 +58,16 @@ class SqliteReader:
             return [Experiment(str(row[0]), row[1]) for row in connection.execute(question)]
 
     def newest(self) -> str | None:
-        """Return the id of the experiment in which a run started last; comparisons logged as runs do not count."""
-        question = (
-            "SELECT r.experiment_id FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id"
+        """Return the id of the experiment in which a run started last; runs that are no results do not count."""
+        marks = ", ".join("?" * len(names.TAGS_OF_NO_RESULT))
+        question = (  # only marks are filled in
+            "SELECT r.experiment_id FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id"  # noqa: S608
             " WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"
-            " AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.run_uuid = r.run_uuid AND t.key = ?)"
+            f" AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.run_uuid = r.run_uuid AND t.key IN ({marks}))"
             " ORDER BY r.start_time DESC, r.run_uuid LIMIT 1"
         )
         with self._connection() as connection:
-            row = connection.execute(question, [names.TAG_COMPARISON]).fetchone()
+            row = connection.execute(question, names.TAGS_OF_NO_RESULT).fetchone()
         return str(row[0]) if row else None
 
     def runs(self, experiment_ids: Sequence[str]) -> list[Run]:
