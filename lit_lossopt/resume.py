@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from lit_lossopt.errors import UserError
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.addresses import local_path
 from lit_lossopt.tracking.description import relevant_settings
-from lit_lossopt.tracking.journal import LOG, iterate_entries, read_delivered, read_entries
+from lit_lossopt.tracking.journal import LOG, Entry, iterate_entries, read_delivered, read_entries
 from lit_lossopt.tracking.logger import RunLogger
 
 # A journal's first entries: of which run it is, its parameters, and where its artifacts lie.
@@ -38,9 +38,10 @@ def last_checkpoint(experiment: str) -> Path:
 
 
 def unfinished_checkpoint(experiment: str, trial_key: str) -> Path | None:
-    """Return the last checkpoint of the newest run of these very settings that has not come to its end, or None.
+    """Return the last checkpoint of the newest run of these very settings, or None if it has come to its end.
 
-    A run that was killed while the last of it was delivered has not: resumed, it trains nothing, and delivers.
+    A run that diverged has come to its end. One that was killed while the last of it was delivered has not: resumed,
+    it delivers.
     """
     for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*"), key=_modified, reverse=True):
         entries = read_entries(folder) if (folder / LOG).is_file() else []
@@ -49,8 +50,7 @@ def unfinished_checkpoint(experiment: str, trial_key: str) -> Path | None:
             continue
         if header["tags"].get(names.TAG_TRIAL_KEY) != trial_key:
             continue
-        ends = [entry["status"] for entry in entries if entry["kind"] == "end"]
-        if ends and ends[-1] == "FINISHED" and read_delivered(folder) >= len(entries):
+        if _has_ended(entries) and read_delivered(folder) >= len(entries):
             return None
         mine = [path for path in _last_checkpoints(experiment) if {folder.name, header["journal"]} & set(path.parts)]
         return max(mine, key=_modified, default=None)
@@ -136,6 +136,14 @@ def _place_elsewhere(journal: Path, experiment: str) -> list[Path]:
     artifacts = local_path(entries[1]["artifacts"])
     outside = artifacts is not None and not artifacts.is_relative_to(Path("mlruns").absolute())
     return [artifacts / names.CHECKPOINT_FOLDER] if artifacts and outside else []
+
+
+def _has_ended(entries: Sequence[Entry]) -> bool:
+    """Return whether the last attempt came to its end; one that diverged did: it would diverge again."""
+    ends = [entry for entry in entries if entry["kind"] in ("running", "end")]
+    verdicts = [entry["tags"].get(names.TAG_VERDICT) for entry in entries if entry["kind"] == "tags"]
+    said = next((verdict for verdict in reversed(verdicts) if verdict), "")
+    return bool(ends) and (ends[-1].get("status") == "FINISHED" or (ends[-1]["kind"] == "end" and said == "diverged"))
 
 
 def _modified(path: Path) -> int:

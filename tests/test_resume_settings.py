@@ -161,6 +161,22 @@ def test_a_diverged_run_diverges_again_and_its_last_good_weights_begin_a_new_one
     assert again.tags["mlflow.note.content"].startswith("`python -m lit_lossopt fit")
 
 
+def test_a_diverged_run_has_come_to_its_end() -> None:
+    schedule = ["--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=4", "--model.lr_scheduler.gamma=1e9"]
+    words = [*MOMENTUM, *schedule, "--model.lr_scheduler_interval=step", "--checkpoints.every_n_steps=3"]
+    assert main(words) == 3
+    (run,) = runs()
+    key = run.tags["lossopt.trial_key"]
+    assert last_of(run).is_file()
+    assert unfinished_checkpoint("lit_lossopt", key) is None
+    # Begun once more, it has not, until it says so.
+    journal = Journal(Path("mlruns/journal") / run.run_id)
+    journal.append({"kind": "running", "gap": 1.0, "milliseconds": 0})
+    journal.acknowledge(journal.size())
+    journal.close()
+    assert unfinished_checkpoint("lit_lossopt", key) is not None
+
+
 def last_of(run: Run) -> Path:
     return Path("mlruns/lit_lossopt") / run.run_id / "artifacts/checkpoints/last.ckpt"
 
