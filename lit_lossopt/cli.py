@@ -301,6 +301,8 @@ class LossOptCLI(LightningCLI):
             self.model.begins_optimizer_afresh = found.optimizer_afresh
             if logger and run_id:
                 continue_run(logger, run_id, found, force=self.resume == "force")
+            if not (logger and logger.continues):
+                self.checkpoints.goes_on_from = Path(self.config[self.command]["ckpt_path"]).parent
         elif logger and run_id and (attached := logger.attach(run_id)):
             print(f"test results go to run {attached}")
 

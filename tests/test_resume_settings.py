@@ -244,6 +244,28 @@ def test_of_a_run_whose_folder_has_moved_the_newest_checkpoint_is_taken() -> Non
         assert found.samefile(newest)
 
 
+def test_a_new_run_from_a_checkpoint_has_a_best_state_of_its_own() -> None:
+    assert main([*MOMENTUM, ONE]) == 0
+    # It never is as good again.
+    assert main([*MOMENTUM, LAST, TWO, "--model.optimizer.lr=1e-9", "--model.lr_warmup=0"]) == 0
+    first, second = runs()
+    assert second.tags["lossopt.continues"] == first.run_id
+    assert last_of(second).with_name("best.ckpt").is_file()
+
+
+def test_a_run_whose_folder_has_moved_keeps_its_best_state(tmp_path: Path) -> None:
+    assert main([*MOMENTUM, "--trainer.max_steps=4"]) == 0
+    (run,) = runs()
+    best = last_of(run).with_name("best.ckpt")
+    content = best.read_bytes()
+    moved = tmp_path / "moved"
+    last_of(run).parent.rename(moved)
+    words = [*MOMENTUM, "--trainer.max_steps=5", "--model.optimizer.lr=1e-9", "--resume=force"]
+    assert main([*words, f"--ckpt_path={moved}/last.ckpt"]) == 0
+    assert [one.run_id for one in runs()] == [run.run_id]
+    assert best.read_bytes() == content
+
+
 def test_the_last_checkpoint_is_found_where_the_experiment_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

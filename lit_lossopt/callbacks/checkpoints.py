@@ -66,6 +66,8 @@ class RunCheckpoints(Checkpoint):
         # callbacks hold their settings of then, which would win over those of now.
         self.ends_where_it_did = True
         self.callbacks_afresh = False
+        # Where the checkpoint lies that the same run goes on from; None for a new run.
+        self.goes_on_from: Path | None = None
         # Whether last.ckpt is this process's, and so known to be whole.
         self._wrote_last = False
         self._said: set[str] = set()
@@ -109,6 +111,8 @@ class RunCheckpoints(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Do anew the validation that was cut short; end where training was told to."""
         self._saved_at = time.monotonic()
+        if self._best >= 0 and not ranks.from_first(self._has_best(trainer)):
+            self._best = -1.0
         trainer.should_stop |= self._stopped and self.ends_where_it_did
         if self._due:
             self._due = False
@@ -150,6 +154,25 @@ class RunCheckpoints(Checkpoint):
     def save_before_stopping(self, trainer: pl.Trainer) -> None:
         """Save the state in which a signal ends training or validation."""
         self._save_last(trainer, validation_due=trainer.validating)
+
+    def _has_best(self, trainer: pl.Trainer) -> bool:
+        """Bring the best state to where the run's folder is now; return whether what is to come must be better.
+
+        Not in a new run, nor where the best state was left behind: otherwise there might never be one.
+        """
+        best = self._path("best")
+        if not trainer.is_global_zero or best.exists():
+            return True
+        if self.goes_on_from is None or self.goes_on_from.absolute() == best.parent.absolute():
+            # In the same folder it was removed to keep to the limit.
+            return self.goes_on_from is not None
+        try:
+            best.parent.mkdir(parents=True, exist_ok=True)
+            link_checkpoint(self.goes_on_from / best.name, best)
+        except OSError as error:
+            self._say_once(f"{best} is not there ({error.strerror}); the best state from here on will be")
+            return False
+        return True
 
     def _by_time(self, step: int) -> bool:
         """Return whether the minutes are over; of several ranks the first decides, and is asked at every tenth step."""
