@@ -25,7 +25,7 @@ from lit_lossopt.tracking.runs import Run, read_runs
 
 EXPERIMENT = "sweep_cifar10_jpeg"
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
-SHOWN = ("metric", "sensitivity", "loss")
+SHOWN = ("metric", "sensitivity")
 
 
 def main() -> None:
