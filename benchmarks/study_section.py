@@ -41,7 +41,8 @@ Accuracy at each rate tried ({most - 1} for each; one seed each in the search, t
 ![Final accuracy against the learning rate, four optimizers](pictures/sweep_cifar10_jpeg_sensitivity.png)
 
 {" ".join([*study["notes"], ""])}Seconds of training depend on what else the machine did: other work ran beside it.
-Commands: `lossopt sweep --config benchmarks/sweep_cifar10_jpeg.yaml --data.folder=IMAGES`, `python -m benchmarks.sweep_study`.
+Commands: `lossopt sweep --config benchmarks/sweep_cifar10_jpeg.yaml --data.folder=IMAGES`, then
+`python -m benchmarks.sweep_study`.
 """
 
 
