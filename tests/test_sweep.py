@@ -32,7 +32,7 @@ from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
 from lit_lossopt.sweep_command import sweep
 from lit_lossopt.tracking.runs import Run, read_history, read_runs
 from lit_lossopt.tracking.sweeps import SweepRuns
-from tests.pause import MARK
+from tests.pause import MARK, MOMENT
 from tests.plans import CurveEngine, log_curve, plan, write_plan
 from tests.zygote import Zygote
 
@@ -444,7 +444,7 @@ def test_real_trainings(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_killed_parent_is_taken_up_where_it_was(zygote: Zygote, tmp_path: Path) -> None:
-    pause = {"trainer.callbacks": [{"class_path": "tests.pause.PauseAt", "init_args": {"moment": "batch", "count": 3}}]}
+    pause = {"trainer.callbacks": [{"class_path": "tests.pause.PauseAt"}]}
     level = {"model.optimizer": "SGD", "model.optimizer.momentum": 0.5, **pause}
     factors = {"optimizer": {"adam": {"model.optimizer": "Adam"}, "paused": level}}
     changes = {
@@ -455,7 +455,7 @@ def test_a_killed_parent_is_taken_up_where_it_was(zygote: Zygote, tmp_path: Path
     }
     write_plan(SMALL, **changes)
     words = ["sweep", "--config", "plan.yaml", "--engine", "here", "--allow-import", "tests"]
-    environment = {"MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
+    environment = {"MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"], MOMENT: "batch:3"}
     process = zygote.start(words, tmp_path, tmp_path / "output", environment)
     until = time.monotonic() + 120
     while not Path(MARK).exists() and time.monotonic() < until:
