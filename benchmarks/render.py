@@ -161,10 +161,13 @@ them, against one public call a run:
 
 def checkpoints_section(checkpointing: dict[str, Any]) -> str:
     """Return the part on what saving costs."""
+    disk = checkpointing["disk_seconds"]
     return f"""## Checkpoints
 
 The same training with a checkpoint every 200 steps (serialised, hashed, forced to disk, renamed), against none; and the
-share of its own time that is not spent in that, which a drift of the machine's speed between two arms does not touch.
+share of its processor time that does not go into that, which other work on the machine does not touch. Beside either
+stands the wait for the disk: forcing a file of this size to it took {1000 * disk["median"]:.0f} ms (median),
+{1000 * disk["longest"]:.0f} ms (longest of twenty).
 
 {_ratios(checkpointing, "python -m benchmarks.checkpointing")}"""
 

@@ -60,7 +60,7 @@ class Attempts:
         mark = self.folder / MARK
         mark.unlink(missing_ok=True)
         process = self.start(*more, **{**variables, MOMENT: f"{moment}:{count}"})
-        until = time.monotonic() + 200
+        until = time.monotonic() + 900
         while not mark.exists() and time.monotonic() < until:
             if not alive(process):
                 break
