@@ -91,11 +91,20 @@ def draw(figure: Figure, look: Mapping[str, int]) -> Canvas:
     if names:
         handles = [_handle(style(look[name])) for name in names]
         labels = [shortened(name, 40) for name in names]
-        # Inches of an entry of nine-point letters: its line, the space between, and its text.
-        columns = int(WIDTH / (0.85 + 0.072 * max(map(len, labels))))
-        ncols = max(1, min(4, columns, len(names)))
-        canvas.legend(handles, labels, loc="outside upper center", ncols=ncols, frameon=False, handlelength=3)
+        _add_legend(canvas, handles, labels)
     return canvas
+
+
+def _add_legend(canvas: Canvas, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Put the legend above, in as many columns as the figure is wide enough for."""
+    for columns in range(min(4, len(labels)), 0, -1):
+        legend = canvas.legend(
+            handles, labels, loc="outside upper center", ncols=columns, frameon=False, handlelength=3
+        )
+        canvas.draw_without_rendering()
+        if legend.get_window_extent().width <= canvas.bbox.width or columns == 1:
+            return
+        legend.remove()
 
 
 def _draw_panel(axes: Axes, panel: Panel, look: Mapping[str, int]) -> None:
