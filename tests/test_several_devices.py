@@ -231,6 +231,7 @@ def test_test_and_validate_see_each_image_once(zygote: Zygote, tmp_path: Path) -
         "--data=DigitsDataModule",
         "--data.eval_batch_size=7",
         "--trainer.accelerator=cpu",
+        "--allow-import=tests",
     ]
     lines = {}
     for devices in (1, 2):
