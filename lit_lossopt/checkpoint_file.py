@@ -29,7 +29,9 @@ class DamagedError(Exception):
     """The file is not what was written; the message says why, in one line."""
 
 
-def write_checkpoint(content: dict[str, Any], path: Path, *, keep_previous: bool = True) -> int:
+def write_checkpoint(
+    content: dict[str, Any], path: Path, *, keep_previous: bool = True, also: Path | None = None
+) -> int:
     """Write a checkpoint beside ``path``, force it to disk, and give it its name; return its size in bytes.
 
     At no moment is there no whole file: a process that is killed leaves the old one or the new one.
@@ -39,6 +41,7 @@ def write_checkpoint(content: dict[str, Any], path: Path, *, keep_previous: bool
         path: the file.
         keep_previous: keep the file that was there as ``<name>.previous.ckpt``; one that is damaged must not take the
             place of a good one.
+        also: a second name in the same folder, given first: whoever reads ``path`` finds the other beside it.
 
     Raises:
         OSError: the disk takes it not; the old file is untouched.
@@ -53,6 +56,8 @@ def write_checkpoint(content: dict[str, Any], path: Path, *, keep_previous: bool
             os.fsync(file.fileno())
         if keep_previous and path.exists():
             _link(path, previous_of(path))
+        if also is not None:
+            link_checkpoint(part, also)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)

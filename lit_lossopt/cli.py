@@ -239,7 +239,8 @@ class LossOptCLI(LightningCLI):
         path = settings.get("ckpt_path")
         if self.resume == "auto":
             key = trial_key(resolved_config(self._parser(self.command), settings))
-            path = unfinished_checkpoint(settings["tracking"]["experiment"], key)
+            tracking = settings["tracking"]
+            path = unfinished_checkpoint(tracking["experiment"], key, tracking["tags"] or {})
             print(f"resuming from {path}" if path else "nothing to resume; a new run begins", flush=True)
         elif path == LAST:
             path = last_checkpoint(settings["tracking"]["experiment"])
@@ -301,7 +302,8 @@ class LossOptCLI(LightningCLI):
             self.model.begins_optimizer_afresh = found.optimizer_afresh
             if logger and run_id:
                 continue_run(logger, run_id, found, force=self.resume == "force")
-            if not (logger and logger.continues):
+            self.model.begins_run = bool(logger and logger.continues)
+            if not self.model.begins_run:
                 self.checkpoints.goes_on_from = Path(self.config[self.command]["ckpt_path"]).parent
         elif logger and run_id and (attached := logger.attach(run_id)):
             print(f"test results go to run {attached}")

@@ -95,6 +95,8 @@ class LossOptModule(pl.LightningModule):
         self._plateau_state: dict[str, Any] | None = None
         # Whether a checkpoint's weights are trained on by an optimizer and a schedule of other settings.
         self.begins_optimizer_afresh = False
+        # Whether a checkpoint's weights begin a run of their own, which has its own best accuracy.
+        self.begins_run = False
         self.run_config = ""
         self._checked = False
         self._trained_steps = 0
@@ -242,7 +244,8 @@ class LossOptModule(pl.LightningModule):
         """
         self._trained_steps = checkpoint["global_step"]
         state = checkpoint.get(STATE_KEY, {})
-        self.best_val_accuracy = state.get("best_val_accuracy", self.best_val_accuracy)
+        if not self.begins_run:
+            self.best_val_accuracy = state.get("best_val_accuracy", self.best_val_accuracy)
         self._plateau_state = state.get("plateau")
         if state.get("confusion") is not None:
             self.confusion[names.VAL] = state["confusion"]

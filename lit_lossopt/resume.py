@@ -37,18 +37,26 @@ def last_checkpoint(experiment: str) -> Path:
     return found[-1]
 
 
-def unfinished_checkpoint(experiment: str, trial_key: str) -> Path | None:
+def unfinished_checkpoint(experiment: str, trial_key: str, tags: Mapping[str, str] | None = None) -> Path | None:
     """Return the last checkpoint of the newest run of these very settings, or None if it has come to its end.
 
     A run that diverged has come to its end. One that was killed while the last of it was delivered has not: resumed,
     it delivers.
+
+    Args:
+        experiment: in MLflow.
+        trial_key: the hash of the settings.
+        tags: of the run of now. One of a sweep goes on with runs of the same sweep only, and any other with none of a
+            sweep.
     """
+    sweep = (tags or {}).get(names.TAG_SWEEP)
     for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*"), key=_modified, reverse=True):
         entries = read_entries(folder) if (folder / LOG).is_file() else []
         header = next((entry for entry in entries if entry["kind"] == "run"), None)
         if header is None or header["experiment"] != experiment:
             continue
-        if header["tags"].get(names.TAG_TRIAL_KEY) != trial_key:
+        of_it = header["tags"]
+        if (of_it.get(names.TAG_TRIAL_KEY), of_it.get(names.TAG_SWEEP)) != (trial_key, sweep):
             continue
         if _has_ended(entries) and read_delivered(folder) >= len(entries):
             return None

@@ -72,9 +72,14 @@ class Attempts:
 
 def last_state(folder: Path) -> dict[str, Any]:
     """Return what the last checkpoint in a folder holds."""
+    return newest(folder, "last.ckpt")
+
+
+def newest(folder: Path, name: str) -> dict[str, Any]:
+    """Return what the newest checkpoint of a name holds; nothing where there is none."""
     # Two, equal, where the store was slow to answer: a local one, and its copy among the artifacts.
-    path = max(folder.rglob("last.ckpt"), key=lambda one: one.stat().st_mtime_ns)
-    found: dict[str, Any] = torch.load(path, weights_only=True)
+    paths = sorted(folder.rglob(name), key=lambda one: one.stat().st_mtime_ns)
+    found: dict[str, Any] = torch.load(paths[-1], weights_only=True) if paths else {}
     return found
 
 
@@ -89,11 +94,14 @@ def same(first: Any, second: Any) -> bool:
 
 
 def assert_equal(mine_in: Path, theirs_in: Path) -> None:
-    """Compare weights, optimizer and schedule states, and the history of every metric, of runs in two folders."""
+    """Compare weights, those of the best too, optimizer and schedule states, and every metric's history of two runs."""
     mine, theirs = last_state(mine_in), last_state(theirs_in)
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch", "lossopt_state"):
         assert same(mine[part], theirs[part]), part
     assert histories(mine_in) == histories(theirs_in)
+    mine, theirs = (newest(folder, "best.ckpt") for folder in (mine_in, theirs_in))
+    for part in ("state_dict", "global_step"):
+        assert same(mine.get(part), theirs.get(part)), f"{part} of the best"
 
 
 def read_at(folder: Path) -> Run:

@@ -26,6 +26,7 @@ from tests.attempts import (
     same,
     wait_for_steps,
 )
+from tests.pause import MOMENT, SIGNAL
 from tests.stored import stored_points
 from tests.zygote import Zygote, alive
 
@@ -203,13 +204,11 @@ def test_a_signal_in_the_validation_that_ends_an_epoch_does_not_end_the_run(
     zygote: Zygote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    # The first step is sent when an evaluation begins, and the only one is that of 144 batches after the eighth.
     words = [*EVERYTHING, "--trainer.max_epochs=2", "--trainer.val_check_interval=8", "--data.eval_batch_size=1"]
     attempts = Attempts(zygote, tmp_path / "run", *words)
-    process = attempts.start()
-    wait_for_steps(attempts, 8)
-    os.kill(process, signal.SIGTERM)
-    assert attempts.zygote.wait(process) == 143
+    # Behind the 29 batches of the validation before the first step.
+    within = {MOMENT: "validation:32", SIGNAL: str(int(signal.SIGTERM))}
+    assert attempts.finish(**within) == 143, attempts.output.read_text()
     assert last_state(attempts.folder)["global_step"] == 8
     assert attempts.finish("--resume=auto") == 0, attempts.output.read_text()
     undisturbed = Attempts(zygote, tmp_path / "whole", *words)

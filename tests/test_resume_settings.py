@@ -224,6 +224,21 @@ def test_a_run_killed_while_the_last_of_it_was_delivered_is_delivered(capsys: py
     assert "nothing to resume" in capsys.readouterr().out
 
 
+def test_a_run_of_a_sweep_goes_on_with_runs_of_that_sweep_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*MOMENTUM, "--trainer.max_steps=3", "--resume=auto"]
+    sweeps = [f'--tracking.tags={{"lossopt.sweep": "{name}"}}' for name in ("first", "second")]
+    for place in ([sweeps[0]], [sweeps[1]], []):
+        assert main([*words, *place]) == 0
+        assert "nothing to resume" in capsys.readouterr().out
+    for run in runs():
+        log = Path("mlruns/journal") / run.run_id / "log.jsonl"
+        # As an attempt that was killed leaves it.
+        log.write_text("".join(line for line in log.read_text().splitlines(keepends=True) if '"end"' not in line))
+    for place, run in zip(([sweeps[0]], [sweeps[1]], []), runs(), strict=True):
+        assert main([*words, *place]) == 0
+        assert f"run {run.run_id} goes on" in capsys.readouterr().out
+
+
 def test_of_a_run_whose_folder_has_moved_the_newest_checkpoint_is_taken() -> None:
     words = [*MOMENTUM, "--trainer.max_steps=3"]
     assert main(words) == 0
@@ -251,6 +266,9 @@ def test_a_new_run_from_a_checkpoint_has_a_best_state_of_its_own() -> None:
     first, second = runs()
     assert second.tags["lossopt.continues"] == first.run_id
     assert last_of(second).with_name("best.ckpt").is_file()
+    accuracies, best = (stored_points(second.run_id, name) for name in ("val/accuracy", "best/val_accuracy"))
+    behind = accuracies.values[accuracies.steps >= best.steps[0]]
+    assert best.values.tolist() == np.maximum.accumulate(behind).tolist()
 
 
 def test_a_run_whose_folder_has_moved_keeps_its_best_state(tmp_path: Path) -> None:
@@ -294,12 +312,16 @@ def test_disk_use_is_capped_and_said_once(capsys: pytest.CaptureFixture[str]) ->
     assert main([*words, "--checkpoints.max_gigabytes=0.001"]) == 0
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("lossopt:"))
     assert "last.previous.ckpt was removed, and will be from now on: checkpoints may take 0.001 GB" in line
-    assert sum(path.stat().st_size for path in Path("mlruns").rglob("*.ckpt")) <= 1e6
+    assert space_of(runs()[-1]) <= 1e6
     assert main([*words, "--checkpoints.max_gigabytes=0.0005"]) == 0
     shown = capsys.readouterr().err
     assert shown.count("was removed") == 2
-    kept = (Path("mlruns/lit_lossopt") / runs()[-1].run_id).rglob("*.ckpt")
-    assert sum({path.stat().st_ino: path.stat().st_size for path in kept}.values()) <= 0.5e6
+    assert space_of(runs()[-1]) <= 0.5e6
+
+
+def space_of(run: Run) -> int:
+    kept = (Path("mlruns/lit_lossopt") / run.run_id).rglob("*.ckpt")
+    return sum({path.stat().st_ino: path.stat().st_size for path in kept}.values())
 
 
 def test_checkpoints_by_steps_come_after_so_many_steps() -> None:

@@ -1,14 +1,12 @@
-"""Trials whose workers and parents are killed: each comes to its end once, in the store."""
+"""Trials on this machine: killed, failing, stopped; what an engine makes of each, and what it leaves behind."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import random
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,87 +19,8 @@ from lit_lossopt.sweep.gpu_slots import worker_environments
 from lit_lossopt.sweep.interruption import Interrupted
 from lit_lossopt.sweep.local import LocalEngine
 from lit_lossopt.sweep.trial import Outcome, Progress, Resources, Trial
-from lit_lossopt.tracking.runs import read_runs
 from tests.forked import THIS
-from tests.sweep_driver import EXPERIMENT, finished
-from tests.zygote import Zygote, alive, wait_until_dead
-
-TINY = [
-    "fit", "--config=sgd", "--config=digits", "--threads=1", "--trainer.max_epochs=1", "--trainer.limit_val_batches=1",
-    "--trainer.limit_train_batches=2", "--trainer.enable_checkpointing=false",
-]  # fmt: skip
-LONG = ["fit", "--config=sgd", "--config=digits", "--threads=1", "--trainer.max_epochs=2000"]
-
-
-class Parent:
-    """A process that runs trials, seen from outside."""
-
-    def __init__(self, zygote: Zygote, folder: Path, *arguments: object) -> None:
-        self.zygote = zygote
-        self.output = folder / "output.txt"
-        environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
-        call = "tests.sweep_driver:drive"
-        self.process = zygote.call(call, arguments, folder, self.output, environment)
-
-    def workers(self) -> list[int]:
-        """Return the processes of its trials: the children of its server."""
-        return [child for server in children_of(self.process) for child in children_of(server)]
-
-    def wait_for_workers(self, count: int) -> list[int]:
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
-            found = self.workers()
-            if len(found) >= count:
-                return found
-            time.sleep(0.02)
-        raise AssertionError(self.output.read_text())
-
-    def kill(self) -> None:
-        family = [self.process, *children_of(self.process), *self.workers()]
-        os.kill(self.process, signal.SIGKILL)
-        assert self.zygote.wait(self.process) == -signal.SIGKILL
-        assert not wait_until_dead(family, 5)
-
-    def ended(self) -> list[list[str]]:
-        lines = self.output.read_text().splitlines()
-        return [line.split(maxsplit=4)[1:] for line in lines if line.startswith("ended ")]
-
-
-def children_of(process: int) -> list[int]:
-    try:
-        tasks = Path(f"/proc/{process}/task").iterdir()
-        return [int(word) for task in tasks for word in (task / "children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def seeds() -> Counter[str]:
-    return Counter(run.tags[names.TAG_SEED] for run in finished())
-
-
-def kill_workers(parent: Parent, kills: int, moments: random.Random, longest: float) -> int:
-    """Kill so many trials' processes at random moments, none more than twice; return how many there were to kill."""
-    killed: Counter[str] = Counter()
-    dead: set[int] = set()
-    while killed.total() < kills and alive(parent.process):
-        time.sleep(moments.uniform(0, longest))
-        for worker in moments.sample(found := parent.workers(), len(found)):
-            trial = trial_of(worker)
-            if worker not in dead and trial and killed[trial] < 2:
-                os.kill(worker, signal.SIGKILL)
-                dead.add(worker)
-                killed[trial] += 1
-                break
-    return killed.total()
-
-
-def trial_of(worker: int) -> str:
-    """Return the name of the file that a trial prints to, or an empty text."""
-    try:
-        path = Path(f"/proc/{worker}/fd/1").readlink()
-    except OSError:
-        return ""
-    return path.stem if path.parent.name == "output" else ""
+from tests.zygote import wait_until_dead
 
 
 class Told:
@@ -287,41 +206,3 @@ def test_each_worker_sees_its_share_of_the_gpus(monkeypatch: pytest.MonkeyPatch)
 
 def parent_of(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-@pytest.mark.usefixtures("store")
-def test_trials_of_killed_workers_and_a_killed_parent_end_once(zygote: Zygote, tmp_path: Path) -> None:
-    moments = random.Random(1)
-    first = Parent(zygote, tmp_path, 6, 2, TINY)
-    first.wait_for_workers(2)
-    assert kill_workers(first, 1, moments, 0.5) == 1
-    first.wait_for_workers(2)
-    first.kill()
-    second = Parent(zygote, tmp_path, 6, 2, TINY)
-    second.wait_for_workers(1)
-    assert kill_workers(second, 1, moments, 0.3) == 1
-    assert zygote.wait(second.process) == 0, second.output.read_text()
-    assert seeds() == Counter(map(str, range(6)))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.usefixtures("store")
-def test_two_hundred_trials_twenty_killed_workers_and_three_killed_parents(zygote: Zygote, tmp_path: Path) -> None:
-    moments, killed = random.Random(2), 0
-    for kills in (5, 5, 5):
-        parent = Parent(zygote, tmp_path, 200, 2, TINY)
-        parent.wait_for_workers(2)
-        killed += kill_workers(parent, kills, moments, 6)
-        time.sleep(moments.uniform(0, 2))
-        parent.kill()
-    parent = Parent(zygote, tmp_path, 200, 2, TINY)
-    parent.wait_for_workers(2)
-    killed += kill_workers(parent, 5, moments, 6)
-    assert killed == 20
-    assert zygote.wait(parent.process) == 0, parent.output.read_text()
-    assert seeds() == Counter(map(str, range(200)))
-    # What was killed is said to be so; nothing is still running.
-    others = Counter(run.status for run in read_runs(EXPERIMENT)) - Counter(run.status for run in finished())
-    assert set(others) <= {"KILLED"}
-    assert others.total() <= 20 + 3 * 2

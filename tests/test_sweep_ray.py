@@ -9,7 +9,6 @@ import socket
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,29 +16,33 @@ from typing import Any
 import pytest
 
 from lit_lossopt import names
+from lit_lossopt.__main__ import main
 from lit_lossopt.errors import UserError
 from lit_lossopt.sweep.interruption import Interrupted
 from lit_lossopt.sweep.local import LocalEngine
 from lit_lossopt.sweep.ray_engine import RayEngine, need_server
-from lit_lossopt.sweep.trial import Engine, Outcome, Resources, Trial
-from lit_lossopt.tracking.runs import read_history
+from lit_lossopt.sweep.trial import Engine, Resources, Trial
+from lit_lossopt.tracking.runs import Run, read_history, read_runs
 from tests.forked import THIS
 from tests.mlflow_on_postgresql import binaries, free_port, mlflow_server, postgresql
-from tests.sweep_driver import done, finished, trials
+from tests.plans import write_plan
 from tests.zygote import alive
 
 # Ray 2.60 warns of its own future.
 pytestmark = pytest.mark.filterwarnings("ignore")
-LONGER = [
-    "fit", "--config=sgd_momentum", "--config=digits", "--threads=1", "--trainer.max_epochs=40",
-    "--checkpoints.every_n_steps=20",
-]  # fmt: skip
+LONGER: dict[str, Any] = {
+    "base": {"data": "DigitsDataModule", "trainer.max_epochs": 40},
+    "factors": {"optimizer": {"sgd": {"model.optimizer": "SGD"}, "adam": {"model.optimizer": "Adam"}}},
+    "protocol": "grid",
+    "seeds": 4,
+}
+NONE = Trial("0", ("fit",), "arm", "grid", 0, {})
 
 
 def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'lit_lossopt\[ray\]'"):
-        RayEngine(Resources()).run(trials(1, LONGER), lambda _: None, lambda _: False)
+        RayEngine(Resources()).run([NONE], lambda _: None, lambda _: False)
 
 
 def test_other_machines_need_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +59,7 @@ def test_a_cluster_that_is_not_there_is_one_line_at_once() -> None:
     pytest.importorskip("ray", reason="pip install 'lit_lossopt[ray]'")
     engine = RayEngine(Resources(), f"127.0.0.1:{free_port()}")
     with pytest.raises(UserError, match=r"--ray-address 127\.0\.0\.1:\d+: nobody answers there \(Connection refused\)"):
-        engine.run(trials(1, LONGER), lambda _: None, lambda _: False)
+        engine.run([NONE], lambda _: None, lambda _: False)
 
 
 @pytest.fixture
@@ -129,31 +132,51 @@ def cluster(quiet_ray: None) -> Iterator[Any]:  # noqa: ARG001  # skips first, w
 def test_a_raylet_is_killed_and_the_results_are_the_same_to_the_bit(
     server: str, cluster: Any, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = trials(8, LONGER)
+    command = ["sweep", "--config", str(write_plan(LONGER).absolute()), "--keep-checkpoints"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    outcomes: list[Outcome] = []
-    for outcome in RayEngine(Resources(2), cluster.address).run(wanted, lambda _: None, done):
-        outcomes.append(outcome)
-        if len(outcomes) == 2:
-            raylet = cluster.list_all_nodes()[1].all_processes["raylet"][0].process.pid
-            os.kill(raylet, signal.SIGKILL)
-    assert [outcome.status for outcome in outcomes] == [0] * 8
-    assert max(outcome.attempts for outcome in outcomes) == 2
-    assert Counter(run.tags[names.TAG_SEED] for run in finished()) == Counter(map(str, range(8)))
+
+    def kill() -> None:
+        while len(finished()) < 2:
+            time.sleep(0.5)
+        raylet = cluster.list_all_nodes()[1].all_processes["raylet"][0].process.pid
+        os.kill(raylet, signal.SIGKILL)
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    assert main([*command, "--engine", "ray", "--ray-address", cluster.address]) == 0
+    killing.join(timeout=1)
+    assert not killing.is_alive()
+    assert "2" in {run.tags.get(names.TAG_ATTEMPT) for run in read_runs("plan")} or unfinished()
     on_ray = histories()
+    assert len(on_ray) > 8 * 3
 
     (tmp_path / "local").mkdir()
     monkeypatch.chdir(tmp_path / "local")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/local/mlflow.db")
     (tmp_path / "local/mlflow.db").write_bytes(empty_store.read_bytes())
-    assert {outcome.status for outcome in LocalEngine(Resources(2)).run(wanted, lambda _: None, done)} == {0}
+    assert main(command) == 0
     assert histories() == on_ray
 
 
+def finished() -> list[Run]:
+    """Return the runs of trials that finished, none of them twice."""
+    try:
+        runs = [run for run in read_runs("plan") if names.TAG_SWEEP in run.tags and run.status == "FINISHED"]
+    except UserError:
+        return []
+    assert len({run.tags[names.TAG_SWEEP_KEY] for run in runs}) == len(runs)
+    return runs
+
+
+def unfinished() -> list[Run]:
+    """Return the runs of trials that were killed."""
+    return [run for run in read_runs("plan") if names.TAG_SWEEP in run.tags and run.status != "FINISHED"]
+
+
 def histories() -> dict[tuple[str, str], tuple[list[int], list[float]]]:
-    """Return, for each seed and metric, steps and values; but for those that measure time."""
+    """Return, for each trial and metric, steps and values; but for those that measure time."""
     return {
-        (run.tags[names.TAG_SEED], metric): (history.steps.tolist(), history.values.tolist())
+        (run.tags[names.TAG_SWEEP_KEY], metric): (history.steps.tolist(), history.values.tolist())
         for run in finished()
         for metric in run.metrics
         if metric != names.TRAIN_SECONDS

@@ -136,9 +136,9 @@ class RunCheckpoints(Checkpoint):
         accuracy = float(trainer.callback_metrics.get(names.metric(names.VAL, "accuracy"), -1.0))
         is_best = accuracy > self._best
         self._best = max(accuracy, self._best)
-        saved = (is_best or not within_epoch(trainer)) and goes_on(trainer) and self._save_last(trainer)
-        if is_best:
-            self._save_best(trainer, linked=saved)
+        due = (is_best or not within_epoch(trainer)) and goes_on(trainer)
+        if not (due and self._save_last(trainer, is_best=is_best)) and is_best:
+            self._write(trainer, _state_of(trainer), "best", keep_previous=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the state in which training ended."""
@@ -180,34 +180,36 @@ class RunCheckpoints(Checkpoint):
             return False
         return ranks.from_first(time.monotonic() - self._saved_at >= 60 * self.every_minutes)
 
-    def _save_last(self, trainer: pl.Trainer, *, validation_due: bool = False) -> bool:
+    def _save_last(self, trainer: pl.Trainer, *, validation_due: bool = False, is_best: bool = False) -> bool:
         if self.step_values:
             # The journal must never be behind a checkpoint.
             self.step_values.flush(trainer, trainer.lightning_module)
-        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)  # noqa: SLF001  # no public way
+        checkpoint = _state_of(trainer)
         if validation_due:
             checkpoint[VALIDATION_DUE] = True
             _as_if_finished(checkpoint["loops"]["fit_loop"][_VAL_PROGRESS])
         keep = self._wrote_last or is_whole(self._path("last"))
         # What the first rank has done, which alone writes: the others must not believe otherwise.
-        saved = ranks.from_first(self._write(trainer, checkpoint, "last", keep_previous=keep))
+        also = self._path("best") if is_best else None
+        saved = ranks.from_first(self._write(trainer, checkpoint, "last", keep_previous=keep, also=also))
         if saved:
             self._wrote_last = True
             self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         return saved
 
-    def _save_best(self, trainer: pl.Trainer, *, linked: bool) -> None:
-        if linked and trainer.is_global_zero:
-            link_checkpoint(self._path("last"), self._path("best"))
-        elif not linked:
-            checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)  # noqa: SLF001  # as above
-            self._write(trainer, checkpoint, "best", keep_previous=False)
-
-    def _write(self, trainer: pl.Trainer, checkpoint: dict[str, Any], name: str, *, keep_previous: bool) -> bool:
+    def _write(
+        self,
+        trainer: pl.Trainer,
+        checkpoint: dict[str, Any],
+        name: str,
+        *,
+        keep_previous: bool,
+        also: Path | None = None,
+    ) -> bool:
         if not trainer.is_global_zero:
             return True
         try:
-            size = write_checkpoint(checkpoint, self._path(name), keep_previous=keep_previous)
+            size = write_checkpoint(checkpoint, self._path(name), keep_previous=keep_previous, also=also)
         except OSError as error:
             free = shutil.disk_usage(self._path(name).parent).free if self._path(name).parent.exists() else 0
             print(
@@ -279,6 +281,11 @@ def validate_now(trainer: pl.Trainer) -> None:
 def run_of(trainer: pl.Trainer) -> str:
     """Return the id of the run, or an empty text."""
     return str(trainer.logger.version) if trainer.logger else ""
+
+
+def _state_of(trainer: pl.Trainer) -> dict[str, Any]:
+    checkpoint: dict[str, Any] = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)  # noqa: SLF001  # no public way
+    return checkpoint
 
 
 def _as_if_finished(progress: dict[str, Any]) -> None:
