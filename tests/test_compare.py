@@ -90,6 +90,22 @@ def test_points_out_of_order_and_doubled_change_no_number(capsys: pytest.Capture
     assert rows(Path("one/contrasts.csv")) == rows(Path("other/contrasts.csv"))
 
 
+def test_accuracies_from_0_to_100_compare_like_those_from_0_to_1(capsys: pytest.CaptureFixture[str]) -> None:
+    for (optimizer, rate), speed in SPEEDS.items():
+        for seed in range(3):
+            values = dict(learning(seed, speed))["val/accuracy"]
+            for name, factor in (("as shares", 1), ("per cents", 100)):
+                points = {"val_acc": [(step, factor * value) for step, value in values]}
+                log_run(name, {"optimizer": optimizer, "lr": rate, "seed": seed}, points)
+    shares = compared(capsys, "--experiment", "as shares", "--target", "0.9", "--margin", "0.02", "--csv", "one")
+    assert compared(capsys, "--experiment", "as shares", "--target", "90", "--margin", "0.02", "--csv", "one") == shares
+    shown = compared(capsys, "--experiment", "per cents", "--target", "90", "--margin", "2", "--csv", "two")
+    assert "val_acc was logged from 0 to 100; tables hold it from 0 to 1" in shown
+    assert "90 % val_acc" in shown
+    told = [line for line in shown.splitlines() if "logged from" not in line]
+    assert told == shares.replace("one", "two").replace("as shares:", "per cents:").splitlines()
+
+
 def test_odd_names_are_shown_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     odd = ["<script>alert(1)</script>", "[red]ünï\x1b[31m\n[/red]", "=1+1"]
     for place, name in enumerate(odd):

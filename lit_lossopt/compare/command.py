@@ -17,7 +17,13 @@ from lit_lossopt.compare.candidates import candidates, notes_on, without_compari
 from lit_lossopt.compare.compare_flags import parse
 from lit_lossopt.compare.comparison import Comparison
 from lit_lossopt.compare.measures import YARDSTICKS
-from lit_lossopt.compare.metric_choice import choose_metric, default_margin, higher_is_better
+from lit_lossopt.compare.metric_choice import (
+    as_shares,
+    choose_metric,
+    default_margin,
+    higher_is_better,
+    typed_target,
+)
 from lit_lossopt.compare.words import answer
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.addresses import is_server, tracking_uri
@@ -60,19 +66,22 @@ def compared(runs: Sequence[Run], options: Namespace, title: str) -> Comparison:
         reasons = "; ".join(sorted({one.reason for one in left})) or "there are none"
         raise UserError(f"no runs to compare in {title}: {reasons}")
     kept = _with_curves(kept, metric)
+    shares = as_shares(kept, metric)
+    in_per_cent = [f"{metric} was logged from 0 to 100; tables hold it from 0 to 1"] if shares else []
+    kept = shares or kept
     grouping = group(kept, options.by)
     return compare_arms(
         grouping.arms,
         title=title,
         metric=metric,
         higher_is_better=higher,
-        target=options.target,
+        target=typed_target(options.target, metric, in_per_cent=shares is not None),
         by=grouping.by,
         all_pairs=options.all_pairs,
-        margin=default_margin(metric) if options.margin is None else options.margin,
+        margin=default_margin(metric) if options.margin is None else options.margin / (100 if shares else 1),
         tuning=grouping.tuning,
         left_out=left,
-        notes=(*grouping.notes, *notes_on(kept)),
+        notes=(*grouping.notes, *notes_on(kept), *in_per_cent),
         runs_address=_runs_address(),
     )
 

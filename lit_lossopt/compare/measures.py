@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lit_lossopt import names
 from lit_lossopt.compare.comparison import ArmRuns, Trial
 from lit_lossopt.compare.convergence import area_under_curve, best_value, final_value, reach
+from lit_lossopt.compare.metric_choice import is_accuracy
 from lit_lossopt.compare.oscillation import ONE_POINT, evaluation_oscillation
 from lit_lossopt.tracking.runs import History, Run
 
@@ -122,11 +123,6 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float) -> Tria
         ripple=ripple,
         scores=_scores(run, yardstick.metric),
     )
-
-
-def is_accuracy(metric: str) -> bool:
-    """Tell whether a metric is a share of which one point is a hundredth."""
-    return metric.rpartition("/")[2] == "accuracy"
 
 
 def _scores(run: Run, metric: str) -> Mapping[str, float]:

@@ -8,7 +8,7 @@ from math import isfinite, isinf, isnan
 
 from lit_lossopt.compare import phrases
 from lit_lossopt.compare.comparison import Comparison, Estimate
-from lit_lossopt.compare.measures import is_accuracy
+from lit_lossopt.compare.metric_choice import is_accuracy
 
 UNKNOWN = "–"
 NEVER = "never"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import floor, isfinite, isnan, log10
 
 from lit_lossopt.compare.comparison import Estimate
-from lit_lossopt.compare.measures import is_accuracy
+from lit_lossopt.compare.metric_choice import is_accuracy
 
 _NUMBERS = (
     "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from lit_lossopt import names
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate
-from lit_lossopt.compare.measures import COMPLETED, YARDSTICKS, is_accuracy
+from lit_lossopt.compare.measures import COMPLETED, YARDSTICKS
+from lit_lossopt.compare.metric_choice import is_accuracy
 from lit_lossopt.compare.numerals import significant, unit
 from lit_lossopt.compare.oscillation import roughness
 
