@@ -50,8 +50,8 @@ def test_a_trial_of_a_worker_and_its_words_typed_by_hand_are_the_same_to_the_bit
     printed = {line.removeprefix("lossopt ") for line in commands.read_text().splitlines()}
     for run in trials:
         typed = run.tags[names.TAG_DESCRIPTION].split("`")[1]
-        program, words = typed.partition(" fit ")[0], shlex.split(typed)[3:]
-        assert program == "python -m lit_lossopt"
+        *words, experiment = shlex.split(typed.removeprefix("python -m lit_lossopt "))
+        assert experiment == "--tracking.experiment=plan"
         assert shlex.join(words) in printed
         folder = tmp_path / f"by hand {run.tags[names.TAG_SWEEP_ARM]}"
         folder.mkdir()
