@@ -46,6 +46,7 @@ from lit_lossopt.preflight import check_batches, check_budget, check_left, check
 from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.resume import Continuation, continue_run, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.run_description import RunDescription, resolved_config
+from lit_lossopt.tracking.addresses import where_to_look
 from lit_lossopt.tracking.description import trial_key
 from lit_lossopt.tracking.logger import RunLogger
 
@@ -313,4 +314,5 @@ class LossOptCLI(LightningCLI):
             return
         best = self.trainer.callback_metrics.get(BEST_VAL_ACCURACY)
         shown = f"best val accuracy {float(best):.4f}; " if best is not None else ""
-        print(f"{shown}run {logger.version} in experiment {logger.name}; compare runs with: mlflow ui")
+        where = where_to_look(logger.tracking_uri)
+        print(f"{shown}run {logger.version} in experiment {logger.name}; compare runs with: {where}")

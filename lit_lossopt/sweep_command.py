@@ -11,6 +11,7 @@ from lit_lossopt.sweep.command import Options, dry_run, read_options, resources,
 from lit_lossopt.sweep.lock import FOLDER, alone
 from lit_lossopt.sweep.plan_file import Plan
 from lit_lossopt.sweep.trial import Engine
+from lit_lossopt.tracking.addresses import tracking_uri, where_to_look
 
 if TYPE_CHECKING:
     from lit_lossopt.tracking.sweeps import SweepRuns
@@ -41,7 +42,8 @@ def sweep(words: Sequence[str], main: Main) -> int:
     if status in (0, 1) and (compared := _compare(plan, runs, options, main)):
         status = 1
         last_lines.append(f"the comparison failed (exit {compared}); the same command compares again")
-    print("\n".join(["", *last_lines, "every run: mlflow ui (or: make ui)"]), flush=True)
+    where = where_to_look(tracking_uri())
+    print("\n".join(["", *last_lines, f"every run: {where}"]), flush=True)
     return status
 
 

@@ -405,6 +405,14 @@ def test_all_pairs_on_request() -> None:
     assert every.alike == compared(three_arms()).alike
 
 
+def test_the_interval_of_an_accuracy_ends_where_accuracies_do() -> None:
+    finals = {"adam": (1.0, 0.98, 1.0), "sgd": (0.0, 0.03, 0.0)}
+    made = compared(arms_of(lambda name, seed: np.full(len(STEPS), finals[name][seed]), list(finals), 3))
+    best, worst = (one.final for one in made.arms)
+    assert (best.high, worst.low) == (1.0, 0.0)
+    assert 0 < worst.high < best.low < 1
+
+
 def test_from_ten_pairs_on_a_bootstrap_interval_stands_beside() -> None:
     eight, ten = (compared(three_arms(seeds)).finals[1] for seeds in (8, 10))
     assert isnan(eight.bootstrap[0])

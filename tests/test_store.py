@@ -1,4 +1,4 @@
-"""A local database is whole or not there."""
+"""A local database is whole or not there, and where it is, is said."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.tracking.addresses import where_to_look
 from lit_lossopt.tracking.runs import read_runs
 from tests.attempts import RUN
 from tests.zygote import Zygote, alive
@@ -32,3 +33,10 @@ def test_a_database_that_was_killed_while_it_was_made_is_made_again(
     assert "not in sqlite" not in capsys.readouterr().err
     assert [run.status for run in read_runs("lit_lossopt")] == ["FINISHED"]
     assert not part.exists()
+
+
+def test_it_is_said_where_the_runs_can_be_seen(tmp_path: Path) -> None:
+    assert where_to_look(f"sqlite:///{tmp_path}/mlflow.db") == "mlflow ui"
+    elsewhere = f"sqlite:///{tmp_path}/elsewhere/mlflow.db"
+    assert where_to_look(elsewhere) == f"mlflow ui --backend-store-uri {elsewhere}"
+    assert where_to_look("http://127.0.0.1:5000") == "http://127.0.0.1:5000"

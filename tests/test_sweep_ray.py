@@ -26,6 +26,7 @@ from lit_lossopt.tracking.runs import Run, read_history, read_runs
 from tests.forked import THIS
 from tests.mlflow_on_postgresql import binaries, free_port, mlflow_server, postgresql
 from tests.plans import write_plan
+from tests.sweep_process import children_of
 from tests.zygote import alive
 
 # Ray 2.60 warns of its own future.
@@ -136,17 +137,19 @@ def test_a_raylet_is_killed_and_the_results_are_the_same_to_the_bit(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
 
     def kill() -> None:
-        while len(finished()) < 2:
-            time.sleep(0.5)
-        raylet = cluster.list_all_nodes()[1].all_processes["raylet"][0].process.pid
-        os.kill(raylet, signal.SIGKILL)
+        raylet = cluster.list_all_nodes()[1].all_processes["raylet"][0].process
+        while len(finished()) < 2 or not in_training(raylet.pid):
+            time.sleep(0.1)
+        os.kill(raylet.pid, signal.SIGKILL)
+        # It is this process's child. Until it is buried its workers, which look at its number, think that it lives.
+        raylet.wait()
 
     killing = threading.Thread(target=kill)
     killing.start()
     assert main([*command, "--engine", "ray", "--ray-address", cluster.address]) == 0
     killing.join(timeout=1)
     assert not killing.is_alive()
-    assert "2" in {run.tags.get(names.TAG_ATTEMPT) for run in read_runs("plan")} or unfinished()
+    assert "2" in {run.tags.get(names.TAG_ATTEMPT) for run in finished()} or unfinished()
     on_ray = histories()
     assert len(on_ray) > 8 * 3
 
@@ -156,6 +159,14 @@ def test_a_raylet_is_killed_and_the_results_are_the_same_to_the_bit(
     (tmp_path / "local/mlflow.db").write_bytes(empty_store.read_bytes())
     assert main(command) == 0
     assert histories() == on_ray
+
+
+def in_training(raylet: int) -> bool:
+    """Return whether a trial has been trained on this raylet for a second: workers have a server, which has trials."""
+    servers = [server for worker in children_of(raylet) for server in children_of(worker)]
+    found = [trial for server in servers for trial in children_of(server)]
+    time.sleep(1)
+    return any(alive(trial) for trial in found)
 
 
 def finished() -> list[Run]:

@@ -24,6 +24,7 @@ from lit_lossopt.compare.contrasts import RIPPLE, ROUGHNESS, STEPS_TO_TARGET, Qu
 from lit_lossopt.compare.convergence import near_best
 from lit_lossopt.compare.learning_rate import budget_curve, sensitivity
 from lit_lossopt.compare.measures import COMPLETED, RESULTS, Yardstick, curve_of, final_of, measure, verdict_of
+from lit_lossopt.compare.metric_choice import is_accuracy
 from lit_lossopt.compare.oscillation import roughness
 from lit_lossopt.compare.ripple import measure_ripples
 from lit_lossopt.compare.selection import refuse_different_losses, select
@@ -117,7 +118,8 @@ def _measured_comparison(
 def _measured(arms: Sequence[ArmRuns], yardstick: Yardstick, ripples: Mapping[str, float]) -> tuple[Arm, ...]:
     """Return the arms in numbers, best first."""
     measured = [
-        _arm(arm, [measure(run, arm, yardstick, ripples.get(run.run_id, nan)) for run in arm.runs]) for arm in arms
+        _arm(arm, [measure(run, arm, yardstick, ripples.get(run.run_id, nan)) for run in arm.runs], yardstick.metric)
+        for arm in arms
     ]
     sign = -1.0 if yardstick.higher_is_better else 1.0
     return tuple(sorted(measured, key=lambda arm: (isnan(arm.final.value), sign * arm.final.value, arm.name)))
@@ -179,7 +181,7 @@ def _speed(arm: Arm, budget: float) -> Sample:
     return replace(_sample(arm, lambda trial: trial.steps_to_target), limits=limits)
 
 
-def _arm(arm: ArmRuns, trials: Sequence[Trial]) -> Arm:
+def _arm(arm: ArmRuns, trials: Sequence[Trial], metric: str) -> Arm:
     scores = sorted({name for trial in trials for name in trial.scores})
     oscillations = [trial.oscillation for trial in trials if trial.oscillation is not None]
     verdicts = [trial.verdict for trial in trials]
@@ -190,8 +192,8 @@ def _arm(arm: ArmRuns, trials: Sequence[Trial]) -> Arm:
         learning_rate=arm.learning_rate,
         trials=tuple(trials),
         verdicts={verdict: verdicts.count(verdict) for verdict in RESULTS if verdict in verdicts},
-        final=_mean([trial.final for trial in trials]),
-        best=_mean([trial.best for trial in trials]),
+        final=_mean([trial.final for trial in trials], metric),
+        best=_mean([trial.best for trial in trials], metric),
         area=_mean([trial.area for trial in trials]),
         steps_to_target=_median([trial.steps_to_target for trial in trials]),
         seconds_to_target=_median([trial.seconds_to_target for trial in trials]),
@@ -199,13 +201,18 @@ def _arm(arm: ArmRuns, trials: Sequence[Trial]) -> Arm:
         reached=sum(isfinite(trial.steps_to_target) for trial in trials),
         ripple=_mean([trial.ripple for trial in trials]),
         oscillation=_mean_oscillation(oscillations),
-        scores={name: _mean([trial.scores.get(name, nan) for trial in trials]) for name in scores},
+        scores={name: _mean([trial.scores.get(name, nan) for trial in trials], name) for name in scores},
     )
 
 
-def _mean(values: Sequence[float]) -> Estimate:
+def _mean(values: Sequence[float], metric: str = "") -> Estimate:
+    """Return mean and interval of what is known; that of an accuracy ends where accuracies do."""
     known = [value for value in values if not isnan(value)]
-    return Estimate(float(np.mean(known)), *t_interval(known), len(known)) if known else Estimate(nan)
+    if not known:
+        return Estimate(nan)
+    interval = t_interval(known)
+    low, high = np.clip(interval, 0, 1).tolist() if is_accuracy(metric) else interval
+    return Estimate(float(np.mean(known)), low, high, len(known))
 
 
 def _median(values: Sequence[float]) -> Estimate:

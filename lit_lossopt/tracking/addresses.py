@@ -27,14 +27,15 @@ def tracking_uri() -> str:
     return given or f"sqlite:///{pathname2url(str(Path('mlflow.db').absolute()))}"
 
 
-def limit_patience() -> None:
-    """Have MLflow answer soon, unless its own variables say otherwise.
+def tame_client() -> None:
+    """Have MLflow answer soon, and print no addresses, unless its own variables say otherwise.
 
     The retries are the caller's, who knows how long to wait; MLflow's own take minutes, and repeat the creation of a
     run whose answer was lost.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 @contextmanager
@@ -87,6 +88,15 @@ def absolute_uri(uri: str) -> str:
     """Return a sqlite address that means the same file from any folder; other addresses as they are."""
     path = uri.removeprefix("sqlite:///")
     return uri if path == uri or path.startswith("/") else f"sqlite:///{Path(path).absolute()}"
+
+
+def where_to_look(uri: str) -> str:
+    """Return what shows the runs of a store: a server's address, or ``mlflow ui`` with what it must be told."""
+    if is_server(uri):
+        return uri
+    found = sqlite_path(uri)
+    is_found = found.absolute() == Path("mlflow.db").absolute() if found else "://" not in uri
+    return "mlflow ui" if is_found else f"mlflow ui --backend-store-uri {uri}"
 
 
 def is_server(uri: str) -> bool:

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.addresses import check_uri, limit_patience, tracking_uri
+from lit_lossopt.tracking.addresses import check_uri, tame_client, tracking_uri
 from lit_lossopt.tracking.store import STORE_ERRORS
 
 
@@ -26,7 +26,7 @@ def log_comparison(experiment_id: str, folder: Path, description: str) -> str:
     Raises:
         UserError: the store does not take it.
     """
-    limit_patience()
+    tame_client()
     tags = {names.TAG_COMPARISON: "true", names.TAG_DESCRIPTION: redact(description)}
     uri = check_uri(tracking_uri())
     try:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lit_lossopt import names
 from lit_lossopt.colours import COLOURS
 from lit_lossopt.errors import UserError
-from lit_lossopt.tracking.addresses import check_uri, is_server, limit_patience, sqlite_path
+from lit_lossopt.tracking.addresses import check_uri, is_server, sqlite_path, tame_client
 from lit_lossopt.tracking.journal import FILES, Entry
 
 MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
@@ -54,7 +54,7 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.uri = check_uri(uri)
-        limit_patience()
+        tame_client()
         self._client: MlflowClient | None = None
 
     @property
