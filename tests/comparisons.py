@@ -18,6 +18,7 @@ from lit_lossopt.compare.comparison import (
     Sensitivity,
     Trial,
 )
+from lit_lossopt.compare.oscillation import roughness
 from lit_lossopt.tracking.runs import History, Run
 
 NAMES = ("adam", "sgd_momentum", "rmsprop", "muon", "sgd lr=10")
@@ -91,6 +92,7 @@ def arm_of(name: str, trials: tuple[Trial, ...]) -> Arm:
         examples_to_target=Estimate(64 * steps, n=len(trials)),
         reached=sum(isfinite(trial.steps_to_target) for trial in trials),
         ripple=_mean([trial.ripple for trial in trials]),
+        roughness=_mean([trial.roughness for trial in trials]),
         oscillation=oscillation,
         scores={"val/nll": _mean([trial.scores["val/nll"] for trial in trials if "val/nll" in trial.scores])},
     )
@@ -145,7 +147,7 @@ def all_diverged(made: Comparison) -> Comparison:
         curve = History(one.curve.steps[:1], one.curve.values[:1])
         return replace(
             one, verdict="diverged", losses=losses, curve=curve, seconds=one.seconds[:1], examples=one.examples[:1],
-            oscillation=None, ripple=nan,
+            oscillation=None, ripple=nan, roughness=nan,
         )  # fmt: skip
 
     arms = [arm_of(arm.name, tuple(map(broken, arm.trials))) for arm in made.arms]
@@ -205,6 +207,7 @@ def _trial(
         oscillation=Oscillation(float(late.std()), float(np.abs(np.diff(late)).mean()), float(curve.max() - curve[-1]),
                                 float((np.diff(late) < -0.01).sum())) if enough else None,
         ripple=nan if diverges else noise / 10 * random.uniform(0.9, 1.1),
+        roughness=roughness(when.astype(np.float64), curve),
         scores={} if criterion == "MSELoss" else {"val/nll": 0.2 + 0.02 * place},
     )  # fmt: skip
 

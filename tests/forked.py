@@ -90,7 +90,7 @@ def as_told(words: list[str]) -> int:
     """Be a trial: end with a status, crash, sleep, or be killed so many times; tell what it was told and sees."""
     action, number = words[0], int(words[1])
     with Path(f"{action}{number}.log").open("a", encoding="utf-8") as log:
-        log.write(f"{os.getpid()} {' '.join(words[2:])} {os.environ['CUDA_VISIBLE_DEVICES']}\n")
+        log.write(f"{os.getpid()} {os.getppid()} {' '.join(words[2:])} {os.environ['CUDA_VISIBLE_DEVICES']}\n")
     print(f"{action} {number}", flush=True)
     if action == "crash":
         crash()

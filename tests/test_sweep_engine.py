@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import signal
 import threading
@@ -20,7 +21,7 @@ from lit_lossopt.sweep.interruption import Interrupted
 from lit_lossopt.sweep.local import LocalEngine
 from lit_lossopt.sweep.trial import Outcome, Progress, Resources, Trial
 from tests.forked import THIS
-from tests.zygote import wait_until_dead
+from tests.zygote import alive, wait_until_dead
 
 
 class Told:
@@ -74,7 +75,7 @@ def test_a_killed_trial_is_tried_again_at_most_twice_and_goes_on_from_its_checkp
     assert {words: (o.status, o.attempts) for words, o in found.items()} == {
         "killed 1": (0, 2), "killed 2": (0, 3), "killed 3": (-9, 3), "exit 0": (0, 1),
     }  # fmt: skip
-    attempts = [line.split()[1:] for line in Path("killed2.log").read_text().splitlines()]
+    attempts = [line.split()[2:] for line in Path("killed2.log").read_text().splitlines()]
     assert attempts == [[], ["--resume=auto"], ["--resume=auto"]]
 
 
@@ -106,6 +107,19 @@ def test_trials_of_a_killed_server_are_tried_again_by_another() -> None:
     assert not wait_until_dead([server, *first], 1)
     attempts = {" ".join(outcome.trial.words): outcome.attempts for outcome in found}
     assert attempts == {"sleep 1": 2, "sleep 2": 2, "exit 0": 1}
+
+
+def test_one_server_serves_every_call_and_ends_with_its_engine() -> None:
+    told = Told("exit 0", "exit 0 again")
+    for _ in range(2):
+        told.by_words()
+    lines = Path("exit0.log").read_text().splitlines()
+    (server,) = {int(line.split()[1]) for line in lines}
+    assert len(lines) == 4
+    assert alive(server)
+    del told
+    gc.collect()
+    assert not wait_until_dead([server], 5)
 
 
 def test_a_server_that_cannot_begin_is_one_line() -> None:

@@ -25,7 +25,6 @@ from lit_lossopt.compare.convergence import near_best
 from lit_lossopt.compare.learning_rate import budget_curve, sensitivity
 from lit_lossopt.compare.measures import COMPLETED, RESULTS, Yardstick, curve_of, final_of, measure, verdict_of
 from lit_lossopt.compare.metric_choice import is_accuracy
-from lit_lossopt.compare.oscillation import roughness
 from lit_lossopt.compare.ripple import measure_ripples
 from lit_lossopt.compare.selection import refuse_different_losses, select
 from lit_lossopt.compare.statistics import median_interval, seeds_for_sign_flip, t_interval
@@ -162,12 +161,8 @@ def _oscillations(found: Comparison) -> list[Contrast]:
             # A ratio says all of both arms: the other one's is the unit.
             samples[1] = replace(samples[1], values=dict.fromkeys(samples[1].values, 1.0))
         return contrasts(samples, RIPPLE)
-    samples = [_sample(arm, _roughness) for arm in arms]
+    samples = [_sample(arm, lambda trial: trial.roughness) for arm in arms]
     return contrasts([one for one in samples if not all(map(isnan, one.values.values()))], ROUGHNESS)
-
-
-def _roughness(trial: Trial) -> float:
-    return roughness(trial.curve.steps.astype(np.float64), trial.curve.values)
 
 
 def _sample(arm: Arm, value: Callable[[Trial], float]) -> Sample:
@@ -200,6 +195,7 @@ def _arm(arm: ArmRuns, trials: Sequence[Trial], metric: str) -> Arm:
         examples_to_target=_median([trial.examples_to_target for trial in trials]),
         reached=sum(isfinite(trial.steps_to_target) for trial in trials),
         ripple=_mean([trial.ripple for trial in trials]),
+        roughness=_mean([trial.roughness for trial in trials]),
         oscillation=_mean_oscillation(oscillations),
         scores={name: _mean([trial.scores.get(name, nan) for trial in trials], name) for name in scores},
     )

@@ -74,6 +74,8 @@ class Trial:
         scores: final values of other yardsticks (``val/nll`` → value), as far as the loss implies them.
         ripple: of the step losses, beyond what the batches explain; NaN without a completed run of another arm with the
             same seed. With two arms it is a ratio of this arm's to the other's (``Comparison.ripple_is_ratio``).
+        roughness: how far evaluations of the metric lie from the line between their neighbours, in the second half of
+            training; NaN with too few.
     """
 
     run: Run
@@ -94,6 +96,7 @@ class Trial:
     area: float
     oscillation: Oscillation | None
     ripple: float
+    roughness: float
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -108,7 +111,8 @@ class Arm:
         learning_rate: NaN where it is unknown or differs within the arm.
         trials: in the order of their seeds.
         verdicts: how many runs ended how.
-        final: mean over the runs, with a t interval; so are ``best``, ``area``, ``ripple`` and ``scores``.
+        final: mean over the runs, with a t interval; so are ``best``, ``area``, ``ripple``, ``roughness`` and
+            ``scores``.
         steps_to_target: median over the runs, infinite where half of them never reached it; so are ``seconds_…`` and
             ``examples_to_target``.
         reached: runs that reached the target.
@@ -129,6 +133,7 @@ class Arm:
     examples_to_target: Estimate
     reached: int
     ripple: Estimate
+    roughness: Estimate
     oscillation: Oscillation | None
     scores: Mapping[str, Estimate]
 

@@ -13,10 +13,12 @@ import numpy as np
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate, Trial
 
 Row = dict[str, Any]
-_ESTIMATES = ("final", "best", "area", "steps_to_target", "seconds_to_target", "examples_to_target", "ripple")
+_ESTIMATES = (
+    "final", "best", "area", "steps_to_target", "seconds_to_target", "examples_to_target", "ripple", "roughness",
+)  # fmt: skip
 _OF_TRIAL = (
     "verdict", "final", "best", "best_step", "area", "steps_to_target", "seconds_to_target", "examples_to_target",
-    "ripple",
+    "ripple", "roughness",
 )  # fmt: skip
 
 

@@ -18,14 +18,12 @@ from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Axis, Figure, L
 from lit_lossopt.compare.figure_parts import by_criterion, loss_range, rate_dots, rate_marks, row_panel, window_levels
 from lit_lossopt.compare.numerals import ripple_name, unit
 from lit_lossopt.compare.series import (
-    arm_roughness,
     axes_of,
     change_line,
     loss_line,
     metric_line,
     raw_curves,
     raw_losses,
-    rough,
 )
 
 LABELS = {STEP: "step", SECONDS: "training seconds", EXAMPLES: "examples seen"}
@@ -115,10 +113,10 @@ def oscillation(comparison: Comparison) -> Figure | None:
         lines = tuple(change_line(arm, axes, shown.factor) for arm in comparison.arms)
         label = f"|change| of {comparison.metric}{shown.difference_axis}"
         panels.append(Panel("from one evaluation to the next", _axes(axes), label, lines))
-    if any(isfinite(rough(trial)) for trial in trials):
+    if any(isfinite(trial.roughness) for trial in trials):
         label = f"roughness of {comparison.metric}{shown.difference_axis}"
-        summary = lambda arm: Estimate(shown.factor * arm_roughness(arm))  # noqa: E731  # beside its twin
-        panels.append(row_panel(comparison, names, label, lambda trial: shown.factor * rough(trial), summary))
+        summary = lambda arm: Estimate(shown.factor * arm.roughness.value)  # noqa: E731  # beside its twin
+        panels.append(row_panel(comparison, names, label, lambda trial: shown.factor * trial.roughness, summary))
     if any(isfinite(trial.ripple) for trial in trials):
         ripple = attrgetter("ripple")
         panels.append(row_panel(comparison, names, f"{ripple_name(comparison)} of the loss", ripple, ripple))

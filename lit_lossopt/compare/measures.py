@@ -14,7 +14,7 @@ from lit_lossopt import names
 from lit_lossopt.compare.comparison import ArmRuns, Trial
 from lit_lossopt.compare.convergence import area_under_curve, best_value, final_value, reach
 from lit_lossopt.compare.metric_choice import is_accuracy
-from lit_lossopt.compare.oscillation import ONE_POINT, evaluation_oscillation
+from lit_lossopt.compare.oscillation import ONE_POINT, evaluation_oscillation, roughness
 from lit_lossopt.tracking.runs import History, Run
 
 Floats = NDArray[np.float64]
@@ -121,6 +121,7 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float) -> Tria
         area=area_under_curve(steps, curve.values, yardstick.budget if verdict != COMPLETED else 0.0),
         oscillation=evaluation_oscillation(steps, curve.values, higher_is_better=higher, drop=drop),
         ripple=ripple,
+        roughness=roughness(steps, curve.values),
         scores=_scores(run, yardstick.metric),
     )
 

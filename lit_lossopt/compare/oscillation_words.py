@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import isfinite
 
-import numpy as np
-
 from lit_lossopt.compare.comparison import Comparison, Contrast
-from lit_lossopt.compare.oscillation import roughness
 from lit_lossopt.compare.phrases import counted, listed, metric_words, probability, within
 
 
@@ -40,11 +37,7 @@ def oscillation(comparison: Comparison) -> list[str]:
 def _levels(comparison: Comparison) -> Mapping[str, float]:
     if comparison.oscillations[0].quantity == "ripple":
         return {arm.name: arm.ripple.value for arm in comparison.arms if isfinite(arm.ripple.value)}
-    rough = {
-        arm.name: [roughness(trial.curve.steps.astype(np.float64), trial.curve.values) for trial in arm.trials]
-        for arm in comparison.arms
-    }
-    return {name: float(np.nanmean(found)) for name, found in rough.items() if not np.isnan(found).all()}
+    return {arm.name: arm.roughness.value for arm in comparison.arms if isfinite(arm.roughness.value)}
 
 
 def _by(contrast: Contrast, comparison: Comparison) -> str:

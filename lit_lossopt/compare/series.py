@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isfinite, nan
 
 import numpy as np
 
 from lit_lossopt.compare.comparison import Arm, Trial
 from lit_lossopt.compare.curves import grid, middle, on_grid, smooth
 from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Floats, Line, Raw
-from lit_lossopt.compare.oscillation import roughness
 
 Values = Callable[[Trial], tuple[Floats, Floats]]
 
@@ -102,14 +100,3 @@ def _line(arm: Arm, trials: Sequence[Trial], points: Floats, axes: Sequence[str]
 def _raw(trial: Trial, steps: Floats, values: Floats) -> Raw:
     seed = f"seed {trial.seed}" if trial.seed else trial.run.name
     return Raw(trial.arm, f"{trial.arm}, {seed}", steps, values, clocks(trial))
-
-
-def rough(trial: Trial) -> float:
-    """Return how far a run's evaluations lie from the line between their neighbours, late in training."""
-    return roughness(trial.curve.steps.astype(np.float64), trial.curve.values)
-
-
-def arm_roughness(arm: Arm) -> float:
-    """Return the mean roughness of an arm's runs; NaN where none has enough evaluations."""
-    known = [value for value in map(rough, arm.trials) if isfinite(value)]
-    return float(np.mean(known)) if known else nan

@@ -18,7 +18,6 @@ from lit_lossopt.compare.numerals import (
     significant,
     unit,
 )
-from lit_lossopt.compare.series import arm_roughness
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def _steadiness_columns(comparison: Comparison, shown: Unit) -> list[Column]:
         return cell
 
     def swings(arm: Arm) -> Cell:
-        value = arm_roughness(arm)
+        value = arm.roughness.value
         return Cell(shown.spread(value), order=value) if isfinite(value) else Cell(UNKNOWN)
 
     def drops(arm: Arm) -> Cell:

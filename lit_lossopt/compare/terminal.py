@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite, isinf, isnan
 
-import numpy as np
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -16,9 +15,7 @@ from rich.text import Text
 from lit_lossopt import names
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate
 from lit_lossopt.compare.measures import COMPLETED, YARDSTICKS
-from lit_lossopt.compare.metric_choice import is_accuracy
 from lit_lossopt.compare.numerals import significant, unit
-from lit_lossopt.compare.oscillation import roughness
 
 # Characters of a line where the output is no terminal.
 PIPED_WIDTH = 100
@@ -167,10 +164,8 @@ def _verdicts(arm: Arm) -> str:
 
 def _swings(arm: Arm, metric: str) -> str:
     """Return by how much the metric goes up and down late in training, beyond its slope; in points of an accuracy."""
-    found = [roughness(trial.curve.steps.astype(np.float64), trial.curve.values) for trial in arm.trials]
-    known = [value for value in found if not isnan(value)]
-    factor = 100 if is_accuracy(metric) else 1
-    return significant(factor * float(np.mean(known)), 2) if known else ""
+    value = unit(metric).factor * arm.roughness.value
+    return "" if isnan(value) else significant(value, 2)
 
 
 def _score(arm: Arm, name: str) -> str:

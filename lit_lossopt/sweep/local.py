@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ class LocalEngine:
     One whose process is killed is tried again, from its last checkpoint if it has saved one, unless the store has its
     finished run. One that fails by itself is not. Trials die with this process, however it dies.
 
+    The server is kept from one call of ``run`` to the next, and ends with this object.
+
     Args:
         resources: how many at once, and what each may use.
         trial_seconds: a trial that takes longer is stopped, and has failed; None: no limit.
@@ -38,10 +41,9 @@ class LocalEngine:
         command: str = "lit_lossopt.__main__:main",
         rehearsal: str = "lit_lossopt.rehearsal:rehearse",
     ) -> None:
-        self.environments = worker_environments(resources)
         self.trial_seconds = trial_seconds
-        self.command = command
-        self.rehearsal = rehearsal
+        self._workers = ForkedWorkers(command, rehearsal, worker_environments(resources))
+        weakref.finalize(self, self._workers.end)
 
     def run(self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]) -> Iterator[Outcome]:
         """Yield each trial's outcome as it ends.
@@ -50,8 +52,7 @@ class LocalEngine:
             Interrupted: Ctrl-C or SIGTERM; running trials were told to save and end, and have.
             UserError: no process that forks trials can be started.
         """
-        workers = ForkedWorkers(self.command, self.rehearsal, self.environments)
-        return Schedule(workers, trials, watch, done, self.trial_seconds).outcomes()
+        return Schedule(self._workers, trials, watch, done, self.trial_seconds).outcomes()
 
 
 class ForkedWorkers:
@@ -98,7 +99,7 @@ class ForkedWorkers:
         except ServerGoneError as error:
             if not (self._server.ready or error.killed):
                 raise UserError(f"the process that starts trials cannot begin: {error}") from error
-            self.close()
+            self.end()
             return self._all_killed()
         found = []
         for reply in replies:
@@ -127,7 +128,7 @@ class ForkedWorkers:
         """Tell it to save and end."""
         if self._server is not None and not self._server.ready:
             # Nothing has begun.
-            self.close()
+            self.end()
         self._signal(attempt, signal.SIGTERM)
 
     def kill(self, attempt: Attempt) -> None:
@@ -135,6 +136,12 @@ class ForkedWorkers:
         self._signal(attempt, signal.SIGKILL)
 
     def close(self) -> None:
+        """End what still runs, at once; a server that has nothing to do is kept for the next trials."""
+        if self._attempts or (self._server is not None and not self._server.ready):
+            self.end()
+            self._attempts.clear()
+
+    def end(self) -> None:
         """End server and attempts, at once."""
         if self._server is not None:
             self._server.close()
