@@ -180,8 +180,9 @@ def sweeps_section(content: dict[str, Any]) -> str:
     return f"""
 ## Sweeps
 
-Twelve equal trials of MiniCNN on 32×32 images, two at once with one thread each, against the same one after another
-with two threads, from the first one's start to the last one's end.
+Equal trials of MiniCNN on 32×32 images, two at once with one thread each, against the same one after another with two
+threads: by one worker, from the first one's start to the last one's end, and typed, each in a process that imports
+everything. How far two workers are ahead of one is a matter of how well two threads share one training.
 
 {_ratios(content, "python -m benchmarks.sweep")}
 A trial on the embedded digits, from its start to its end, less the seconds of training; its evaluations count:
@@ -212,7 +213,7 @@ def _comparison_page(content: dict[str, Any]) -> str:
 
 {content["runs"]} runs of {content["steps"]:,} steps, made up, every loss in the page. It is scrolled from top to
 bottom in a headless Chromium without a GPU, a screen in a quarter of a second; a frame takes 16.7 ms where nothing
-holds it up. Other work ran on the machine's {content["machine"]["cores"]} cores meanwhile.
+holds it up.
 
 {table(["", "measured"], rows)}
 Command: `python -m benchmarks.page`
