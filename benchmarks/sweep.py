@@ -21,7 +21,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.harness import interleave, ratio, write
+from benchmarks.harness import Measure, interleave, ratio, write
 from lit_lossopt import names
 from lit_lossopt.sweep.local import LocalEngine
 from lit_lossopt.sweep.trial import Outcome, Resources, Trial
@@ -45,7 +45,7 @@ def main(repeats: int = 5) -> None:
         os.chdir(folder)
         os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
         _write_images()
-        arms = {
+        arms: dict[str, Measure] = {
             WORKERS: partial(_trials_a_minute, 2, 1, trained[WORKERS]),
             ONE: partial(_trials_a_minute, 1, 2, trained[ONE]),
             TYPED: _typed_a_minute,
