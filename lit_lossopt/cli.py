@@ -303,7 +303,9 @@ class LossOptCLI(LightningCLI):
             self.model.begins_optimizer_afresh = found.optimizer_afresh
             if logger and run_id:
                 continue_run(logger, run_id, found, force=self.resume == "force")
-            self.model.begins_run = bool(logger and logger.continues)
+            elif logger:
+                print("a new run begins from the checkpoint, which names none", flush=True)
+            self.model.begins_run = bool(logger and (logger.continues or not run_id))
             if not self.model.begins_run:
                 self.checkpoints.goes_on_from = Path(self.config[self.command]["ckpt_path"]).parent
         elif logger and run_id and (attached := logger.attach(run_id)):

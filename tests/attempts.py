@@ -98,8 +98,10 @@ def assert_equal(mine_in: Path, theirs_in: Path) -> None:
     mine, theirs = last_state(mine_in), last_state(theirs_in)
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch", "lossopt_state"):
         assert same(mine[part], theirs[part]), part
-    assert histories(mine_in) == histories(theirs_in)
+    logged = histories(mine_in)
+    assert logged == histories(theirs_in)
     mine, theirs = (newest(folder, "best.ckpt") for folder in (mine_in, theirs_in))
+    assert bool(mine) == bool(theirs) == ("val/accuracy" in logged)
     for part in ("state_dict", "global_step"):
         assert same(mine.get(part), theirs.get(part)), f"{part} of the best"
 

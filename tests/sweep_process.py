@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.zygote import Zygote, alive, wait_until_dead
@@ -49,9 +50,10 @@ class SweepProcess:
             names = sorted(found.keys() - spared - {""})
             if names:
                 name = moments.choice(names)
-                os.kill(found[name], signal.SIGKILL)
-                spared.add(name)
-                killed += 1
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(found[name], signal.SIGKILL)
+                    spared.add(name)
+                    killed += 1
         return killed
 
     def kill(self) -> set[str]:

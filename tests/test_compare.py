@@ -106,6 +106,63 @@ def test_accuracies_from_0_to_100_compare_like_those_from_0_to_1(capsys: pytest.
     assert told == shares.replace("one", "two").replace("as shares:", "per cents:").splitlines()
 
 
+def test_accuracies_in_two_units_are_not_compared_by_guess(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, factor in (("Adam", 100), ("SGD", 1)):
+        for seed in range(3):
+            values = dict(learning(seed, 8))
+            points = {
+                "val/accuracy": [(step, factor * value) for step, value in values["val/accuracy"]],
+                "test/accuracy": [(step, factor * value) for step, value in list(values["val/accuracy"])[-1:]],
+                "val/loss": [(step, 1 - value) for step, value in values["val/accuracy"]],
+            }
+            log_run("mixed", {"optimizer": name, "seed": seed}, points)
+    said = refused(capsys, "--experiment", "mixed")
+    assert (
+        "goes above 1 in the runs of Adam and never in those of SGD: are these from 0 to 1, or from 0 to 100?" in said
+    )
+    # As a number beside another metric it is left out where its unit is not sure.
+    compared(capsys, "--experiment", "mixed", "--metric", "val/loss", "--csv", "tables")
+    arms = {arm["arm"]: arm for arm in rows(Path("tables/arms.csv"))}
+    assert float(arms["Adam"]["test/accuracy"]) < 1
+    assert arms["SGD"]["test/accuracy"] == ""
+    # This package logs shares, whatever others do.
+    for run in read_runs("mixed"):
+        if run.params["optimizer"] == "SGD":
+            MlflowClient().set_tag(run.run_id, "lossopt.framework", "pytorch")
+    compared(capsys, "--experiment", "mixed", "--csv", "tables")
+    finals = [float(arm["final"]) for arm in rows(Path("tables/arms.csv"))]
+    assert finals[0] == pytest.approx(finals[1])
+
+
+@pytest.mark.parametrize(
+    ("typed", "understood"),
+    [(["--target", "90"], "target 90.0 %"), (["--margin", "2"], "less than two points"),
+     (["--margin", "0.02"], "less than two points")],
+)  # fmt: skip
+def test_targets_and_margins_of_accuracies_are_typed_as_shares_or_points(
+    typed: list[str], understood: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("Adam", "SGD"):
+        for seed in range(5):
+            log_run("alike", {"optimizer": name, "seed": seed}, learning(seed + 100 * (name == "SGD"), 40))
+    assert understood in compared(capsys, "--experiment", "alike", *typed)
+
+
+def test_one_evaluation_has_no_speed(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in (("Adam", 0.9), ("SGD", 0.8)):
+        for seed in range(3):
+            log_run("single", {"optimizer": name, "seed": seed}, {"test_acc": [(0, value + seed / 100)]})
+    shown = compared(capsys, "--experiment", "single")
+    assert "Speed cannot be told: the runs have one evaluation each." in shown
+    assert "do not differ in speed" not in shown
+
+
+def test_arms_without_seeds_are_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, speed in (("Adam", 8), ("SGD", 4)):
+        log_run("seedless", {"optimizer": name}, learning(0, speed))
+    assert "Oscillation cannot be compared: the arms share no seed." in compared(capsys, "--experiment", "seedless")
+
+
 def test_odd_names_are_shown_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     odd = ["<script>alert(1)</script>", "[red]ünï\x1b[31m\n[/red]", "=1+1"]
     for place, name in enumerate(odd):

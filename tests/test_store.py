@@ -39,4 +39,6 @@ def test_it_is_said_where_the_runs_can_be_seen(tmp_path: Path) -> None:
     assert where_to_look(f"sqlite:///{tmp_path}/mlflow.db") == "mlflow ui"
     elsewhere = f"sqlite:///{tmp_path}/elsewhere/mlflow.db"
     assert where_to_look(elsewhere) == f"mlflow ui --backend-store-uri {elsewhere}"
+    assert where_to_look("elsewhere/my runs") == "mlflow ui --backend-store-uri 'elsewhere/my runs'"
+    assert where_to_look("./mlruns") == where_to_look(f"file://{tmp_path}/mlruns") == "mlflow ui"
     assert where_to_look("http://127.0.0.1:5000") == "http://127.0.0.1:5000"

@@ -122,6 +122,16 @@ def test_one_server_serves_every_call_and_ends_with_its_engine() -> None:
     assert not wait_until_dead([server], 5)
 
 
+def test_a_server_that_dies_with_nothing_to_do_costs_no_attempt() -> None:
+    told = Told("exit 0", "exit 0 again")
+    told.by_words()
+    server = int(Path("exit0.log").read_text().splitlines()[0].split()[1])
+    os.kill(server, signal.SIGKILL)
+    assert not wait_until_dead([server], 5)
+    told.trials = [dataclasses.replace(trial, kills=2) for trial in told.trials]
+    assert {(outcome.status, outcome.attempts) for outcome in told.by_words().values()} == {(0, 3)}
+
+
 def test_a_server_that_cannot_begin_is_one_line() -> None:
     engine = LocalEngine(Resources(workers=1), rehearsal="nowhere:nothing")
     with pytest.raises(UserError, match=r"cannot begin: exit status 1: ModuleNotFoundError"):

@@ -50,7 +50,7 @@ def steps_of(run: Run) -> list[int]:
 
 
 def test_trials_of_killed_workers_and_a_killed_parent_end_once(zygote: Zygote, tmp_path: Path) -> None:
-    write_plan(TINY, seeds=3)
+    write_plan(TINY, seeds=6)
     moments, killed = random.Random(1), set[str]()
     first = SweepProcess(zygote, tmp_path)
     first.wait_for_workers(2)
@@ -61,7 +61,7 @@ def test_trials_of_killed_workers_and_a_killed_parent_end_once(zygote: Zygote, t
     second.wait_for_workers(1)
     assert second.kill_workers(1, moments, 0.3, killed) == 1
     assert zygote.wait(second.process) == 0, second.output.read_text()
-    assert_each_ended_once(6, kills=2 + 2)
+    assert_each_ended_once(12, kills=2 + 2)
 
 
 @pytest.mark.slow

@@ -138,13 +138,14 @@ def test_a_raylet_is_killed_and_the_results_are_the_same_to_the_bit(
 
     def kill() -> None:
         raylet = cluster.list_all_nodes()[1].all_processes["raylet"][0].process
-        while len(finished()) < 2 or not in_training(raylet.pid):
+        until = time.monotonic() + 600
+        while (len(finished()) < 2 or not in_training(raylet.pid)) and time.monotonic() < until:
             time.sleep(0.1)
         os.kill(raylet.pid, signal.SIGKILL)
         # It is this process's child. Until it is buried its workers, which look at its number, think that it lives.
         raylet.wait()
 
-    killing = threading.Thread(target=kill)
+    killing = threading.Thread(target=kill, daemon=True)
     killing.start()
     assert main([*command, "--engine", "ray", "--ray-address", cluster.address]) == 0
     killing.join(timeout=1)

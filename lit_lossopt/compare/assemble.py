@@ -189,7 +189,7 @@ def _arm(arm: ArmRuns, trials: Sequence[Trial], metric: str) -> Arm:
         verdicts={verdict: verdicts.count(verdict) for verdict in RESULTS if verdict in verdicts},
         final=_mean([trial.final for trial in trials], metric),
         best=_mean([trial.best for trial in trials], metric),
-        area=_mean([trial.area for trial in trials]),
+        area=_mean([trial.area for trial in trials], metric),
         steps_to_target=_median([trial.steps_to_target for trial in trials]),
         seconds_to_target=_median([trial.seconds_to_target for trial in trials]),
         examples_to_target=_median([trial.examples_to_target for trial in trials]),
@@ -207,7 +207,8 @@ def _mean(values: Sequence[float], metric: str = "") -> Estimate:
     if not known:
         return Estimate(nan)
     interval = t_interval(known)
-    low, high = np.clip(interval, 0, 1).tolist() if is_accuracy(metric) else interval
+    is_share = is_accuracy(metric) and min(known) >= 0 and max(known) <= 1
+    low, high = np.clip(interval, 0, 1).tolist() if is_share else interval
     return Estimate(float(np.mean(known)), low, high, len(known))
 
 

@@ -17,13 +17,8 @@ from lit_lossopt.compare.candidates import candidates, notes_on, without_compari
 from lit_lossopt.compare.compare_flags import parse
 from lit_lossopt.compare.comparison import Comparison
 from lit_lossopt.compare.measures import YARDSTICKS
-from lit_lossopt.compare.metric_choice import (
-    as_shares,
-    choose_metric,
-    default_margin,
-    higher_is_better,
-    typed_target,
-)
+from lit_lossopt.compare.metric_choice import choose_metric, default_margin, higher_is_better
+from lit_lossopt.compare.units import as_shares, typed_margin, typed_target
 from lit_lossopt.compare.words import answer
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.addresses import is_server, tracking_uri
@@ -32,6 +27,7 @@ from lit_lossopt.tracking.runs import Experiment, Run, experiments_of, find_expe
 LOCAL_PAGE = "http://127.0.0.1:5000"
 # As other programs call the loss of each step.
 _TRAIN_LOSSES = (names.TRAIN_LOSS, "train_loss", "training_loss", "train_loss_step", "loss")
+_YARDSTICKS = [names.metric(part, quantity) for part in (names.VAL, names.TEST) for quantity in YARDSTICKS]
 
 
 def compare(words: Sequence[str]) -> int:
@@ -66,22 +62,21 @@ def compared(runs: Sequence[Run], options: Namespace, title: str) -> Comparison:
         reasons = "; ".join(sorted({one.reason for one in left})) or "there are none"
         raise UserError(f"no runs to compare in {title}: {reasons}")
     kept = _with_curves(kept, metric)
-    shares = as_shares(kept, metric)
-    in_per_cent = [f"{metric} was logged from 0 to 100; tables hold it from 0 to 1"] if shares else []
-    kept = shares or kept
-    grouping = group(kept, options.by)
+    grouping, in_per_cent = as_shares(group(kept, options.by), metric, _YARDSTICKS)
+    margin = default_margin(metric) if options.margin is None else options.margin
+    said = [f"{name} was logged from 0 to 100; tables hold it from 0 to 1" for name in in_per_cent]
     return compare_arms(
         grouping.arms,
         title=title,
         metric=metric,
         higher_is_better=higher,
-        target=typed_target(options.target, metric, in_per_cent=shares is not None),
+        target=typed_target(options.target, metric),
         by=grouping.by,
         all_pairs=options.all_pairs,
-        margin=default_margin(metric) if options.margin is None else options.margin / (100 if shares else 1),
+        margin=typed_margin(margin, metric, in_per_cent=metric in in_per_cent),
         tuning=grouping.tuning,
         left_out=left,
-        notes=(*grouping.notes, *notes_on(kept), *in_per_cent),
+        notes=(*grouping.notes, *notes_on(kept), *said),
         runs_address=_runs_address(),
     )
 
@@ -99,8 +94,7 @@ def _read(options: Namespace) -> tuple[list[Run], list[Experiment]]:
 def _with_curves(runs: Sequence[Run], metric: str) -> list[Run]:
     """Return runs with the histories that a comparison needs; a step's loss by our name for it."""
     split = metric.partition("/")[0]
-    yardsticks = [names.metric(part, quantity) for part in (names.VAL, names.TEST) for quantity in YARDSTICKS]
-    wanted = {metric, names.metric(split, "loss"), names.TRAIN_SECONDS, names.EXAMPLES, *_TRAIN_LOSSES, *yardsticks}
+    wanted = {metric, names.metric(split, "loss"), names.TRAIN_SECONDS, names.EXAMPLES, *_TRAIN_LOSSES, *_YARDSTICKS}
     return [_renamed(run) for run in with_histories(runs, wanted)]
 
 

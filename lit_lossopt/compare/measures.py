@@ -99,7 +99,8 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float) -> Tria
     steps = curve.steps.astype(np.float64)
     seconds, examples = (_along(run.histories.get(name), steps) for name in (names.TRAIN_SECONDS, names.EXAMPLES))
     met = [reach(axis, curve.values, yardstick.target, higher_is_better=higher) for axis in (steps, seconds, examples)]
-    met = met if verdict == COMPLETED else [inf, inf, inf]
+    # One evaluation says where a run was, not how fast it came there.
+    met = [inf, inf, inf] if verdict != COMPLETED else met if len(steps) > 1 else [nan, nan, nan]
     drop = ONE_POINT if is_accuracy(yardstick.metric) else nan
     best, best_step = best_value(steps, curve.values, higher_is_better=higher)
     return Trial(

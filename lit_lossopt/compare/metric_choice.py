@@ -1,12 +1,9 @@
-"""Which metric is compared, whether more of it is better, and in what unit it was logged."""
+"""Which metric is compared, and whether more of it is better."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
-
-import numpy as np
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, did_you_mean
@@ -18,8 +15,6 @@ _LOWER = {"brier", "ece", "err", "error", "hinge", "kl", "logloss", "loss", "mae
 _HIGHER = {"acc", "accuracy", "ap", "auc", "auroc", "bleu", "dice", "f1", "iou", "kappa", "map", "mcc", "precision",
            "r2", "recall", "score", "top1", "top5"}  # fmt: skip
 _ACCURACIES = {"acc", "accuracy"}
-# A share is at most 1. Accuracies in per cent of several runs do not all stay below this.
-_MOST = 1.5
 _NOT_RESULTS = {"best", "epoch", "epochs", "examples", "lr", "seconds", "step", "steps", "system", "time", "train",
                 "training"}  # fmt: skip
 _VALIDATION = {"val", "valid", "validation", "dev", "eval"}
@@ -79,29 +74,6 @@ def is_accuracy(metric: str) -> bool:
     """Tell whether a metric is by its name a share, of which one point is a hundredth."""
     parts = _parts(metric)
     return bool(parts & _ACCURACIES) and not parts & _LOWER
-
-
-def as_shares(runs: Sequence[Run], metric: str) -> list[Run] | None:
-    """Return runs whose accuracy was logged from 0 to 100 with that history from 0 to 1; None where it was not."""
-    if not is_accuracy(metric):
-        return None
-    histories = [run.histories[metric].values for run in runs if metric in run.histories]
-    if max((float(np.max(values, initial=0.0, where=np.isfinite(values))) for values in histories), default=0) <= _MOST:
-        return None
-    return [_share(run, metric) for run in runs]
-
-
-def typed_target(target: float | None, metric: str, *, in_per_cent: bool) -> float | None:
-    """Return a target as it was typed, from 0 to 1 where it is an accuracy's in per cent."""
-    typed_so = target is not None and (in_per_cent or (is_accuracy(metric) and target > 1))
-    return target / 100 if target is not None and typed_so else target
-
-
-def _share(run: Run, metric: str) -> Run:
-    history = run.histories.get(metric)
-    if history is None:
-        return run
-    return replace(run, histories={**run.histories, metric: replace(history, values=history.values / 100)})
 
 
 def _is_higher(name: str) -> bool:

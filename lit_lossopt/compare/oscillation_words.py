@@ -15,7 +15,9 @@ def oscillation(comparison: Comparison) -> list[str]:
     if len(comparison.arms) < 2:
         return []
     if not made:
-        return ["Oscillation cannot be compared: there are too few step losses and evaluations."]
+        known = sum(isfinite(arm.roughness.value) for arm in comparison.arms)
+        why = "the arms share no seed" if known > 1 else "there are too few step losses and evaluations"
+        return [f"Oscillation cannot be compared: {why}."]
     levels = _levels(comparison)
     ranked = sorted(levels, key=lambda name: (levels[name], name))
     least, most = ranked[0], ranked[-1]

@@ -84,6 +84,11 @@ class ForkServer:
         """The server's process id."""
         return self._process.pid
 
+    @property
+    def gone(self) -> bool:
+        """Whether the server has ended."""
+        return self._process.poll() is not None
+
     def start(
         self, call: str, arguments: Sequence[Any], folder: Path, output: Path, environment: Mapping[str, str]
     ) -> int:

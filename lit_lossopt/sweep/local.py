@@ -77,6 +77,9 @@ class ForkedWorkers:
 
     def start(self, attempt: Attempt) -> None:
         """Start it, its output going to a file."""
+        if self._server is not None and not self._attempts and self._server.gone:
+            # While it had nothing to do: no trial was killed with it.
+            self.end()
         self._server = self._server or ForkServer(self._rehearsal)
         output = output_of(attempt.trial)
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -79,7 +79,7 @@ class Workers(Protocol):
         """Return the last line of one that has ended; of one that failed, keep all that it printed, and say where."""
 
     def close(self) -> None:
-        """End whatever still runs, at once, and leave nothing behind."""
+        """End whatever still runs, at once."""
 
 
 class Schedule:

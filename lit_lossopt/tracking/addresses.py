@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,9 +95,10 @@ def where_to_look(uri: str) -> str:
     """Return what shows the runs of a store: a server's address, or ``mlflow ui`` with what it must be told."""
     if is_server(uri):
         return uri
-    found = sqlite_path(uri)
-    is_found = found.absolute() == Path("mlflow.db").absolute() if found else "://" not in uri
-    return "mlflow ui" if is_found else f"mlflow ui --backend-store-uri {uri}"
+    place = sqlite_path(uri) or local_path(uri) or (None if "://" in uri else Path(uri))
+    if place is not None and place.absolute() in (Path("mlflow.db").absolute(), Path("mlruns").absolute()):
+        return "mlflow ui"
+    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def is_server(uri: str) -> bool:
