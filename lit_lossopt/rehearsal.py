@@ -35,7 +35,8 @@ _LATE = (
     "torch.utils.serialization",
 )
 _WORDS = [
-    "--config=sgd", "--config=digits", "--trainer.logger=false", "--trainer.accelerator=cpu",
+    "--data=DigitsDataModule", "--model.optimizer=SGD", "--model.optimizer.lr=0.1",
+    "--trainer.logger=false", "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false", "--trainer.enable_checkpointing=false", "--trainer.limit_val_batches=1",
 ]  # fmt: skip
 

@@ -73,7 +73,7 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
             "",
             *(f"lossopt {shlex.join(t.words)}" for t in one.trials.values()),
         ]
-        runs.end(ending, {"plan.yaml": plan.path.read_text(encoding="utf-8"), "commands.txt": "\n".join([*typed, ""])})
+        runs.end(ending, {"plan.yaml": plan.text, "commands.txt": "\n".join([*typed, ""])})
     return status, runs, summary(one, interrupted=ending == "KILLED")
 
 
@@ -94,7 +94,8 @@ def _engine(plan: Plan, options: Options, main: Main) -> Engine:
 
 def _compare(plan: Plan, runs: SweepRuns, options: Options, main: Main) -> int:
     """Show the verdict on the sweep's runs, and write its page, which the parent run keeps too; return the status."""
-    page = Path(options.report or f"{FOLDER}/{plan.experiment}.html")
+    name = plan.name if plan.name == plan.experiment else f"{plan.experiment}-{plan.name}"
+    page = Path(options.report or f"{FOLDER}/{name}.html")
     status = main(["compare", "--experiment", plan.experiment, "--filter", runs.filter(), "--html", str(page)])
     if status == 0:
         runs.keep(page)

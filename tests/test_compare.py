@@ -136,8 +136,8 @@ def test_accuracies_in_two_units_are_not_compared_by_guess(capsys: pytest.Captur
 
 @pytest.mark.parametrize(
     ("typed", "understood"),
-    [(["--target", "90"], "target 90.0 %"), (["--margin", "2"], "less than two points"),
-     (["--margin", "0.02"], "less than two points")],
+    [(["--target", "90"], "target 90.0 %"), (["--margin", "2"], "less than 2 points"),
+     (["--margin", "0.02"], "less than 2 points")],
 )  # fmt: skip
 def test_targets_and_margins_of_accuracies_are_typed_as_shares_or_points(
     typed: list[str], understood: str, capsys: pytest.CaptureFixture[str]

@@ -139,7 +139,8 @@ def test_a_trial_that_crashes_is_recorded_the_rest_goes_on_and_the_same_command_
     status, _, said = run(plan(seeds=2), CurveEngine(accuracy))
     assert status == 1
     assert "9 of 10 trials have results" in said
-    assert "failed: tuning sgd lr=0.001 seed=0: exit 1: out of memory" in said
+    failed = "failed: tuning sgd lr=0.001 seed=0: exit 1: out of memory; by hand: lossopt fit --data=DigitsDataModule"
+    assert any(line.startswith(failed) for line in said)
     assert said[-1] == "the same command runs what is missing"
     mended = CurveEngine(hill(0.01))
     assert run(plan(seeds=2), mended)[0] == 0
@@ -153,6 +154,50 @@ class SilentEngine:
         """Yield each trial's outcome."""
         for trial in trials:
             yield Outcome(trial, 0, 1, 0.1)
+
+
+class StoppedEngine(CurveEngine):
+    """Ends the first trial as ``fit`` ends when it is told to save: it took too long, or was stopped from outside."""
+
+    def _status(self, trial: Trial) -> tuple[int, int, float, str]:
+        return (143, 1, 60.0, "stopped after 60 seconds") if len(self.ran) == 1 else super()._status(trial)
+
+
+def test_a_trial_that_was_stopped_has_failed_and_the_rest_goes_on() -> None:
+    engine = StoppedEngine(hill(0.01))
+    status, sweep, said = run(plan(seeds=1), engine)
+    assert status == 1
+    assert len(engine.ran) == 8
+    (failed,) = sweep.failed
+    assert failed == engine.ran[0].key
+    assert any("(exit 143): stopped after 60 seconds" in line for line in said)
+
+
+def test_what_a_person_stopped_was_not_killed() -> None:
+    read = plan(seeds=1)
+    for _ in range(3):
+        runs = SweepRuns("plan", "plan")
+        begin(read, runs, print)
+
+        def stopped(trial: Trial) -> float:
+            log_curve(trial, 0.9, whole=False)
+            raise KeyboardInterrupt
+
+        child = os.fork()
+        if child == 0:
+            try:
+                Sweep(read, runs, CurveEngine(stopped), lambda _: None, print).run()
+            finally:
+                # Its journal stays open, as that of a trial that was killed when it did not end in time.
+                os._exit(0)
+        os.waitpid(child, 0)
+        runs.settle(stopped=True)
+    engine = CurveEngine(hill(0.01))
+    status, _, said = run(read, engine)
+    assert status == 0
+    assert said[0] == "6 tuning trials to run"
+    assert len(engine.ran) == 8
+    assert not any("set aside" in line for line in said)
 
 
 def test_a_trial_that_ends_well_without_a_run_has_failed() -> None:
@@ -228,6 +273,8 @@ def test_what_a_killed_trial_left_is_delivered_and_counted_before_it_is_tried_ag
     assert trial.key not in {one.key for one in engine.ran}
     assert len(engine.ran) == 7
     assert any("its process was killed 3 times" in line for line in said)
+    assert "6 tuning trials: 5 to run" in said
+    assert "the same command runs what is missing" not in said
     killed = [one for one in trials_of() if one.status == "KILLED"]
     assert len(killed) == 3
 
@@ -313,6 +360,34 @@ def test_time_that_is_up_leaves_trials_for_the_same_command() -> None:
     status, _, said = run(read, CurveEngine(slow))
     assert status == 1
     assert any("minutes are over; 5 trials are left" in line for line in said)
+    assert not any("every arm gets one more point" in line for line in said)
+
+
+def test_time_that_is_up_leaves_repeats_what_they_are() -> None:
+    one = {"optimizer": {"sgd": {"model.optimizer": "SGD"}}}
+    assert run(plan(seeds=1, factors=one), CurveEngine(hill(0.01)))[0] == 0
+
+    def slow(trial: Trial) -> float:
+        time.sleep(0.07)
+        return hill(0.01)(trial)
+
+    assert run(plan(seeds=1, limits={"minutes": 0.001}), CurveEngine(slow))[0] == 1
+    assert Counter(one.tags[names.TAG_PHASE] for one in trials_of()) == {"tuning": 4, "repeat": 1}
+
+
+def test_two_plans_of_one_experiment_have_a_page_each(capsys: pytest.CaptureFixture[str]) -> None:
+    write_plan(seeds=1, protocol="grid", experiment="both").rename("one.yaml")
+
+    def logs(words: list[str]) -> int:
+        if words[0] == "compare":
+            return main(words)
+        tracking = tuple(word for word in words if word.startswith("--tracking."))
+        log_curve(Trial("", (), "arm", "grid", 0, {}, tracking), 0.9)
+        return 0
+
+    assert sweep(["--config", "one.yaml", "--engine", "here"], logs) == 0
+    assert Path("mlruns/sweeps/both-one.html").is_file()
+    assert "html: mlruns/sweeps/both-one.html" in capsys.readouterr().out
 
 
 def test_two_sweeps_of_an_experiment_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -132,6 +132,14 @@ def test_a_server_that_dies_with_nothing_to_do_costs_no_attempt() -> None:
     assert {(outcome.status, outcome.attempts) for outcome in told.by_words().values()} == {(0, 3)}
 
 
+def test_configs_of_the_working_folder_are_no_matter_of_the_server() -> None:
+    for name in ("digits.yaml", "sgd.yaml"):
+        Path(name).write_text("sweep: {}\n")
+    engine = LocalEngine(Resources(1), command=f"{THIS}:as_told")
+    (outcome,) = engine.run(Told("exit 0").trials, lambda _: None, lambda _: False)
+    assert outcome.status == 0
+
+
 def test_a_server_that_cannot_begin_is_one_line() -> None:
     engine = LocalEngine(Resources(workers=1), rehearsal="nowhere:nothing")
     with pytest.raises(UserError, match=r"cannot begin: exit status 1: ModuleNotFoundError"):

@@ -35,7 +35,7 @@ def test_the_grid_is_exact_and_goes_on_in_its_ratio() -> None:
 
 
 def test_quasi_random_points_depend_on_the_seed_alone_and_fill_their_box() -> None:
-    space = {LEARNING_RATE: Range(1e-4, 1e-1), "model.network.dropout": Range(0, 0.5, log=False)}
+    space = {LEARNING_RATE: Range(1e-4, 1e-1), "model.network.dropout": Range(0, 0.5, "linear")}
     points = QuasiRandom(space, 64, seed=1).points()
     assert points == QuasiRandom(space, 64, seed=1).points()
     assert points != QuasiRandom(space, 64, seed=2).points()
@@ -116,6 +116,14 @@ def test_no_limit_of_epochs_is_no_time_or_that_of_the_steps(epochs: str) -> None
         for limit in (f"--trainer.max_epochs={epochs}", "--trainer.max_epochs=1000")
     ]
     assert by_steps[0] == by_steps[1] > 0
+
+
+def test_a_share_of_the_batches_takes_a_share_of_the_time() -> None:
+    whole, half = (
+        estimate.cost(search_trials(plan(*words))[0]) for words in ([], ["--trainer.limit_train_batches=0.5"])
+    )
+    assert half.seconds < whole.seconds
+    assert half.bytes < whole.bytes
 
 
 @pytest.mark.parametrize("word", ["logger=false", "fast_dev_run=true", "fast_dev_run=2", "limit_val_batches=0"])

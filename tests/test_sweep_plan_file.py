@@ -15,6 +15,7 @@ from lit_lossopt.config_files import find_config, plan_names, shipped_folder, sh
 from lit_lossopt.errors import UserError
 from lit_lossopt.sweep.command import read_options
 from lit_lossopt.sweep.local import LocalEngine
+from lit_lossopt.sweep.plan import search_trials
 from lit_lossopt.sweep.plan_file import read_plan
 from lit_lossopt.sweep.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
 from lit_lossopt.sweep_command import _engine
@@ -48,6 +49,20 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"quasi_random": {"points": 3, "space": {}}}, r"take one of them"),
     ({"learning_rates": None, "quasi_random": {"points": 3}}, r"space=nothing: expected hyperparameters"),
     ({"learning_rates": None}, r"nothing to tune"),
+    (
+        {
+            "learning_rates": None,
+            "quasi_random": {"points": 3, "space": {"a": {"from": "x", "to": 1, "scale": "linear"}}},
+        },
+        r"space.a.from=x: expected a number above 0",
+    ),
+    (
+        {
+            "learning_rates": None,
+            "quasi_random": {"points": 3, "space": {"a": {"from": 1.5, "to": 9, "scale": "whole"}}},
+        },
+        r"space.a.from=1.5: expected a whole number",
+    ),
     ({"protocol": "gird"}, r"expected tune-then-repeat or grid \(did you mean 'grid'\?\)"),
     ({"protocol": "grid", "tuning_seeds": 2}, r"a grid has no tuning"),
     ({"protocol": "grid", "test": "best"}, r"only repeats are tested"),
@@ -138,8 +153,37 @@ def test_repeats_take_seeds_that_were_not_tuned_on() -> None:
 def test_quasi_random_points_are_read() -> None:
     space = {"model.optimizer.lr": {"from": 0.001, "to": 1}, "model.network.dropout": {"to": 0.5, "scale": "linear"}}
     read = plan(learning_rates=None, quasi_random={"points": 5, "seed": 3, "space": space})
-    wanted = {LEARNING_RATE: Range(0.001, 1.0), "model.network.dropout": Range(0.0, 0.5, log=False)}
+    wanted = {LEARNING_RATE: Range(0.001, 1.0), "model.network.dropout": Range(0.0, 0.5, "linear")}
     assert read.search == QuasiRandom(wanted, 5, 3)
+
+
+def test_whole_numbers_are_searched_as_such() -> None:
+    space = {"data.batch_size": {"from": 16, "to": 128, "scale": "whole"}}
+    read = plan(learning_rates=None, quasi_random={"points": 9, "space": space})
+    assert read.search is not None
+    values = [point["data.batch_size"] for point in read.search.points()]
+    assert all(type(value) is int and 16 <= value <= 128 for value in values)
+    (word,) = (word for word in search_trials(read)[0].words if word.startswith("--data.batch_size="))
+    assert word.partition("=")[2].isdigit()
+
+
+def test_the_name_of_a_plan_is_one_word() -> None:
+    path = write_plan().rename("o'neil.yaml")
+    with pytest.raises(UserError, match="a plan is known by its file's name"):
+        read_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("trainer.max_epochs", "soon"), ("data.batch_size", "big"), ("trainer.val_check_interval", "often"),
+     ("data.val_fraction", "half"), ("data.batch_size", 0)],
+)  # fmt: skip
+def test_a_dry_run_of_values_that_mean_nothing_tells_no_time(
+    key: str, value: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_plan(base={"data": "DigitsDataModule", key: value})
+    assert main(["sweep", "--config", "plan.yaml", "--dry-run"]) == 0
+    assert "time: not known" in capsys.readouterr().out
 
 
 def test_plans_and_configs_are_told_apart() -> None:

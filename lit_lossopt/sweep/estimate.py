@@ -10,10 +10,10 @@ from typing import Any
 
 from lit_lossopt.command_line import prepare
 from lit_lossopt.sweep.key import whole_tree
-from lit_lossopt.sweep.plan import Reach, on_grids, repeats, search_trials
+from lit_lossopt.sweep.plan import REPEAT, Reach, on_grids, repeats, search_trials
 from lit_lossopt.sweep.plan_file import GRID, Plan
 from lit_lossopt.sweep.trial import Trial
-from lit_lossopt.tracking.trial_runs import seconds_of_ended
+from lit_lossopt.tracking.trial_runs import EndedTrial, ended_here
 
 # Of data whose size is known without reading them: training images, pixels a side, channels, and images that MiniCNN
 # trains on in a second with one thread of a common processor (docs/benchmarks.md: 37 and 300 steps of 64).
@@ -36,36 +36,59 @@ class Cost:
     checkpoint: float
 
 
+_UNKNOWN = Cost(math.nan, math.nan, math.nan)
+
+
 def cost(trial: Trial) -> Cost:
-    """Return what a trial takes by the sizes of data and network, on one CPU thread."""
+    """Return what a trial takes by the sizes of data and network, on one CPU thread.
+
+    What is no number where one is expected is the trial's own affair: nothing can be told then.
+    """
     tree = whole_tree(prepare("fit", list(trial.words[1:])))
     data = tree["data"]["class_path"].rpartition(".")[2]
     arguments, trainer = tree["data"].get("init_args") or {}, tree.get("trainer") or {}
+    try:
+        return _cost(data, arguments, trainer, tree["model"]["network"])
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return _UNKNOWN
+
+
+def _cost(data: str, arguments: Mapping[str, Any], trainer: Mapping[str, Any], network: Mapping[str, Any]) -> Cost:
     if data not in _DATA:
-        return Cost(math.nan, math.nan, math.nan)
+        return _UNKNOWN
     images, side, channels, rate = _DATA[data]
     present = images * len(arguments.get("classes") or range(10)) / 10
-    held = arguments.get("val_fraction", 0.1)
-    training, batch = present * (1 - held), arguments.get("batch_size", 64)
-    limit = trainer.get("limit_train_batches")
-    an_epoch = math.ceil(training / batch) if not isinstance(limit, int) else min(limit, math.ceil(training / batch))
+    held, batch = _number(arguments.get("val_fraction", 0.1)), _number(arguments.get("batch_size", 64))
+    an_epoch = _part(trainer.get("limit_train_batches"), math.ceil(present * (1 - held) / batch))
     steps = _steps(trainer, an_epoch)
     if math.isinf(steps):
-        return Cost(math.nan, math.nan, math.nan)
-    every = trainer.get("val_check_interval") or an_epoch
-    evaluations = 1 + steps / (every if isinstance(every, int) else every * an_epoch)
+        return _UNKNOWN
+    evaluations = 1 + steps / _part(trainer.get("val_check_interval"), an_epoch)
     seconds = _AROUND + (steps * batch + evaluations * present * held * _EVALUATION_SHARE) / rate
-    network = tree["model"]["network"]
     weights = _mini_cnn(side, channels) if network["class_path"].endswith(".MiniCNN") else math.nan
     kept = _COPIES * weights * _BYTES_OF_PARAMETER if not network.get("init_args") else math.nan
     return Cost(seconds, _BYTES_OF_RUN + steps * _BYTES_OF_STEP, kept)
+
+
+def _part(wanted: Any, batches: int) -> int:
+    """Return so many batches of an epoch as the Trainer would take: a whole number of them, or a share."""
+    if wanted is None:
+        return batches
+    share = _number(wanted)
+    return min(wanted, batches) if isinstance(wanted, int) else max(1, int(share * batches))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(value)
+    return value
 
 
 def _steps(trainer: Mapping[str, Any], an_epoch: int) -> float:
     """Return the steps of a training; infinity where neither ``max_epochs`` nor ``max_steps`` limits it."""
     epochs, most = trainer.get("max_epochs", 5), trainer.get("max_steps")
     # As the Trainer reads them: null and −1 are no limit.
-    by_epochs = math.inf if epochs in (None, -1) else epochs * an_epoch
+    by_epochs = math.inf if epochs in (None, -1) else _number(epochs) * an_epoch
     if not isinstance(most, int) or most < 0:
         return float(by_epochs)
     return float(min(by_epochs, most) if "max_epochs" in trainer else most)
@@ -80,29 +103,46 @@ def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:
     if plan.test and again:
         counts.append(f"{len(again)} tests")
     more = f", and at most {most} more where a best one lies at the edge of the grid" if most else ""
-    every = [*search, *again]
+    every, ended = [*search, *again], ended_here(plan.experiment)
+    done = _done(search, again, ended)
+    already = [f"{done} of them have results already, as the journals in this folder tell"] if done else []
     return [
         f"{len(every)} trials: {', '.join(counts)}{more}",
-        _time(plan, every, most, workers),
+        *already,
+        _time(every, ended, len(every) - done, most, workers),
         _disk(every, len(every) if keep_checkpoints else len(again)),
     ]
 
 
-def _time(plan: Plan, every: Sequence[Trial], most: int, workers: int) -> str:
-    known = seconds_of_ended(plan.experiment)
+def _done(search: Sequence[Trial], again: Sequence[Trial], ended: Sequence[EndedTrial]) -> int:
+    """Return how many have a result; which points are repeated is not known beforehand."""
+    searched = {trial.key for trial in search} & {one.key for one in ended}
+    arms = {trial.arm for trial in again}
+    return len(searched) + min(len(again), len({one.key for one in ended if one.phase == REPEAT and one.arm in arms}))
+
+
+def _time(every: Sequence[Trial], ended: Sequence[EndedTrial], left: int, most: int, workers: int) -> str:
+    known = [one.seconds for one in ended if not math.isnan(one.seconds)]
     if known:
         each, source = statistics.fmean(known), f"the mean of {len(known)} trials of this experiment"
     else:
-        each, source = cost(every[0]).seconds, "a rough guess from sizes, for MiniCNN on a common processor"
+        each, source = _mean_cost(every).seconds, "a rough guess from sizes, for MiniCNN on a common processor"
     if math.isnan(each):
         return "time: not known, before a trial of this experiment has ended"
-    low, high = (in_words(count * each / workers) for count in (len(every), len(every) + most))
+    low, high = (in_words(count * each / workers) for count in (left, left + most))
     span = low if low == high else f"{low} to {high}"
     return f"time: about {span} with {workers} at once, by {in_words(each)} a trial ({source})"
 
 
+def _mean_cost(every: Sequence[Trial]) -> Cost:
+    """Return the mean over arms, which may differ in length, batch size or data."""
+    costs = [cost(trial) for trial in {trial.arm: trial for trial in every}.values()]
+    parts = ([one.seconds for one in costs], [one.bytes for one in costs], [one.checkpoint for one in costs])
+    return Cost(*map(statistics.fmean, parts))
+
+
 def _disk(every: Sequence[Trial], kept: int) -> str:
-    one = cost(every[0])
+    one = _mean_cost(every)
     if math.isnan(one.bytes + one.checkpoint):
         return f"disk: not known; checkpoints of {kept} trials are kept, three of each"
     total = len(every) * one.bytes + kept * one.checkpoint

@@ -7,7 +7,10 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from lit_lossopt.errors import one_line
+from lit_lossopt.sweep.interruption import Interrupted
 from lit_lossopt.sweep.trial import Outcome, Progress, Trial, Watch
+
+INTERRUPTED, TERMINATED = 130, 143
 
 
 class InProcessEngine:
@@ -32,5 +35,8 @@ class InProcessEngine:
             except Exception as error:  # noqa: BLE001  # a trial that crashes is recorded, and the rest goes on
                 traceback.print_exc()
                 status, said = 1, one_line(f"{type(error).__name__}: {error}")
+            if status in (INTERRUPTED, TERMINATED):
+                # The trial has taken the signal that was meant for the sweep.
+                raise Interrupted(status - 128)
             yield Outcome(trial, status, 1, time.monotonic() - started, said)
         watch(Progress(0, None))

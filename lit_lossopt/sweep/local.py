@@ -108,7 +108,8 @@ class ForkedWorkers:
         for reply in replies:
             if isinstance(reply, Started):
                 # Not before: the first ones wait while the server imports.
-                self._attempts[reply.number].started = time.monotonic()
+                attempt = self._attempts[reply.number]
+                attempt.started, attempt.begun = time.monotonic(), True
             else:
                 found.append((self._attempts.pop(reply.number), reply.status))
         return found

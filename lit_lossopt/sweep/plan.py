@@ -185,11 +185,12 @@ def check_plan(plan: Plan) -> tuple[Trial, ...]:
     return trials
 
 
+_NOT_SAID = {"path", "name", "text", "experiment", "accelerator", "max_trials", "max_minutes", "trial_minutes"}
+
+
 def fingerprint(plan: Plan) -> str:
-    """Return the SHA-256 of what a plan says, wherever its file lies."""
-    said = {
-        name: value for name, value in asdict(plan).items() if name not in ("path", "name", "experiment", "accelerator")
-    }
+    """Return the SHA-256 of what a plan says of its trials, wherever its file lies."""
+    said = {name: value for name, value in asdict(plan).items() if name not in _NOT_SAID}
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 

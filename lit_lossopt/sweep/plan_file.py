@@ -53,6 +53,7 @@ class Plan:
     Attributes:
         name: the file's, without its ending.
         path: of the file.
+        text: of the file, when it was read.
         base: what all trials share.
         factors: factor → its levels; an arm takes one of each.
         overlays: configs named behind those of the levels.
@@ -74,6 +75,7 @@ class Plan:
 
     name: str
     path: Path
+    text: str
     base: Level
     factors: Mapping[str, tuple[Level, ...]]
     overlays: tuple[str, ...]
@@ -115,6 +117,8 @@ def read_plan(path: Path) -> Plan:
         UserError: the first thing wrong, with its key and the file.
     """
     tree = load_config(path, str(path))
+    if not _NAME.match(path.stem):
+        raise UserError(f"{path}: a plan is known by its file's name; letters, digits and . + - _ only")
     found = first_not_finite(tree)
     if found:
         raise UserError(f"{path}: {found[0]}={found[1]}: not a finite number")
@@ -134,6 +138,7 @@ def read_plan(path: Path) -> Plan:
     return Plan(
         name=path.stem,
         path=path,
+        text=path.read_text(encoding="utf-8"),
         base=_level(section.below("base"), "base"),
         factors=_factors(section.below("factors")),
         overlays=section.names("overlays"),
@@ -234,9 +239,11 @@ def _quasi_random(section: Section) -> QuasiRandom:
     for key in space.tree:
         part = space.below(key)
         part.refuse_others(("from", "to", "scale"))
-        log = part.choice("scale", ("log", "linear"), "log") == "log"
-        low = part.needed("from") if log else float(part.tree.get("from", 0) or 0)
-        ranges[key] = Range(low, part.needed("to"), log)
+        scale = part.choice("scale", ("log", "linear", "whole"), "log")
+        low = part.needed("from") if scale != "linear" or part.tree.get("from") else 0.0
+        if scale == "whole":
+            low, _ = part.whole("from", 0, 1, 2**31), part.whole("to", 0, 1, 2**31)
+        ranges[key] = Range(low, part.needed("to"), scale)
         if ranges[key].low >= ranges[key].high:
             raise part.wrong("to", f"expected more than from={ranges[key].low:g}")
     if not ranges:

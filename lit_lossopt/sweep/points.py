@@ -41,17 +41,24 @@ class LogGrid:
 
 @dataclass(frozen=True)
 class Range:
-    """What one hyperparameter may be: from ``low`` to ``high``, evenly on a log or a linear axis."""
+    """What one hyperparameter may be: from ``low`` to ``high``, evenly on an axis.
+
+    Attributes:
+        low: the least.
+        high: the greatest.
+        scale: ``log``; ``linear``; ``whole``: log, and rounded to whole numbers.
+    """
 
     low: float
     high: float
-    log: bool = True
+    scale: str = "log"
 
     def at(self, share: float) -> float:
         """Return the value at a share (0 to 1) of the way."""
-        if self.log:
-            return rounded(self.low * math.exp(share * math.log(self.high / self.low)))
-        return rounded(self.low + share * (self.high - self.low))
+        if self.scale == "linear":
+            return rounded(self.low + share * (self.high - self.low))
+        value = self.low * math.exp(share * math.log(self.high / self.low))
+        return round(value) if self.scale == "whole" else rounded(value)
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ class RayEngine:
             Interrupted: Ctrl-C or SIGTERM; running trials were told to save and end, and have.
             UserError: Ray is not installed, there is no such cluster, or it needs an MLflow server.
         """
-        workers = RayWorkers(self.command, self.rehearsal, self.resources, self.address)
-        return Schedule(workers, trials, watch, done, self.trial_seconds).outcomes()
+        workers = RayWorkers(self.command, self.rehearsal, self.resources, self.address, self.trial_seconds)
+        return Schedule(workers, trials, watch, done).outcomes()
 
 
 class RayWorkers:
@@ -73,12 +73,15 @@ class RayWorkers:
         rehearsal: prepares a worker.
         resources: of each attempt.
         address: of a running cluster; empty: one is started here.
+        trial_seconds: counted where the trial runs, from its own start: it may have waited long for its turn.
     """
 
-    def __init__(self, command: str, rehearsal: str, resources: Resources, address: str) -> None:
+    def __init__(
+        self, command: str, rehearsal: str, resources: Resources, address: str, trial_seconds: float | None
+    ) -> None:
         self._ray = _connected(resources, address)
         self._arguments = command, rehearsal
-        self._resources = resources
+        self._resources, self._trial_seconds = resources, trial_seconds
         self._environment = {name: value for name, value in os.environ.items() if name.startswith(_PREFIXES)}
         self._attempts: dict[Any, Attempt] = {}
         self._said: dict[int, tuple[str, str]] = {}
@@ -100,7 +103,7 @@ class RayWorkers:
         task = self._ray.remote(run_trial).options(
             num_cpus=self._resources.threads, num_gpus=self._resources.gpus, max_retries=0, name=attempt.trial.arm
         )
-        given = attempt.words(), str(Path.cwd()), self._environment, self._resources.gpus
+        given = attempt.words(), str(Path.cwd()), self._environment, self._resources.gpus, self._trial_seconds
         self._attempts[task.remote(*self._arguments, *given)] = attempt
 
     def ended(self, seconds: float) -> list[tuple[Attempt, int]]:
@@ -156,7 +159,7 @@ class RayWorkers:
         """Return an exit status; None where a process or a machine has died."""
         failures = self._ray.exceptions
         try:
-            status, line, text = self._ray.get(reference)
+            done = self._ray.get(reference)
         except failures.TaskCancelledError:
             return -signal.SIGTERM
         except failures.RayTaskError as error:
@@ -165,8 +168,9 @@ class RayWorkers:
         except failures.RayError as error:
             self._said[id(attempt)] = one_line(str(error), 300), ""
             return None
-        self._said[id(attempt)] = line, text
-        return int(status)
+        self._said[id(attempt)] = done.line, done.text
+        attempt.too_long = done.too_long
+        return int(done.status)
 
     def _cancel(self, attempt: Attempt, *, force: bool) -> None:
         for reference, one in self._attempts.items():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.sweep.interruption import Interrupted
 from lit_lossopt.sweep.plan import (
     REPEAT,
     TEST,
@@ -32,7 +32,7 @@ from lit_lossopt.tracking.addresses import local_path
 from lit_lossopt.tracking.sweeps import SweepRuns
 from lit_lossopt.tracking.trial_runs import TrialRun
 
-DIVERGED, INTERRUPTED, TERMINATED = 3, 130, 143
+DIVERGED = 3
 # A trial whose process was killed is tried again twice, by one parent or several.
 MOST_KILLS = 3
 _NO_CHECKPOINTS = "--trainer.enable_checkpointing=false"
@@ -60,6 +60,7 @@ class Sweep:
     keep_checkpoints: bool = False
     trials: dict[str, Trial] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    given_up: set[str] = field(default_factory=set)
     left: int = 0
     tested: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
@@ -79,9 +80,10 @@ class Sweep:
         reach = self._search()
         if self.plan.protocol != GRID and not self.left:
             self._repeat(reach)
-        aside = self.runs.sort({key: (trial.arm, trial.phase) for key, trial in self.trials.items()})
-        if aside:
-            self.say(f"{aside} runs of this sweep do not belong to its plan, or were not the first: set aside")
+        if not self.left:
+            aside = self.runs.sort({key: (trial.arm, trial.phase) for key, trial in self.trials.items()})
+            if aside:
+                self.say(f"{aside} results of this sweep are not in its plan any more, or were second ones: set aside")
         return 1 if self.failed or self.left else 0
 
     def results(self) -> dict[str, TrialRun]:
@@ -93,14 +95,15 @@ class Sweep:
         reach = Reach()
         self._run_missing(search_trials(self.plan))
         for _ in range(self.plan.extend):
-            wider = self._wider(reach)
-            if wider == reach or self.left:
+            wider = reach if self.left else self._wider(reach)
+            if wider == reach:
                 break
             reach = wider
             known = [trial for trial in search_trials(self.plan, reach) if trial.key not in self.trials]
             self._run_missing(known)
-        for name in self._at_edge(reach) if not self.left else ():
-            self.say(f"{name}: its best still lies at the edge of the grid; widen learning_rates")
+        for name, side in ({} if self.left else self._at_edge(reach)).items():
+            end = "below" if side.below else "above"
+            self.say(f"{name}: its best still lies at the edge of the grid; widen learning_rates {end}")
         return reach
 
     def _wider(self, reach: Reach) -> Reach:
@@ -133,7 +136,8 @@ class Sweep:
         for arm in arms(self.plan):
             best = winner(arm, reach, tried, results)
             if best is None:
-                self.say(f"{arm.name}: no point of the search came to a sound end; it is not repeated")
+                self.notes.append(f"{arm.name}: no point of the search came to a sound end; it is not repeated")
+                self.say(self.notes[-1])
             else:
                 found[arm.name] = best
                 self.say(f"{arm.name}: {' '.join(described_point(best))} wins")
@@ -169,6 +173,7 @@ class Sweep:
         ended, kills = self.runs.ended(self.trials), self.runs.kills()
         for trial in trials:
             if kills.get(trial.key, 0) >= MOST_KILLS and trial.key not in ended:
+                self.given_up.add(trial.key)
                 self.failed[trial.key] = (
                     f"{described(trial)}: its process was killed {kills[trial.key]} times; delete these runs in MLflow "
                     "to try it again"
@@ -182,11 +187,18 @@ class Sweep:
         if not trials:
             return
         shown = f"{len(trials)} {trials[0].phase} trials"
-        done = len(trials) - len(missing) - elsewhere
-        self.say(f"{shown}: {done} are done, {len(missing)} to run" if done else f"{shown} to run")
+        done = sum(trial.key in ended for trial in trials)
+        others = f"{done} are done, {len(missing)} to run" if done else f"{len(missing)} to run"
+        self.say(f"{shown} to run" if len(missing) == len(trials) else f"{shown}: {others}")
         counted = [dataclasses.replace(trial, kills=kills.get(trial.key, 0)) for trial in missing]
-        self._run([self._placed(trial, begun=trial.key in kills) for trial in counted])
-        self._busy = self.runs.settle()
+        before = self.left
+        try:
+            self._run([self._placed(trial, begun=trial.key in kills) for trial in counted])
+        except KeyboardInterrupt:
+            # What was ended because a person wanted it was not killed.
+            self.runs.settle(stopped=True)
+            raise
+        self._busy = self.runs.settle(stopped=self.left > before)
 
     def _placed(self, trial: Trial, *, begun: bool = False) -> Trial:
         """Return a trial with the words that put its run under the sweep, and take it up where it was interrupted."""
@@ -200,8 +212,6 @@ class Sweep:
     def _run(self, trials: Sequence[Trial]) -> None:
         outcomes = self.engine.run(trials, self.watch, self._is_done) if trials else ()
         for ended, outcome in enumerate(outcomes, 1):
-            if outcome.status in (INTERRUPTED, TERMINATED):
-                raise Interrupted(outcome.status - 128)
             self._note(outcome, f"[{ended}/{len(trials)}]")
             if time.monotonic() > self._deadline and ended < len(trials):
                 self.left += len(trials) - ended
@@ -218,7 +228,8 @@ class Sweep:
         if words is None:
             reason = f"signal {-outcome.status}" if outcome.status < 0 else f"exit {outcome.status}"
             said = f": {one_line(outcome.said, 200)}" if outcome.said else ""
-            self.failed[trial.key] = f"{described(trial)}: {reason}{said}"
+            typed = f"lossopt {shlex.join(trial.words)}"
+            self.failed[trial.key] = f"{described(trial)}: {reason}{said}; by hand: {typed}"
             self.say(f"{count} {described(trial)}: failed ({reason}){said}")
             return
         if trial.phase == TEST:
@@ -273,7 +284,7 @@ def summary(sweep: Sweep, *, interrupted: bool = False) -> list[str]:
     lines += sweep.notes
     if interrupted:
         lines.append("interrupted; the same command goes on")
-    elif sweep.failed or sweep.left:
+    elif sweep.left or sweep.failed.keys() - sweep.given_up:
         lines.append("the same command runs what is missing")
     return lines
 

@@ -31,7 +31,8 @@ class Attempt:
         trial: which.
         count: the how manieth try, from 1; kills under earlier sweep processes count.
         worker: the number of the worker that has it.
-        started: when, by the monotonic clock.
+        started: when, by the monotonic clock; at first, when it was submitted.
+        begun: whether it is known to have begun: no time limit holds before.
         shown: the line that was last told to the watch.
         told: when it was told to end; None: it was not.
         too_long: whether that was because it took too long.
@@ -41,6 +42,7 @@ class Attempt:
     count: int
     worker: int
     started: float = field(default_factory=time.monotonic)
+    begun: bool = False
     shown: str = ""
     told: float | None = None
     too_long: bool = False
@@ -176,7 +178,7 @@ class Schedule:
             if text != attempt.shown:
                 attempt.shown = text
                 self._watch(Progress(attempt.worker, attempt.trial, text))
-            if self._trial_seconds is not None and now - attempt.started > self._trial_seconds:
+            if self._trial_seconds is not None and attempt.begun and now - attempt.started > self._trial_seconds:
                 attempt.too_long = True
                 self._stop(attempt)
 

@@ -19,9 +19,8 @@ from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.addresses import local_path
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
-from lit_lossopt.tracking.trial_runs import TrialRun, read_header
+from lit_lossopt.tracking.trial_runs import ENDED, TrialRun, read_header
 
-ENDED = ("completed", "collapsed", "diverged")
 _ACCURACY = names.metric(names.VAL, "accuracy")
 
 
@@ -87,8 +86,12 @@ class SweepRuns:
             f"--tracking.parent={self.parent}",
         )
 
-    def settle(self, key: str = "") -> set[str]:
+    def settle(self, key: str = "", *, stopped: bool = False) -> set[str]:
         """Deliver what killed trials left in their journals, and mark their runs KILLED; of one trial, or of all.
+
+        Args:
+            key: of the trial; empty: all.
+            stopped: they were ended because a person wanted it, which does not count as a kill.
 
         Returns:
             The keys of trials whose journals other processes have open: they are still trained.
@@ -97,7 +100,7 @@ class SweepRuns:
         for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*")):
             tags = read_header(folder).get("tags", {})
             mine = tags.get(names.TAG_SWEEP) == self.parent and (not key or tags.get(names.TAG_SWEEP_KEY) == key)
-            if mine and sync_journal(folder) == "busy":
+            if mine and sync_journal(folder, stopped=stopped) == "busy":
                 busy.add(tags.get(names.TAG_SWEEP_KEY, ""))
         return busy
 
@@ -129,7 +132,7 @@ class SweepRuns:
         return counted
 
     def sort(self, wanted: Mapping[str, tuple[str, str]]) -> int:
-        """Tag the runs of this sweep as the plan now has them; return how many are set aside.
+        """Tag the runs of this sweep as the plan now has them; return how many more are set aside.
 
         Args:
             wanted: key → (arm, phase) of every trial of the plan.
@@ -137,10 +140,13 @@ class SweepRuns:
         aside, seen = 0, self.ended(wanted)
         with _said(self._store.uri):
             for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'"):
-                key = run.data.tags.get(names.TAG_SWEEP_KEY, "")
+                key, before = run.data.tags.get(names.TAG_SWEEP_KEY, ""), run.data.tags.get(names.TAG_PHASE)
+                if run.data.tags.get(names.TAG_VERDICT) not in ENDED:
+                    # An attempt without a result, which nothing counts.
+                    continue
                 is_it = key in seen and seen[key].run_id == run.info.run_id
                 arm, phase = wanted[key] if is_it else (run.data.tags.get(names.TAG_SWEEP_ARM, ""), names.ASIDE)
-                aside += phase == names.ASIDE
+                aside += phase == names.ASIDE != before
                 for name, value in ((names.TAG_SWEEP_ARM, arm), (names.TAG_PHASE, phase)):
                     if run.data.tags.get(name) != value:
                         self._store.client.set_tag(run.info.run_id, name, value)

@@ -40,8 +40,13 @@ def sync(wanted: list[str]) -> int:
     return 1 if left else 0
 
 
-def sync_journal(folder: Path) -> str:
-    """Deliver one journal; return ``whole``, ``delivered``, ``busy`` or ``left``."""
+def sync_journal(folder: Path, *, stopped: bool = False) -> str:
+    """Deliver one journal; return ``whole``, ``delivered``, ``busy`` or ``left``.
+
+    Args:
+        folder: the journal's.
+        stopped: a person has ended its process; otherwise one that is gone without a word was killed.
+    """
     try:
         journal = Journal(folder, existing=True)
     except JournalBusyError:
@@ -51,12 +56,12 @@ def sync_journal(folder: Path) -> str:
         print(f"{folder.name}: {error}", file=sys.stderr)
         return "left"
     try:
-        return _deliver(journal)
+        return _deliver(journal, stopped)
     finally:
         journal.close()
 
 
-def _deliver(journal: Journal) -> str:
+def _deliver(journal: Journal, stopped: bool) -> str:
     if _is_verified(journal):
         return "whole"
     uri = next((entry["uri"] for entry in iterate_entries(journal.folder) if "uri" in entry), "")
@@ -65,8 +70,8 @@ def _deliver(journal: Journal) -> str:
         return "whole"
     if not _has_ended(journal.folder):
         journal.append(
-            tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_KILLED: 1 + _kills(journal.folder)}),
-            {"kind": "end", "status": "KILLED", "killed": True, "milliseconds": time.time_ns() // 1_000_000},
+            tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_KILLED: _kills(journal.folder) + (not stopped)}),
+            {"kind": "end", "status": "KILLED", "killed": not stopped, "milliseconds": time.time_ns() // 1_000_000},
         )
     delivery = Delivery(journal, Store(uri))
     begun = delivery.position

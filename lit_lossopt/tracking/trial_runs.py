@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from lit_lossopt import names
 from lit_lossopt.tracking.journal import LOG, iterate_entries
+
+ENDED = ("completed", "collapsed", "diverged")
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,34 @@ class TrialRun:
     artifacts: str = ""
 
 
-def seconds_of_ended(experiment: str) -> list[float]:
-    """Return how long the trials of an experiment took, as the journals in this folder tell."""
+@dataclass(frozen=True)
+class EndedTrial:
+    """A trial that came to its end here; ``seconds`` are NaN where it was interrupted meanwhile."""
+
+    key: str
+    arm: str
+    phase: str
+    seconds: float
+
+
+def ended_here(experiment: str) -> list[EndedTrial]:
+    """Return the trials of an experiment that came to their end, as the journals in this folder tell."""
     found = []
     for folder in Path(names.JOURNAL_FOLDER).glob("*"):
         header = read_header(folder)
-        if header.get("experiment") == experiment and names.TAG_SWEEP_KEY in header["tags"]:
-            ends = [entry for entry in iterate_entries(folder) if entry["kind"] == "end"]
-            if ends and ends[-1]["status"] == "FINISHED":
-                found.append((ends[-1]["milliseconds"] - header["milliseconds"]) / 1000)
+        tags = dict(header.get("tags", {}))
+        if header.get("experiment") != experiment or names.TAG_SWEEP_KEY not in tags:
+            continue
+        entries = list(iterate_entries(folder))
+        for entry in entries:
+            tags |= entry["tags"] if entry["kind"] == "tags" else {}
+        ends = [entry["milliseconds"] for entry in entries if entry["kind"] == "end"]
+        if ends and tags.get(names.TAG_VERDICT) in ENDED:
+            whole = all(entry["kind"] != "running" for entry in entries)
+            seconds = (ends[-1] - header["milliseconds"]) / 1000 if whole else math.nan
+            found.append(
+                EndedTrial(tags[names.TAG_SWEEP_KEY], tags[names.TAG_SWEEP_ARM], tags[names.TAG_PHASE], seconds)
+            )
     return found
 
 
