@@ -55,9 +55,8 @@ def _speed(comparison: Comparison) -> list[str]:
     first = _named(comparison, comparison.alike_speed)
     steps = _steps(first)
     if len(comparison.arms) == 1:
-        return [
-            f"{first.name} reaches {goal} in {steps} ({counted(len(first.trials), 'run')}); no arm to compare with."
-        ]
+        runs = f" ({counted(len(first.trials), 'run')})" if isfinite(first.steps_to_target.value) else ""
+        return [f"{first.name} reaches {goal} in {steps}{runs}; no arm to compare with."]
     if comparison.speeds and max(one.difference.n for one in comparison.speeds) < LEAST_PAIRS:
         return [*_unclaimable(comparison), f"By the numbers {first.name} is first to {goal}, in {steps}."]
     return [] if _same(comparison.speeds) else [_soonest(comparison, first, goal), *_besides(besides)]
