@@ -7,6 +7,8 @@ from __future__ import annotations
 
 TRAIN_LOSS = "train/loss"
 TRAIN_LR = "train/lr"
+# The loss of a fixed set of training images, in evaluation mode, at pairs of consecutive steps.
+PROBE_LOSS = "train/probe_loss"
 TRAIN_SECONDS = "time/train_seconds"
 EPOCHS = "time/epochs"
 EXAMPLES = "time/examples"

@@ -71,6 +71,11 @@ class Trial:
         seconds: training seconds at each evaluation of the curve.
         examples: examples seen at each evaluation of the curve.
         losses: the training loss of each step.
+        axis: where each evaluation of the curve lies on the comparison's axis (``Comparison.axis``); empty where no axis
+            is shared.
+        losses_axis: the same for each point of ``losses``.
+        end: how far on that axis the run would have gone; runs that never reached a target were given so much.
+        climb_back: how much of each unit of descent the probe loss climbed back; NaN without a probe.
         scores: final values of other yardsticks (``val/nll`` → value), as far as the loss implies them.
         ripple: of the step losses, beyond what the batches explain; NaN without a completed run of another arm with the
             same seed. With two arms it is a ratio of this arm's to the other's (``Comparison.ripple_is_ratio``).
@@ -98,6 +103,10 @@ class Trial:
     ripple: float
     roughness: float
     scores: Mapping[str, float] = field(default_factory=dict)
+    axis: Floats = field(default_factory=lambda: np.empty(0))
+    losses_axis: Floats = field(default_factory=lambda: np.empty(0))
+    end: float = nan
+    climb_back: float = nan
 
 
 @dataclass(frozen=True)
@@ -248,6 +257,8 @@ class Comparison:
         runs_address: the page of a run in MLflow, with ``{experiment_id}`` and ``{run_id}`` to fill in; may be empty.
         oscillations: contrasts of all pairs of arms by ripple or, where no ripple is known, by the roughness of
             evaluations; first is the steadier.
+        axis: what all curves are measured along: ``step``, ``epoch`` or ``example``.
+        no_speed: why no speed is compared, a sentence; empty where it is.
         ripple_is_ratio: whether ripples are ratios of one arm's to the only other one's.
         seeds_for_sign_flip: seeds from which on the sign-flip test can decide anything among so many comparisons.
     """
@@ -270,5 +281,7 @@ class Comparison:
     margin: float
     runs_address: str = ""
     oscillations: tuple[Contrast, ...] = ()
+    axis: str = "step"
+    no_speed: str = ""
     ripple_is_ratio: bool = False
     seeds_for_sign_flip: int = 0
