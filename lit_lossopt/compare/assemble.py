@@ -13,21 +13,38 @@ from lit_lossopt.compare.comparison import (
     ArmRuns,
     BudgetCurve,
     Comparison,
-    Contrast,
     Estimate,
     LeftOut,
     Oscillation,
     Sensitivity,
     Trial,
 )
-from lit_lossopt.compare.contrasts import RIPPLE, ROUGHNESS, STEPS_TO_TARGET, Quantity, Sample, contrasts
+from lit_lossopt.compare.contrasts import (
+    CLIMB_BACK,
+    FINAL,
+    ROUGHNESS,
+    STEPS_TO_TARGET,
+    Quantity,
+    Question,
+    Sample,
+    contrasts,
+    without_unknown,
+)
 from lit_lossopt.compare.convergence import near_best
 from lit_lossopt.compare.learning_rate import budget_curve, sensitivity
-from lit_lossopt.compare.measures import COMPLETED, RESULTS, Yardstick, curve_of, final_of, measure, verdict_of
+from lit_lossopt.compare.measures import (
+    RESULTS,
+    Yardstick,
+    batch_size_of,
+    curve_of,
+    final_of,
+    measure,
+    verdict_of,
+)
 from lit_lossopt.compare.metric_choice import is_accuracy
 from lit_lossopt.compare.ripple import measure_ripples
 from lit_lossopt.compare.selection import refuse_different_losses, select
-from lit_lossopt.compare.statistics import median_interval, seeds_for_sign_flip, t_interval
+from lit_lossopt.compare.statistics import median_interval, t_interval
 from lit_lossopt.compare.winners import against_best, group_of_best
 from lit_lossopt.errors import UserError
 
@@ -110,7 +127,6 @@ def _measured_comparison(
         notes=ripples.notes,
         margin=nan,
         ripple_is_ratio=ripples.are_ratios,
-        seeds_for_sign_flip=seeds_for_sign_flip(len(arms) * (len(arms) - 1) // 2),
     )
 
 
@@ -136,10 +152,9 @@ def _by_speed(arms: Sequence[Arm]) -> list[Arm]:
 
 
 def _contrasted(found: Comparison, all_pairs: bool, budget: float) -> Comparison:
-    """Return the comparison with its contrasts, and who cannot be told apart."""
-    final = Quantity("final", found.higher_is_better, margin=found.margin)
-    finals = contrasts([_sample(arm, lambda trial: trial.final) for arm in found.arms], final)
-    speeds = contrasts([_speed(arm, budget) for arm in found.arms], STEPS_TO_TARGET)
+    """Return the comparison with its contrasts, all judged together, and who cannot be told apart."""
+    questions = [_final_question(found), _speed_question(found, budget), _oscillation_question(found)]
+    (finals, speeds, oscillations), whole = contrasts(questions)
     alike = group_of_best([arm.name for arm in found.arms], finals)
     alike_speed = group_of_best([arm.name for arm in _by_speed(found.arms)], speeds)
     return replace(
@@ -148,31 +163,51 @@ def _contrasted(found: Comparison, all_pairs: bool, budget: float) -> Comparison
         speeds=tuple(speeds) if all_pairs else against_best(speeds, alike_speed),
         alike=alike,
         alike_speed=alike_speed,
-        oscillations=tuple(_oscillations(found)),
+        oscillations=tuple(oscillations),
+        comparisons=whole.comparisons,
+        level=whole.level,
     )
 
 
-def _oscillations(found: Comparison) -> list[Contrast]:
-    """Return the contrasts by ripple; where fewer than two arms have one, by the roughness of evaluations."""
-    arms = found.arms
-    if sum(isfinite(arm.ripple.value) for arm in arms) > 1:
-        samples = [_sample(arm, lambda trial: trial.ripple) for arm in arms if isfinite(arm.ripple.value)]
-        if found.ripple_is_ratio:
-            # A ratio says all of both arms: the other one's is the unit.
-            samples[1] = replace(samples[1], values=dict.fromkeys(samples[1].values, 1.0))
-        return contrasts(samples, RIPPLE)
-    samples = [_sample(arm, lambda trial: trial.roughness) for arm in arms]
-    return contrasts([one for one in samples if not all(map(isnan, one.values.values()))], ROUGHNESS)
+def _final_question(found: Comparison) -> Question:
+    quantity = Quantity(FINAL, found.higher_is_better, margin=found.margin)
+    return Question(quantity, tuple(_sample(arm, lambda trial: trial.final) for arm in found.arms))
+
+
+def _speed_question(found: Comparison, budget: float) -> Question:
+    """Ask for the steps to the target; for nothing where no run reached it, or no axis is shared."""
+    if found.no_speed or not any(arm.reached for arm in found.arms):
+        return Question(STEPS_TO_TARGET, ())
+    return Question(STEPS_TO_TARGET, tuple(_speed(arm, budget) for arm in found.arms))
+
+
+def _oscillation_question(found: Comparison) -> Question:
+    """Ask for climb-back; where no two arms have a comparable one, for the roughness of evaluations."""
+    climbing = [_climbing(arm) for arm in found.arms if isfinite(arm.climb_back.value)]
+    groups = [sample.group for sample in climbing]
+    if len(groups) > len(set(groups)):
+        return Question(CLIMB_BACK, tuple(climbing))
+    rough = [_sample(arm, lambda trial: trial.roughness) for arm in found.arms]
+    return Question(ROUGHNESS, tuple(sample for sample in rough if sample.values))
+
+
+def _climbing(arm: Arm) -> Sample:
+    """Return the climb-back of an arm's runs; its group has runs of the same length and batch size alone."""
+    kinds = {
+        f"{int(trial.probe.steps[-1])} steps of {batch_size_of(trial.run)}"
+        for trial in arm.trials
+        if isfinite(trial.climb_back)
+    }
+    sample = _sample(arm, lambda trial: trial.climb_back)
+    return replace(sample, group=kinds.pop() if len(kinds) == 1 else f"{arm.name} alone")
 
 
 def _sample(arm: Arm, value: Callable[[Trial], float]) -> Sample:
-    return Sample(arm.name, {trial.seed: value(trial) for trial in arm.trials if trial.seed})
+    return Sample(arm.name, without_unknown({trial.seed: value(trial) for trial in arm.trials if trial.seed}))
 
 
 def _speed(arm: Arm, budget: float) -> Sample:
-    limits = {
-        trial.seed: float(trial.curve.steps[-1]) if trial.verdict == COMPLETED else budget for trial in arm.trials
-    }
+    limits = {trial.seed: trial.end if isfinite(trial.end) else budget for trial in arm.trials}
     return replace(_sample(arm, lambda trial: trial.steps_to_target), limits=limits)
 
 
@@ -197,6 +232,7 @@ def _arm(arm: ArmRuns, trials: Sequence[Trial], metric: str) -> Arm:
         ripple=_mean([trial.ripple for trial in trials]),
         roughness=_mean([trial.roughness for trial in trials]),
         oscillation=_mean_oscillation(oscillations),
+        climb_back=_mean([trial.climb_back for trial in trials]),
         scores={name: _mean([trial.scores.get(name, nan) for trial in trials], name) for name in scores},
     )
 

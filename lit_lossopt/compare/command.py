@@ -94,7 +94,8 @@ def _read(options: Namespace) -> tuple[list[Run], list[Experiment]]:
 def _with_curves(runs: Sequence[Run], metric: str) -> list[Run]:
     """Return runs with the histories that a comparison needs; a step's loss by our name for it."""
     split = metric.partition("/")[0]
-    wanted = {metric, names.metric(split, "loss"), names.TRAIN_SECONDS, names.EXAMPLES, *_TRAIN_LOSSES, *_YARDSTICKS}
+    clocks = {names.TRAIN_SECONDS, names.EXAMPLES}
+    wanted = {metric, names.metric(split, "loss"), names.PROBE_LOSS, *clocks, *_TRAIN_LOSSES, *_YARDSTICKS}
     return [_renamed(run) for run in with_histories(runs, wanted)]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from math import nan
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from lit_lossopt.tracking.runs import History, Run
 
 Floats = NDArray[np.float64]
+# The remark of a contrast in which nothing differs.
+SAME = "no difference"
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,16 @@ class Trial:
         seconds: training seconds at each evaluation of the curve.
         examples: examples seen at each evaluation of the curve.
         losses: the training loss of each step.
-        axis: where each evaluation of the curve lies on the comparison's axis (``Comparison.axis``); empty where no axis
-            is shared.
+        axis: where each evaluation of the curve lies on the comparison's axis (``Comparison.axis``); empty where no
+            axis is shared.
         losses_axis: the same for each point of ``losses``.
         end: how far on that axis the run would have gone; runs that never reached a target were given so much.
-        climb_back: how much of each unit of descent the probe loss climbed back; NaN without a probe.
+        probe: the loss of a fixed set of training images, at pairs of consecutive steps; empty without a probe.
+        climb_back: how much of each unit of descent the probe loss climbed back; NaN where it is not known.
         scores: final values of other yardsticks (``val/nll`` → value), as far as the loss implies them.
-        ripple: of the step losses, beyond what the batches explain; NaN without a completed run of another arm with the
-            same seed. With two arms it is a ratio of this arm's to the other's (``Comparison.ripple_is_ratio``).
+        ripple: of the step losses, beyond what the batches explain; it describes, and nothing is claimed of it. NaN
+            without a completed run of another arm with the same seed. With two arms it is a ratio of this arm's to the
+            other's (``Comparison.ripple_is_ratio``).
         roughness: how far evaluations of the metric lie from the line between their neighbours, in the second half of
             training; NaN with too few.
     """
@@ -107,6 +112,7 @@ class Trial:
     losses_axis: Floats = field(default_factory=lambda: np.empty(0))
     end: float = nan
     climb_back: float = nan
+    probe: History = field(default_factory=lambda: History(np.empty(0, np.int64), np.empty(0)))
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,8 @@ class Arm:
         learning_rate: NaN where it is unknown or differs within the arm.
         trials: in the order of their seeds.
         verdicts: how many runs ended how.
-        final: mean over the runs, with a t interval; so are ``best``, ``area``, ``ripple``, ``roughness`` and
-            ``scores``.
+        final: mean over the runs, with a t interval; so are ``best``, ``area``, ``ripple``, ``roughness``,
+            ``climb_back`` and ``scores``.
         steps_to_target: median over the runs, infinite where half of them never reached it; so are ``seconds_…`` and
             ``examples_to_target``.
         reached: runs that reached the target.
@@ -145,6 +151,17 @@ class Arm:
     roughness: Estimate
     oscillation: Oscillation | None
     scores: Mapping[str, Estimate]
+    climb_back: Estimate = field(default_factory=lambda: Estimate(nan))
+
+
+class Decision(StrEnum):
+    """What may be said of two arms; every sentence, caption and cell follows from it."""
+
+    CLAIMED = "claimed"
+    EQUIVALENT = "equivalent"
+    OPEN = "cannot be told apart"
+    SAME = "the same at every seed"
+    UNTESTED = "not tested"
 
 
 @dataclass(frozen=True)
@@ -154,27 +171,29 @@ class Contrast:
     Attributes:
         first: the arm that does better by this quantity over the shared seeds.
         second: the other.
-        quantity: ``final``, ``steps_to_target``, ``ripple`` or ``roughness`` (of evaluations).
-        difference: of ``final`` and ``roughness``: first − second; of ``steps_to_target`` and ``ripple``: the geometric
-            mean of second over first, a factor of at least 1 (how much faster, or steadier, the first is).
-        bound: where runs never reached the target: a speed-up that was exceeded at least; otherwise NaN.
-        p: of the test that decides, before Holm.
-        p_adjusted: after Holm over all pairs of arms, since the best one is chosen by the same data.
-        p_sign_flip: of the exact sign-flip test.
+        quantity: ``final``, ``steps_to_target``, ``climb_back`` or ``roughness`` (of evaluations).
+        difference: of ``final`` and ``roughness``: first − second; of ``steps_to_target`` and ``climb_back``: the
+            geometric mean of second over first, a factor of at least 1 (how much faster, or steadier, the first is).
+            Its interval holds together with those of all other contrasts of the page (95 % for all at once), and leaves
+            out "no difference" exactly where the difference is claimed. NaN, NaN where no interval can be given.
+        p: of the test that decides, by itself.
+        p_adjusted: for everything that the page may claim (``Comparison.comparisons``).
+        p_sign_flip: of the exact sign-flip test, by itself.
         test: ``paired t`` or ``sign-flip``; empty where no test was made.
         wins: P(first better than second) over the pairs, ties half.
         claimed: whether the difference may be claimed.
         equivalent: whether the interval lies within the stated margin.
-        seeds_needed: seeds for 80 % power at the observed effect; None where it cannot be told.
+        seeds_needed: seeds for 80 % power at the observed effect, if more than there are; None where it cannot be told.
         remark: why no test was made, if none was.
-        bootstrap: BCa interval beside the t interval of ``difference``, from ten pairs on; otherwise NaN, NaN.
+        bootstrap: BCa interval by itself beside ``difference``, from ten pairs on; otherwise NaN, NaN.
+        missed: of ``steps_to_target``: shared seeds at which the first, and the second, did not reach the target before
+            the shorter of the two runs ended; they count as if they had there, so ``difference`` is too small.
     """
 
     first: str
     second: str
     quantity: str
     difference: Estimate
-    bound: float
     p: float
     p_adjusted: float
     p_sign_flip: float
@@ -185,6 +204,23 @@ class Contrast:
     seeds_needed: int | None
     remark: str = ""
     bootstrap: tuple[float, float] = (nan, nan)
+    missed: tuple[int, int] = (0, 0)
+
+    @property
+    def decision(self) -> Decision:
+        """What may be said of the two arms."""
+        if self.claimed:
+            return Decision.CLAIMED
+        if self.equivalent:
+            return Decision.EQUIVALENT
+        if self.test:
+            return Decision.OPEN
+        return Decision.SAME if self.difference.n and self.remark == SAME else Decision.UNTESTED
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the factor is a lower bound: some run of the second never got there, and every run of the first."""
+        return self.missed[1] > 0 and self.missed[0] == 0
 
 
 @dataclass(frozen=True)
@@ -255,12 +291,14 @@ class Comparison:
         notes: what a reader must know (duplicates, unpaired seeds, several losses, …), one sentence each.
         margin: what counts as equivalent.
         runs_address: the page of a run in MLflow, with ``{experiment_id}`` and ``{run_id}`` to fill in; may be empty.
-        oscillations: contrasts of all pairs of arms by ripple or, where no ripple is known, by the roughness of
-            evaluations; first is the steadier.
+        oscillations: contrasts of all comparable pairs of arms by climb-back or, where no two arms have one, by the
+            roughness of evaluations; first is the steadier.
         axis: what all curves are measured along: ``step``, ``epoch`` or ``example``.
         no_speed: why no speed is compared, a sentence; empty where it is.
+        on_test_images: whether the compared metric was measured on the test images.
         ripple_is_ratio: whether ripples are ratios of one arm's to the only other one's.
-        seeds_for_sign_flip: seeds from which on the sign-flip test can decide anything among so many comparisons.
+        comparisons: pairs that were tested, over all questions; p values are adjusted for them together.
+        level: what the p of one pair had to stay below.
     """
 
     title: str
@@ -283,5 +321,7 @@ class Comparison:
     oscillations: tuple[Contrast, ...] = ()
     axis: str = "step"
     no_speed: str = ""
+    on_test_images: bool = False
     ripple_is_ratio: bool = False
-    seeds_for_sign_flip: int = 0
+    comparisons: int = 0
+    level: float = nan

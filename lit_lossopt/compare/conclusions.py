@@ -5,55 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
-from lit_lossopt.compare.comparison import BudgetCurve, Comparison, Sensitivity
+from lit_lossopt.compare.comparison import BudgetCurve, Sensitivity
 from lit_lossopt.compare.drawing import Line
-from lit_lossopt.compare.numerals import Unit, count, listed, significant
+from lit_lossopt.compare.numerals import significant
+from lit_lossopt.compare.phrases import listed
+
+_MOST_NAMED = 4
 
 
-def best_arm(comparison: Comparison, shown: Unit) -> str:
-    """Say which arm ends best, and which cannot be told apart from it."""
-    if not comparison.alike:
-        return "No arm ends best: over shared seeds each is behind another."
-    best = next(arm for arm in comparison.arms if arm.name == comparison.alike[0])
-    said = f"{best.name} ends best, at {shown.text(best.final.value)}."
-    others = comparison.alike[1:]
-    return f"{said} {_cannot(others)} from it." if others else said
-
-
-def fastest_arm(comparison: Comparison) -> str:
-    """Say which arm is first to the target, and which cannot be told apart from it."""
-    if not any(isfinite(arm.steps_to_target.value) for arm in comparison.arms):
-        return "In no arm did half of the runs reach the target."
-    if not comparison.alike_speed:
-        return "No arm is first to the target: over shared seeds each is behind another."
-    first = next(arm for arm in comparison.arms if arm.name == comparison.alike_speed[0])
-    steps = first.steps_to_target.value
-    within = f"{count(steps)} steps in the median" if isfinite(steps) else f"{first.reached} of its runs reach it"
-    said = f"{first.name} is first to the target: {within}."
-    others = comparison.alike_speed[1:]
-    return f"{said} {_cannot(others)} from it in speed." if others else said
-
-
-def lowest_loss(criterion: str, lines: Sequence[Line]) -> list[str]:
-    """Say whose loss ends lowest, if anyone's is known to the end."""
+def last_losses(criterion: str, lines: Sequence[Line]) -> list[str]:
+    """Say where the loss of each arm ends, if that is known, without ranking the arms."""
     last = {line.arm: line.y[-1] for line in lines if len(line.y) and isfinite(line.y[-1])}
     if not last:
         return [f"{criterion}: no line reaches the end."]
-    name = min(last, key=lambda arm: last[arm])
-    among = f", the lowest of {len(lines)} arms" if len(lines) > 1 else ""
-    return [f"{criterion}: {name} ends at {significant(last[name])}{among}."]
+    if len(last) > _MOST_NAMED:
+        low, high = min(last.values()), max(last.values())
+        return [f"{criterion} ends between {significant(low)} and {significant(high)}."]
+    ends = listed([f"{significant(last[name])} for {name}" for name in sorted(last)])
+    return [f"{criterion} ends at {ends}."]
 
 
-def widest_window(curves: Sequence[Sensitivity]) -> str:
-    """Say whose learning rate may be missed by most."""
+def windows(curves: Sequence[Sensitivity]) -> str:
+    """Say how wide each arm's window of learning rates is, as far as it was tried."""
     known = [one for one in curves if isfinite(one.decades)]
-    if not known:
+    if not known or len(known) > _MOST_NAMED:
         return ""
-    widest = max(known, key=lambda one: one.decades)
-    least = "at least " if widest.open_low or widest.open_high else ""
-    most = "has the widest window" if len(known) > 1 else "has a window"
-    width = f"{least}{significant(widest.decades, 2)} decades"
-    return f"{widest.family} {most}: {width} around {significant(widest.best_rate)}."
+    widths = [
+        f"{one.family} {'at least ' * (one.open_low or one.open_high)}{significant(one.decades, 2)} decades around "
+        f"{significant(one.best_rate)}"
+        for one in known
+    ]
+    return f"Windows of the rates that were tried: {listed(widths)}."
 
 
 def best_of_budget(curves: Sequence[BudgetCurve], higher_is_better: bool) -> str:
@@ -63,9 +45,5 @@ def best_of_budget(curves: Sequence[BudgetCurve], higher_is_better: bool) -> str
     if not shared or len(curves) == 1:
         return ""
     first, last = (max(curves, key=lambda one: sign * one.expected[k]).family for k in (0, shared - 1))
-    said = f"With {shared} tuning trial{'s' * (shared > 1)}, {last} is expected to do best"
-    return f"{said}." if first == last else f"{said}; with one, {first}."
-
-
-def _cannot(names: Sequence[str]) -> str:
-    return f"{listed(list(names))} cannot be told apart"
+    said = f"Of the trials that were made, {shared} give {last} the best expected value"
+    return f"{said}." if first == last else f"{said}, and one gives it to {first}."

@@ -1,32 +1,24 @@
-"""Every arm against every other by one quantity: differences by seed, tests, what may be claimed."""
+"""Every arm against every other, in every question of a page: differences by seed, tests, what may be claimed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from math import inf, nan
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from math import inf, isinf, isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lit_lossopt.compare.comparison import Contrast, Estimate
-from lit_lossopt.compare.statistics import (
-    LEAST_PAIRS,
-    LEVEL,
-    SIGN_FLIP,
-    PairedTest,
-    bca_interval,
-    holm,
-    holm_levels,
-    paired_test,
-    seeds_for_power,
-    seeds_for_sign_flip,
-    signed_ranks,
-    wins,
-)
+from lit_lossopt.compare.family import LEAST_PAIRS, Family, Presence, family
+from lit_lossopt.compare.statistics import PAIRED_T, PairedTest, bca_interval, paired_test, seeds_for_power, wins
 
 Floats = NDArray[np.float64]
+
+NO_SHARED_SEED = "no seed in common"
+TOO_FEW_SEEDS = "too few seeds for so many comparisons"
 
 
 @dataclass(frozen=True)
@@ -46,10 +38,11 @@ class Quantity:
     margin: float = nan
 
 
+FINAL = "final"
 # A target that was met before the first step was met in one step.
 STEPS_TO_TARGET = Quantity("steps_to_target", least=1.0)
-# Below this, ripple is rounding.
-RIPPLE = Quantity("ripple", least=1e-9)
+# Below this, climbing back is next to nothing, and ratios of it would be ratios of rounding.
+CLIMB_BACK = Quantity("climb_back", least=0.01)
 ROUGHNESS = Quantity("roughness")
 
 
@@ -59,115 +52,138 @@ class Sample:
 
     Attributes:
         name: of the arm.
-        values: seed → value, infinite where a run never got there.
-        limits: seed → how far a run that never got there would have gone.
+        values: seed → value, infinite where a run never got there; seeds without a value are left out.
+        limits: seed → how far the run went, or would have gone. Values are compared up to where both of a pair went.
+        group: only arms of one group are compared.
     """
 
     name: str
     values: Mapping[str, float]
     limits: Mapping[str, float] = field(default_factory=dict)
+    group: str = ""
 
 
-def contrasts(samples: Sequence[Sample], quantity: Quantity) -> list[Contrast]:
-    """Return the contrasts of all pairs of arms, in the order of the samples, adjusted together.
+@dataclass(frozen=True)
+class Question:
+    """A quantity, and the arms that have it."""
 
-    Holm's adjustment runs over all pairs, also where only those with the best arm are shown: which arm is best was
-    found in the same data, and among four or six equal arms the best differs "significantly" from another in 7 to 10 %
-    of cases if only the comparisons with it are counted.
+    quantity: Quantity
+    samples: tuple[Sample, ...]
+
+    def pairs(self) -> Iterator[tuple[Sample, Sample]]:
+        """Give all pairs of arms that may be compared."""
+        return (pair for pair in combinations(self.samples, 2) if pair[0].group == pair[1].group)
+
+    def presence(self) -> list[Presence]:
+        """Return which arm has a value at which seed ``[arms, seeds]``, for each group of arms."""
+        seeds = sorted({seed for sample in self.samples for seed in sample.values})
+        groups: dict[str, list[list[bool]]] = {}
+        for sample in self.samples:
+            groups.setdefault(sample.group, []).append([seed in sample.values for seed in seeds])
+        return [np.array(rows, dtype=bool) for rows in groups.values()]
+
+
+def contrasts(questions: Sequence[Question]) -> tuple[list[list[Contrast]], Family]:
+    """Return for each question the contrasts of all its pairs, and the family by which all of them were judged.
+
+    Adjusted together: which arm is best, and in which question, was found in the same data (``family``).
     """
-    made = [_pair(first, second, quantity) for index, first in enumerate(samples) for second in samples[index + 1 :]]
-    raw = [test.p for _, test in made]
-    judged = zip(made, holm(raw), holm_levels(raw), strict=True)
-    return [_judged(contrast, test, adjusted, level) for (contrast, test), adjusted, level in judged]
+    whole = family([present for question in questions for present in question.presence()])
+    return [[_contrast(*pair, question.quantity, whole) for pair in question.pairs()] for question in questions], whole
 
 
-def _pair(first: Sample, second: Sample, quantity: Quantity) -> tuple[Contrast, PairedTest]:
-    """Return the contrast of two arms before adjustment, the better one first."""
-    seeds = [
-        seed
-        for seed in sorted(set(first.values) & set(second.values))
-        if not (math.isnan(first.values[seed]) or math.isnan(second.values[seed]))
-    ]
-    lead = _lead(
-        np.array([first.values[seed] for seed in seeds]), np.array([second.values[seed] for seed in seeds]), quantity
-    )
-    if _direction(lead) < 0:
+def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) -> Contrast:
+    """Return the contrast of two arms, the better one first."""
+    seeds = sorted(set(first.values) & set(second.values))
+    lead = _lead(first, second, seeds, quantity)
+    if float(np.sum(lead)) < 0:
         first, second, lead = second, first, -lead
     test = paired_test(lead)
-    contrast = Contrast(
+    if test.test and not whole.may_claim(len(lead)):
+        test = PairedTest(test.mean, p_sign_flip=test.p_sign_flip, remark=TOO_FEW_SEEDS, effect=test.effect)
+    half = whole.critical_value(len(lead)) * test.error if test.test == PAIRED_T else nan
+    low, high = test.mean - half, test.mean + half
+    # Of differences that are all the same there is no interval.
+    claimed = test.p < whole.level if isnan(half) else low > 0
+    equivalent = max(abs(low), abs(high)) < quantity.margin
+    return Contrast(
         first=first.name,
         second=second.name,
         quantity=quantity.name,
-        difference=_difference(test.mean, test.low, test.high, len(seeds), quantity),
-        bound=_bound(first, second, seeds, quantity) if not np.isfinite(lead).all() else nan,
+        difference=_difference(test.mean, low, high, len(lead), quantity),
         p=test.p,
-        p_adjusted=nan,
+        p_adjusted=whole.adjusted(test.p),
         p_sign_flip=test.p_sign_flip,
         test=test.test,
         wins=wins(lead),
-        claimed=False,
-        equivalent=max(abs(test.low), abs(test.high)) < quantity.margin,
-        seeds_needed=None,
-        remark=_remark(test.remark, first, second, seeds),
+        claimed=claimed,
+        equivalent=equivalent,
+        seeds_needed=None if claimed or equivalent else _seeds_needed(test, len(lead), whole),
+        remark=test.remark if seeds else NO_SHARED_SEED,
+        bootstrap=_bootstrap(lead, quantity),
+        missed=_missed(first, second, seeds),
     )
-    estimate = _difference(test.mean, *bca_interval(lead), len(seeds), quantity)
-    return replace(contrast, bootstrap=(estimate.low, estimate.high)), test
 
 
-def _judged(contrast: Contrast, test: PairedTest, adjusted: float, level: float) -> Contrast:
-    needed = seeds_for_power(test.effect, level)
-    if test.test == SIGN_FLIP:
-        possible = seeds_for_sign_flip(round(LEVEL / level))
-        needed = max(possible, needed or possible)
-    return replace(contrast, p_adjusted=adjusted, claimed=adjusted < LEVEL, seeds_needed=needed)
+def _lead(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quantity) -> Floats:
+    """Return by how much the first is better, seed by seed ``[n]``; ratios as logarithms.
 
+    Runs are compared up to where both of a pair went: one that never got there counts as far as that. Two that both
+    did not get there are even.
 
-def _lead(first: Floats, second: Floats, quantity: Quantity) -> Floats:
-    """Return by how much the first is better, seed by seed ``[n]``; two runs that both never got there are even."""
+    Source: Royston and Parmar 2013, "Restricted mean survival time".
+    """
+    pairs = [_restricted(first, second, seed) for seed in seeds]
+    one, other = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
     if quantity.least is not None:
-        first, second = (np.log(np.maximum(values, quantity.least)) for values in (first, second))
-    even = first == second
-    with np.errstate(invalid="ignore"):
-        lead = first - second if quantity.higher_is_better else second - first
-    return np.where(even, 0.0, lead)
+        one, other = (np.log(np.maximum(values, quantity.least)) for values in (one, other))
+    lead: Floats = one - other if quantity.higher_is_better else other - one
+    return lead
 
 
-def _direction(lead: Floats) -> float:
-    return float(np.sum(lead if np.isfinite(lead).all() else signed_ranks(lead)))
+def _restricted(first: Sample, second: Sample, seed: str) -> tuple[float, float]:
+    limit = min(first.limits.get(seed, inf), second.limits.get(seed, inf))
+    return min(first.values[seed], limit), min(second.values[seed], limit)
+
+
+def _missed(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[int, int]:
+    """Return how many of the shared seeds each arm never got there within what both went."""
+    limits = [min(first.limits.get(seed, inf), second.limits.get(seed, inf)) for seed in seeds]
+    ahead, behind = (
+        sum(
+            isinf(sample.values[seed]) or sample.values[seed] > limit for seed, limit in zip(seeds, limits, strict=True)
+        )
+        for sample in (first, second)
+    )
+    return ahead, behind
 
 
 def _difference(mean: float, low: float, high: float, n: int, quantity: Quantity) -> Estimate:
     """Return a lead with its interval in the terms of ``Contrast.difference``."""
-    if not math.isfinite(mean):
-        return Estimate(nan, n=n)
     if quantity.least is not None:
-        return Estimate(math.exp(mean), math.exp(low), math.exp(high), n)
+        return Estimate(_exp(mean), _exp(low), _exp(high), n)
     if quantity.higher_is_better:
         return Estimate(mean, low, high, n)
     return Estimate(-mean, -high, -low, n)
 
 
-def _bound(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quantity) -> float:
-    """Return the geometric mean of the least factors by which the first is ahead, over seeds that bound it from below.
-
-    A seed where the second never got there bounds it by how far that run would have gone; one where neither did says
-    nothing. NaN where the first never got to where the second did: nothing bounds it then.
-    """
-    logs = []
-    for seed in seeds:
-        ahead, behind = first.values[seed], second.values[seed]
-        if ahead == behind == inf:
-            continue
-        if ahead == inf:
-            return nan
-        behind = second.limits.get(seed, nan) if behind == inf else behind
-        logs.append(math.log(max(behind, quantity.least or 0.0) / max(ahead, quantity.least or 0.0)))
-    return math.exp(float(np.mean(logs))) if logs else nan
+def _exp(value: float) -> float:
+    return math.exp(min(value, 700.0))
 
 
-def _remark(said: str, first: Sample, second: Sample, seeds: Sequence[str]) -> str:
-    if seeds and all(first.values[seed] == second.values[seed] == inf for seed in seeds):
-        return "neither reached the target"
-    if len(seeds) >= LEAST_PAIRS or not said:
-        return said
-    return "fewer than three pairs of seeds" if seeds else "no seed in common"
+def _bootstrap(lead: Floats, quantity: Quantity) -> tuple[float, float]:
+    found = _difference(nan, *bca_interval(lead), len(lead), quantity)
+    return found.low, found.high
+
+
+def _seeds_needed(test: PairedTest, seeds: int, whole: Family) -> int | None:
+    """Return the seeds that would be needed, where that is more than there are."""
+    if test.remark == TOO_FEW_SEEDS:
+        return next(n for n in range(LEAST_PAIRS, 1000) if whole.may_claim(n))
+    needed = seeds_for_power(test.effect, whole.level)
+    return needed if needed is not None and needed > seeds else None
+
+
+def without_unknown(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values that are known: not NaN."""
+    return {seed: value for seed, value in values.items() if not isnan(value)}

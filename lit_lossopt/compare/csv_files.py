@@ -15,11 +15,13 @@ from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate, 
 Row = dict[str, Any]
 _ESTIMATES = (
     "final", "best", "area", "steps_to_target", "seconds_to_target", "examples_to_target", "ripple", "roughness",
+    "climb_back",
 )  # fmt: skip
 _OF_TRIAL = (
     "verdict", "final", "best", "best_step", "area", "steps_to_target", "seconds_to_target", "examples_to_target",
-    "ripple", "roughness",
+    "ripple", "roughness", "climb_back",
 )  # fmt: skip
+_PAIRS = {"bootstrap": ("low", "high"), "missed": ("first", "second")}
 
 
 def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
@@ -77,10 +79,11 @@ def _contrast_row(contrast: Contrast) -> Row:
         if isinstance(value, Estimate):
             found |= _spread(item.name, value)
         elif isinstance(value, tuple):
-            found |= {f"{item.name}_low": value[0], f"{item.name}_high": value[1]}
+            ends = _PAIRS[item.name]
+            found |= {f"{item.name}_{end}": part for end, part in zip(ends, value, strict=True)}
         else:
             found[item.name] = value
-    return found
+    return {**found, "decision": str(contrast.decision)}
 
 
 def _curve_rows(trial: Trial) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from lit_lossopt.compare import conclusions, oscillation_words
+from lit_lossopt.compare import conclusions, oscillation_words, words
 from lit_lossopt.compare.comparison import Comparison, Estimate, Trial
 from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Axis, Figure, Line, Mark, Panel
 from lit_lossopt.compare.figure_parts import by_criterion, loss_range, rate_dots, rate_marks, row_panel, window_levels
@@ -32,9 +32,10 @@ LABELS = {STEP: "step", SECONDS: "training seconds", EXAMPLES: "examples seen"}
 def metric(comparison: Comparison) -> Figure | None:
     """Show the compared metric at each evaluation.
 
-    The arm whose line reaches the target (dotted) first converges faster: by steps, and by the clock, where an arm with
-    costly steps falls back. What can be claimed stands in the table. Line: median over the seeds; band: the lowest and
-    the highest seed; faint: each run. A run that diverged stays at its last finite value.
+    Look where each line reaches the target (dotted), by steps and by the clock, where an arm with costly steps falls
+    back. Whether a lead can be claimed stands in the table of differences, which compares the arms seed by seed. Line:
+    median over the seeds; band: the lowest and the highest seed; faint: each run. A run that diverged stays at its last
+    finite value.
     """
     trials = _trials(comparison)
     if not any(len(trial.curve.steps) for trial in trials):
@@ -48,16 +49,16 @@ def metric(comparison: Comparison) -> Figure | None:
     panels = [replace(whole, axes=_axes([axis for axis in axes if axis != SECONDS]))]
     if SECONDS in axes:
         panels.append(replace(whole, title="by training seconds", axes=_axes([SECONDS])))
-    said = conclusions.best_arm(comparison, shown)
+    said = " ".join(words.final(comparison))
     return Figure("metric", f"{comparison.metric} at each evaluation", said, tuple(panels))
 
 
 def target(comparison: Comparison) -> Figure | None:
     """Show what each run needed to reach the target.
 
-    An arm is faster where its runs lie further left, and reliably so where no run of another arm lies among them.
-    Small: runs; large: their median, with its interval where one is known. Runs that never reached the target have no
-    dot; they are counted beside the arm's name.
+    Runs further left took less. Dots of two arms may overlap and yet differ seed by seed, since a hard seed is hard for
+    both. Whether one is faster stands in the table of differences. Small: runs; large: their median, with its interval
+    where one is known. Runs that never reached the target have no dot; they are counted beside the arm's name.
     """
     if not any(isfinite(trial.steps_to_target) for trial in _trials(comparison)):
         return None
@@ -67,17 +68,16 @@ def target(comparison: Comparison) -> Figure | None:
     panels = [row_panel(comparison, rows, "steps to target", steps, steps)]
     if any(isfinite(trial.seconds_to_target) for trial in _trials(comparison)):
         panels.append(row_panel(comparison, rows, "training seconds to target", seconds, seconds))
-    return Figure("target", "Steps and seconds to the target", conclusions.fastest_arm(comparison), tuple(panels))
+    return Figure("target", "Steps and seconds to the target", " ".join(words.speed(comparison)), tuple(panels))
 
 
 def loss(comparison: Comparison) -> Figure | None:
     """Show the training loss of each step, one panel a loss.
 
-    An arm converges faster where its line is below the others' at the same place; where bands overlap, seeds differ as
-    much as arms do. Line: median over the seeds of the running mean (a fiftieth of the run to either side, less at its
-    start); band: the lowest and the highest seed; faint: the loss of each batch. A run that diverged counts as infinite
-    from there on, so a line ends where half of its runs have. Values of different losses cannot be compared: each loss
-    has its own panel.
+    Look how fast and how smoothly each line falls. Nothing is claimed from this figure. Line: median over the seeds of
+    the running mean (a fiftieth of the run to either side, less at its start); band: the lowest and the highest seed;
+    faint: the loss of each batch. A run that diverged counts as infinite from there on, so a line ends where half of its
+    runs have. Values of different losses cannot be compared, so each loss has its own panel.
     """
     panels: list[Panel] = []
     said: list[str] = []
@@ -92,18 +92,19 @@ def loss(comparison: Comparison) -> Figure | None:
             panels.append(
                 Panel(criterion, _axes(axes), "loss of a batch", lines, raws, y_log=positive, y_range=shown)
             )  # fmt: skip
-            said += conclusions.lowest_loss(criterion, lines)
+            said += conclusions.last_losses(criterion, lines)
     return Figure("loss", "Training loss of each step", " ".join(said), tuple(panels)) if panels else None
 
 
 def oscillation(comparison: Comparison) -> Figure | None:
     """Show how much the metric jumps from one evaluation to the next, and the loss from one step to the next.
 
-    An arm oscillates where its changes stay large late in training; changes that shrink are convergence. Roughness: how
-    far evaluations lie from the line between their neighbours, in the second half of training; so an arm that is still
-    improving does not count as restless. Ripple: what is left of the loss of each step without its trend and without
-    what all arms of the seed share (they saw the same batches), as a share of the descent; so neither noise of batches
-    nor momentum counts. Small: runs; large: their mean.
+    Oscillates means here that the training loss, measured on the same images after a step and after the next, climbs
+    back: 0.8 says that 0.8 of each unit of descent was climbed up again. Where runs have no such measurement, look at
+    the roughness: how far evaluations lie from the line between their neighbours, in the second half of training, so
+    that an arm that is still improving does not count as restless. Ripple describes only: what is left of the loss of
+    each step without its trend and without what all arms of the seed share (they are taken to have seen the same
+    batches), as a share of the descent. Small: runs; large: their mean.
     """
     shown, trials = unit(comparison.metric), _trials(comparison)
     panels: list[Panel] = []
@@ -113,6 +114,9 @@ def oscillation(comparison: Comparison) -> Figure | None:
         lines = tuple(change_line(arm, axes, shown.factor) for arm in comparison.arms)
         label = f"|change| of {comparison.metric}{shown.difference_axis}"
         panels.append(Panel("from one evaluation to the next", _axes(axes), label, lines))
+    if any(isfinite(trial.climb_back) for trial in trials):
+        climb = attrgetter("climb_back")
+        panels.append(row_panel(comparison, names, "climb-back, share of the descent", climb, climb))
     if any(isfinite(trial.roughness) for trial in trials):
         label = f"roughness of {comparison.metric}{shown.difference_axis}"
         summary = lambda arm: Estimate(shown.factor * arm.roughness.value)  # noqa: E731  # beside its twin
@@ -127,11 +131,10 @@ def oscillation(comparison: Comparison) -> Figure | None:
 def sensitivity(comparison: Comparison) -> Figure | None:
     """Show the final value against the learning rate.
 
-    The wider an arm's bar, the less its learning rate matters. Bar (its height says nothing): the rates
-    around the best one at which the final
-    value stays at 95 % of the best; where it ends in an arrow, the tried rates end, and it may be wider. Cross: a run
-    that diverged. Vertical line: the smallest diverging rate above the best; its distance from the best is the room for
-    error.
+    The wider an arm's bar, the less its learning rate matters. Bar (its height says nothing): the rates around the best
+    one at which the final value stays at 95 % of the best; where it ends in an arrow, the tried rates end, and it may
+    be wider. Cross: a run that diverged. Vertical line: the smallest diverging rate above the best; its distance from
+    the best is the room for error.
     """
     if not comparison.sensitivity:
         return None
@@ -144,7 +147,7 @@ def sensitivity(comparison: Comparison) -> Figure | None:
     )
     label = f"final {comparison.metric}{shown.axis}"
     panel = Panel("", (Axis("rate", "learning rate"),), label, lines, dots=dots, marks=marks, x_log=True)
-    said = conclusions.widest_window(comparison.sensitivity)
+    said = conclusions.windows(comparison.sensitivity)
     return Figure("sensitivity", "Learning-rate sensitivity", said, (panel,))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_lossopt import names
+from lit_lossopt.compare.climb_back import climb_back
 from lit_lossopt.compare.comparison import ArmRuns, Trial
 from lit_lossopt.compare.convergence import area_under_curve, best_value, final_value, reach
 from lit_lossopt.compare.metric_choice import is_accuracy
@@ -103,6 +104,7 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float) -> Tria
     met = [inf, inf, inf] if verdict != COMPLETED else met if len(steps) > 1 else [nan, nan, nan]
     drop = ONE_POINT if is_accuracy(yardstick.metric) else nan
     best, best_step = best_value(steps, curve.values, higher_is_better=higher)
+    probe = probe_of(run)
     return Trial(
         run=run,
         arm=arm.name,
@@ -124,7 +126,21 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float) -> Tria
         ripple=ripple,
         roughness=roughness(steps, curve.values),
         scores=_scores(run, yardstick.metric),
+        end=float(steps[-1]) if verdict == COMPLETED and len(steps) else yardstick.budget,
+        climb_back=climb_back(probe.steps.astype(np.float64), probe.values),
+        probe=probe,
     )
+
+
+def probe_of(run: Run) -> History:
+    """Return the probe losses of a completed run; of others, and of runs without a probe, nothing."""
+    return finite(run.histories.get(names.PROBE_LOSS) if verdict_of(run) == COMPLETED else None)
+
+
+def batch_size_of(run: Run) -> str:
+    """Return the examples of an optimizer step as the run's parameters give them, or an empty text."""
+    keys = ("data.batch_size", "batch_size", "trainer.accumulate_grad_batches")
+    return " ".join(run.params.get(key, "") for key in keys).strip()
 
 
 def _scores(run: Run, metric: str) -> Mapping[str, float]:

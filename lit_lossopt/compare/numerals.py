@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite, isinf, isnan
 
-from lit_lossopt.compare import phrases
-from lit_lossopt.compare.comparison import Comparison, Estimate
+from lit_lossopt.compare.comparison import Comparison, Contrast
 from lit_lossopt.compare.metric_choice import is_accuracy
 
 UNKNOWN = "–"
@@ -91,17 +90,12 @@ def probability(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-def factor(estimate: Estimate, bound: float) -> str:
+def factor(contrast: Contrast) -> str:
     """Return a speed-up: ``1.8 ×``, ``at least 2.1 ×``."""
-    if isfinite(estimate.value):
-        return f"{significant(estimate.value)} ×"
-    return UNKNOWN if isnan(bound) else f"at least {significant(bound)} ×"
-
-
-def listed(words: list[str] | tuple[str, ...], most: int = 6) -> str:
-    """Return ``a, b and c``; beyond ``most``, how many more."""
-    more = [f"{len(words) - most} more"] if len(words) > most else []
-    return phrases.listed([*words[:most], *more])
+    value = contrast.difference.value
+    if not isfinite(value):
+        return UNKNOWN
+    return f"at least {significant(value)} ×" if contrast.at_least else f"{significant(value)} ×"
 
 
 def ripple_name(comparison: Comparison) -> str:

@@ -1,61 +1,74 @@
-"""Who oscillates most and least, in words."""
+"""Whose training loss climbs back more, or whose evaluations swing more, in words: only what is claimed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import isfinite
+from collections.abc import Sequence
 
-from lit_lossopt.compare.comparison import Comparison, Contrast
-from lit_lossopt.compare.phrases import counted, listed, metric_words, probability, within
+from lit_lossopt.compare.comparison import Arm, Comparison, Contrast
+from lit_lossopt.compare.contrasts import CLIMB_BACK
+from lit_lossopt.compare.phrases import evidence, listed, metric_of, points, share, spelled
+
+_MOST_NAMED = 3
 
 
 def oscillation(comparison: Comparison) -> list[str]:
-    """Say who oscillates most and least: as a claim where tests allow it, else as numbers."""
-    made = comparison.oscillations
-    if len(comparison.arms) < 2:
+    """Say who oscillates more where tests allow it; otherwise say nothing."""
+    claimed = [one for one in comparison.oscillations if one.claimed]
+    if not claimed:
         return []
-    if not made:
-        known = sum(isfinite(arm.roughness.value) for arm in comparison.arms)
-        why = "the arms share no seed" if known > 1 else "there are too few step losses and evaluations"
-        return [f"Oscillation cannot be compared: {why}."]
-    levels = _levels(comparison)
-    ranked = sorted(levels, key=lambda name: (levels[name], name))
-    least, most = ranked[0], ranked[-1]
-    if len(ranked) == 2 and made[0].claimed:
-        return [f"{_by(made[0], comparison)} {_evidence(made)}."]
-    claims = []
-    for name, better, word in ((most, False, "most"), (least, True, "least")):
-        against = [one for one in made if name in {one.first, one.second}]
-        if all(one.claimed and (one.first == name) == better for one in against):
-            claims.append(f"{name} oscillates {word} {_evidence(against)}")
-    if claims:
-        return [f"{listed(claims)}, by {_measure(made[0], comparison)}."]
-    if all(one.difference.value in {0.0, 1.0} for one in made):
-        return [f"The arms do not differ in oscillation, by {_measure(made[0], comparison)}."]
-    measure = _measure(made[0], comparison)
-    return [f"By the numbers {most} oscillates most and {least} least ({measure}), but neither can be claimed."]
+    arms = {name for one in comparison.oscillations for name in (one.first, one.second)}
+    if len(arms) == 2:
+        return [f"{_more(claimed[0], comparison)} {evidence(claimed)}."]
+    # An arm of another length or batch size is not compared with all others, so it can be neither most nor least.
+    ends = [(name, claims, most) for most in (True, False) for name, claims in _extremes(claimed, arms, most=most)]
+    said = [f"{_extreme(name, comparison, most=most)} {evidence(claims)}." for name, claims, most in ends]
+    told = {id(one) for _, claims, _ in ends for one in claims}
+    left = [one for one in claimed if id(one) not in told]
+    return [*said, *_pairs(left, comparison)]
 
 
-def _levels(comparison: Comparison) -> Mapping[str, float]:
-    if comparison.oscillations[0].quantity == "ripple":
-        return {arm.name: arm.ripple.value for arm in comparison.arms if isfinite(arm.ripple.value)}
-    return {arm.name: arm.roughness.value for arm in comparison.arms if isfinite(arm.roughness.value)}
+def _extremes(claimed: Sequence[Contrast], arms: set[str], *, most: bool) -> list[tuple[str, list[Contrast]]]:
+    """Return the arm that is claimed to oscillate more than every other (or less), with these claims."""
+    found = []
+    for name in sorted(arms):
+        against = [one for one in claimed if (one.second if most else one.first) == name]
+        if len(against) == len(arms) - 1:
+            found.append((name, against))
+    return found
 
 
-def _by(contrast: Contrast, comparison: Comparison) -> str:
-    more = f"{contrast.second} oscillates more than {contrast.first}"
-    if contrast.quantity != "ripple":
-        return f"{more}, by {_measure(contrast, comparison)}"
-    size = contrast.difference
-    return f"{more}: the ripple of its step losses is {size.value:.3g}×{within(size, lambda x: f'{x:.3g}')} as large"
+def _pairs(claimed: Sequence[Contrast], comparison: Comparison) -> list[str]:
+    if not claimed:
+        return []
+    strongest = sorted(claimed, key=lambda one: one.p)[:_MOST_NAMED]
+    left = len(claimed) - len(strongest)
+    more = f" So it is for {spelled(left)} more pair{'s' * (left > 1)}." if left else ""
+    return [f"{listed([_more(one, comparison) for one in strongest])} {evidence(strongest)}.{more}"]
 
 
-def _measure(contrast: Contrast, comparison: Comparison) -> str:
-    if contrast.quantity == "ripple":
-        return "the ripple of the step losses"
-    return f"how much {metric_words(comparison.metric)} jumps between evaluations in the second half of training"
+def _more(contrast: Contrast, comparison: Comparison) -> str:
+    restless, calm = (_level(name, contrast, comparison) for name in (contrast.second, contrast.first))
+    if contrast.quantity == CLIMB_BACK.name:
+        return (
+            f"{contrast.second}'s training loss climbs back more than {contrast.first}'s, {restless} against {calm} of "
+            "each unit of descent"
+        )
+    return (
+        f"{contrast.second}'s evaluations swing more than {contrast.first}'s, by {restless} against {calm} of "
+        f"{metric_of(comparison)} in the second half of training"
+    )
 
 
-def _evidence(claimed: Sequence[Contrast]) -> str:
-    n = min(one.difference.n for one in claimed)
-    return f"({counted(n, 'seed')}, {probability(max(one.p_adjusted for one in claimed))} after Holm)"
+def _extreme(name: str, comparison: Comparison, *, most: bool) -> str:
+    contrast, word = comparison.oscillations[0], "most" if most else "least"
+    level = _level(name, contrast, comparison)
+    if contrast.quantity == CLIMB_BACK.name:
+        return f"{name}'s training loss climbs back {word}, {level} of each unit of descent"
+    return f"{name}'s evaluations swing {word}, by {level} of {metric_of(comparison)} in the second half of training"
+
+
+def _level(name: str, contrast: Contrast, comparison: Comparison) -> str:
+    arm: Arm = next(arm for arm in comparison.arms if arm.name == name)
+    if contrast.quantity == CLIMB_BACK.name:
+        return share(arm.climb_back.value)
+    return points(arm.roughness.value, comparison.metric)

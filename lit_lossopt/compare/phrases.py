@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import floor, isfinite, isnan, log10
 
-from lit_lossopt.compare.comparison import Estimate
+from lit_lossopt.compare.comparison import Comparison, Contrast, Estimate
 from lit_lossopt.compare.metric_choice import is_accuracy
 
 _NUMBERS = (
@@ -25,22 +25,35 @@ def counted(number: int, noun: str) -> str:
     return f"{spelled(number)} {noun}{'' if number == 1 else 's'}"
 
 
-def listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str], between: str = ", ") -> str:
     """Return ``a, b and c``."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+    return items[0] if len(items) == 1 else f"{between.join(items[:-1])} and {items[-1]}" if items else ""
 
 
-def metric_words(metric: str) -> str:
-    """Return ``validation accuracy`` for ``val/accuracy``."""
+def named(names: Sequence[str], most: int = 6) -> str:
+    """Return ``a, b and c``; beyond ``most``, how many more."""
+    left = len(names) - most
+    return listed([*names[:most], *([f"{spelled(left)} more"] if left > 0 else [])])
+
+
+def metric_words(metric: str, *, on_test_images: bool = False) -> str:
+    """Return ``validation accuracy`` for ``val/accuracy``, unless it was measured on the test images."""
     split, _, quantity = metric.rpartition("/")
+    split = "test" if on_test_images and split == "val" else split
     return " ".join(filter(None, [_SPLITS.get(split, split), _QUANTITIES.get(quantity, quantity)]))
 
 
-def quantity(number: float, metric: str, interval: str = "") -> str:
-    """Return ``60 % validation accuracy``, ``a validation negative log-likelihood of 0.412``."""
+def metric_of(comparison: Comparison) -> str:
+    """Return what the compared metric is called, by the images that it was measured on."""
+    return metric_words(comparison.metric, on_test_images=comparison.on_test_images)
+
+
+def quantity(number: float, comparison: Comparison, interval: str = "", *, short: bool = False) -> str:
+    """Return ``60 % validation accuracy``, ``a validation Brier score of 0.412``; short: without the name."""
+    metric, name = comparison.metric, metric_of(comparison)
     if is_accuracy(metric):
-        return f"{bare(number, metric)} %{interval} {metric_words(metric)}"
-    return f"a {metric_words(metric)} of {bare(number, metric)}{interval}"
+        return f"{bare(number, metric)} %{interval}" + ("" if short else f" {name}")
+    return f"{bare(number, metric)}{interval}" if short else f"a {name} of {bare(number, metric)}{interval}"
 
 
 def bare(number: float, metric: str) -> str:
@@ -60,6 +73,36 @@ def points(number: float, metric: str) -> str:
     if not is_accuracy(metric):
         return text
     return "one point" if text == "1" else f"{text} points"
+
+
+def size_interval(found: Estimate, metric: str) -> str:
+    """Return the interval of a difference that is not zero, as sizes: `` [0.2 to 1.1]``."""
+    if isnan(found.low):
+        return ""
+    low, high = sorted((abs(found.low), abs(found.high)))
+    return f" [{change(low, metric)} to {change(high, metric)}]"
+
+
+def signed_interval(found: Estimate, metric: str) -> str:
+    """Return the interval of a difference that may be zero, its value taken as positive: `` [−0.2 to 1.1]``."""
+    turn = -1 if found.value < 0 else 1
+    low, high = sorted((turn * found.low, turn * found.high))
+    ends = [f"{'−' if end < 0 else ''}{change(end, metric)}" for end in (low, high)]
+    return f" [{ends[0]} to {ends[1]}]"
+
+
+def share(value: float) -> str:
+    """Return a share of a descent in two digits: ``0.83``, ``0.021``, ``0``."""
+    return f"{value:.2g}"
+
+
+def evidence(claimed: Sequence[Contrast]) -> str:
+    """Return ``(eight seeds, p = 0.003)``; p is adjusted for all that the page may claim."""
+    pairs = sorted({one.difference.n for one in claimed})
+    seeds = counted(pairs[0], "seed") if len(pairs) == 1 else f"{spelled(pairs[0])} to {counted(pairs[-1], 'seed')}"
+    p = probability(max(one.p_adjusted for one in claimed))
+    each = "each " if len(claimed) > 1 else ""
+    return f"({seeds}, {each}{p.replace('p =', 'p ≤') if each else p})"
 
 
 def significant(number: float) -> str:

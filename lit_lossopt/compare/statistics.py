@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf, nan
@@ -12,41 +11,42 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
+from lit_lossopt.compare.comparison import SAME
+from lit_lossopt.compare.family import LEAST_PAIRS, LEVEL
+
 Floats = NDArray[np.float64]
 
-LEVEL = 0.05
 POWER = 0.8
-LEAST_PAIRS = 3
 # Measured coverage of its nominal 95 %: 72 % at three pairs, 85 % at six, 89 % at ten.
 LEAST_FOR_BOOTSTRAP = 10
 # Up to here all 2ⁿ signs are enumerated (a second); beyond, so many are drawn.
 _MOST_ENUMERATED = 20
 _DRAWN = 20_000
 _MOST_SEEDS = 1000
+# Differences that are equal up to rounding have no deviation to speak of.
+_ROUNDING = 1e-9
 
 TOO_FEW = "fewer than three pairs of seeds"
-NO_DIFFERENCE = "no difference"
 PAIRED_T = "paired t"
 SIGN_FLIP = "sign-flip"
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """What differences between paired runs say.
+    """What differences between paired runs say, before any adjustment.
 
     Attributes:
-        mean: of the differences; infinite or NaN where some are infinite.
-        low: of the 95 % t interval of the mean; ``high`` likewise; NaN where none can be given.
+        mean: of the differences; NaN without any.
+        error: standard error of the mean; NaN without a t test.
         p: of the test that decides; NaN without a test.
         p_sign_flip: of the sign-flip test.
         test: ``paired t``, ``sign-flip`` or empty.
         remark: why no test was made.
-        effect: mean over standard deviation of what was tested: the differences or their signed ranks; NaN if unknown.
+        effect: mean over standard deviation of the differences; NaN if unknown.
     """
 
     mean: float
-    low: float = nan
-    high: float = nan
+    error: float = nan
     p: float = nan
     p_sign_flip: float = nan
     test: str = ""
@@ -55,36 +55,27 @@ class PairedTest:
 
 
 def paired_test(differences: ArrayLike) -> PairedTest:
-    """Return the test of differences ``[n]`` against zero, one a seed.
+    """Return the test of finite differences ``[n]`` against zero, one a seed.
 
-    The paired t test decides. The sign-flip test on signed ranks does where a difference is infinite (one run of the
-    pair never got there), and the sign-flip test where all differences are one same value other than zero, since a
-    t statistic would be infinite. No test below three pairs, and none where every difference is zero.
-
-    Args:
-        differences: finite or infinite, not NaN.
+    The paired t test decides. Where all differences are one same value other than zero a t statistic would be infinite,
+    and the sign-flip test decides. No test below three pairs, and none where every difference is zero.
 
     Source: Student 1908; Fisher 1935, "The Design of Experiments", §21.
     """
     d = np.asarray(differences, dtype=np.float64)
     n = len(d)
     if n and not d.any():
-        return PairedTest(0.0, remark=NO_DIFFERENCE)
-    with np.errstate(invalid="ignore"):
-        mean = float(np.mean(d)) if n else nan
+        return PairedTest(0.0, remark=SAME)
+    mean = float(np.mean(d)) if n else nan
     if n < LEAST_PAIRS:
         return PairedTest(mean, remark=TOO_FEW)
-    if not np.isfinite(d).all():
-        ranks = signed_ranks(d)
-        p = sign_flip_p(ranks)
-        return PairedTest(mean, p=p, p_sign_flip=p, test=SIGN_FLIP, effect=_effect(ranks))
     p_sign_flip = sign_flip_p(d)
-    if np.ptp(d) <= 1e-9 * np.abs(d).max():
-        return PairedTest(mean, p=p_sign_flip, p_sign_flip=p_sign_flip, test=SIGN_FLIP)
-    low, high = t_interval(d)
-    t = mean / float(np.std(d, ddof=1)) * math.sqrt(n)
-    p = float(2 * special.stdtr(n - 1, -abs(t)))
-    return PairedTest(mean, low, high, p, p_sign_flip, PAIRED_T, effect=_effect(d))
+    if np.ptp(d) <= _ROUNDING * np.abs(d).max():
+        return PairedTest(mean, p=p_sign_flip, p_sign_flip=p_sign_flip, test=SIGN_FLIP, effect=inf)
+    deviation = float(np.std(d, ddof=1))
+    error = deviation / math.sqrt(n)
+    p = float(2 * special.stdtr(n - 1, -abs(mean / error)))
+    return PairedTest(mean, error, p, p_sign_flip, PAIRED_T, effect=mean / deviation)
 
 
 def t_interval(values: ArrayLike) -> tuple[float, float]:
@@ -146,44 +137,6 @@ def _signs(n: int) -> Floats:
     return signs
 
 
-def signed_ranks(differences: ArrayLike) -> Floats:
-    """Return the ranks of the sizes of differences ``[n]``, with their signs; ties share their mean rank, zeros have 0.
-
-    Infinite sizes rank last, all alike.
-
-    Source: Wilcoxon 1945.
-    """
-    d = np.asarray(differences, dtype=np.float64)
-    ranks = np.zeros(len(d))
-    moved = d != 0
-    ranks[moved] = stats.rankdata(np.abs(d[moved])) * np.sign(d[moved])
-    return ranks
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p values adjusted for their number, in their order; NaN (no test) stays and does not count.
-
-    p̃_(i) = max over j ≤ i of min(1, (m − j + 1) · p_(j)).
-
-    Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
-    """
-    tested = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
-    adjusted, largest = [nan] * len(p_values), 0.0
-    for place, (p, index) in enumerate(tested):
-        largest = max(largest, min(1.0, (len(tested) - place) * p))
-        adjusted[index] = largest
-    return adjusted
-
-
-def holm_levels(p_values: Sequence[float]) -> list[float]:
-    """Return the level that each p value has to meet in Holm's procedure: 0.05 / (m − j + 1) at place j."""
-    tested = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
-    levels = [nan] * len(p_values)
-    for place, (_, index) in enumerate(tested):
-        levels[index] = LEVEL / (len(tested) - place)
-    return levels
-
-
 def bca_interval(differences: ArrayLike) -> tuple[float, float]:
     """Return the 95 % BCa bootstrap interval of the mean of differences ``[n]``; NaN with fewer than ten.
 
@@ -192,7 +145,7 @@ def bca_interval(differences: ArrayLike) -> tuple[float, float]:
     Source: Efron 1987, "Better Bootstrap Confidence Intervals".
     """
     d = np.sort(np.asarray(differences, dtype=np.float64))
-    if len(d) < LEAST_FOR_BOOTSTRAP or not np.isfinite(d).all() or np.ptp(d) <= 1e-9 * np.abs(d).max():
+    if len(d) < LEAST_FOR_BOOTSTRAP or not np.isfinite(d).all() or np.ptp(d) <= _ROUNDING * np.abs(d).max():
         return nan, nan
     found = stats.bootstrap((d,), np.mean, method="BCa", n_resamples=9999, rng=np.random.default_rng(0))
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
@@ -226,11 +179,6 @@ def seeds_for_power(effect: float, level: float) -> int | None:
     return low
 
 
-def seeds_for_sign_flip(comparisons: int) -> int:
-    """Return the pairs with which a sign-flip test can reach 0.05 after Holm at all: n ≥ 1 + log₂(m / 0.05)."""
-    return math.ceil(1 + math.log2(max(comparisons, 1) / LEVEL))
-
-
 def _power(effect: float, n: int, level: float) -> float:
     critical = float(special.stdtrit(n - 1, 1 - level / 2))
     shift = min(abs(effect) * math.sqrt(n), 1e3)
@@ -240,8 +188,3 @@ def _power(effect: float, n: int, level: float) -> float:
     below = special.nctdtr(n - 1, shift, critical)
     # What falls beyond −t adds nothing that could be seen at 80 %.
     return float(1 - below)
-
-
-def _effect(values: Floats) -> float:
-    deviation = float(np.std(values, ddof=1))
-    return float(np.mean(values)) / deviation if deviation > 0 else inf

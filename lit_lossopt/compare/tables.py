@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, isnan
 
-from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate, Trial
+from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Decision, Estimate, Trial
 from lit_lossopt.compare.numerals import (
     UNKNOWN,
     Unit,
@@ -68,17 +68,26 @@ def arm_table(comparison: Comparison) -> Table:
     ]
     cells = [[cell(arm) for _, _, cell in columns] for arm in comparison.arms]
     kept = [place for place in range(len(columns)) if any(row[place].text != UNKNOWN for row in cells)]
-    alike = set(comparison.alike[1:])
     rows = [
-        Row(
-            arm.name,
-            place,
-            tuple(row[k] for k in kept),
-            "cannot be told apart from the best" if arm.name in alike else "",
-        )
+        Row(arm.name, place, tuple(row[k] for k in kept), beside_the_best(arm, comparison))
         for place, (arm, row) in enumerate(zip(comparison.arms, cells, strict=True))
     ]
     return Table(tuple((columns[k][0], columns[k][1]) for k in kept), tuple(rows))
+
+
+def beside_the_best(arm: Arm, comparison: Comparison) -> str:
+    """Say how an arm's final value stands to that of the named arm, where it is not claimed to be worse."""
+    best = comparison.alike[0] if comparison.alike else ""
+    pair = next((one for one in comparison.finals if {one.first, one.second} == {arm.name, best}), None)
+    if pair is None or pair.decision is Decision.CLAIMED:
+        return ""
+    words = {
+        Decision.OPEN: f"cannot be told apart from {best}",
+        Decision.EQUIVALENT: f"equivalent to {best}",
+        Decision.SAME: f"the same as {best} at every seed",
+        Decision.UNTESTED: "",
+    }
+    return words[pair.decision]
 
 
 def _result_columns(comparison: Comparison, shown: Unit) -> list[Column]:
@@ -127,6 +136,7 @@ def _steadiness_columns(comparison: Comparison, shown: Unit) -> list[Column]:
         return Cell(significant(found.drops), order=found.drops) if found and isfinite(found.drops) else Cell(UNKNOWN)
 
     return [
+        ("climb-back", "of the training loss, as a share of its descent", lambda arm: _plain(arm.climb_back)),
         (ripple_name(comparison), "of the loss of each step, over the descent", lambda arm: _plain(arm.ripple)),
         ("roughness", "of the metric, beyond its slope, over the second half", swings),
         ("deviation", "of the metric over the second half", of("deviation")),
@@ -169,13 +179,12 @@ def _to_target(estimate: Estimate, arm: Arm, missed: str = "{} of {} reached it"
     return Cell(count(estimate.value), missed or interval(estimate.low, estimate.high, count), estimate.value)
 
 
-BETTER = {"final": "better", "steps_to_target": "faster"}
-FACTORS = ("steps_to_target", "ripple")
+CLAIMS = {"final": "better", "steps_to_target": "faster", "climb_back": "steadier", "roughness": "steadier"}
+FACTORS = ("steps_to_target", "climb_back")
 CONTRAST_HEADS = (
-    ("difference", "with its 95 % interval, over shared seeds"),
+    ("difference", "with its interval, over shared seeds; all intervals of the page hold together in 95 % of pages"),
     ("pairs", "seeds that both arms have"),
-    ("p", "of the test named below it, adjusted (Holm) for the comparisons made"),
-    ("sign-flip p", "exact, not adjusted"),
+    ("p", "of the test named below it, adjusted for everything that this page may claim"),
     ("wins", "share of pairs in which the first is better, ties half"),
     ("verdict", "what may be claimed"),
 )
@@ -183,8 +192,8 @@ CONTRAST_HEADS = (
 
 def oscillation_caption(comparison: Comparison) -> str:
     """Return by which quantity arms are compared for oscillation."""
-    quantity = comparison.oscillations[0].quantity if comparison.oscillations else ""
-    return "Oscillation, by the ripple of the loss" if quantity == "ripple" else f"Oscillation, by the {quantity}"
+    climbing = any(one.quantity == "climb_back" for one in comparison.oscillations)
+    return "Oscillation: how much the training loss climbs back" if climbing else "Roughness of the evaluations"
 
 
 def contrast_table(contrasts: Sequence[Contrast], comparison: Comparison, look: Mapping[str, int]) -> Table:
@@ -196,26 +205,28 @@ def contrast_table(contrasts: Sequence[Contrast], comparison: Comparison, look: 
     return Table(CONTRAST_HEADS, tuple(rows))
 
 
-def _difference(one: Contrast, shown: Unit, said: str) -> Cell:
+def _difference(one: Contrast, shown: Unit) -> Cell:
     low, high = one.difference.low, one.difference.high
     if one.quantity not in FACTORS:
         between = interval(low, high, lambda value: shown.change(value).removesuffix(shown.difference))
         return Cell(shown.change(one.difference.value), between, one.difference.value)
-    text = factor(one.difference, one.bound)
-    return Cell(text if text == UNKNOWN else f"{text} {said}", interval(low, high, significant), one.difference.value)
+    said = "fewer" if one.quantity == "steps_to_target" else "less"
+    between = f"{significant(low)} or more" if one.at_least and not isnan(low) else interval(low, high, significant)
+    return Cell(f"{factor(one)} {said}", between, one.difference.value)
 
 
 def _contrast(one: Contrast, shown: Unit) -> tuple[Cell, ...]:
-    needed = "" if one.claimed or one.seeds_needed is None else f"about {one.seeds_needed} seeds would be needed"
-    said = BETTER.get(one.quantity, "steadier")
-    verdict = said if one.claimed else "equivalent" if one.equivalent else "cannot be told apart"
+    verdict = CLAIMS[one.quantity] if one.claimed else str(one.decision)
+    needed = "" if one.seeds_needed is None else f"about {one.seeds_needed} seeds would be needed"
+    missed = [
+        f"{name} missed it at {count}" for name, count in zip((one.first, one.second), one.missed, strict=True) if count
+    ]
     return (
-        _difference(one, shown, said),
-        Cell(str(one.difference.n), "", one.difference.n),
+        _difference(one, shown),
+        Cell(str(one.difference.n), ", ".join(missed), one.difference.n),
         Cell(probability(one.p_adjusted), one.test, one.p_adjusted),
-        Cell(probability(one.p_sign_flip), "", one.p_sign_flip),
         Cell(UNKNOWN if isnan(one.wins) else f"{100 * one.wins:.0f} %", "", one.wins),
-        Cell(verdict, one.remark or needed, 0 if one.claimed else 1),
+        Cell(verdict, needed or (one.remark if one.decision is Decision.UNTESTED else ""), 0 if one.claimed else 1),
     )
 
 

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from lit_lossopt import names
-from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate
+from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Decision, Estimate
 from lit_lossopt.compare.measures import COMPLETED, YARDSTICKS
 from lit_lossopt.compare.numerals import significant, unit
+from lit_lossopt.compare.phrases import share
 
 # Characters of a line where the output is no terminal.
 PIPED_WIDTH = 100
@@ -53,7 +54,7 @@ def show(comparison: Comparison, words: Sequence[str], console: Console | None =
 
 def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
     """Return the table of arms, best first, with as many columns as fit ``width`` characters."""
-    shown = [f"{_ALIKE} {arm.name}" if _is_alike(arm, comparison) else arm.name for arm in comparison.arms]
+    shown = [f"{_ALIKE} {arm.name}" if _is_open(arm, comparison) else arm.name for arm in comparison.arms]
     columns = [column for column in _columns(comparison) if any(column.cells)]
     room = width - min(max(2 + cell_len(name) for name in shown), max(_LEAST_FOR_NAMES, width // 3))
     while len(columns) > 1 and sum(column.width for column in columns) > room:
@@ -72,9 +73,6 @@ def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
 
 def _columns(comparison: Comparison) -> list[Column]:
     metric = comparison.metric
-    budget = max(
-        (int(t.curve.steps[-1]) for arm in comparison.arms for t in arm.trials if len(t.curve.steps)), default=0
-    )
     behind = {one.second: one for one in comparison.speeds if one.first in comparison.alike_speed[:1]}
     ended_well = all(set(arm.verdicts) <= {COMPLETED} for arm in comparison.arms)
 
@@ -87,11 +85,12 @@ def _columns(comparison: Comparison) -> list[Column]:
         column("runs", 1, lambda arm: str(len(arm.trials)) if ended_well else _verdicts(arm)),
         column(f"final {unit(metric).sign}".strip(), 0, lambda arm: _shown(arm.final, metric)),
         column("best", 8, lambda arm: _value(arm.best.value, metric)),
-        column("steps to target", 2, lambda arm: _steps(arm, budget)),
+        column("steps to target", 2, _steps),
         column("behind by", 3, lambda arm: _behind(behind.get(arm.name))),
         column("seconds", 7, _seconds),
-        column("ripple", 4, lambda arm: _number(arm.ripple.value)),
-        column("swings", 5, lambda arm: _swings(arm, metric)),
+        column("climb-back", 4, lambda arm: "" if isnan(arm.climb_back.value) else share(arm.climb_back.value)),
+        column("roughness", 5, lambda arm: _roughness(arm, metric)),
+        column("ripple", 6, lambda arm: _number(arm.ripple.value)),
         *(
             column(name.replace("val/", ""), 9 + place, lambda arm, name=name: _score(arm, name))  # type: ignore[misc]  # the default binds the name
             for place, name in enumerate(scores)
@@ -101,10 +100,15 @@ def _columns(comparison: Comparison) -> list[Column]:
 
 def _legend(comparison: Comparison) -> list[str]:
     notes = []
-    if len(comparison.alike) > 1:
-        notes.append(f"{_ALIKE} cannot be told apart from the best, {comparison.alike[0]}, by its final value.")
+    if any(_is_open(arm, comparison) for arm in comparison.arms):
+        notes.append(f"{_ALIKE} cannot be told apart from {comparison.alike[0]} by its final value.")
     if any(one.claimed for one in comparison.speeds):
-        notes.append(f"{_CLAIMED} claimed: p below 0.05 after Holm. [ ] 95 % intervals.")
+        notes.append(f"{_CLAIMED} claimed: p below 0.05. Ratios are means of those seed by seed. [ ] 95 % intervals.")
+    if comparison.comparisons:
+        notes.append(
+            f"p values and intervals of differences are adjusted for all {comparison.comparisons:,} comparisons that "
+            "this page makes."
+        )
     return notes
 
 
@@ -118,8 +122,11 @@ def _missing(comparison: Comparison) -> list[str]:
     ]
 
 
-def _is_alike(arm: Arm, comparison: Comparison) -> bool:
-    return len(comparison.alike) > 1 and arm.name in comparison.alike
+def _is_open(arm: Arm, comparison: Comparison) -> bool:
+    best = comparison.alike[0] if comparison.alike else ""
+    return any(
+        one.decision is Decision.OPEN and {one.first, one.second} == {arm.name, best} for one in comparison.finals
+    )
 
 
 def _shown(estimate: Estimate, metric: str) -> str:
@@ -130,10 +137,11 @@ def _shown(estimate: Estimate, metric: str) -> str:
     return f"{bare(estimate.value)}{within}"
 
 
-def _steps(arm: Arm, budget: int) -> str:
+def _steps(arm: Arm) -> str:
     steps = arm.steps_to_target
     if isinf(steps.value):
-        return f"not in {budget:,}"
+        ends = sorted(trial.end for trial in arm.trials if isfinite(trial.end))
+        return f"not in {ends[len(ends) // 2]:,.0f}" if ends else "never"
     if isnan(steps.value):
         return ""
     within = "" if isnan(steps.low) else f" [{_count(steps.low)}, {_count(steps.high)}]"
@@ -149,10 +157,8 @@ def _behind(contrast: Contrast | None) -> str:
     """Return how many times as many steps the arm needs as the first."""
     if contrast is None:
         return ""
-    claimed = _CLAIMED if contrast.claimed else ""
-    if isfinite(contrast.difference.value):
-        return f"{contrast.difference.value:.2f}×{claimed}"
-    return "" if isnan(contrast.bound) else f"≥ {contrast.bound:.2f}×{claimed}"
+    least = "≥ " if contrast.at_least else ""
+    return f"{least}{contrast.difference.value:.2f}×{_CLAIMED if contrast.claimed else ''}"
 
 
 def _verdicts(arm: Arm) -> str:
@@ -162,7 +168,7 @@ def _verdicts(arm: Arm) -> str:
     return " + ".join([*([str(well)] if well or not others else []), *others])
 
 
-def _swings(arm: Arm, metric: str) -> str:
+def _roughness(arm: Arm, metric: str) -> str:
     """Return by how much the metric goes up and down late in training, beyond its slope; in points of an accuracy."""
     value = unit(metric).factor * arm.roughness.value
     return "" if isnan(value) else significant(value, 2)

@@ -1,41 +1,49 @@
-"""The answer in words: what may be claimed, what may not, and what happened to runs."""
+"""The answer in words: what may be claimed, what may not, and what happened to runs.
+
+Every sentence follows from the decisions of contrasts. Captions of figures take these sentences, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite, isnan
 
-from lit_lossopt.compare.comparison import Arm, Comparison, Contrast
+from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Decision
+from lit_lossopt.compare.family import LEAST_PAIRS
 from lit_lossopt.compare.oscillation_words import oscillation
 from lit_lossopt.compare.phrases import (
     bare,
-    change,
     counted,
+    evidence,
     listed,
-    metric_words,
+    metric_of,
+    named,
     points,
-    probability,
     quantity,
     ratio,
+    signed_interval,
     significant,
+    size_interval,
     spelled,
     within,
 )
-from lit_lossopt.compare.statistics import LEAST_PAIRS, NO_DIFFERENCE
 from lit_lossopt.compare.winners import claimed_besides
 
 _USUAL_SEEDS = 8
 _MOST_NAMED = 3
+_MOST_LISTED = 4
+_MOST_ENDS = 6
 
 
 def answer(comparison: Comparison) -> tuple[str, ...]:
     """Return what was found, a sentence each: speed, final value, oscillation, equivalence, how runs ended.
 
-    Only what the statistics claim is stated as a fact; all else is called what it is: numbers.
+    Only what the statistics claim is stated as a fact. Nothing is said about an order that is not claimed.
     """
     return (
-        *_speed(comparison),
-        *_final(comparison),
+        *_unclaimable(comparison),
+        *speed(comparison),
+        *final(comparison),
         *_told_apart(comparison),
         *oscillation(comparison),
         *_equivalent(comparison),
@@ -43,120 +51,203 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def _speed(comparison: Comparison) -> list[str]:
-    goal = quantity(comparison.target, comparison.metric)
+def speed(comparison: Comparison) -> list[str]:
+    """Say who reaches the target sooner."""
+    unknown = _no_speed(comparison)
+    if unknown:
+        return [unknown]
+    goal = quantity(comparison.target, comparison)
+    if len(comparison.arms) == 1:
+        return [f"{comparison.arms[0].name} reaches {goal} in {_to_target(comparison.arms[0], comparison)}."]
+    if _all_are(comparison.speeds, Decision.SAME):
+        return []
+    if _all_are(comparison.speeds, Decision.UNTESTED):
+        return _medians(comparison, goal)
+    return _compared_speed(comparison, goal)
+
+
+def _no_speed(comparison: Comparison) -> str:
+    """Say why there is no speed to speak of, if so."""
+    if comparison.no_speed:
+        return comparison.no_speed
     if all(isnan(trial.steps_to_target) for arm in comparison.arms for trial in arm.trials):
-        return [*_unclaimable(comparison), "Speed cannot be told: the runs have one evaluation each."]
+        return "Speed cannot be told, since the runs have one evaluation each."
     if not any(arm.reached for arm in comparison.arms):
-        return [*_unclaimable(comparison), f"No run reached {goal}."]
+        return f"No run reached {quantity(comparison.target, comparison)}."
+    return ""
+
+
+def _compared_speed(comparison: Comparison, goal: str) -> list[str]:
     besides = [f"{one.first} is {_faster(one)}" for one in claimed_besides(comparison.speeds, comparison.alike_speed)]
     if not comparison.alike_speed:
-        return [f"No arm is first to {goal}: over shared seeds each is behind another.", *_besides(besides)]
-    first = _named(comparison, comparison.alike_speed)
-    steps = _steps(first)
-    if len(comparison.arms) == 1:
-        runs = f" ({counted(len(first.trials), 'run')})" if isfinite(first.steps_to_target.value) else ""
-        return [f"{first.name} reaches {goal} in {steps}{runs}; no arm to compare with."]
-    if comparison.speeds and max(one.difference.n for one in comparison.speeds) < LEAST_PAIRS:
-        return [*_unclaimable(comparison), f"By the numbers {first.name} is first to {goal}, in {steps}."]
-    return [] if _same(comparison.speeds) else [_soonest(comparison, first, goal), *_besides(besides)]
+        return [f"No arm is first to {goal}, since over shared seeds each is behind another.", *_besides(besides)]
+    return [*_soonest(comparison, goal), *_besides(besides)]
 
 
-def _soonest(comparison: Comparison, first: Arm, goal: str) -> str:
+def _soonest(comparison: Comparison, goal: str) -> list[str]:
+    first = _arm_named(comparison, comparison.alike_speed[0])
     claimed = [one for one in comparison.speeds if one.claimed and one.first == first.name]
-    steps = _steps(first)
     if not claimed:
-        return f"No arm can be said to reach {goal} sooner than all others; {first.name} is first, in {steps}."
-    return f"{first.name} reaches {goal} in {steps}, {_some([_faster(one) for one in claimed])} {_evidence(claimed)}."
+        return [f"No arm can be said to reach {goal} sooner than all others.", *_medians(comparison, goal)]
+    ahead = _some([_faster(one) for one in claimed])
+    budgets = _budgets(comparison, claimed)
+    reaches = f"{first.name} reaches {goal} in {_to_target(first, comparison)}"
+    return [f"{reaches}, seed by seed {ahead}{budgets} {evidence(claimed)}."]
 
 
-def _final(comparison: Comparison) -> list[str]:
-    metric, side = comparison.metric, "above" if comparison.higher_is_better else "below"
+def final(comparison: Comparison) -> list[str]:
+    """Say who ends better."""
+    side = "above" if comparison.higher_is_better else "below"
     others = claimed_besides(comparison.finals, comparison.alike)
-    besides = _besides([f"{one.first} ends {_difference(one, metric)} {side} {one.second}" for one in others])
-    if not comparison.alike:
-        return ["No arm ends best: over shared seeds each is behind another.", *besides]
-    best = _named(comparison, comparison.alike)
-    end = quantity(best.final.value, metric, within(best.final, lambda x: bare(x, metric)))
+    besides = _besides([f"{one.first} ends {_difference(one, comparison)} {side} {one.second}" for one in others])
     if len(comparison.arms) == 1:
-        return [f"It ends at {end}."]
-    if max((one.difference.n for one in comparison.finals), default=0) < LEAST_PAIRS:
-        return [f"By the numbers {best.name} ends best, at {end}."]
-    claimed = [one for one in comparison.finals if one.claimed and one.first == best.name]
-    if _same(comparison.finals):
+        return [f"It ends at {_level(comparison.arms[0], comparison)}."]
+    if _all_are(comparison.finals, Decision.SAME):
         return []
+    if _all_are(comparison.finals, Decision.UNTESTED):
+        return _means(comparison)
+    if not comparison.alike:
+        return ["No arm ends best, since over shared seeds each is behind another.", *besides]
+    best = _arm_named(comparison, comparison.alike[0])
+    claimed = [one for one in comparison.finals if one.claimed and one.first == best.name]
     if not claimed:
-        return [
-            f"No arm can be said to end better than all others; {best.name} is first, at {end}.",
-            *_by_all_runs(comparison),
-            *besides,
-        ]
-    ahead = [f"{_difference(one, metric)} {side} {one.second}" for one in claimed]
+        said = f"No arm can be said to end better than all others in {metric_of(comparison)}."
+        return [said, *_means(comparison), *besides]
+    ahead = _some([f"{_difference(one, comparison)} {side} {one.second}" for one in claimed])
     ends = "ends best, at" if len(comparison.alike) == 1 else "ends at"
-    return [f"{best.name} {ends} {end}, {_some(ahead)} {_evidence(claimed)}.", *_by_all_runs(comparison), *besides]
+    budgets = _budgets(comparison, claimed)
+    return [
+        f"{best.name} {ends} {_level(best, comparison)}, {ahead}{budgets} {evidence(claimed)}.",
+        *_by_all_runs(comparison, best),
+        *besides,
+    ]
 
 
-def _named(comparison: Comparison, alike: Sequence[str]) -> Arm:
-    return next(arm for arm in comparison.arms if arm.name == alike[0])
+def _to_target(arm: Arm, comparison: Comparison) -> str:
+    """Return ``1,240 steps [1,180 to 1,310]``, or in how many of its runs an arm got there."""
+    found = arm.steps_to_target
+    if not isfinite(found.value):
+        return f"{spelled(arm.reached) if arm.reached else 'none'} of {counted(len(arm.trials), 'run')}"
+    noun = comparison.axis if significant(found.value) == "1" else f"{comparison.axis}s"
+    runs = f" ({counted(len(arm.trials), 'run')}, no arm to compare with)" if len(comparison.arms) == 1 else ""
+    return f"{significant(found.value)} {noun}{within(found, significant)}{runs}"
+
+
+def _medians(comparison: Comparison, goal: str) -> list[str]:
+    """List how long each arm took, in the order of their names, without ranking them."""
+    arms = sorted(comparison.arms, key=lambda arm: arm.name)
+    if len(arms) > _MOST_LISTED:
+        return []
+    takes = listed([f"{arm.name} {_to_target(arm, comparison)}" for arm in arms])
+    return [f"To {goal}, in the median: {takes}."]
+
+
+def _means(comparison: Comparison) -> list[str]:
+    """List where each arm ends, in the order of their names, without ranking them."""
+    arms = sorted(comparison.arms, key=lambda arm: arm.name)
+    if len(arms) > _MOST_LISTED:
+        return []
+    levels = listed([f"{arm.name} {_level(arm, comparison, short=True)}" for arm in arms])
+    return [f"Final {metric_of(comparison)}, in the mean: {levels}."]
+
+
+def _level(arm: Arm, comparison: Comparison, *, short: bool = False) -> str:
+    interval = within(arm.final, lambda x: bare(x, comparison.metric))
+    if isnan(arm.final.value):
+        return "unknown"
+    return quantity(arm.final.value, comparison, interval, short=short)
+
+
+def _arm_named(comparison: Comparison, name: str) -> Arm:
+    return next(arm for arm in comparison.arms if arm.name == name)
 
 
 def _besides(claims: Sequence[str]) -> list[str]:
-    return [f"Over shared seeds {listed(claims)} (p < 0.05 after Holm)."] if claims else []
+    return [f"Over shared seeds {_some(claims)} (each p < 0.05)."] if claims else []
 
 
-def _by_all_runs(comparison: Comparison) -> list[str]:
+def _by_all_runs(comparison: Comparison, best: Arm) -> list[str]:
     """Say it where the arm with the best mean is not the one that is named."""
     top = comparison.arms[0]
-    if top.name == comparison.alike[0]:
+    if top.name == best.name or not any(one.claimed and one.second == top.name for one in comparison.finals):
         return []
-    level = quantity(top.final.value, comparison.metric)
+    level = quantity(top.final.value, comparison)
     return [f"The mean over all runs of {top.name} is better, {level}, but over shared seeds it is behind."]
 
 
 def _faster(contrast: Contrast) -> str:
-    return f"{_factor(contrast)}faster than {contrast.second}"
+    """Return ``1.4× [1.2 to 1.6] faster than sgd``."""
+    ahead, missed = contrast.difference, contrast.missed[1]
+    if not missed:
+        return f"{ratio(ahead.value)}×{within(ahead, ratio)} faster than {contrast.second}"
+    got = ahead.n - missed
+    there = f"which gets there in {spelled(got) if got else 'none'} of {counted(ahead.n, 'run')}"
+    if not contrast.at_least:
+        return f"faster than {contrast.second}, {there}"
+    from_ = "" if isnan(ahead.low) else f" [{ratio(ahead.low)} or more]"
+    return f"at least {ratio(ahead.value)}×{from_} faster than {contrast.second}, {there}"
+
+
+def _difference(contrast: Contrast, comparison: Comparison) -> str:
+    found, metric = contrast.difference, comparison.metric
+    return f"{points(found.value, metric)}{size_interval(found, metric)}"
+
+
+def _budgets(comparison: Comparison, claimed: Sequence[Contrast]) -> str:
+    """Name the budgets of the arms in a sentence where they are unequal."""
+    names = list(dict.fromkeys(name for one in claimed[:_MOST_NAMED] for name in (one.first, one.second)))
+    ends = {name: _budget(_arm_named(comparison, name)) for name in names}
+    known = [end for end in ends.values() if isfinite(end)]
+    if not known or max(known) <= 1.01 * min(known):
+        return ""
+    told = listed([f"{name} {significant(end)}" for name, end in ends.items() if isfinite(end)])
+    return f", with unequal budgets ({told} {comparison.axis}s)"
+
+
+def _budget(arm: Arm) -> float:
+    ends = [trial.end for trial in arm.trials if isfinite(trial.end)]
+    return sorted(ends)[len(ends) // 2] if ends else float("nan")
 
 
 def _told_apart(comparison: Comparison) -> list[str]:
-    """Say who cannot be told apart from the best, and how many seeds it would take."""
-    if len(comparison.arms) == 1 or _unclaimable(comparison):
-        return []
-    metric = f"final {metric_words(comparison.metric)}"
+    """Say who cannot be told apart from the named arm, and how many seeds it would take."""
     groups = [
         (comparison.alike_speed, comparison.speeds, "speed"),
-        (comparison.alike, comparison.finals, metric),
+        (comparison.alike, comparison.finals, f"final {metric_of(comparison)}"),
     ]
-    if not any(arm.reached for arm in comparison.arms):
-        groups = groups[1:]
     sentences = []
     for names, contrasts, what in groups:
-        pairs = [
-            one for one in contrasts if {one.first, one.second} <= set(names) and names[0] in {one.first, one.second}
-        ]
-        same = [_other(one, names[0]) for one in pairs if one.remark == NO_DIFFERENCE]
-        open_ = [one for one in pairs if one.remark != NO_DIFFERENCE]
+        pairs = [one for one in contrasts if names and names[0] in {one.first, one.second}]
+        same = [_other(one, names[0]) for one in pairs if one.decision is Decision.SAME]
+        open_ = [one for one in pairs if one.decision is Decision.OPEN]
         if same:
-            sentences.append(f"{listed([names[0], *same])} do not differ in {what}: it is the same at every seed.")
+            sentences.append(f"{named([names[0], *same])} do not differ in {what}, which is the same at every seed.")
         if open_:
-            others = listed([names[0], *(_other(one, names[0]) for one in open_)])
-            sentences.append(f"{others} cannot be told apart in {what}{_seeds_needed(open_)}.")
+            others = named([names[0], *(_other(one, names[0]) for one in open_)])
+            sentences.append(f"{others} cannot be told apart in {what}.{_seeds_needed(open_)}")
     return sentences
 
 
 def _equivalent(comparison: Comparison) -> list[str]:
-    if not comparison.alike:
-        return []
-    best = comparison.alike[0]
-    found = [one for one in comparison.finals if one.equivalent and best in {one.first, one.second}]
+    best = comparison.alike[0] if comparison.alike else ""
+    found = [
+        one for one in comparison.finals if one.decision is Decision.EQUIVALENT and best in {one.first, one.second}
+    ]
     if not found:
         return []
-    margin, metric = points(comparison.margin, comparison.metric), metric_words(comparison.metric)
+    metric = comparison.metric
+    margin = f"within the margin of {points(comparison.margin, metric)}"
     if len(found) == 1:
+        one = found[0]
+        size = f"they differ by {points(one.difference.value, metric)}{signed_interval(one.difference, metric)}"
         return [
-            f"{best} and {_other(found[0], best)} are equivalent: they differ by less than {margin} of final {metric}."
+            f"{one.first} and {one.second} are equivalent in final {metric_of(comparison)}. There {size}, {margin}."
         ]
-    others = listed([_other(one, best) for one in found])
-    return [f"Equivalent to {best}, within {margin} of final {metric}: {others}."]
+    others = [
+        f"{_other(one, best)}, {points(one.difference.value, metric)}{signed_interval(one.difference, metric)}"
+        for one in found
+    ]
+    return [f"Equivalent to {best} in final {metric_of(comparison)}, {margin}, are {_some(others, '; ')}."]
 
 
 def _ends(comparison: Comparison) -> list[str]:
@@ -167,61 +258,37 @@ def _ends(comparison: Comparison) -> list[str]:
             if count:
                 who = f"The only run of {arm.name}" if runs == 1 else f"{count} of {runs} runs of {arm.name}"
                 sentences.append(f"{who} {verdict}.")
-    return sentences
+    left = len(sentences) - _MOST_ENDS
+    return [*sentences[:_MOST_ENDS], *([f"So did runs of {counted(left, 'more arm')}."] if left > 0 else [])]
 
 
 def _unclaimable(comparison: Comparison) -> list[str]:
     """Say why nothing can be claimed, if nothing can."""
-    if len(comparison.arms) == 1 or max(one.difference.n for one in comparison.finals) >= LEAST_PAIRS:
+    made = [*comparison.finals, *comparison.speeds]
+    if len(comparison.arms) == 1 or any(one.test or one.decision is Decision.SAME for one in made):
         return []
-    needed = f"at least {spelled(LEAST_PAIRS)} that arms share are needed, better {spelled(_USUAL_SEEDS)}"
-    shared = max(one.difference.n for one in comparison.finals)
+    shared = max((one.difference.n for one in made), default=0)
+    needed = f"At least {spelled(LEAST_PAIRS)} that arms share are needed, better {spelled(_USUAL_SEEDS)}."
     if not shared:
-        return [f"No claim can be made, since the arms share no seed: {needed}."]
-    return [f"No claim can be made with {counted(shared, 'seed')}: {needed}."]
+        return [f"No claim can be made, since the arms share no seed. {needed}"]
+    if shared < LEAST_PAIRS:
+        return [f"No claim can be made with {counted(shared, 'seed')}. {needed}"]
+    least = max((one.seeds_needed or 0 for one in made), default=0)
+    many = f"{comparison.comparisons:,} comparisons with {counted(shared, 'seed')}"
+    return [
+        f"No claim can be made. Among {many} some pairs stand out because their seeds agree by chance.",
+        f"At least {spelled(least)} seeds are needed, or fewer arms.",
+    ]
 
 
-def _steps(arm: Arm) -> str:
-    steps = arm.steps_to_target
-    if not isfinite(steps.value):
-        return f"{spelled(arm.reached)} of {counted(len(arm.trials), 'run')}"
-    return (
-        f"{significant(steps.value)} step{'' if significant(steps.value) == '1' else 's'}{within(steps, significant)}"
-    )
+def _all_are(contrasts: Sequence[Contrast], decision: Decision) -> bool:
+    return all(one.decision is decision for one in contrasts)
 
 
-def _factor(contrast: Contrast) -> str:
-    ahead = contrast.difference
-    if isfinite(ahead.value):
-        return f"{ratio(ahead.value)}×{within(ahead, ratio)} "
-    # A bound that says no more than "faster" is left out; so is one that is not known.
-    return f"at least {contrast.bound:.2g}× " if contrast.bound >= 1.05 else ""
-
-
-def _difference(contrast: Contrast, metric: str) -> str:
-    found = contrast.difference
-    ends = sorted((abs(found.low), abs(found.high)))
-    interval = "" if isnan(found.low) else f" [{change(ends[0], metric)} to {change(ends[1], metric)}]"
-    return f"{points(found.value, metric)}{interval}"
-
-
-def _same(contrasts: Sequence[Contrast]) -> bool:
-    return bool(contrasts) and all(one.remark == NO_DIFFERENCE for one in contrasts)
-
-
-def _some(ahead: Sequence[str]) -> str:
+def _some(items: Sequence[str], between: str = ", ") -> str:
     """Return the first three, which are the nearest, and how many more."""
-    left = len(ahead) - _MOST_NAMED
-    return listed([*ahead[:_MOST_NAMED], *([f"ahead of {spelled(left)} more"] if left > 0 else [])])
-
-
-def _evidence(claimed: Sequence[Contrast]) -> str:
-    """Return ``(eight seeds, p = 0.003 after Holm)``."""
-    pairs = sorted({one.difference.n for one in claimed})
-    seeds = counted(pairs[0], "seed") if len(pairs) == 1 else f"{spelled(pairs[0])} to {counted(pairs[-1], 'seed')}"
-    p = probability(max(one.p_adjusted for one in claimed))
-    each = "each " if len(claimed) > 1 else ""
-    return f"({seeds}, {each}{p.replace('p =', 'p ≤') if each else p} after Holm)"
+    left = len(items) - _MOST_NAMED
+    return listed([*items[:_MOST_NAMED], *([f"{spelled(left)} more"] if left > 0 else [])], between)
 
 
 def _other(contrast: Contrast, name: str) -> str:
@@ -232,5 +299,6 @@ def _seeds_needed(pairs: Sequence[Contrast]) -> str:
     known = sorted(one.seeds_needed for one in pairs if one.seeds_needed is not None)
     if not known or len(known) < len(pairs):
         return ""
+    what = "A difference as small as this" if len(known) == 1 else "Differences as small as these"
     many = spelled(known[0]) if known[0] == known[-1] else f"{known[0]:,} to {known[-1]:,}"
-    return f"; differences as small as these would need about {many} seeds"
+    return f" {what} would need about {many} seeds."

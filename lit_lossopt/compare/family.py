@@ -1,0 +1,152 @@
+"""One level for everything that a page may claim, so that equal arms give any claim in at most 5 % of pages.
+
+A page asks several questions (speed, final value, oscillation), each of all pairs of arms. The best arm, and the
+question in which it shines, are found in the same data. So all these comparisons are one family, adjusted in one step.
+One level decides for every pair and makes its interval, so that both always agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import nan
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Floats = NDArray[np.float64]
+Presence = NDArray[np.bool_]
+
+LEVEL = 0.05
+LEAST_PAIRS = 3
+# With a larger critical value a claim would rest on pairs whose deviation is small by chance.
+LARGEST_CRITICAL_VALUE = 20.0
+_MOST_DRAWS, _LEAST_DRAWS = 100_000, 20_000
+# Values in a table of draws × arms × arms.
+_TABLE = 10_000_000
+
+
+@dataclass(frozen=True)
+class Family:
+    """The comparisons of a page, taken together.
+
+    Attributes:
+        comparisons: number of pairs that are tested, over all questions.
+        level: what the p value of one pair must stay below, so that equal arms give any claim in 5 % of pages.
+    """
+
+    comparisons: int
+    level: float
+    _smallest: tuple[Floats, ...] = ()
+    _pairs: tuple[int, ...] = ()
+
+    def adjusted(self, p: float) -> float:
+        """Return the chance that among equal arms the smallest p of the page is at most this one; NaN stays."""
+        return nan if math.isnan(p) else _chance(p, self._smallest, self._pairs)
+
+    def critical_value(self, pairs: int) -> float:
+        """Return the |t| that a paired t statistic of so many pairs must exceed; infinite where it cannot."""
+        if pairs < LEAST_PAIRS or not self.level > 0:
+            return math.inf
+        return float(special.stdtrit(pairs - 1, 1 - self.level / 2))
+
+    def may_claim(self, pairs: int) -> bool:
+        """Tell whether so many pairs are enough for a claim among so many comparisons."""
+        return pairs >= LEAST_PAIRS and self.critical_value(pairs) <= LARGEST_CRITICAL_VALUE
+
+
+def family(questions: Sequence[Presence]) -> Family:
+    """Return the family of these questions.
+
+    The distribution of the smallest p over all pairs is simulated: arms of equal, independent normal noise, with the
+    pairs and missing runs of this page, t statistics with each pair's own deviation. That counts how pairs of one
+    question depend on each other (three arms make three pairs, of which any two give the third). Questions are taken
+    for independent, which is on the safe side. The draws are fixed, so the same page always gets the same level.
+
+    Args:
+        questions: for each, which arm has a value at which seed ``[arms, seeds]``.
+
+    Source: the single-step max-|t| of Westfall and Young 1993, "Resampling-Based Multiple Testing", §2.3, with normal
+    draws in place of permutations; Šidák 1967 for the product over questions. Why: docs/measures.md.
+    """
+    counted = [(present, pairs) for present in questions if (pairs := count_pairs(present))]
+    smallest = tuple(_smallest_p(*_as_key(present)) for present, _ in counted)
+    numbers = tuple(number for _, number in counted)
+    return Family(sum(numbers), _level(smallest, numbers) if numbers else nan, smallest, numbers)
+
+
+def family_of_equals(arms: int, seeds: int, questions: int) -> Family:
+    """Return the family of complete runs: each arm has each seed, in each question."""
+    return family([np.ones((arms, seeds), dtype=bool)] * questions)
+
+
+def count_pairs(present: Presence) -> int:
+    """Return how many pairs of arms share enough seeds for a test; ``present`` is ``[arms, seeds]``."""
+    shared = present.astype(int) @ present.T.astype(int)
+    return int(np.count_nonzero(np.triu(shared >= LEAST_PAIRS, 1)))
+
+
+def _chance(p: float, smallest: Sequence[Floats], pairs: Sequence[int]) -> float:
+    """Return P(min over all questions of their smallest p ≤ p), at most Bonferroni's bound."""
+    none = 1.0
+    for draws, number in zip(smallest, pairs, strict=True):
+        share = (1 + np.searchsorted(draws, p, side="right")) / (1 + len(draws))
+        none *= 1 - min(1.0, float(share), number * p)
+    return 1 - none
+
+
+def _level(smallest: Sequence[Floats], pairs: Sequence[int]) -> float:
+    """Return the largest p below which every adjusted p is below 0.05."""
+    low, high = 0.0, LEVEL
+    if _chance(high, smallest, pairs) < LEVEL:
+        return high
+    # To the last bit, so that decision and interval cannot differ.
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if _chance(middle, smallest, pairs) < LEVEL else (low, middle)
+    return high
+
+
+def _as_key(present: Presence) -> tuple[bytes, int]:
+    """Return the pattern, in an order of its own, so that the order of arms and seeds matters little."""
+    rows = sorted(tuple(row) for row in present)
+    columns = sorted(zip(*rows, strict=True))
+    ordered = np.array(columns, dtype=bool).T
+    return ordered.tobytes(), len(ordered)
+
+
+@lru_cache(maxsize=32)
+def _smallest_p(pattern: bytes, arms: int) -> Floats:
+    """Return, rising, the smallest p over all pairs in each draw of equal arms ``[draws]``."""
+    present = np.frombuffer(pattern, dtype=bool).reshape(arms, -1).astype(np.float64)
+    draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _TABLE // arms**2))
+    random = np.random.default_rng(0)
+    chunk = max(1, _TABLE // (10 * arms**2))
+    parts = [
+        _smallest_of(random.standard_normal((min(chunk, draws - first), *present.shape)), present)
+        for first in range(0, draws, chunk)
+    ]
+    found = np.sort(np.concatenate(parts))
+    found.setflags(write=False)
+    return found
+
+
+def _smallest_of(values: Floats, present: Floats) -> Floats:
+    """Return the smallest p over the pairs of each table of ``values [draws, arms, seeds]``: ``[draws]``."""
+    x = values * present
+    shared = present @ present.T
+    sums = x @ present.T
+    sums = sums - sums.transpose(0, 2, 1)
+    squares = (x * x) @ present.T
+    squares = squares + squares.transpose(0, 2, 1) - 2 * x @ x.transpose(0, 2, 1)
+    first, second = np.nonzero(np.triu(shared >= LEAST_PAIRS, 1))
+    n = shared[first, second]
+    mean = sums[:, first, second] / n
+    variance = np.maximum(squares[:, first, second] - n * mean**2, 1e-300) / (n - 1)
+    t_squared = mean**2 * n / variance
+    largest = [(pairs, t_squared[:, n == pairs].max(axis=1)) for pairs in np.unique(n)]
+    p = [2 * special.stdtr(pairs - 1, -np.sqrt(values)) for pairs, values in largest]
+    smallest: Floats = np.min(p, axis=0)
+    return smallest
