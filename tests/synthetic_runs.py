@@ -40,11 +40,12 @@ def run(
     seed: int | None = 0,
     verdict: str = "completed",
     losses: ArrayLike | None = None,
+    probe: ArrayLike | None = None,
     params: Mapping[str, str] | None = None,
     more: Mapping[str, History] | None = None,
     **options: Any,
 ) -> Run:
-    """Return a run with an accuracy at every fifty steps and a loss at every step."""
+    """Return a run with an accuracy at every fifty steps, a loss and a probe loss at every step."""
     histories = dict(more or {})
     if accuracy is not None:
         histories[ACCURACY] = history(accuracy)
@@ -53,6 +54,9 @@ def run(
     if losses is not None:
         found = np.asarray(losses, dtype=np.float64)
         histories[names.TRAIN_LOSS] = history(found, np.arange(1, len(found) + 1))
+    if probe is not None:
+        found = np.asarray(probe, dtype=np.float64)
+        histories[names.PROBE_LOSS] = history(found, np.arange(len(found)))
     tags = {names.TAG_VERDICT: verdict} | ({names.TAG_SEED: str(seed)} if seed is not None else {})
     name = options.pop("run_id", f"{arm}/{seed}")
     return Run(name, name, options.pop("status", "FINISHED"), params or {}, tags, {}, histories=histories, **options)

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from lit_lossopt.compare.comparison import Contrast, Estimate
 from lit_lossopt.compare.family import LEAST_PAIRS, Family, Presence, family
-from lit_lossopt.compare.statistics import PAIRED_T, PairedTest, bca_interval, paired_test, seeds_for_power, wins
+from lit_lossopt.compare.statistics import (
+    PAIRED_T,
+    SIGN_FLIP,
+    PairedTest,
+    bca_interval,
+    paired_test,
+    seeds_for_power,
+    wins,
+)
 
 Floats = NDArray[np.float64]
 
@@ -180,6 +188,8 @@ def _seeds_needed(test: PairedTest, seeds: int, whole: Family) -> int | None:
     """Return the seeds that would be needed, where that is more than there are."""
     if test.remark == TOO_FEW_SEEDS:
         return next(n for n in range(LEAST_PAIRS, 1000) if whole.may_claim(n))
+    if test.test == SIGN_FLIP:
+        return math.floor(1 + math.log2(1 / whole.level)) + 1
     needed = seeds_for_power(test.effect, whole.level)
     return needed if needed is not None and needed > seeds else None
 
