@@ -53,9 +53,7 @@ def comparison(
         speeds=tuple(
             _contrast(names[0], name, "steps_to_target", 1 + n / 4, n > 1) for n, name in enumerate(names[1:], 1)
         ),
-        oscillations=tuple(
-            _contrast(names[0], name, "ripple", 1 + n / 3, n > 1) for n, name in enumerate(names[1:], 1)
-        ),
+        oscillations=_oscillations(made),
         alike=tuple(names[:2]),
         alike_speed=tuple(names[:2]),
         sensitivity=_sensitivity(random) if arms > 1 else (),
@@ -63,7 +61,18 @@ def comparison(
         left_out=(LeftOut("f" * 32, "adam lr=0.1 seed=3", "interrupted after 120 steps"),) if arms > 1 else (),
         notes=("Seed 9 was run by adam alone and is not paired.",) if arms > 1 else (),
         margin=0.01,
+        comparisons=3 * arms * (arms - 1) // 2,
         runs_address="http://127.0.0.1:5000/#/experiments/{experiment_id}/runs/{run_id}",
+    )
+
+
+def _oscillations(arms: list[Arm]) -> tuple[Contrast, ...]:
+    """Return the contrasts of the steadiest arm with the others, as far as they have a climb-back."""
+    known = sorted((arm for arm in arms if isfinite(arm.climb_back.value)), key=lambda arm: arm.climb_back.value)
+    factors = [arm.climb_back.value / known[0].climb_back.value for arm in known]
+    return tuple(
+        _contrast(known[0].name, arm.name, "climb_back", factor, factor > 1.5)
+        for arm, factor in zip(known[1:], factors[1:], strict=True)
     )
 
 
@@ -92,6 +101,7 @@ def arm_of(name: str, trials: tuple[Trial, ...]) -> Arm:
         examples_to_target=Estimate(64 * steps, n=len(trials)),
         reached=sum(isfinite(trial.steps_to_target) for trial in trials),
         ripple=_mean([trial.ripple for trial in trials]),
+        climb_back=_mean([trial.climb_back for trial in trials]),
         roughness=_mean([trial.roughness for trial in trials]),
         oscillation=oscillation,
         scores={"val/nll": _mean([trial.scores["val/nll"] for trial in trials if "val/nll" in trial.scores])},
@@ -147,7 +157,7 @@ def all_diverged(made: Comparison) -> Comparison:
         curve = History(one.curve.steps[:1], one.curve.values[:1])
         return replace(
             one, verdict="diverged", losses=losses, curve=curve, seconds=one.seconds[:1], examples=one.examples[:1],
-            oscillation=None, ripple=nan, roughness=nan,
+            oscillation=None, ripple=nan, roughness=nan, climb_back=nan,
         )  # fmt: skip
 
     arms = [arm_of(arm.name, tuple(map(broken, arm.trials))) for arm in made.arms]
@@ -208,6 +218,7 @@ def _trial(
                                 float((np.diff(late) < -0.01).sum())) if enough else None,
         ripple=nan if diverges else noise / 10 * random.uniform(0.9, 1.1),
         roughness=roughness(when.astype(np.float64), curve),
+        climb_back=nan if diverges else noise * random.uniform(0.9, 1.1),
         scores={} if criterion == "MSELoss" else {"val/nll": 0.2 + 0.02 * place},
     )  # fmt: skip
 
@@ -224,7 +235,7 @@ def _mean(values: list[float]) -> Estimate:
 def _contrast(first: str, second: str, quantity: str, value: float, claimed: bool) -> Contrast:
     p = 0.004 if claimed else 0.31
     return Contrast(
-        first, second, quantity, Estimate(value, 0.8 * value, 1.2 * value, 8), nan, p, min(1, 2 * p), 0.0078,
+        first, second, quantity, Estimate(value, 0.8 * value, 1.2 * value, 8), p, min(1, 2 * p), 0.0078,
         "paired t", 0.875, claimed, equivalent=False, seeds_needed=None if claimed else 21,
     )  # fmt: skip
 

@@ -10,8 +10,9 @@ from PIL import Image
 
 from lit_lossopt.compare.drawing import DASHES, MARKERS, style
 from lit_lossopt.compare.figures import figures, looks
-from lit_lossopt.compare.numerals import count, listed, probability, significant, unit
+from lit_lossopt.compare.numerals import count, probability, significant, unit
 from lit_lossopt.compare.paper_figures import draw, write_figure, write_figures
+from lit_lossopt.compare.phrases import named
 from tests.comparisons import all_diverged, comparison, with_name
 
 
@@ -50,7 +51,7 @@ def test_any_name_can_be_drawn(name: str, tmp_path: Path) -> None:
     (path,) = write_figure(figure, looks(made), tmp_path, ["svg"])
     texts = "".join(ET.parse(path).getroot().itertext())  # noqa: S314  # our own file
     # In the legend, and as a row of two panels.
-    assert texts.count(name[:30]) == 3
+    assert texts.count(name[:30]) == 4
 
 
 def test_runs_that_all_diverged_can_be_drawn(tmp_path: Path) -> None:
@@ -88,9 +89,9 @@ def test_the_first_arms_differ_in_colour_dash_and_marker_at_once() -> None:
         (probability(0.0004), "< 0.001"),
         (probability(0.0123), "0.012"),
         (probability(0.31), "0.31"),
-        (listed(["a", "b", "c"]), "a, b and c"),
-        (listed(list("abcdefgh")), "a, b, c, d, e, f and 2 more"),
-        (listed(["a"]), "a"),
+        (named(["a", "b", "c"]), "a, b and c"),
+        (named(list("abcdefgh")), "a, b, c, d, e, f and two more"),
+        (named(["a"]), "a"),
     ],
 )
 def test_numbers_as_a_person_reads_them(found: str, expected: str) -> None:

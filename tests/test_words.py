@@ -12,9 +12,20 @@ import pytest
 
 from lit_lossopt import names
 from lit_lossopt.compare.comparison import ArmRuns, Comparison, Estimate
-from lit_lossopt.compare.phrases import counted, listed, metric_words, points, probability, quantity, ratio, within
+from lit_lossopt.compare.phrases import (
+    counted,
+    listed,
+    metric_words,
+    points,
+    probability,
+    quantity,
+    ratio,
+    signed_interval,
+    size_interval,
+    within,
+)
 from lit_lossopt.compare.words import answer
-from tests.synthetic_runs import ACCURACY, Floats, arm, arms_of, compared, rising, run
+from tests.synthetic_runs import ACCURACY, Floats, arm, arms_of, compared, history, rising, run
 from tests.test_compare_arms import TAU, noisy, three_arms
 
 NLL = names.metric(names.VAL, "nll")
@@ -79,9 +90,46 @@ def lower_is_better() -> Comparison:
     return compared(made, metric=NLL, higher_is_better=False, margin=0.05)
 
 
+def sixty_arms() -> Comparison:
+    def curve(name: str, seed: int) -> Floats:
+        random = np.random.default_rng([seed, int(name[1:])])
+        return rising(150, 0.7 + 0.01 * random.normal()) + 0.003 * random.normal(size=21)
+
+    return compared(arms_of(curve, [f"o{rank:02}" for rank in range(60)], 3), target=0.5)
+
+
+def unequal_budgets() -> Comparison:
+    short = [
+        replace(one, histories={name: history(h.values[:13], h.steps[:13]) for name, h in one.histories.items()})
+        for one in arms_of(noisy, ["sgd"])[0].runs
+    ]
+    return compared([*arms_of(noisy, ["adam"]), arm("sgd", short)])
+
+
+def one_of_two_runs() -> Comparison:
+    """A target that one arm's only run never reached."""
+    return compared(
+        [arm("adam", [run(noisy("adam", 0), seed=0)]), arm("sgd", [run(noisy("sgd", 0), seed=0)])], target=0.65
+    )
+
+
+def swinging_evaluations() -> Comparison:
+    """Foreign runs without a probe: what is said rests on evaluations, and says so."""
+
+    def curve(name: str, seed: int) -> Floats:
+        random = np.random.default_rng([seed, *name.encode()])
+        return rising(100, 0.7) + (0.03 if name == "sgd" else 0.003) * random.normal(size=21)
+
+    return compared(arms_of(curve, ["adam", "momentum", "sgd"]), target=0.5)
+
+
+def on_test_images() -> Comparison:
+    return replace(winner(), on_test_images=True)
+
+
 SITUATIONS: tuple[Callable[[], Comparison], ...] = (
     winner, two_arms, both_reach_it, one_seed, identical, equal, diverged, alone, never_reached, no_shared_seed, many,
-    lower_is_better,
+    lower_is_better, sixty_arms, unequal_budgets, one_of_two_runs, swinging_evaluations, on_test_images,
 )  # fmt: skip
 GOLDEN = Path(__file__).parent / "golden" / "answers.md"
 
@@ -106,9 +154,13 @@ def test_numbers_in_a_sentence() -> None:
         "p = 0.049",
         "p = 0.31",
     ]
-    assert quantity(0.6, ACCURACY) == "60 % validation accuracy"
-    assert quantity(0.9312, "test/accuracy", " [93 to 93.3]") == "93.1 % [93 to 93.3] test accuracy"
-    assert quantity(1.0612, NLL) == "a validation negative log-likelihood of 1.06"
+    by_accuracy = compared(three_arms(1))
+    assert quantity(0.6, by_accuracy) == "60 % validation accuracy"
+    assert quantity(0.9312, by_accuracy, " [93 to 93.3]") == "93.1 % [93 to 93.3] validation accuracy"
+    assert quantity(0.6, replace(by_accuracy, on_test_images=True)) == "60 % test accuracy"
+    assert quantity(1.0612, replace(by_accuracy, metric=NLL)) == "a validation negative log-likelihood of 1.06"
+    assert size_interval(Estimate(-0.02, -0.03, -0.01, 8), ACCURACY) == " [1 to 3]"
+    assert signed_interval(Estimate(-0.002, -0.006, 0.002, 8), ACCURACY) == " [−0.2 to 0.6]"
     assert metric_words("val/ece") == "validation calibration error"
     assert [points(x, ACCURACY) for x in (0.01, -0.0059, 0.221, 0.00039)] == [
         "one point", "0.59 points", "22.1 points", "0.039 points",

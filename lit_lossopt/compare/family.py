@@ -110,10 +110,8 @@ def _level(smallest: Sequence[Floats], pairs: Sequence[int]) -> float:
 
 
 def _as_key(present: Presence) -> tuple[bytes, int]:
-    """Return the pattern, in an order of its own, so that the order of arms and seeds matters little."""
-    rows = sorted(tuple(row) for row in present)
-    columns = sorted(zip(*rows, strict=True))
-    ordered = np.array(columns, dtype=bool).T
+    """Return the pattern with its seeds in an order of its own: the order in which they come changes nothing."""
+    ordered = present[:, np.lexsort(present)]
     return ordered.tobytes(), len(ordered)
 
 

@@ -76,8 +76,8 @@ def loss(comparison: Comparison) -> Figure | None:
 
     Look how fast and how smoothly each line falls. Nothing is claimed from this figure. Line: median over the seeds of
     the running mean (a fiftieth of the run to either side, less at its start); band: the lowest and the highest seed;
-    faint: the loss of each batch. A run that diverged counts as infinite from there on, so a line ends where half of its
-    runs have. Values of different losses cannot be compared, so each loss has its own panel.
+    faint: the loss of each batch. A run that diverged counts as infinite from there on, so a line ends where half of
+    its runs have. Values of different losses cannot be compared, so each loss has its own panel.
     """
     panels: list[Panel] = []
     said: list[str] = []

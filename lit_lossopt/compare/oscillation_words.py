@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from math import isfinite
+from statistics import fmean
 
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast
 from lit_lossopt.compare.contrasts import CLIMB_BACK
@@ -19,8 +22,13 @@ def oscillation(comparison: Comparison) -> list[str]:
     arms = {name for one in comparison.oscillations for name in (one.first, one.second)}
     if len(arms) == 2:
         return [f"{_more(claimed[0], comparison)} {evidence(claimed)}."]
-    # An arm of another length or batch size is not compared with all others, so it can be neither most nor least.
-    ends = [(name, claims, most) for most in (True, False) for name, claims in _extremes(claimed, arms, most=most)]
+    # Where an arm is not compared with all others, having no probe or other batches, none is most or least.
+    ends = [
+        (name, claims, most)
+        for most in (True, False)
+        for name, claims in _extremes(claimed, arms, most=most)
+        if len(arms) == len(comparison.arms)
+    ]
     said = [f"{_extreme(name, comparison, most=most)} {evidence(claims)}." for name, claims, most in ends]
     told = {id(one) for _, claims, _ in ends for one in claims}
     left = [one for one in claimed if id(one) not in told]
@@ -47,7 +55,7 @@ def _pairs(claimed: Sequence[Contrast], comparison: Comparison) -> list[str]:
 
 
 def _more(contrast: Contrast, comparison: Comparison) -> str:
-    restless, calm = (_level(name, contrast, comparison) for name in (contrast.second, contrast.first))
+    restless, calm = _levels(contrast, comparison)
     if contrast.quantity == CLIMB_BACK.name:
         return (
             f"{contrast.second}'s training loss climbs back more than {contrast.first}'s, {restless} against {calm} of "
@@ -65,6 +73,25 @@ def _extreme(name: str, comparison: Comparison, *, most: bool) -> str:
     if contrast.quantity == CLIMB_BACK.name:
         return f"{name}'s training loss climbs back {word}, {level} of each unit of descent"
     return f"{name}'s evaluations swing {word}, by {level} of {metric_of(comparison)} in the second half of training"
+
+
+def _levels(contrast: Contrast, comparison: Comparison) -> tuple[str, str]:
+    """Return what the second and the first show over the seeds that they share: the means that are compared."""
+    climbing = contrast.quantity == CLIMB_BACK.name
+    arms = {arm.name: arm for arm in comparison.arms}
+    second, first = (
+        {trial.seed: trial.climb_back if climbing else trial.roughness for trial in arms[name].trials}
+        for name in (contrast.second, contrast.first)
+    )
+    shared = [seed for seed in second if seed in first and isfinite(second[seed]) and isfinite(first[seed])]
+    values = [[found[seed] for seed in shared] for found in (second, first)]
+    if climbing:
+        restless, calm = (
+            share(math.exp(fmean(math.log(max(one, CLIMB_BACK.least or 0)) for one in row))) for row in values
+        )
+    else:
+        restless, calm = (points(fmean(row), comparison.metric) for row in values)
+    return restless, calm
 
 
 def _level(name: str, contrast: Contrast, comparison: Comparison) -> str:

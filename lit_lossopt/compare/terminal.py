@@ -105,10 +105,8 @@ def _legend(comparison: Comparison) -> list[str]:
     if any(one.claimed for one in comparison.speeds):
         notes.append(f"{_CLAIMED} claimed: p below 0.05. Ratios are means of those seed by seed. [ ] 95 % intervals.")
     if comparison.comparisons:
-        notes.append(
-            f"p values and intervals of differences are adjusted for all {comparison.comparisons:,} comparisons that "
-            "this page makes."
-        )
+        many = f"all {comparison.comparisons:,} differences" if comparison.comparisons > 1 else "the one difference"
+        notes.append(f"p values and intervals of differences are adjusted for {many} that can be claimed here.")
     return notes
 
 

@@ -33,6 +33,7 @@ _USUAL_SEEDS = 8
 _MOST_NAMED = 3
 _MOST_LISTED = 4
 _MOST_ENDS = 6
+_MANY_SEEDS = 100
 
 
 def answer(comparison: Comparison) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ def speed(comparison: Comparison) -> list[str]:
         return [unknown]
     goal = quantity(comparison.target, comparison)
     if len(comparison.arms) == 1:
-        return [f"{comparison.arms[0].name} reaches {goal} in {_to_target(comparison.arms[0], comparison)}."]
+        return [f"{comparison.arms[0].name} reaches {goal} {_to_target(comparison.arms[0], comparison)}."]
     if _all_are(comparison.speeds, Decision.SAME):
         return []
     if _all_are(comparison.speeds, Decision.UNTESTED):
@@ -91,7 +92,7 @@ def _soonest(comparison: Comparison, goal: str) -> list[str]:
         return [f"No arm can be said to reach {goal} sooner than all others.", *_medians(comparison, goal)]
     ahead = _some([_faster(one) for one in claimed])
     budgets = _budgets(comparison, claimed)
-    reaches = f"{first.name} reaches {goal} in {_to_target(first, comparison)}"
+    reaches = f"{first.name} reaches {goal} {_to_target(first, comparison)}"
     return [f"{reaches}, seed by seed {ahead}{budgets} {evidence(claimed)}."]
 
 
@@ -124,13 +125,13 @@ def final(comparison: Comparison) -> list[str]:
 
 
 def _to_target(arm: Arm, comparison: Comparison) -> str:
-    """Return ``1,240 steps [1,180 to 1,310]``, or in how many of its runs an arm got there."""
+    """Return ``in 1,240 steps [1,180 to 1,310]``, in how many of its runs an arm got there, or ``never``."""
     found = arm.steps_to_target
     if not isfinite(found.value):
-        return f"{spelled(arm.reached) if arm.reached else 'none'} of {counted(len(arm.trials), 'run')}"
+        return f"in {spelled(arm.reached)} of {counted(len(arm.trials), 'run')}" if arm.reached else "never"
     noun = comparison.axis if significant(found.value) == "1" else f"{comparison.axis}s"
     runs = f" ({counted(len(arm.trials), 'run')}, no arm to compare with)" if len(comparison.arms) == 1 else ""
-    return f"{significant(found.value)} {noun}{within(found, significant)}{runs}"
+    return f"in {significant(found.value)} {noun}{within(found, significant)}{runs}"
 
 
 def _medians(comparison: Comparison, goal: str) -> list[str]:
@@ -138,8 +139,9 @@ def _medians(comparison: Comparison, goal: str) -> list[str]:
     arms = sorted(comparison.arms, key=lambda arm: arm.name)
     if len(arms) > _MOST_LISTED:
         return []
-    takes = listed([f"{arm.name} {_to_target(arm, comparison)}" for arm in arms])
-    return [f"To {goal}, in the median: {takes}."]
+    first, *others = arms
+    reaches = f"{first.name} reaches {goal} {_to_target(first, comparison)}"
+    return [f"In the median {listed([reaches, *(f'{arm.name} {_to_target(arm, comparison)}' for arm in others)])}."]
 
 
 def _means(comparison: Comparison) -> list[str]:
@@ -147,8 +149,11 @@ def _means(comparison: Comparison) -> list[str]:
     arms = sorted(comparison.arms, key=lambda arm: arm.name)
     if len(arms) > _MOST_LISTED:
         return []
-    levels = listed([f"{arm.name} {_level(arm, comparison, short=True)}" for arm in arms])
-    return [f"Final {metric_of(comparison)}, in the mean: {levels}."]
+    first, *others = arms
+    ends = f"{first.name} ends at {_level(first, comparison)}"
+    return [
+        f"In the mean {listed([ends, *(f'{arm.name} at {_level(arm, comparison, short=True)}' for arm in others)])}."
+    ]
 
 
 def _level(arm: Arm, comparison: Comparison, *, short: bool = False) -> str:
@@ -201,7 +206,7 @@ def _budgets(comparison: Comparison, claimed: Sequence[Contrast]) -> str:
     if not known or max(known) <= 1.01 * min(known):
         return ""
     told = listed([f"{name} {significant(end)}" for name, end in ends.items() if isfinite(end)])
-    return f", with unequal budgets ({told} {comparison.axis}s)"
+    return f", though {told} {comparison.axis}s were run"
 
 
 def _budget(arm: Arm) -> float:
@@ -221,10 +226,13 @@ def _told_apart(comparison: Comparison) -> list[str]:
         same = [_other(one, names[0]) for one in pairs if one.decision is Decision.SAME]
         open_ = [one for one in pairs if one.decision is Decision.OPEN]
         if same:
-            sentences.append(f"{named([names[0], *same])} do not differ in {what}, which is the same at every seed.")
+            sentences.append(
+                f"{named(sorted([names[0], *same]))} do not differ in {what}, which is the same at every seed."
+            )
         if open_:
-            others = named([names[0], *(_other(one, names[0]) for one in open_)])
-            sentences.append(f"{others} cannot be told apart in {what}.{_seeds_needed(open_)}")
+            others = named(sorted([names[0], *(_other(one, names[0]) for one in open_)]))
+            budgets = _budgets(comparison, open_)
+            sentences.append(f"{others} cannot be told apart in {what}{budgets}.{_seeds_needed(open_)}")
     return sentences
 
 
@@ -239,10 +247,8 @@ def _equivalent(comparison: Comparison) -> list[str]:
     margin = f"within the margin of {points(comparison.margin, metric)}"
     if len(found) == 1:
         one = found[0]
-        size = f"they differ by {points(one.difference.value, metric)}{signed_interval(one.difference, metric)}"
-        return [
-            f"{one.first} and {one.second} are equivalent in final {metric_of(comparison)}. There {size}, {margin}."
-        ]
+        size = f"They differ by {points(one.difference.value, metric)}{signed_interval(one.difference, metric)}"
+        return [f"{one.first} and {one.second} are equivalent in final {metric_of(comparison)}. {size}, {margin}."]
     others = [
         f"{_other(one, best)}, {points(one.difference.value, metric)}{signed_interval(one.difference, metric)}"
         for one in found
@@ -300,5 +306,8 @@ def _seeds_needed(pairs: Sequence[Contrast]) -> str:
     if not known or len(known) < len(pairs):
         return ""
     what = "A difference as small as this" if len(known) == 1 else "Differences as small as these"
-    many = spelled(known[0]) if known[0] == known[-1] else f"{known[0]:,} to {known[-1]:,}"
-    return f" {what} would need about {many} seeds."
+    if known[0] > _MANY_SEEDS:
+        return f" {what} would need more than {_MANY_SEEDS} seeds."
+    many = spelled(known[0]) if known[0] == known[-1] else f"{known[0]} to {min(known[-1], _MANY_SEEDS)}"
+    more = " or more" if known[-1] > _MANY_SEEDS else ""
+    return f" {what} would need about {many}{more} seeds."
