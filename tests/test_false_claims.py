@@ -14,7 +14,7 @@ from scipy import stats
 
 from benchmarks.claims import ACCURACY, EQUAL, NOISE, Kind, page
 from lit_lossopt.compare.assemble import compare_arms
-from lit_lossopt.compare.comparison import ArmRuns, Comparison, Decision
+from lit_lossopt.compare.comparison import ArmRuns, Comparison, Contrast, Decision
 from lit_lossopt.compare.oscillation_words import oscillation
 from lit_lossopt.tracking.records import History, Run
 
@@ -33,8 +33,12 @@ def most(pages: int, rate: float = 0.05) -> int:
     return int(stats.binom.ppf(0.999, pages, rate))
 
 
+def claimed(found: Comparison) -> list[Contrast]:
+    return [one for one in (*found.finals, *found.speeds, *found.oscillations) if one.claimed]
+
+
 def claims_anything(found: Comparison) -> bool:
-    return any(one.claimed for one in (*found.finals, *found.speeds, *found.oscillations))
+    return bool(claimed(found))
 
 
 def pages_of(kind: Kind, arms: int, seeds: int, pages: int) -> list[list[ArmRuns]]:
@@ -77,9 +81,9 @@ def test_an_arm_far_apart_does_not_make_the_others_differ(noise: str) -> None:
     pages = PAGES // 20
     false = found_far = 0
     for made in pages_of(Kind(noise, far=True), 4, 8, pages):
-        claimed = [one for one in (*(c := compared(made, EASY)).finals, *c.speeds, *c.oscillations) if one.claimed]
-        false += any("arm 0" not in (one.first, one.second) for one in claimed)
-        found_far += any(one.quantity == "final" and one.first == "arm 0" for one in claimed)
+        said = claimed(compared(made, EASY))
+        false += any("arm 0" not in (one.first, one.second) for one in said)
+        found_far += any(one.quantity == "final" and one.first == "arm 0" for one in said)
     assert false <= most(pages)
     assert found_far > 0.95 * pages
 
