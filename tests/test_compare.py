@@ -87,7 +87,7 @@ def test_points_out_of_order_and_doubled_change_no_number(capsys: pytest.Capture
         shown = compared(capsys, "--experiment", name, "--csv", name)
     assert "9 runs logged several values at one step (r2: 21)" in shown
     assert rows(Path("one/arms.csv")) == rows(Path("other/arms.csv"))
-    assert rows(Path("1st/contrasts.csv")) == rows(Path("other/contrasts.csv"))
+    assert rows(Path("one/contrasts.csv")) == rows(Path("other/contrasts.csv"))
 
 
 def test_accuracies_from_0_to_100_compare_like_those_from_0_to_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,8 +123,8 @@ def test_permuting_the_logged_losses_of_batches_changes_no_claim() -> None:
     order = np.random.default_rng(0).permutation(400)
     before = compared(with_losses(made, None, np.random.default_rng(1)), EASY)
     after = compared(with_losses(made, order, np.random.default_rng(1)), EASY)
-    assert after.oscillations == before.oscillations
-    assert after.finals == before.finals
+    assert repr(after.oscillations) == repr(before.oscillations)
+    assert repr(after.finals) == repr(before.finals)
     assert [one.ripple.value for one in after.arms] != [one.ripple.value for one in before.arms]
     assert oscillation(after) == oscillation(before)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from math import inf, isnan, nan, sqrt
+from math import inf, isnan, nan, prod, sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from lit_lossopt.compare.comparison import SAME
+from lit_lossopt.compare.family import family_of_equals
 from lit_lossopt.compare.statistics import (
     PAIRED_T,
     SIGN_FLIP,
@@ -19,12 +22,14 @@ from lit_lossopt.compare.statistics import (
     bca_interval,
     median_interval,
     paired_test,
+    seeds_for_family,
     seeds_for_power,
     sign_flip_p,
     t_interval,
     wins,
 )
 
+CONFIGS = Path(__file__).parent.parent / "configs"
 DIFFERENCES = st.lists(st.integers(-50, 50), min_size=3, max_size=9)
 
 
@@ -147,6 +152,28 @@ def test_seeds_for_power_by_simulation(effect: float, level: float) -> None:
     ]
     assert power[0] < 0.81
     assert power[1] > 0.79
+
+
+@pytest.mark.parametrize(
+    "name", ["sweep_quick", "sweep_optimizers", "sweep_losses", "sweep_weight_decay", "sweep_binary"]
+)
+def test_shipped_plans_have_the_seeds_that_their_family_needs(name: str) -> None:
+    plan = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["sweep"]
+    assert plan["seeds"] == seeds_for_family(prod(len(levels) for levels in plan["factors"].values()))
+
+
+def test_the_seeds_of_a_family_are_just_enough() -> None:
+    needed = [seeds_for_family(arms) for arms in (2, 3, 4, 6, 10)]
+    assert needed == sorted(needed)
+    for arms, n in zip((2, 4), needed[::2], strict=True):
+        level, fewer = (family_of_equals(arms, size, 3).level for size in (n, n - 1))
+        random = np.random.default_rng(0)
+        found = [
+            np.mean(stats.ttest_1samp(random.normal(2, 1, (20_000, size)), 0, axis=1).pvalue < at)
+            for size, at in ((n, level), (n - 1, fewer))
+        ]
+        assert found[0] > 0.79
+        assert found[1] < 0.81
 
 
 def test_seeds_that_cannot_be_told() -> None:
