@@ -39,15 +39,18 @@ PERMUTATIONS = 400
 
 
 def _normal(random: np.random.Generator, size: tuple[int, ...]) -> Floats:
-    return random.normal(size=size)
+    found: Floats = random.normal(size=size)
+    return found
 
 
 def _skewed(random: np.random.Generator, size: tuple[int, ...]) -> Floats:
-    return (random.lognormal(size=size) - np.exp(0.5)) / 2.16
+    found: Floats = (random.lognormal(size=size) - np.exp(0.5)) / 2.16
+    return found
 
 
 def _heavy(random: np.random.Generator, size: tuple[int, ...]) -> Floats:
-    return random.standard_t(2.5, size=size) / 2.24
+    found: Floats = random.standard_t(2.5, size=size) / 2.24
+    return found
 
 
 NOISE: dict[str, Noise] = {"normal": _normal, "skewed": _skewed, "heavy-tailed": _heavy}

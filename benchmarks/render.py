@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.claims_section import with_claims
 from benchmarks.harness import RESULTS
 from benchmarks.reference import NOTE, reference_page, table
 from benchmarks.study_section import sweep_study
@@ -36,6 +37,7 @@ def pages() -> dict[str, str]:
             sweep_study(_load("sweep_cifar10_jpeg")) if (RESULTS / "sweep_cifar10_jpeg.json").is_file() else "",
         ),
         "losses_and_optimizers.md": reference_page(),
+        "measures.md": with_claims((DOCS / "measures.md").read_text(encoding="utf-8"), _load("claims")),
         "benchmarks.md": benchmarks_page(
             *map(
                 _load,

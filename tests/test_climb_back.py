@@ -40,7 +40,7 @@ def crests_above_troughs(losses: Floats) -> float:
             total += now - trough
     if losses[-1] > losses[-2]:
         total += losses[-1] - trough
-    return total / (losses[0] - losses.min())
+    return float(total / (losses[0] - losses.min()))
 
 
 @pytest.mark.parametrize(

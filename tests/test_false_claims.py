@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.claims import ACCURACY, EQUAL, NOISE, Kind, page
@@ -106,11 +107,11 @@ def test_the_rule_finds_what_is_there() -> None:
     assert sum(len(names) == 2 for names in ahead) > 0.9 * pages
 
 
-def with_losses(arms: list[ArmRuns], order: np.ndarray | None, random: np.random.Generator) -> list[ArmRuns]:  # type: ignore[type-arg]
+def with_losses(arms: list[ArmRuns], order: NDArray[np.int64] | None, random: np.random.Generator) -> list[ArmRuns]:
     """Return the arms with batch losses, in the order in which they were made or permuted."""
 
     def logged(run: Run) -> Run:
-        noisy = 0.3 + random.lognormal(size=len(order) if order is not None else 400)
+        noisy = 0.3 + random.lognormal(size=400)
         losses = noisy if order is None else noisy[order]
         steps = np.arange(1, len(losses) + 1, dtype=np.int64)
         return replace(run, histories={**run.histories, "train/loss": History(steps, losses)})

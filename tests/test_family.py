@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 
 from lit_lossopt.compare.contrasts import STEPS_TO_TARGET, Quantity, Question, Sample, contrasts
@@ -34,8 +35,8 @@ def test_the_level_lies_between_bonferroni_and_no_adjustment(arms: int, seeds: i
     assert whole.adjusted(np.nextafter(whole.level, 0)) < LEVEL
 
 
-def smallest_p(values: np.ndarray) -> float:  # type: ignore[type-arg]
-    return min(stats.ttest_rel(a, b).pvalue for a, b in combinations(values, 2))
+def smallest_p(values: NDArray[np.float64]) -> float:
+    return min(float(stats.ttest_rel(a, b).pvalue) for a, b in combinations(values, 2))
 
 
 def test_the_distribution_of_the_smallest_p_against_scipy() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +149,8 @@ class Panel:
         x_log: whether x is logarithmic at first.
         y_log: the same for y.
         y_range: shown at first; None: all.
+        y_limit: largest value that y can have; what is drawn above it (bars) has no numbers on the axis.
+        x_whole: whether x counts whole things.
         rows: names of rows; then y is drawn along the horizontal axis, and x is the row.
     """
 
@@ -162,6 +165,8 @@ class Panel:
     y_log: bool = False
     y_range: tuple[float, float] | None = None
     rows: tuple[str, ...] = ()
+    y_limit: float = inf
+    x_whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def metric(comparison: Comparison) -> Figure | None:
     raws = tuple(raw for arm in comparison.arms for raw in raw_curves(arm, shown.factor))
     level = shown.factor * comparison.target
     target = (Mark(f"target {shown.text(comparison.target)}", (nan, level), (nan, level)),) if isfinite(level) else ()
-    whole = Panel("by steps", (), f"{comparison.metric}{shown.axis}", lines, raws, marks=target)
+    whole = Panel("by steps", (), f"{comparison.metric}{shown.axis}", lines, raws, marks=target, y_limit=shown.limit)
     panels = [replace(whole, axes=_axes([axis for axis in axes if axis != SECONDS]))]
     if SECONDS in axes:
         panels.append(replace(whole, title="by training seconds", axes=_axes([SECONDS])))
@@ -146,7 +146,9 @@ def sensitivity(comparison: Comparison) -> Figure | None:
         mark for one, level in zip(comparison.sensitivity, levels, strict=True) for mark in rate_marks(one, level)
     )
     label = f"final {comparison.metric}{shown.axis}"
-    panel = Panel("", (Axis("rate", "learning rate"),), label, lines, dots=dots, marks=marks, x_log=True)
+    panel = Panel(
+        "", (Axis("rate", "learning rate"),), label, lines, dots=dots, marks=marks, x_log=True, y_limit=shown.limit
+    )
     said = conclusions.windows(comparison.sensitivity)
     return Figure("sensitivity", "Learning-rate sensitivity", said, (panel,))
 
@@ -165,7 +167,14 @@ def budget(comparison: Comparison) -> Figure | None:
         Line(one.family, {"trials": np.arange(1.0, len(one.expected) + 1)}, shown.factor * one.expected, steps=True)
         for one in curves
     )
-    panel = Panel("", (Axis("trials", "tuning trials"),), f"expected best {comparison.metric}{shown.axis}", lines)
+    panel = Panel(
+        "",
+        (Axis("trials", "tuning trials"),),
+        f"expected best {comparison.metric}{shown.axis}",
+        lines,
+        x_whole=True,
+        y_limit=shown.limit,
+    )
     said = conclusions.best_of_budget(curves, comparison.higher_is_better)
     return Figure("budget", "What a tuning budget buys", said, (panel,))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite, isinf, isnan
+from math import inf, isfinite, isinf, isnan
 
 from lit_lossopt.compare.comparison import Comparison, Contrast
 from lit_lossopt.compare.metric_choice import is_accuracy
@@ -20,6 +20,11 @@ class Unit:
     factor: float
     sign: str
     difference: str
+
+    @property
+    def limit(self) -> float:
+        """The largest value that can be, as it is shown: accuracies end at 100 %."""
+        return self.factor if self.sign else inf
 
     @property
     def axis(self) -> str:

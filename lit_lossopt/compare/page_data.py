@@ -57,6 +57,8 @@ def _panel(panel: Panel, look: Mapping[str, int]) -> dict[str, Any]:
         "xLog": panel.x_log,
         "yLog": panel.y_log,
         "yRange": panel.y_range,
+        "yLimit": panel.y_limit if isfinite(panel.y_limit) else None,
+        "xWhole": panel.x_whole,
         "rows": list(panel.rows),
         "lines": [_line(line, look, keys) for line in panel.lines],
         "raws": [_raw(raw, look, keys) for raw in panel.raws],

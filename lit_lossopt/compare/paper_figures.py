@@ -13,7 +13,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from lit_lossopt.compare.comparison import Comparison
 from lit_lossopt.compare.curves import extremes
@@ -142,6 +142,10 @@ def _set_axes(axes: Axes, panel: Panel) -> None:
             scale("log")
             axis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_minor_formatter(NullFormatter())
+    if isfinite(panel.y_limit):
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}" if value <= panel.y_limit else "")
+    if panel.x_whole:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def shortened(name: str, most: int) -> str:

@@ -163,6 +163,21 @@ const Panels = (() => {
     return { type: "log", dtick: Math.log10(high / low) > 2.5 ? Math.ceil(Math.log10(high / low) / 7) : "D2", tickformat: "~g" };
   }
 
+  // Above the largest possible value an axis has no numbers: there are bars there, or room.
+  function upTo(limit) {
+    if (limit === null) return {};
+    const alias = {};
+    for (let tenth = 1; tenth <= 10 * limit; tenth += 1) alias[String(Math.round(10 * limit + tenth) / 10)] = " ";
+    return { labelalias: alias };
+  }
+
+  // Whole things are counted in whole numbers.
+  function whole(panel, state) {
+    if (!panel.xWhole || state.xLog) return {};
+    const most = Math.max(...panel.lines.map((line) => Math.max(...Object.values(line.x)[0])));
+    return { tick0: 0, dtick: Math.max(1, Math.ceil(most / 10)) };
+  }
+
   function layout(panel, state, parts, theme) {
     const label = (panel.axes.find(([name]) => name === state.axis) || panel.axes[0])[1];
     const axis = {
@@ -175,10 +190,10 @@ const Panels = (() => {
     return {
       xaxis: rows
         ? { ...axis, title: title(panel.yLabel), rangemode: "tozero" }
-        : { ...axis, ...scale(state.xLog, panel.lines.map((line) => line.x[state.axis] || Object.values(line.x)[0])), title: title(label) },
+        : { ...axis, ...scale(state.xLog, panel.lines.map((line) => line.x[state.axis] || Object.values(line.x)[0])), ...whole(panel, state), title: title(label) },
       yaxis: rows
         ? { ...axis, tickvals: names.map((_, i) => i), ticktext: names, range: [names.length - 0.5, -0.5], showgrid: false, ticks: "" }
-        : { ...axis, ...scale(state.yLog, panel.yRange && !state.whole ? [panel.yRange] : panel.lines.map((line) => line.y)), title: title(panel.yLabel), ...range(panel, state) },
+        : { ...axis, ...scale(state.yLog, panel.yRange && !state.whole ? [panel.yRange] : panel.lines.map((line) => line.y)), title: title(panel.yLabel), ...upTo(panel.yLimit), ...range(panel, state) },
       shapes: parts.shapes, annotations: parts.annotations, showlegend: false, hovermode: "closest", hoverdistance: 24,
       hoverlabel: { bgcolor: theme.raised, bordercolor: theme.soft, font: { color: theme.ink, size: 13 }, align: "left" },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 12, r: 14, t: 12, b: 12 },
