@@ -32,8 +32,8 @@ def claims_section(content: dict[str, Any]) -> str:
         for row in content["equivalence"]
     ]
     pages, some = content["false_claims"][0]["pages"], content["power"][0]["pages"]
-    return f"""Pages of equal arms that claim *any* difference, of {pages:,} each. *One arm far apart*: claims among the other
-arms, which are equal.
+    return f"""Pages of equal arms that claim *any* difference, of {pages:,} each. *One arm far apart*: claims among the
+other arms, which are equal.
 
 {table(["noise", "arms", "seeds", *procedures], claims)}
 True differences that are found, of {some:,} pages each. One arm is ahead of all others, which are equal.
