@@ -71,8 +71,8 @@ class Trial:
         seconds: training seconds at each evaluation of the curve.
         examples: examples seen at each evaluation of the curve.
         losses: the training loss of each step.
-        axis: where each evaluation of the curve lies on the comparison's axis (``Comparison.axis``); empty where no axis
-            is shared.
+        axis: where each evaluation of the curve lies on the comparison's axis (``Comparison.axis``); empty where no
+            axis is shared.
         losses_axis: the same for each point of ``losses``.
         end: how far on that axis the run would have gone; runs that never reached a target were given so much.
         climb_back: how much of each unit of descent the probe loss climbed back; NaN without a probe.
@@ -259,6 +259,7 @@ class Comparison:
             evaluations; first is the steadier.
         axis: what all curves are measured along: ``step``, ``epoch`` or ``example``.
         no_speed: why no speed is compared, a sentence; empty where it is.
+        on_test_images: whether in any run the metric, although called one of validation, is of the test images.
         ripple_is_ratio: whether ripples are ratios of one arm's to the only other one's.
         seeds_for_sign_flip: seeds from which on the sign-flip test can decide anything among so many comparisons.
     """
@@ -283,5 +284,6 @@ class Comparison:
     oscillations: tuple[Contrast, ...] = ()
     axis: str = "step"
     no_speed: str = ""
+    on_test_images: bool = False
     ripple_is_ratio: bool = False
     seeds_for_sign_flip: int = 0

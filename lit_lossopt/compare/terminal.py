@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite, isinf, isnan
+from math import isfinite, isinf, isnan, nan
 
 from rich import box
 from rich.cells import cell_len
@@ -15,6 +15,7 @@ from rich.text import Text
 from lit_lossopt import names
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate
 from lit_lossopt.compare.measures import COMPLETED, YARDSTICKS
+from lit_lossopt.compare.nouns import shown_place, to_target
 from lit_lossopt.compare.numerals import significant, unit
 
 # Characters of a line where the output is no terminal.
@@ -72,9 +73,6 @@ def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
 
 def _columns(comparison: Comparison) -> list[Column]:
     metric = comparison.metric
-    budget = max(
-        (int(t.curve.steps[-1]) for arm in comparison.arms for t in arm.trials if len(t.curve.steps)), default=0
-    )
     behind = {one.second: one for one in comparison.speeds if one.first in comparison.alike_speed[:1]}
     ended_well = all(set(arm.verdicts) <= {COMPLETED} for arm in comparison.arms)
 
@@ -87,7 +85,7 @@ def _columns(comparison: Comparison) -> list[Column]:
         column("runs", 1, lambda arm: str(len(arm.trials)) if ended_well else _verdicts(arm)),
         column(f"final {unit(metric).sign}".strip(), 0, lambda arm: _shown(arm.final, metric)),
         column("best", 8, lambda arm: _value(arm.best.value, metric)),
-        column("steps to target", 2, lambda arm: _steps(arm, budget)),
+        column(to_target(comparison), 2, _steps),
         column("behind by", 3, lambda arm: _behind(behind.get(arm.name))),
         column("seconds", 7, _seconds),
         column("ripple", 4, lambda arm: _number(arm.ripple.value)),
@@ -130,14 +128,21 @@ def _shown(estimate: Estimate, metric: str) -> str:
     return f"{bare(estimate.value)}{within}"
 
 
-def _steps(arm: Arm, budget: int) -> str:
+def _steps(arm: Arm) -> str:
     steps = arm.steps_to_target
     if isinf(steps.value):
-        return f"not in {budget:,}"
+        return f"not in {shown_place(max(known))}" if (known := _ends(arm)) else "never"
     if isnan(steps.value):
         return ""
     within = "" if isnan(steps.low) else f" [{_count(steps.low)}, {_count(steps.high)}]"
     return f"{_count(steps.value)}{within}"
+
+
+def _ends(arm: Arm) -> list[float]:
+    """Return how far the arm's own runs went, or would have gone."""
+    logged = [float(trial.curve.steps[-1]) if len(trial.curve.steps) else nan for trial in arm.trials]
+    ends = [trial.end if isfinite(trial.end) else end for trial, end in zip(arm.trials, logged, strict=True)]
+    return [end for end in ends if isfinite(end)]
 
 
 def _seconds(arm: Arm) -> str:

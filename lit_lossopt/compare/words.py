@@ -46,7 +46,8 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
 def _speed(comparison: Comparison) -> list[str]:
     goal = quantity(comparison.target, comparison.metric)
     if all(isnan(trial.steps_to_target) for arm in comparison.arms for trial in arm.trials):
-        return [*_unclaimable(comparison), "Speed cannot be told: the runs have one evaluation each."]
+        why = comparison.no_speed or "Speed cannot be told: the runs have one evaluation each."
+        return [*_unclaimable(comparison), why]
     if not any(arm.reached for arm in comparison.arms):
         return [*_unclaimable(comparison), f"No run reached {goal}."]
     besides = [f"{one.first} is {_faster(one)}" for one in claimed_besides(comparison.speeds, comparison.alike_speed)]
