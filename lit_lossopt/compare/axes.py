@@ -89,6 +89,9 @@ def common_axis(arms: Sequence[ArmRuns], metric: str) -> Axes:
     noun, reason = _noun(settled)
     if reason:
         return Axes(no_speed=reason, clocks=clocks)
+    if noun == STEP and len({(one.clock.unit, one.clock.ahead == 1) for one in settled}) == 1:
+        # Where all count alike, steps stay as they were logged.
+        clocks = {run_id: replace(clock, ahead=0.0) for run_id, clock in clocks.items()}
     said = (*_logged_by_epoch(readings, noun), *notes, *_by_examples(noun), *_nameless(settled, noun))
     axes = Axes(noun, notes=said, clocks=clocks)
     ends = _ends(arms, axes, metric)

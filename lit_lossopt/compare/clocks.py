@@ -71,15 +71,13 @@ class Clock:
             return logged + (0.0 if isnan(self.ahead) else self.ahead)
         if len(self.epochs[0]):
             return extended(logged, *self.epochs)
-        ahead = self.ahead if self.unit == STEP and isfinite(self.ahead) else 0.0
-        done: Floats = np.where(logged > 0, logged + ahead, 0.0)
-        return done / self.per_epoch
+        return self._steps(logged) / self.per_epoch
 
     def in_steps(self, logged: Floats, *, losses: bool = False) -> Floats:
         """Return the steps done at logged steps ``[n]``, of the metric or of the losses; NaN where not known."""
         if self.unit == EPOCH and not (losses and self.losses_by_step):
             return self.in_epochs(logged) * self.per_epoch
-        return logged
+        return self._steps(logged)
 
     def in_examples(self, logged: Floats, *, losses: bool = False) -> Floats:
         """Return the examples seen at logged steps ``[n]``, of the metric or of the losses; NaN where not known."""
@@ -88,12 +86,19 @@ class Clock:
         by_batch = self.in_steps(logged, losses=losses) * self.batch
         return by_batch if np.isfinite(by_batch).all() else self.in_epochs(logged, losses=losses) * self.images
 
+    def _steps(self, logged: Floats) -> Floats:
+        """Return how many steps were done, of steps that may count from zero; at 0 none was."""
+        ahead = self.ahead if self.unit == STEP and isfinite(self.ahead) else 0.0
+        done: Floats = np.where(logged > 0, logged + ahead, 0.0)
+        return done
+
 
 def extended(at: Floats, points: Floats, values: Floats) -> Floats:
     """Return values ``[n]`` at places ``[m]``, linear between the points and at the mean pace beyond them."""
     pace = (values[-1] - values[0]) / (points[-1] - points[0])
-    inside: Floats = np.interp(at, points, values)
-    return inside + pace * (np.minimum(at - points[0], 0.0) + np.maximum(at - points[-1], 0.0))
+    outside = np.minimum(at - points[0], 0.0) + np.maximum(at - points[-1], 0.0)
+    found: Floats = np.interp(at, points, values) + pace * outside
+    return found
 
 
 def read_clock(run: Run, metric: str) -> Clock:
@@ -152,7 +157,7 @@ def _by_logged_epoch(run: Run, known: Clock) -> Clock:
     for name in (names.EPOCHS, LOGGED_EPOCH):
         points = finite(run.histories.get(name))
         at, epochs = points.steps.astype(np.float64), points.values
-        if len(at) < 2 or epochs[-1] <= epochs[0] or not np.isin(known.at, at).all():
+        if len(at) < 2 or epochs[-1] <= epochs[0] or not _beside(known, at):
             continue
         size = _epoch_size(at, epochs)
         if abs(size - 1) < 1e-3:
@@ -166,6 +171,16 @@ def _by_logged_epoch(run: Run, known: Clock) -> Clock:
         # Whole numbers count from zero: the epoch that was going on.
         return replace(read, ahead=1.0 if (known.last + 1) % size == 0 else 0.0)
     return known
+
+
+def _beside(known: Clock, at: Floats) -> bool:
+    """Return whether something logged at steps ``[n]`` counts as the evaluations do, so that it tells of them.
+
+    It does not where it goes on far beyond them: then it was logged by step, and they by epoch.
+    """
+    beyond = at[-1] > _MUCH_FURTHER * known.last and known.settled
+    same_range = not known.one_by_one and known.last <= at[-1] + 1
+    return not beyond and (same_range or bool(np.isin(known.at, at).all()))
 
 
 def _epoch_size(at: Floats, epochs: Floats) -> float:
