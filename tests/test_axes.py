@@ -279,6 +279,23 @@ def test_the_end_of_a_run_is_its_own_arms_budget() -> None:
     assert "Runs differ in length (1,200 to 2,000 steps): each counts at its own end." in found.notes
 
 
+def test_a_run_that_ended_sooner_is_not_slower_for_that() -> None:
+    def made(epochs: int) -> Comparison:
+        long = [as_run(training(seed, 18), STYLES["by step"], name="long", seed=seed) for seed in range(8)]
+        short = [
+            as_run(training(seed, 14, epochs=epochs), STYLES["by step"], name="short", seed=seed) for seed in range(8)
+        ]
+        return compared([arm("long", long), arm("short", short)], target=0.8)
+
+    (whole,) = made(EPOCHS).speeds
+    assert (whole.first, whole.claimed) == ("short", True)
+    cut = made(24)
+    assert {one.name: one.reached for one in cut.arms} == {"long": 8, "short": 0}
+    (speed,) = cut.speeds
+    assert (speed.claimed, speed.remark) == (False, "reached only beyond the budget of the other")
+    assert "long and short cannot be told apart in speed." in answer(cut)
+
+
 def test_a_short_arm_beside_one_logged_by_epoch_has_epochs_of_the_same_size() -> None:
     made = arms({"adam": "by step", "momentum": "by epoch"})
     short = [as_run(training(seed, 4, epochs=24), STYLES["by step"], name="sgd", seed=seed) for seed in range(5)]

@@ -61,11 +61,13 @@ class Sample:
         name: of the arm.
         values: seed → value, infinite where a run never got there.
         limits: seed → how far a run that never got there would have gone.
+        beyond: whether some values are infinite only because the other run of the pair had ended by then.
     """
 
     name: str
     values: Mapping[str, float]
     limits: Mapping[str, float] = field(default_factory=dict)
+    beyond: bool = False
 
 
 def contrasts(samples: Sequence[Sample], quantity: Quantity) -> list[Contrast]:
@@ -88,6 +90,7 @@ def _pair(first: Sample, second: Sample, quantity: Quantity) -> tuple[Contrast, 
         for seed in sorted(set(first.values) & set(second.values))
         if not (math.isnan(first.values[seed]) or math.isnan(second.values[seed]))
     ]
+    first, second = _within_both(first, second), _within_both(second, first)
     lead = _lead(
         np.array([first.values[seed] for seed in seeds]), np.array([second.values[seed] for seed in seeds]), quantity
     )
@@ -112,6 +115,19 @@ def _pair(first: Sample, second: Sample, quantity: Quantity) -> tuple[Contrast, 
     )
     estimate = _difference(test.mean, *bca_interval(lead), len(seeds), quantity)
     return replace(contrast, bootstrap=(estimate.low, estimate.high)), test
+
+
+def _within_both(one: Sample, other: Sample) -> Sample:
+    """Return values with never for those that came after the other run had ended without getting there.
+
+    Which of the two is faster is not known then.
+    """
+    lost = {
+        seed
+        for seed, value in one.values.items()
+        if other.values.get(seed) == inf and inf > value > other.limits.get(seed, nan)
+    }
+    return replace(one, values={**one.values, **dict.fromkeys(lost, inf)}, beyond=bool(lost)) if lost else one
 
 
 def _judged(contrast: Contrast, test: PairedTest, adjusted: float, level: float) -> Contrast:
@@ -167,7 +183,8 @@ def _bound(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quanti
 
 def _remark(said: str, first: Sample, second: Sample, seeds: Sequence[str]) -> str:
     if seeds and all(first.values[seed] == second.values[seed] == inf for seed in seeds):
-        return "neither reached the target"
+        beyond = first.beyond or second.beyond
+        return "reached only beyond the budget of the other" if beyond else "neither reached the target"
     if len(seeds) >= LEAST_PAIRS or not said:
         return said
     return "fewer than three pairs of seeds" if seeds else "no seed in common"
