@@ -21,6 +21,7 @@ from scipy import special
 
 from benchmarks.harness import machine, write_json
 from lit_lossopt import names
+from lit_lossopt.compare.axes import common_axis
 from lit_lossopt.compare.comparison import ArmRuns
 from lit_lossopt.compare.family import LEVEL, family_of_equals
 from lit_lossopt.compare.measures import Yardstick, measure
@@ -118,8 +119,9 @@ def _named(histories: dict[str, History], arm: int, seed: int) -> Run:
 
 def values_of(arms: list[ArmRuns]) -> Floats:
     """Return final, log steps to target, and log climb-back or roughness ``[3, arms, seeds]``."""
-    yardstick = Yardstick(ACCURACY, higher_is_better=True, target=TARGET, budget=float(STEPS[-1]))
-    trials = [[measure(run, arm, yardstick, nan) for run in arm.runs] for arm in arms]
+    yardstick = Yardstick(ACCURACY, higher_is_better=True, target=TARGET)
+    axes = common_axis(arms, ACCURACY)
+    trials = [[measure(run, arm, yardstick, nan, axes.place(run, ACCURACY)) for run in arm.runs] for arm in arms]
     final = [[trial.final for trial in row] for row in trials]
     speed = [[np.log(max(min(trial.steps_to_target, 1000.0), 1.0)) for trial in row] for row in trials]
     probed = np.isfinite(trials[0][0].climb_back)

@@ -18,6 +18,7 @@ from lit_lossopt.compare import command, terminal
 from lit_lossopt.compare.compare_flags import flags, parse
 from lit_lossopt.tracking.runs import read_runs
 from lit_lossopt.usage import COMPARE_FLAGS, command_help
+from tests.logging_styles import EPOCHS, PER_EPOCH, STYLES, training
 from tests.plain_runs import learning, log_run
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -316,3 +317,75 @@ def test_the_table_fits_and_keeps_what_matters(width: int) -> None:
     assert ("steps to target" in lines[1]) == (width >= 80)
     assert ("best" in lines[1]) == (width >= 160)
     assert sum("SGD lr=0.1 " in line for line in lines) == 1
+
+
+def log_styles(experiment: str, styles: dict[str, str], tau: dict[str, float]) -> None:
+    for name, style in styles.items():
+        for seed in range(3):
+            params, points = STYLES[style](training(seed, tau[name]))
+            log_run(experiment, {"optimizer": name, "seed": seed, **params}, points)
+
+
+@pytest.mark.parametrize("style", [style for style in STYLES if style != "ours"])
+def test_stores_of_several_programs_give_the_verdict_of_one(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    tau = {"Adam": 4.0, "SGD": 4.0, "Slow": 9.0}
+    log_styles("mixed", {"Adam": "ours", "SGD": style, "Slow": style}, tau)
+    shown = compared(capsys, "--experiment", "mixed", "--target", "0.8", "--all-pairs", "--csv", "tables")
+    speeds = {
+        frozenset((row["first"], row["second"])): row
+        for row in rows(Path("tables/contrasts.csv"))
+        if row["quantity"] == "steps_to_target"
+    }
+    alike, slow = (speeds[frozenset(("SGD", other))] for other in ("Adam", "Slow"))
+    assert float(alike["difference"]) == pytest.approx(1, abs=1e-3)
+    assert alike["claimed"] == "False"
+    assert (slow["first"], slow["claimed"]) == ("SGD", "True")
+    assert float(slow["difference"]) == pytest.approx(9 / 4, rel=0.02)
+    arms = {row["arm"]: row for row in rows(Path("tables/arms.csv"))}
+    (noun,) = {row["axis"] for row in arms.values()}
+    assert f"{noun}s to target" in shown
+    unit = {"epoch": 1, "step": PER_EPOCH}[noun]
+    assert float(arms["SGD"]["steps_to_target"]) / unit == pytest.approx(4 * 2.08, rel=0.1)
+    ends = {row["arm"]: row["place"] for row in rows(Path("tables/curves.csv"))}
+    assert [float(end) for end in ends.values()] == [EPOCHS * unit] * 3
+    by_epoch = style in {"by epoch", "keras", "deep obs"}
+    assert ("were read as logged by epoch" in shown) is by_epoch
+    assert (noun == "epoch") is by_epoch
+
+
+def test_steps_that_may_be_epochs_give_no_speed(capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        for name, style, epochs in (("A", "by step", 40), ("B", "by epoch", 25)):
+            params, points = STYLES[style](training(seed, 4, epochs=epochs))
+            log_run("unsure", {"optimizer": name, "seed": seed, **params}, points)
+    shown = compared(capsys, "--experiment", "unsure", "--html", "report.html", "--png", "figures", "--csv", "tables")
+    assert "Speed is not compared: evaluations of B are numbered one by one (to 25), by step or by epoch" in shown
+    assert "faster" not in shown
+    assert "to target" not in shown
+    assert {row["steps_to_target"] for row in rows(Path("tables/arms.csv"))} == {""}
+    assert not [row for row in rows(Path("tables/contrasts.csv")) if row["quantity"] == "steps_to_target"]
+
+
+def test_never_is_said_of_each_arms_own_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        for name, epochs in (("fast", 40), ("slow", 40), ("short", 24)):
+            params, points = STYLES["ours"](training(seed, 4 if name == "fast" else 60, epochs=epochs))
+            log_run("budgets", {"optimizer": name, "seed": seed, **params}, points)
+    shown = compared(capsys, "--experiment", "budgets", "--target", "0.8")
+    assert "not in 2,000" in shown.partition("\n slow  ")[2].partition("\n")[0]
+    assert "not in 1,200" in shown.partition("\n short  ")[2].partition("\n")[0]
+    assert "Runs differ in length (1,200 to 2,000 steps): each counts at its own end." in shown
+
+
+def test_batch_sizes_are_compared_by_examples_on_page_and_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        for size in (16, 64):
+            params, points = STYLES["by step"](training(seed, 4, per_epoch=1600 // size, batch=size))
+            log_run("batches", {"data.batch_size": size, "seed": seed, **params}, points)
+    shown = compared(capsys, "--experiment", "batches", "--target", "0.8", "--html", "page.html", "--csv", "tables")
+    assert "examples to target" in shown
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "Examples and seconds to the target" in page
+    assert "examples seen" in page
+    (speed,) = [row for row in rows(Path("tables/contrasts.csv")) if row["quantity"] == "steps_to_target"]
+    assert float(speed["difference"]) == pytest.approx(1, abs=1e-6)

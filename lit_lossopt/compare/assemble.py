@@ -8,6 +8,7 @@ from math import isfinite, isnan, nan
 
 import numpy as np
 
+from lit_lossopt.compare.axes import Axes, common_axis, least_to_target
 from lit_lossopt.compare.comparison import (
     Arm,
     ArmRuns,
@@ -43,10 +44,12 @@ from lit_lossopt.compare.measures import (
 )
 from lit_lossopt.compare.metric_choice import is_accuracy
 from lit_lossopt.compare.ripple import measure_ripples
-from lit_lossopt.compare.selection import refuse_different_losses, select
+from lit_lossopt.compare.schedules import at_common_places
+from lit_lossopt.compare.selection import note_on_test_images, on_test_images, refuse_different_losses, select
 from lit_lossopt.compare.statistics import median_interval, t_interval
 from lit_lossopt.compare.winners import against_best, group_of_best
 from lit_lossopt.errors import UserError
+from lit_lossopt.tracking.runs import Run
 
 
 def compare_arms(
@@ -87,27 +90,35 @@ def compare_arms(
     if not chosen.arms:
         raise UserError(f"no run can be compared by {metric}: {chosen.reasons()}")
     refuse_different_losses(chosen.arms, metric)
+    axes = common_axis(chosen.arms, metric)
+    placed, unevenly = at_common_places(chosen.arms, axes, metric)
     found = replace(
-        _measured_comparison(chosen.arms, metric, higher_is_better, target, tuning),
+        _measured_comparison(placed, axes, metric, higher_is_better, target, tuning),
         title=title,
         by=tuple(by),
         margin=margin,
         runs_address=runs_address,
     )
+    found = replace(found, notes=(*found.notes, *axes.notes, *unevenly, *note_on_test_images(placed, metric)))
     return replace(
-        _contrasted(found, all_pairs, _budget(chosen.arms, metric)),
+        _contrasted(found, all_pairs),
         left_out=(*left_out, *chosen.left_out),
         notes=(*notes, *chosen.notes, *found.notes),
     )
 
 
 def _measured_comparison(
-    arms: Sequence[ArmRuns], metric: str, higher_is_better: bool, target: float | None, tuning: Sequence[ArmRuns]
+    arms: Sequence[ArmRuns],
+    axes: Axes,
+    metric: str,
+    higher_is_better: bool,
+    target: float | None,
+    tuning: Sequence[ArmRuns],
 ) -> Comparison:
     """Return a comparison without its contrasts."""
     start = _start(arms, metric)
     value, origin = _target(arms, metric, higher_is_better, target, start)
-    yardstick = Yardstick(metric, higher_is_better, value, _budget(arms, metric))
+    yardstick = Yardstick(metric, higher_is_better, value)
     ripples = measure_ripples(arms)
     return Comparison(
         title="",
@@ -116,7 +127,7 @@ def _measured_comparison(
         target=value,
         target_origin=origin,
         by=(),
-        arms=_measured(arms, yardstick, ripples.values),
+        arms=_measured(arms, axes, yardstick, ripples.values),
         finals=(),
         speeds=(),
         alike=(),
@@ -126,16 +137,22 @@ def _measured_comparison(
         left_out=(),
         notes=ripples.notes,
         margin=nan,
+        axis=axes.noun,
+        no_speed=axes.no_speed,
+        on_test_images=on_test_images(arms, metric),
         ripple_is_ratio=ripples.are_ratios,
     )
 
 
-def _measured(arms: Sequence[ArmRuns], yardstick: Yardstick, ripples: Mapping[str, float]) -> tuple[Arm, ...]:
+def _measured(
+    arms: Sequence[ArmRuns], axes: Axes, yardstick: Yardstick, ripples: Mapping[str, float]
+) -> tuple[Arm, ...]:
     """Return the arms in numbers, best first."""
-    measured = [
-        _arm(arm, [measure(run, arm, yardstick, ripples.get(run.run_id, nan)) for run in arm.runs], yardstick.metric)
-        for arm in arms
-    ]
+
+    def trial(run: Run, arm: ArmRuns) -> Trial:
+        return measure(run, arm, yardstick, ripples.get(run.run_id, nan), axes.place(run, yardstick.metric))
+
+    measured = [_arm(arm, [trial(run, arm) for run in arm.runs], yardstick.metric) for arm in arms]
     sign = -1.0 if yardstick.higher_is_better else 1.0
     return tuple(sorted(measured, key=lambda arm: (isnan(arm.final.value), sign * arm.final.value, arm.name)))
 
@@ -151,12 +168,13 @@ def _by_speed(arms: Sequence[Arm]) -> list[Arm]:
     )
 
 
-def _contrasted(found: Comparison, all_pairs: bool, budget: float) -> Comparison:
+def _contrasted(found: Comparison, all_pairs: bool) -> Comparison:
     """Return the comparison with its contrasts, all judged together, and who cannot be told apart."""
-    questions = [_final_question(found), _speed_question(found, budget), _oscillation_question(found)]
+    measured = () if found.no_speed else found.arms
+    questions = [_final_question(found), _speed_question(measured), _oscillation_question(found)]
     (finals, speeds, oscillations), whole = contrasts(questions)
     alike = group_of_best([arm.name for arm in found.arms], finals)
-    alike_speed = group_of_best([arm.name for arm in _by_speed(found.arms)], speeds)
+    alike_speed = group_of_best([arm.name for arm in _by_speed(measured)], speeds) if measured else ()
     return replace(
         found,
         finals=tuple(finals) if all_pairs else against_best(finals, alike),
@@ -174,11 +192,10 @@ def _final_question(found: Comparison) -> Question:
     return Question(quantity, tuple(_sample(arm, lambda trial: trial.final) for arm in found.arms))
 
 
-def _speed_question(found: Comparison, budget: float) -> Question:
-    """Ask for the steps to the target; for nothing where no run reached it, or no axis is shared."""
-    if found.no_speed or not any(arm.reached for arm in found.arms):
-        return Question(STEPS_TO_TARGET, ())
-    return Question(STEPS_TO_TARGET, tuple(_speed(arm, budget) for arm in found.arms))
+def _speed_question(arms: Sequence[Arm]) -> Question:
+    """Ask for the steps to the target; for nothing where no run reached it."""
+    quantity = replace(STEPS_TO_TARGET, least=least_to_target(arms))
+    return Question(quantity, tuple(map(_speed, arms)) if any(arm.reached for arm in arms) else ())
 
 
 def _oscillation_question(found: Comparison) -> Question:
@@ -206,9 +223,11 @@ def _sample(arm: Arm, value: Callable[[Trial], float]) -> Sample:
     return Sample(arm.name, without_unknown({trial.seed: value(trial) for trial in arm.trials if trial.seed}))
 
 
-def _speed(arm: Arm, budget: float) -> Sample:
-    limits = {trial.seed: trial.end if isfinite(trial.end) else budget for trial in arm.trials}
-    return replace(_sample(arm, lambda trial: trial.steps_to_target), limits=limits)
+def _speed(arm: Arm) -> Sample:
+    """Return the steps to target of the runs of which it is known how far they went."""
+    limits = {trial.seed: trial.end for trial in arm.trials if trial.seed and isfinite(trial.end)}
+    found = _sample(arm, lambda trial: trial.steps_to_target if isfinite(trial.end) else nan)
+    return replace(found, limits=limits)
 
 
 def _arm(arm: ArmRuns, trials: Sequence[Trial], metric: str) -> Arm:
@@ -266,11 +285,6 @@ def _start(arms: Sequence[ArmRuns], metric: str) -> float:
     return float(np.median([curve.values[0] for curve in curves if len(curve.values)]))
 
 
-def _budget(arms: Sequence[ArmRuns], metric: str) -> float:
-    curves = [curve_of(run, metric) for arm in arms for run in arm.runs]
-    return float(max(curve.steps[-1] for curve in curves if len(curve.steps)))
-
-
 def _target(
     arms: Sequence[ArmRuns], metric: str, higher_is_better: bool, target: float | None, start: float
 ) -> tuple[float, str]:
@@ -317,4 +331,4 @@ def _budgets(tuning: Sequence[ArmRuns], metric: str, higher_is_better: bool) -> 
 
 def _soon(arm: Arm) -> float:
     """Return the mean of the logarithm of steps to target, infinite where a run never got there."""
-    return float(np.mean([np.log(max(trial.steps_to_target, 1.0)) for trial in arm.trials]))
+    return float(np.mean([np.log(max(trial.steps_to_target, 1e-6)) for trial in arm.trials]))

@@ -14,6 +14,7 @@ from lit_lossopt import names
 from lit_lossopt.compare.arms import group
 from lit_lossopt.compare.assemble import compare_arms
 from lit_lossopt.compare.candidates import candidates, notes_on, without_comparisons
+from lit_lossopt.compare.clocks import LOGGED_EPOCH
 from lit_lossopt.compare.compare_flags import parse
 from lit_lossopt.compare.comparison import Comparison
 from lit_lossopt.compare.measures import YARDSTICKS
@@ -27,6 +28,8 @@ from lit_lossopt.tracking.runs import Experiment, Run, experiments_of, find_expe
 LOCAL_PAGE = "http://127.0.0.1:5000"
 # As other programs call the loss of each step.
 _TRAIN_LOSSES = (names.TRAIN_LOSS, "train_loss", "training_loss", "train_loss_step", "loss")
+# What says where on an axis an evaluation lies.
+_CLOCKS = (names.TRAIN_SECONDS, names.EXAMPLES, names.EPOCHS, LOGGED_EPOCH)
 _YARDSTICKS = [names.metric(part, quantity) for part in (names.VAL, names.TEST) for quantity in YARDSTICKS]
 
 
@@ -94,8 +97,7 @@ def _read(options: Namespace) -> tuple[list[Run], list[Experiment]]:
 def _with_curves(runs: Sequence[Run], metric: str) -> list[Run]:
     """Return runs with the histories that a comparison needs; a step's loss by our name for it."""
     split = metric.partition("/")[0]
-    clocks = {names.TRAIN_SECONDS, names.EXAMPLES}
-    wanted = {metric, names.metric(split, "loss"), names.PROBE_LOSS, *clocks, *_TRAIN_LOSSES, *_YARDSTICKS}
+    wanted = {metric, names.metric(split, "loss"), names.PROBE_LOSS, *_CLOCKS, *_TRAIN_LOSSES, *_YARDSTICKS}
     return [_renamed(run) for run in with_histories(runs, wanted)]
 
 

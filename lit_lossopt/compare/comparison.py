@@ -295,7 +295,7 @@ class Comparison:
             roughness of evaluations; first is the steadier.
         axis: what all curves are measured along: ``step``, ``epoch`` or ``example``.
         no_speed: why no speed is compared, a sentence; empty where it is.
-        on_test_images: whether the compared metric was measured on the test images.
+        on_test_images: whether in any run the metric, although called one of validation, is of the test images.
         ripple_is_ratio: whether ripples are ratios of one arm's to the only other one's.
         comparisons: pairs that were tested, over all questions; p values are adjusted for them together.
         level: what the p of one pair had to stay below.

@@ -11,7 +11,7 @@ from math import inf, isinf, isnan, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_lossopt.compare.comparison import Contrast, Estimate
+from lit_lossopt.compare.comparison import SAME, Contrast, Estimate
 from lit_lossopt.compare.family import LEAST_PAIRS, Family, Presence, family
 from lit_lossopt.compare.statistics import (
     PAIRED_T,
@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 
 NO_SHARED_SEED = "no seed in common"
 TOO_FEW_SEEDS = "too few seeds for so many comparisons"
+NEITHER = "neither reached the target"
+BEYOND = "reached only beyond the budget of the other"
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) 
         claimed=claimed,
         equivalent=equivalent,
         seeds_needed=None if claimed or equivalent else _seeds_needed(test, len(lead), whole),
-        remark=test.remark if seeds else NO_SHARED_SEED,
+        remark=_remark(test, first, second, seeds),
         bootstrap=_bootstrap(lead, quantity),
         missed=_missed(first, second, seeds),
     )
@@ -152,6 +154,16 @@ def _lead(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quantit
 def _restricted(first: Sample, second: Sample, seed: str) -> tuple[float, float]:
     limit = min(first.limits.get(seed, inf), second.limits.get(seed, inf))
     return min(first.values[seed], limit), min(second.values[seed], limit)
+
+
+def _remark(test: PairedTest, first: Sample, second: Sample, seeds: Sequence[str]) -> str:
+    """Return why no test was made; two arms are the same only where runs got there."""
+    if not seeds:
+        return NO_SHARED_SEED
+    if test.remark != SAME or not all(_missed(first, second, seeds)):
+        return test.remark
+    reached = [value for one in (first, second) for seed, value in one.values.items() if seed in seeds]
+    return NEITHER if all(map(isinf, reached)) else BEYOND
 
 
 def _missed(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[int, int]:

@@ -27,7 +27,8 @@ _PAIRS = {"bootstrap": ("low", "high"), "missed": ("first", "second")}
 def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
     """Write ``arms.csv``, ``runs.csv``, ``contrasts.csv`` and ``curves.csv``; return their paths.
 
-    Infinite means never, an empty cell: not known.
+    Infinite means never, an empty cell: not known. ``steps_to_target`` and ``end`` are in the unit of the column
+    ``axis``.
 
     Raises:
         OSError: the folder cannot be written.
@@ -36,9 +37,9 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
     trials = [trial for arm in comparison.arms for trial in arm.trials]
     tables: dict[str, list[Row]] = {
         "arms": [_arm_row(arm, comparison) for arm in comparison.arms],
-        "runs": [_trial_row(trial) for trial in trials],
+        "runs": [_trial_row(trial, comparison) for trial in trials],
         "contrasts": [_contrast_row(one) for one in (*comparison.finals, *comparison.speeds, *comparison.oscillations)],
-        "curves": [row for trial in trials for row in _curve_rows(trial)],
+        "curves": [row for trial in trials for row in _curve_rows(trial, comparison.axis)],
     }
     return [_write(folder / f"{name}.csv", rows) for name, rows in tables.items()]
 
@@ -51,6 +52,7 @@ def _arm_row(arm: Arm, comparison: Comparison) -> Row:
         "learning_rate": arm.learning_rate,
         "runs": len(arm.trials),
         "reached_target": arm.reached,
+        "axis": "" if comparison.no_speed else comparison.axis,
         **{verdict: arm.verdicts.get(verdict, 0) for verdict in ("completed", "diverged", "collapsed")},
         "alike_best": arm.name in comparison.alike,
         "alike_fastest": arm.name in comparison.alike_speed,
@@ -59,13 +61,15 @@ def _arm_row(arm: Arm, comparison: Comparison) -> Row:
     }
 
 
-def _trial_row(trial: Trial) -> Row:
+def _trial_row(trial: Trial, comparison: Comparison) -> Row:
     return {
         "arm": trial.arm,
         "run_id": trial.run.run_id,
         "run": trial.run.name,
         "seed": trial.seed,
         "learning_rate": trial.learning_rate,
+        "axis": "" if comparison.no_speed else comparison.axis,
+        "end": trial.end,
         **{name: getattr(trial, name) for name in _OF_TRIAL},
         **_oscillation(trial),
         **trial.scores,
@@ -86,14 +90,19 @@ def _contrast_row(contrast: Contrast) -> Row:
     return {**found, "decision": str(contrast.decision)}
 
 
-def _curve_rows(trial: Trial) -> Iterator[Row]:
-    columns = (trial.curve.steps, trial.seconds, trial.examples, trial.curve.values)
-    for step, seconds, examples, value in zip(*columns, strict=True):
+def _curve_rows(trial: Trial, noun: str) -> Iterator[Row]:
+    """Return a row for each evaluation: the step as it was logged, and its place on the axis that all runs share."""
+    count = len(trial.curve.steps)
+    places = trial.axis if len(trial.axis) == count else np.full(count, np.nan)
+    columns = (trial.curve.steps, places, trial.seconds, trial.examples, trial.curve.values)
+    for step, place, seconds, examples, value in zip(*columns, strict=True):
         yield {
             "arm": trial.arm,
             "seed": trial.seed,
             "run_id": trial.run.run_id,
             "step": step,
+            "axis": noun if np.isfinite(place) else "",
+            "place": place,
             "seconds": seconds,
             "examples": examples,
             "value": value,

@@ -29,11 +29,16 @@ def smooth(values: Floats, share: float = 0.02, growth: float = 0.2) -> Floats:
     return np.where(broken[last] > broken[first], np.nan, mean)
 
 
-def grid(first: float, last: float, linear: int = 240, logarithmic: int = 120) -> Floats:
-    """Return whole steps from first to last, dense enough for a linear and for a logarithmic axis."""
-    even = np.linspace(first, last, linear)
-    falling = first - 1 + np.geomspace(1, last - first + 1, logarithmic)
-    return np.unique(np.round(np.concatenate([even, falling])))
+def grid(first: float, last: float, linear: int = 240, logarithmic: int = 120, *, unit: float = 1.0) -> Floats:
+    """Return places from first to last, dense enough for a linear and for a logarithmic axis.
+
+    They lie at whole numbers of units after the first: where values have that distance, at values.
+    """
+    length = max(last - first, 0.0) / unit
+    falling = np.geomspace(1, length + 1, logarithmic) - 1
+    found: Floats = first + unit * np.unique(np.round(np.concatenate([np.linspace(0, length, linear), falling])))
+    # Rounding must not put the last one outside of what is known.
+    return np.minimum(found, last)
 
 
 def on_grid(points: Floats, steps: Floats, values: Floats) -> Floats:

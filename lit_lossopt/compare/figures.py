@@ -16,6 +16,7 @@ from lit_lossopt.compare import conclusions, oscillation_words, words
 from lit_lossopt.compare.comparison import Comparison, Estimate, Trial
 from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Axis, Figure, Line, Mark, Panel
 from lit_lossopt.compare.figure_parts import by_criterion, loss_range, rate_dots, rate_marks, row_panel, window_levels
+from lit_lossopt.compare.nouns import axis_label, by_axis, to_target
 from lit_lossopt.compare.numerals import ripple_name, unit
 from lit_lossopt.compare.series import (
     axes_of,
@@ -26,29 +27,30 @@ from lit_lossopt.compare.series import (
     raw_losses,
 )
 
-LABELS = {STEP: "step", SECONDS: "training seconds", EXAMPLES: "examples seen"}
+LABELS = {SECONDS: "training seconds", EXAMPLES: "examples seen"}
 
 
 def metric(comparison: Comparison) -> Figure | None:
     """Show the compared metric at each evaluation.
 
-    Look where each line reaches the target (dotted), by steps and by the clock, where an arm with costly steps falls
-    back. Whether a lead can be claimed stands in the table of differences, which compares the arms seed by seed. Line:
-    median over the seeds; band: the lowest and the highest seed; faint: each run. A run that diverged stays at its last
-    finite value.
+    Look where each line reaches the target (dotted), along the axis and by the clock, where an arm with costly steps
+    falls back. Whether a lead can be claimed stands in the table of differences, which compares the arms seed by seed.
+    Line: median over the seeds; band: the lowest and the highest seed; faint: each run. A run that diverged stays at
+    its last finite value.
     """
     trials = _trials(comparison)
     if not any(len(trial.curve.steps) for trial in trials):
         return None
-    shown, axes = unit(comparison.metric), axes_of(trials)
+    shown, axes = unit(comparison.metric), axes_of(trials, comparison.axis)
     lines = tuple(metric_line(arm, axes, shown.factor) for arm in comparison.arms)
     raws = tuple(raw for arm in comparison.arms for raw in raw_curves(arm, shown.factor))
     level = shown.factor * comparison.target
     target = (Mark(f"target {shown.text(comparison.target)}", (nan, level), (nan, level)),) if isfinite(level) else ()
-    whole = Panel("by steps", (), f"{comparison.metric}{shown.axis}", lines, raws, marks=target, y_limit=shown.limit)
-    panels = [replace(whole, axes=_axes([axis for axis in axes if axis != SECONDS]))]
+    label = f"{comparison.metric}{shown.axis}"
+    whole = Panel(by_axis(comparison), (), label, lines, raws, marks=target, y_limit=shown.limit)
+    panels = [replace(whole, axes=_axes(comparison, [axis for axis in axes if axis != SECONDS]))]
     if SECONDS in axes:
-        panels.append(replace(whole, title="by training seconds", axes=_axes([SECONDS])))
+        panels.append(replace(whole, title="by training seconds", axes=_axes(comparison, [SECONDS])))
     said = " ".join(words.final(comparison))
     return Figure("metric", f"{comparison.metric} at each evaluation", said, tuple(panels))
 
@@ -65,10 +67,11 @@ def target(comparison: Comparison) -> Figure | None:
     missed = [len(arm.trials) - arm.reached for arm in comparison.arms]
     rows = [f"{arm.name} ({n} never)" if n else arm.name for arm, n in zip(comparison.arms, missed, strict=True)]
     steps, seconds = attrgetter("steps_to_target"), attrgetter("seconds_to_target")
-    panels = [row_panel(comparison, rows, "steps to target", steps, steps)]
+    panels = [row_panel(comparison, rows, to_target(comparison), steps, steps)]
     if any(isfinite(trial.seconds_to_target) for trial in _trials(comparison)):
         panels.append(row_panel(comparison, rows, "training seconds to target", seconds, seconds))
-    return Figure("target", "Steps and seconds to the target", " ".join(words.speed(comparison)), tuple(panels))
+    title = f"{comparison.axis.capitalize()}s and seconds to the target"
+    return Figure("target", title, " ".join(words.speed(comparison)), tuple(panels))
 
 
 def loss(comparison: Comparison) -> Figure | None:
@@ -84,13 +87,13 @@ def loss(comparison: Comparison) -> Figure | None:
     for criterion, arms in by_criterion(comparison.arms).items():
         trials = [trial for arm in arms for trial in arm.trials if len(trial.losses.steps)]
         if trials:
-            axes = axes_of(trials)
+            axes = axes_of(trials, comparison.axis)
             lines = tuple(loss_line(arm, axes) for arm in arms)
             raws = tuple(raw for arm in arms for raw in raw_losses(arm) if len(raw.steps))
             shown = loss_range(lines, raws)
             positive = shown is not None and shown[0] > 0
             panels.append(
-                Panel(criterion, _axes(axes), "loss of a batch", lines, raws, y_log=positive, y_range=shown)
+                Panel(criterion, _axes(comparison, axes), "loss of a batch", lines, raws, y_log=positive, y_range=shown)
             )  # fmt: skip
             said += conclusions.last_losses(criterion, lines)
     return Figure("loss", "Training loss of each step", " ".join(said), tuple(panels)) if panels else None
@@ -110,10 +113,10 @@ def oscillation(comparison: Comparison) -> Figure | None:
     panels: list[Panel] = []
     names = [arm.name for arm in comparison.arms]
     if any(len(trial.curve.steps) > 2 for trial in trials):
-        axes = axes_of(trials)
+        axes = axes_of(trials, comparison.axis)
         lines = tuple(change_line(arm, axes, shown.factor) for arm in comparison.arms)
         label = f"|change| of {comparison.metric}{shown.difference_axis}"
-        panels.append(Panel("from one evaluation to the next", _axes(axes), label, lines))
+        panels.append(Panel("from one evaluation to the next", _axes(comparison, axes), label, lines))
     if any(isfinite(trial.climb_back) for trial in trials):
         climb = attrgetter("climb_back")
         panels.append(row_panel(comparison, names, "climb-back, share of the descent", climb, climb))
@@ -207,5 +210,6 @@ def _trials(comparison: Comparison) -> list[Trial]:
     return [trial for arm in comparison.arms for trial in arm.trials]
 
 
-def _axes(keys: Sequence[str]) -> tuple[Axis, ...]:
-    return tuple(Axis(key, LABELS[key]) for key in keys)
+def _axes(comparison: Comparison, keys: Sequence[str]) -> tuple[Axis, ...]:
+    labels = {**LABELS, STEP: axis_label(comparison)}
+    return tuple(Axis(key, labels[key]) for key in keys)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, nan
+from math import inf, isfinite, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +35,26 @@ class Yardstick:
         metric: as ``val/accuracy``.
         higher_is_better: of the metric.
         target: value that counts as reached.
-        budget: steps of the longest run: to there a run that ended early counts at its last value.
     """
 
     metric: str
     higher_is_better: bool
     target: float
-    budget: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run lies on the axis that a comparison's runs share.
+
+    Attributes:
+        axis: of each evaluation ``[n]``, in steps, epochs or examples; empty where no axis is shared.
+        losses: of each step loss ``[m]``; likewise.
+        end: how far the run would have gone; NaN where no axis is shared.
+    """
+
+    axis: Floats
+    losses: Floats
+    end: float
 
 
 def verdict_of(run: Run) -> str:
@@ -85,23 +98,27 @@ def final_of(run: Run, metric: str) -> float:
     return final_value(values) if verdict_of(run) == COMPLETED else float(values[-1])
 
 
-def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float) -> Trial:
-    """Return a run in numbers. One that diverged or collapsed never reached the target.
+def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float, place: Place) -> Trial:
+    """Return a run in numbers, measured along its axis. One that diverged or collapsed never reached the target.
+
+    Without a shared axis it has no speed in ``steps_to_target``, and all else is taken along the steps as logged.
 
     Args:
         run: completed, diverged or collapsed, with at least one finite evaluation of the metric.
         arm: to which it belongs.
         yardstick: what all runs of the comparison are measured by.
         ripple: which depends on the other runs of the seed.
+        place: where the run lies on the axis that all share.
     """
     higher = yardstick.higher_is_better
     verdict = verdict_of(run)
     curve = curve_of(run, yardstick.metric)
     steps = curve.steps.astype(np.float64)
     seconds, examples = (_along(run.histories.get(name), steps) for name in (names.TRAIN_SECONDS, names.EXAMPLES))
-    met = [reach(axis, curve.values, yardstick.target, higher_is_better=higher) for axis in (steps, seconds, examples)]
-    # One evaluation says where a run was, not how fast it came there.
-    met = [inf, inf, inf] if verdict != COMPLETED else met if len(steps) > 1 else [nan, nan, nan]
+    shared = isfinite(place.end) and len(place.axis) == len(steps)
+    known = shared and bool(np.isfinite(place.axis).all())
+    axis = place.axis if known else steps
+    met = _to_target(verdict, curve.values, (axis, seconds, examples), yardstick)
     drop = ONE_POINT if is_accuracy(yardstick.metric) else nan
     best, best_step = best_value(steps, curve.values, higher_is_better=higher)
     probe = probe_of(run)
@@ -115,18 +132,20 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float) -> Tria
         seconds=seconds,
         examples=examples,
         losses=finite(run.histories.get(names.TRAIN_LOSS)),
-        steps_to_target=met[0],
+        steps_to_target=met[0] if shared else nan,
         seconds_to_target=met[1],
         examples_to_target=met[2],
         final=final_of(run, yardstick.metric),
         best=best,
         best_step=best_step,
-        area=area_under_curve(steps, curve.values, yardstick.budget if verdict != COMPLETED else 0.0),
-        oscillation=evaluation_oscillation(steps, curve.values, higher_is_better=higher, drop=drop),
+        area=area_under_curve(axis, curve.values, place.end if verdict != COMPLETED and known else 0.0),
+        oscillation=evaluation_oscillation(axis, curve.values, higher_is_better=higher, drop=drop),
         ripple=ripple,
-        roughness=roughness(steps, curve.values),
+        roughness=roughness(axis, curve.values),
         scores=_scores(run, yardstick.metric),
-        end=float(steps[-1]) if verdict == COMPLETED and len(steps) else yardstick.budget,
+        axis=place.axis,
+        losses_axis=place.losses,
+        end=place.end,
         climb_back=climb_back(probe.steps.astype(np.float64), probe.values),
         probe=probe,
     )
@@ -141,6 +160,17 @@ def batch_size_of(run: Run) -> str:
     """Return the examples of an optimizer step as the run's parameters give them, or an empty text."""
     keys = ("data.batch_size", "batch_size", "trainer.accumulate_grad_batches")
     return " ".join(run.params.get(key, "") for key in keys).strip()
+
+
+def _to_target(verdict: str, values: Floats, axes: Sequence[Floats], yardstick: Yardstick) -> list[float]:
+    """Return where on each axis ``[n]`` the values ``[n]`` reach the target."""
+    if verdict != COMPLETED:
+        return [inf] * len(axes)
+    if len(values) < 2:
+        # One evaluation says where a run was, not how fast it came there.
+        return [nan] * len(axes)
+    better = yardstick.higher_is_better
+    return [reach(axis, values, yardstick.target, higher_is_better=better) for axis in axes]
 
 
 def _scores(run: Run, metric: str) -> Mapping[str, float]:

@@ -162,7 +162,7 @@ def _runs_context(comparison: Comparison) -> dict[str, Any]:
         )
         for place, arm in enumerate(comparison.arms)
     ]
-    return {"runs": runs, "shared": shared, "trials": len(trials), "run_heads": tables.RUN_HEADS}
+    return {"runs": runs, "shared": shared, "trials": len(trials), "run_heads": tables.run_heads(comparison)}
 
 
 def _shared_parameters(trials: Sequence[Trial]) -> dict[str, str]:

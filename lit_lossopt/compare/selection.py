@@ -11,6 +11,7 @@ from math import isnan
 from lit_lossopt import names
 from lit_lossopt.compare.comparison import ArmRuns, LeftOut
 from lit_lossopt.compare.measures import COMPLETED, RESULTS, curve_of, final_of, seed_of, verdict_of
+from lit_lossopt.compare.phrases import listed
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.runs import Run
 
@@ -47,7 +48,7 @@ def select(arms: Sequence[ArmRuns], metric: str) -> Selection:
             kept.append(replace(arm, runs=runs))
     if not any(not isnan(final_of(run, metric)) for arm in kept for run in arm.runs):
         kept = []
-    return Selection(tuple(kept), tuple(left), (*_repeats(left), *_pairing(kept), *_lengths(kept, metric)))
+    return Selection(tuple(kept), tuple(left), (*_repeats(left), *_pairing(kept)))
 
 
 def refuse_different_losses(arms: Sequence[ArmRuns], metric: str) -> None:
@@ -65,6 +66,26 @@ def refuse_different_losses(arms: Sequence[ArmRuns], metric: str) -> None:
             f"{metric} of different losses ({shown}) cannot be compared: their values have different units; take "
             f"{names.metric(names.VAL, 'accuracy')} or {names.metric(names.VAL, 'nll')}"
         )
+
+
+def on_test_images(arms: Sequence[ArmRuns], metric: str) -> bool:
+    """Return whether in any run the metric, although called one of validation, was measured on the test images."""
+    return any(_validated_on_test(run, metric) for arm in arms for run in arm.runs)
+
+
+def note_on_test_images(arms: Sequence[ArmRuns], metric: str) -> list[str]:
+    """Say in which runs the metric was measured on the test images."""
+    some = [arm.name for arm in arms if any(_validated_on_test(run, metric) for run in arm.runs)]
+    every = all(_validated_on_test(run, metric) for arm in arms for run in arm.runs)
+    if not some:
+        return []
+    where = "" if every else f" in runs of {listed(sorted(some))}"
+    return [f"{metric} was measured on the test images{where} (data.validate_on_test): choose nothing by it."]
+
+
+def _validated_on_test(run: Run, metric: str) -> bool:
+    name = next((key for key in run.params if key.rpartition(".")[2] == "validate_on_test"), "")
+    return run.params.get(name, "").lower() in {"true", "1", "yes"} and metric.partition("/")[0] == names.VAL
 
 
 def _criterion(arm: ArmRuns, run: Run) -> str:
@@ -121,11 +142,3 @@ def _pairing(arms: Sequence[ArmRuns]) -> list[str]:
             f"Seed{'' if one else 's'} {shown} {'is' if one else 'are'} not in every arm: pairs count where both are."
         )
     return notes
-
-
-def _lengths(arms: Sequence[ArmRuns], metric: str) -> list[str]:
-    curves = [curve_of(run, metric) for arm in arms for run in arm.runs if verdict_of(run) == COMPLETED]
-    ends = sorted({int(curve.steps[-1]) for curve in curves})
-    if len(ends) < 2:
-        return []
-    return [f"Runs differ in length ({ends[0]:,} to {ends[-1]:,} steps): each counts at its own end."]

@@ -13,46 +13,64 @@ from lit_lossopt.compare.drawing import EXAMPLES, SECONDS, STEP, Floats, Line, R
 Values = Callable[[Trial], tuple[Floats, Floats]]
 
 
+def places(trial: Trial) -> Floats:
+    """Return where a run's evaluations are drawn ``[n]``: on the axis that all share; without one, as logged."""
+    return trial.axis if len(trial.axis) == len(trial.curve.steps) else trial.curve.steps.astype(np.float64)
+
+
+def loss_places(trial: Trial) -> Floats:
+    """Return where a run's step losses are drawn ``[n]``; NaN where their place on the axis is not known."""
+    return trial.losses_axis if len(trial.losses_axis) == len(trial.losses.steps) else trial.losses.steps.astype(float)
+
+
 def clocks(trial: Trial) -> dict[str, tuple[Floats, Floats]]:
-    """Return axis → (steps, values) of the clocks that were read at a run's evaluations; each begins at zero."""
-    steps = trial.curve.steps.astype(np.float64)
+    """Return axis → (places, values) of the clocks that were read at a run's evaluations; each begins at zero."""
+    steps = places(trial)
     found = {}
     for axis, values in ((SECONDS, trial.seconds), (EXAMPLES, trial.examples)):
         if len(values) == len(steps):
-            known = np.isfinite(values)
+            known = np.isfinite(values) & np.isfinite(steps)
             if known.sum() > 1:
                 late = [0.0] if steps[known][0] > 0 else []
                 found[axis] = (np.concatenate([late, steps[known]]), np.concatenate([late, values[known]]))
     return found
 
 
-def axes_of(trials: Sequence[Trial]) -> list[str]:
-    """Return the axes along which every run that was evaluated can be drawn."""
+def axes_of(trials: Sequence[Trial], noun: str) -> list[str]:
+    """Return the axes along which every run that was evaluated can be drawn; the first is that of the comparison.
+
+    Args:
+        trials: the runs.
+        noun: of the comparison's axis: where it is that of examples, it needs no second one.
+    """
     known = [clocks(trial) for trial in trials if len(trial.curve.steps) > 1]
-    return [STEP, *(axis for axis in (SECONDS, EXAMPLES) if known and all(axis in clock for clock in known))]
+    others = (SECONDS,) if noun == "example" else (SECONDS, EXAMPLES)
+    return [STEP, *(axis for axis in others if known and all(axis in clock for clock in known))]
 
 
 def raw_losses(arm: Arm) -> list[Raw]:
     """Return each run's loss of each step."""
-    return [_raw(trial, trial.losses.steps.astype(np.float64), trial.losses.values) for trial in arm.trials]
+    return [_raw(trial, loss_places(trial), trial.losses.values) for trial in arm.trials]
 
 
 def raw_curves(arm: Arm, factor: float) -> list[Raw]:
     """Return each run's metric at each evaluation, times ``factor``."""
-    return [_raw(trial, trial.curve.steps.astype(np.float64), factor * trial.curve.values) for trial in arm.trials]
+    return [_raw(trial, places(trial), factor * trial.curve.values) for trial in arm.trials]
 
 
 def loss_line(arm: Arm, axes: Sequence[str]) -> Line:
     """Return the median over an arm's runs of the smoothed loss, with the lowest and the highest."""
 
     def smoothed(trial: Trial) -> tuple[Floats, Floats]:
-        return trial.losses.steps.astype(np.float64), smooth(trial.losses.values)
+        return loss_places(trial), smooth(trial.losses.values)
 
-    filled = [trial for trial in arm.trials if len(trial.losses.steps)]
+    filled = [trial for trial in arm.trials if len(trial.losses.steps) and np.isfinite(loss_places(trial)).all()]
     if not filled:
         return Line(arm.name, {axis: np.empty(0) for axis in axes}, np.empty(0))
-    first, last = (end(trial.losses.steps[place] for trial in filled) for end, place in ((min, 0), (max, -1)))
-    return _line(arm, filled, grid(float(first), float(last)), axes, smoothed)
+    found = [loss_places(trial) for trial in filled]
+    distance = min((float(np.median(np.diff(one))) for one in found if len(one) > 1), default=1.0)
+    first, last = min(float(one[0]) for one in found), max(float(one[-1]) for one in found)
+    return _line(arm, filled, grid(first, last, unit=distance or 1.0), axes, smoothed)
 
 
 def metric_line(arm: Arm, axes: Sequence[str], factor: float) -> Line:
@@ -60,11 +78,12 @@ def metric_line(arm: Arm, axes: Sequence[str], factor: float) -> Line:
 
     A run that diverged stays at its last finite value, as it does in the table.
     """
-    last = max((int(trial.curve.steps[-1]) for trial in arm.trials if len(trial.curve.steps)), default=0)
+    known = [places(trial)[-1] for trial in arm.trials if len(trial.curve.steps)]
+    last = max((float(end) for end in known if np.isfinite(end)), default=0.0)
 
     def held(trial: Trial) -> tuple[Floats, Floats]:
-        finite = np.isfinite(trial.curve.values)
-        steps, values = trial.curve.steps[finite].astype(np.float64), factor * trial.curve.values[finite]
+        finite = np.isfinite(trial.curve.values) & np.isfinite(places(trial))
+        steps, values = places(trial)[finite], factor * trial.curve.values[finite]
         if trial.verdict == "diverged" and len(steps) and steps[-1] < last:
             return np.append(steps, last), np.append(values, values[-1])
         return steps, values
@@ -77,7 +96,8 @@ def change_line(arm: Arm, axes: Sequence[str], factor: float) -> Line:
     """Return the median over an arm's runs of the change from one evaluation to the next, without its sign."""
 
     def changes(trial: Trial) -> tuple[Floats, Floats]:
-        return trial.curve.steps[1:].astype(np.float64), np.abs(np.diff(factor * trial.curve.values))
+        known = np.isfinite(places(trial))
+        return places(trial)[known][1:], np.abs(np.diff(factor * trial.curve.values[known]))
 
     steps = [changes(trial)[0] for trial in arm.trials]
     return _line(arm, arm.trials, np.unique(np.concatenate(steps)) if steps else np.empty(0), axes, changes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf, isfinite, isnan
 
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Decision, Estimate, Trial
+from lit_lossopt.compare.nouns import place_of_best, shown_place, to_target
 from lit_lossopt.compare.numerals import (
     UNKNOWN,
     Unit,
@@ -99,7 +100,7 @@ def _result_columns(comparison: Comparison, shown: Unit) -> list[Column]:
             lambda arm: _metric(arm.final, shown),
         ),
         ("best", "the best evaluation", lambda arm: _metric(arm.best, shown)),
-        ("steps to target", "median over the runs", lambda arm: _to_target(arm.steps_to_target, arm)),
+        (to_target(comparison), "median over the runs", lambda arm: _to_target(arm.steps_to_target, arm)),
         ("seconds to target", "training seconds, median", lambda arm: _to_target(arm.seconds_to_target, arm, "")),
         *_examples_column(comparison),
     ]
@@ -107,6 +108,8 @@ def _result_columns(comparison: Comparison, shown: Unit) -> list[Column]:
 
 def _examples_column(comparison: Comparison) -> list[Column]:
     """Return the column of examples to target, where it says more than steps do: with unequal batches."""
+    if comparison.axis == "example":
+        return []
     ratios = [arm.examples_to_target.value / arm.steps_to_target.value for arm in comparison.arms if _reached(arm)]
     if not ratios or max(ratios) - min(ratios) < 1e-3 * max(ratios):
         return []
@@ -230,12 +233,15 @@ def _contrast(one: Contrast, shown: Unit) -> tuple[Cell, ...]:
     )
 
 
-RUN_HEADS = ("run", "seed", "ended", "final", "best", "at step", "steps to target", "parameters of its own")
+def run_heads(comparison: Comparison) -> tuple[str, ...]:
+    """Return the heads of the table of runs."""
+    where = ("at step" if comparison.no_speed else f"at {comparison.axis}", to_target(comparison))
+    return ("run", "seed", "ended", "final", "best", *where, "parameters of its own")
 
 
 def run_cells(trial: Trial, comparison: Comparison) -> tuple[str, ...]:
     """Return the texts of a run's row, from ``seed`` to ``steps to target``."""
     shown = unit(comparison.metric)
     to_target = UNKNOWN if isnan(trial.steps_to_target) else count(trial.steps_to_target)
-    best = f"{trial.best_step:,}" if isfinite(trial.best) else UNKNOWN
+    best = shown_place(place_of_best(trial)) if isfinite(trial.best) else UNKNOWN
     return (trial.seed or UNKNOWN, trial.verdict, shown.text(trial.final), shown.text(trial.best), best, to_target)

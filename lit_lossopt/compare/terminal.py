@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite, isinf, isnan
+from math import isfinite, isinf, isnan, nan
 
 from rich import box
 from rich.cells import cell_len
@@ -15,6 +15,7 @@ from rich.text import Text
 from lit_lossopt import names
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Decision, Estimate
 from lit_lossopt.compare.measures import COMPLETED, YARDSTICKS
+from lit_lossopt.compare.nouns import shown_place, to_target
 from lit_lossopt.compare.numerals import significant, unit
 from lit_lossopt.compare.phrases import share
 
@@ -85,7 +86,7 @@ def _columns(comparison: Comparison) -> list[Column]:
         column("runs", 1, lambda arm: str(len(arm.trials)) if ended_well else _verdicts(arm)),
         column(f"final {unit(metric).sign}".strip(), 0, lambda arm: _shown(arm.final, metric)),
         column("best", 8, lambda arm: _value(arm.best.value, metric)),
-        column("steps to target", 2, _steps),
+        column(to_target(comparison), 2, _steps),
         column("behind by", 3, lambda arm: _behind(behind.get(arm.name))),
         column("seconds", 7, _seconds),
         column("climb-back", 4, lambda arm: "" if isnan(arm.climb_back.value) else share(arm.climb_back.value)),
@@ -138,12 +139,18 @@ def _shown(estimate: Estimate, metric: str) -> str:
 def _steps(arm: Arm) -> str:
     steps = arm.steps_to_target
     if isinf(steps.value):
-        ends = sorted(trial.end for trial in arm.trials if isfinite(trial.end))
-        return f"not in {ends[len(ends) // 2]:,.0f}" if ends else "never"
+        return f"not in {shown_place(max(known))}" if (known := _ends(arm)) else "never"
     if isnan(steps.value):
         return ""
     within = "" if isnan(steps.low) else f" [{_count(steps.low)}, {_count(steps.high)}]"
     return f"{_count(steps.value)}{within}"
+
+
+def _ends(arm: Arm) -> list[float]:
+    """Return how far the arm's own runs went, or would have gone."""
+    logged = [float(trial.curve.steps[-1]) if len(trial.curve.steps) else nan for trial in arm.trials]
+    ends = [trial.end if isfinite(trial.end) else end for trial, end in zip(arm.trials, logged, strict=True)]
+    return [end for end in ends if isfinite(end)]
 
 
 def _seconds(arm: Arm) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import isfinite, isnan
 
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Decision
+from lit_lossopt.compare.contrasts import BEYOND, NEITHER
 from lit_lossopt.compare.family import LEAST_PAIRS
 from lit_lossopt.compare.oscillation_words import oscillation
 from lit_lossopt.compare.phrases import (
@@ -225,6 +226,12 @@ def _told_apart(comparison: Comparison) -> list[str]:
         pairs = [one for one in contrasts if names and names[0] in {one.first, one.second}]
         same = [_other(one, names[0]) for one in pairs if one.decision is Decision.SAME]
         open_ = [one for one in pairs if one.decision is Decision.OPEN]
+        never = [_other(one, names[0]) for one in pairs if one.remark in {NEITHER, BEYOND}]
+        if never:
+            sentences.append(
+                f"{named(sorted([names[0], *never]))} cannot be compared in speed, since no run got there while the "
+                "other of its pair was still running."
+            )
         if same:
             sentences.append(
                 f"{named(sorted([names[0], *same]))} do not differ in {what}, which is the same at every seed."
