@@ -8,6 +8,7 @@ import pytest
 
 from lit_lossopt.compare.arms import group
 from lit_lossopt.compare.candidates import candidates, notes_on
+from lit_lossopt.compare.measures import seed_of
 from lit_lossopt.compare.metric_choice import choose_metric, default_margin, higher_is_better
 from lit_lossopt.compare.settings import plain, resolve
 from lit_lossopt.errors import UserError
@@ -148,7 +149,7 @@ def test_of_a_sweep_repeats_are_compared_and_tuning_trials_stand_apart() -> None
 def test_one_seed_for_all_runs_pairs_none_of_them() -> None:
     runs = [run({"optimizer": name}, 42, number=10 * n + k) for n, name in enumerate(("a", "b")) for k in range(3)]
     grouping = group(runs)
-    assert not any("seed" in one.params or "lossopt.seed" in one.tags for arm in grouping.arms for one in arm.runs)
+    assert not any(seed_of(one) for arm in grouping.arms for one in arm.runs)
     assert any("same seed (42)" in note for note in grouping.notes)
 
 

@@ -10,8 +10,8 @@ from lit_lossopt.compare.measures import DIVERGED, RESULTS, seed_of, verdict_of
 from lit_lossopt.errors import one_line
 from lit_lossopt.tracking.runs import Run
 
+HOLDS = "holds other runs together"
 _GOING_ON = ("RUNNING", "SCHEDULED")
-_PARENT = "mlflow.parentRunId"
 
 
 def without_comparisons(runs: Sequence[Run]) -> list[Run]:
@@ -22,15 +22,17 @@ def without_comparisons(runs: Sequence[Run]) -> list[Run]:
 def candidates(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[LeftOut]]:
     """Return the runs that are results, and those that are missing data, with the reason.
 
-    Runs that only hold others together, without metrics, are neither.
+    Runs that only hold others together, without metrics, are neither. A search's parent that carries its best child's
+    metric is no further result.
 
     Args:
         runs: as read, without histories.
         metric: that the runs must have; one that diverged before its first evaluation counts without.
     """
-    parents = {run.tags[_PARENT] for run in runs if _PARENT in run.tags}
+    parents = {run.tags[names.TAG_PARENT] for run in runs if names.TAG_PARENT in run.tags}
+    holders = _holders(runs, metric)
     runs = [run for run in without_comparisons(runs) if run.metrics or run.run_id not in parents]
-    reasons = {run.run_id: _reason(run, metric) for run in runs}
+    reasons = {run.run_id: _reason(run, metric) or (HOLDS if run.run_id in holders else "") for run in runs}
     _mark_retries([run for run in runs if not reasons[run.run_id]], reasons)
     kept = [run for run in runs if not reasons[run.run_id]]
     left = [LeftOut(run.run_id, run.name, reasons[run.run_id]) for run in runs if reasons[run.run_id]]
@@ -71,6 +73,18 @@ def _reason(run: Run, metric: str) -> str:
     if verdict not in RESULTS:
         return verdict
     return f"no {metric}" if metric not in run.metrics and verdict != DIVERGED else ""
+
+
+def _holders(runs: Sequence[Run], metric: str) -> set[str]:
+    """Return the ids of runs below which others carry the metric themselves; a training's own children carry none."""
+    above = {run.run_id: run.tags.get(names.TAG_PARENT, "") for run in runs}
+    found: set[str] = set()
+    for run in without_comparisons(runs):
+        parent = above[run.run_id] if metric in run.metrics and not run.deleted else ""
+        while parent and parent not in found:
+            found.add(parent)
+            parent = above.get(parent, "")
+    return found
 
 
 def _mark_retries(runs: Sequence[Run], reasons: dict[str, str]) -> None:

@@ -62,7 +62,7 @@ def compared(runs: Sequence[Run], options: Namespace, title: str) -> Comparison:
         reasons = "; ".join(sorted({one.reason for one in left})) or "there are none"
         raise UserError(f"no runs to compare in {title}: {reasons}")
     kept = _with_curves(kept, metric)
-    grouping, in_per_cent = as_shares(group(kept, options.by), metric, _YARDSTICKS)
+    grouping, in_per_cent = as_shares(group(kept, options.by, options.ignore, options.seed_name), metric, _YARDSTICKS)
     margin = default_margin(metric) if options.margin is None else options.margin
     said = [f"{name} was logged from 0 to 100; tables hold it from 0 to 1" for name in in_per_cent]
     return compare_arms(
