@@ -26,7 +26,7 @@ from lit_lossopt.compare.learning_rate import budget_curve, sensitivity
 from lit_lossopt.compare.measures import COMPLETED, RESULTS, Yardstick, curve_of, final_of, measure, verdict_of
 from lit_lossopt.compare.metric_choice import is_accuracy
 from lit_lossopt.compare.ripple import measure_ripples
-from lit_lossopt.compare.selection import refuse_different_losses, select
+from lit_lossopt.compare.selection import not_equal_by_accident, refuse_different_losses, select
 from lit_lossopt.compare.statistics import median_interval, seeds_for_sign_flip, t_interval
 from lit_lossopt.compare.winners import against_best, group_of_best
 from lit_lossopt.errors import UserError
@@ -138,7 +138,9 @@ def _by_speed(arms: Sequence[Arm]) -> list[Arm]:
 def _contrasted(found: Comparison, all_pairs: bool, budget: float) -> Comparison:
     """Return the comparison with its contrasts, and who cannot be told apart."""
     final = Quantity("final", found.higher_is_better, margin=found.margin)
-    finals = contrasts([_sample(arm, lambda trial: trial.final) for arm in found.arms], final)
+    finals = not_equal_by_accident(
+        contrasts([_sample(arm, lambda trial: trial.final) for arm in found.arms], final), found.arms
+    )
     speeds = contrasts([_speed(arm, budget) for arm in found.arms], STEPS_TO_TARGET)
     alike = group_of_best([arm.name for arm in found.arms], finals)
     alike_speed = group_of_best([arm.name for arm in _by_speed(found.arms)], speeds)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 from lit_lossopt import names
 from lit_lossopt.compare.comparison import LeftOut
+from lit_lossopt.compare.loss_names import training_losses
 from lit_lossopt.compare.measures import DIVERGED, RESULTS, seed_of, verdict_of
 from lit_lossopt.errors import one_line
 from lit_lossopt.tracking.runs import Run
@@ -72,7 +74,12 @@ def _reason(run: Run, metric: str) -> str:
     verdict = verdict_of(run)
     if verdict not in RESULTS:
         return verdict
-    return f"no {metric}" if metric not in run.metrics and verdict != DIVERGED else ""
+    return f"no {metric}" if metric not in run.metrics and verdict != DIVERGED and not _broke_early(run) else ""
+
+
+def _broke_early(run: Run) -> bool:
+    """Tell whether a run's training loss ends in a value that is not finite, so that it may have diverged."""
+    return any(not isfinite(run.metrics[name]) for name in training_losses(run.metrics)[:1])
 
 
 def _holders(runs: Sequence[Run], metric: str) -> set[str]:
