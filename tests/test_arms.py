@@ -176,13 +176,19 @@ def test_who_is_left_out_and_why() -> None:
         run({}, number=12, tags={"lossopt.trial_key": "k", "lossopt.seed": "1"}, start=1),
         run({}, number=13, tags={"lossopt.trial_key": "k", "lossopt.seed": "1"}, start=2),
         run({}, number=14, status="FAILED", metrics={}, tags={"lossopt.verdict": "diverged"}),
+        run({}, number=15),
+        run({}, number=16, tags={"mlflow.parentRunId": "15"}, metrics={}),
+        run({}, number=17, tags={"mlflow.parentRunId": "16"}),
+        run({}, number=18, tags={"mlflow.parentRunId": "0"}, metrics={"profile": 1.0}),
+        run({}, number=19, tags={"mlflow.parentRunId": "4"}, deleted=True),
+        run({}, number=20, metrics={"train/loss": math.nan}),
     ]
     kept, left = candidates(runs, "val/accuracy")
-    assert [one.run_id for one in kept] == ["0", "4", "5", "11", "13", "14"]
+    assert [one.run_id for one in kept] == ["0", "4", "5", "11", "13", "14", "17", "20"]
     running = "still running (or killed: lossopt sync marks it)"
     assert {one.run_id: one.reason for one in left} == {
         "1": running, "2": running, "3": "failed", "6": "interrupted", "7": "no val/accuracy", "8": "deleted",
-        "12": "repeated by a newer run",
+        "12": "repeated by a newer run", "15": "holds other runs together", "18": "no val/accuracy", "19": "deleted",
     }  # fmt: skip
 
 
