@@ -211,11 +211,11 @@ def test_runs_that_count_and_those_that_are_listed(capsys: pytest.CaptureFixture
 
 
 def test_runs_of_a_trainer_that_logs_where_it_wrote_compare_by_arm(capsys: pytest.CaptureFixture[str]) -> None:
-    for number, (name, speed, seed) in enumerate(
-        (n, v, s) for n, v in (("adamw_torch", 12), ("sgd", 3)) for s in range(3)
-    ):
+    arms = (("adamw_torch", 12), ("sgd", 3))
+    for number, (name, speed, seed) in enumerate((*one, seed) for one in arms for seed in range(3)):
+        folder = f"out/runs/Jan05_12-11-2{number}_node{number}"
         settings = {
-            "optim": name, "seed": seed, "data_seed": None, "logging_dir": f"out/runs/Jan05_12-11-2{number}_node{number}",
+            "optim": name, "seed": seed, "data_seed": None, "logging_dir": folder,
             "output_dir": f"out/{name}-{seed}", "run_name": f"r{number}", "cache_key": f"k{number}z", "local_rank": 0,
         }  # fmt: skip
         log_run("trainer", settings, learning(seed, speed), name=f"r{number}")

@@ -42,13 +42,13 @@ def with_end(values: ArrayLike, end: float, count: int) -> list[float]:
     """Return values of which the last ones are replaced."""
     found = np.array(values, np.float64)
     found[len(found) - count :] = end
-    return found.tolist()
+    return [float(value) for value in found]
 
 
 def with_gap(values: ArrayLike, place: int, gap: float = nan) -> list[float]:
     found = np.array(values, np.float64)
     found[place] = gap
-    return found.tolist()
+    return [float(value) for value in found]
 
 
 NOISE = 0.02 * np.random.default_rng(0).standard_normal(200)
