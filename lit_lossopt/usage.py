@@ -92,6 +92,8 @@ COMPARE_FLAGS: tuple[tuple[str, str], ...] = (
     ("--filter TEXT", "only runs that it leaves, in MLflow's syntax: \"params.optimizer = 'SGD'\""),
     ("--runs ID,ID", "only these runs, of any experiment; beginnings of ids will do"),
     ("--by NAME,NAME", "what makes an arm, as criterion,optimizer,lr; by default whatever differs but for the seed"),
+    ("--ignore NAME,NAME", "parameters that set no arm apart, as run_number; repeatable"),
+    ("--seed-name NAME", "the parameter or tag that pairs runs; by default what is a seed by its name"),
     ("--metric NAME", "compared at each evaluation (val/accuracy)"),
     ("--higher-is-better", "of the metric, where its name does not tell; or --lower-is-better"),
     ("--lower-is-better", "of the metric, where its name does not tell"),

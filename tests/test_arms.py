@@ -8,6 +8,7 @@ import pytest
 
 from lit_lossopt.compare.arms import group
 from lit_lossopt.compare.candidates import candidates, notes_on
+from lit_lossopt.compare.measures import seed_of
 from lit_lossopt.compare.metric_choice import choose_metric, default_margin, higher_is_better
 from lit_lossopt.compare.settings import plain, resolve
 from lit_lossopt.errors import UserError
@@ -148,7 +149,7 @@ def test_of_a_sweep_repeats_are_compared_and_tuning_trials_stand_apart() -> None
 def test_one_seed_for_all_runs_pairs_none_of_them() -> None:
     runs = [run({"optimizer": name}, 42, number=10 * n + k) for n, name in enumerate(("a", "b")) for k in range(3)]
     grouping = group(runs)
-    assert not any("seed" in one.params or "lossopt.seed" in one.tags for arm in grouping.arms for one in arm.runs)
+    assert not any(seed_of(one) for arm in grouping.arms for one in arm.runs)
     assert any("same seed (42)" in note for note in grouping.notes)
 
 
@@ -175,13 +176,19 @@ def test_who_is_left_out_and_why() -> None:
         run({}, number=12, tags={"lossopt.trial_key": "k", "lossopt.seed": "1"}, start=1),
         run({}, number=13, tags={"lossopt.trial_key": "k", "lossopt.seed": "1"}, start=2),
         run({}, number=14, status="FAILED", metrics={}, tags={"lossopt.verdict": "diverged"}),
+        run({}, number=15),
+        run({}, number=16, tags={"mlflow.parentRunId": "15"}, metrics={}),
+        run({}, number=17, tags={"mlflow.parentRunId": "16"}),
+        run({}, number=18, tags={"mlflow.parentRunId": "0"}, metrics={"profile": 1.0}),
+        run({}, number=19, tags={"mlflow.parentRunId": "4"}, deleted=True),
+        run({}, number=20, metrics={"train/loss": math.nan}),
     ]
     kept, left = candidates(runs, "val/accuracy")
-    assert [one.run_id for one in kept] == ["0", "4", "5", "11", "13", "14"]
+    assert [one.run_id for one in kept] == ["0", "4", "5", "11", "13", "14", "17", "20"]
     running = "still running (or killed: lossopt sync marks it)"
     assert {one.run_id: one.reason for one in left} == {
         "1": running, "2": running, "3": "failed", "6": "interrupted", "7": "no val/accuracy", "8": "deleted",
-        "12": "repeated by a newer run",
+        "12": "repeated by a newer run", "15": "holds other runs together", "18": "no val/accuracy", "19": "deleted",
     }  # fmt: skip
 
 

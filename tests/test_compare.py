@@ -211,6 +211,53 @@ def test_runs_that_count_and_those_that_are_listed(capsys: pytest.CaptureFixture
     assert "Left out, set aside: no longer in its sweep's plan: old." in shown
 
 
+def test_runs_of_a_trainer_that_logs_where_it_wrote_compare_by_arm(capsys: pytest.CaptureFixture[str]) -> None:
+    arms = (("adamw_torch", 12), ("sgd", 3))
+    for number, (name, speed, seed) in enumerate((*one, seed) for one in arms for seed in range(3)):
+        folder = f"out/runs/Jan05_12-11-2{number}_node{number}"
+        settings = {
+            "optim": name, "seed": seed, "data_seed": None, "logging_dir": folder,
+            "output_dir": f"out/{name}-{seed}", "run_name": f"r{number}", "cache_key": f"k{number}z", "local_rank": 0,
+        }  # fmt: skip
+        log_run("trainer", settings, learning(seed, speed), name=f"r{number}")
+    shown = compared(capsys, "--csv", "tables")
+    assert [(arm["arm"], arm["runs"]) for arm in rows(Path("tables/arms.csv"))] == [("adamw_torch", "3"), ("sgd", "3")]
+    assert "Left aside, since they only tell one run or seed from the next: cache_key." in shown
+    assert "cannot be paired" not in shown
+
+
+def test_parameters_are_ignored_and_the_seed_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, speed in (("Adam", 12), ("SGD", 3)):
+        for seed in range(3):
+            settings = {"optimizer": name, "draw": seed, "room": (seed + len(name)) % 2, "shelf": seed % 2}
+            log_run("x", settings, learning(seed, speed))
+    shown = compared(capsys, "--ignore", "room,shelf", "--seed-name", "draw", "--csv", "one")
+    assert [(arm["arm"], arm["runs"]) for arm in rows(Path("one/arms.csv"))] == [("Adam", "3"), ("SGD", "3")]
+    assert "cannot be paired" not in shown
+    again = compared(capsys, "--ignore", "room", "--ignore=shelf", "--seed-name=draw", "--csv", "one")
+    assert again == shown
+    compared(capsys, "--by", "room", "--ignore", "shelf", "--seed-name", "draw", "--csv", "by")
+    assert {arm["arm"] for arm in rows(Path("by/arms.csv"))} == {"room=0", "room=1"}
+
+
+def test_the_parent_of_a_search_is_no_arm(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, speed in (("Adam", 12), ("SGD", 3)):
+        parent = log_run("search", {"optimizer": name, "trials": 3}, learning(0, speed), name=f"search {name}")
+        for seed in range(3):
+            tags = {"mlflow.parentRunId": parent}
+            log_run(
+                "search", {"optimizer": name, "seed": seed}, learning(seed, speed), tags=tags, name=f"{name} {seed}"
+            )
+    # A training with a child of its own, which measured something else, is one.
+    training = log_run("search", {"optimizer": "Muon", "seed": 0}, learning(0, 5), name="training")
+    log_run("search", {}, {"profile": [(0, 1.0)]}, tags={"mlflow.parentRunId": training}, name="profile")
+    shown = compared(capsys, "--csv", "tables")
+    assert {(arm["arm"], arm["runs"]) for arm in rows(Path("tables/arms.csv"))} == {
+        ("Adam", "3"), ("SGD", "3"), ("Muon", "1"),
+    }  # fmt: skip
+    assert "Left out, holds other runs together: search Adam, search SGD." in shown
+
+
 def test_another_metric_and_its_direction(capsys: pytest.CaptureFixture[str]) -> None:
     for name, end in (("a", 0.2), ("b", 0.4)):
         for seed in range(3):
@@ -260,6 +307,9 @@ def test_page_and_figures_are_written_where_asked(capsys: pytest.CaptureFixture[
         (["--experiment", "studi"], "no experiment 'studi'"),
         (["--metric", "val/acuracy"], "did you mean 'val/accuracy'"),
         (["--by", "momentum"], "--by momentum: no run has such a parameter"),
+        (["--ignore", "hostnam"], "--ignore hostnam: no run has such a parameter (did you mean 'hostname'?)"),
+        (["--seed-name", "sed"], "--seed-name sed: no run has such a parameter or tag (did you mean 'seed'?)"),
+        (["--ignore", "lr", "--by", "lr"], "--ignore lr: --by names it, too; it cannot be both"),
         (["--filter", "params.lr > 'x"], "filter"),
         (["--filter", "params.optimizer = 'Muon'"], "no runs that --filter"),
         (["--higher-is-better", "--lower-is-better"], "not allowed with argument"),

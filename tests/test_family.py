@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
+from lit_lossopt.compare.comparison import Decision
 from lit_lossopt.compare.contrasts import STEPS_TO_TARGET, Quantity, Question, Sample, contrasts
 from lit_lossopt.compare.family import LEVEL, count_pairs, family, family_of_equals
 
@@ -127,7 +128,8 @@ def test_runs_are_compared_up_to_where_both_went() -> None:
     ((even,),), _ = contrasts(
         [Question(STEPS_TO_TARGET, (ahead, Sample("c", ahead.values, {"1": 50, "2": 50, "3": 50})))]
     )
-    assert even.remark == "no difference"
+    assert even.remark == "reached only beyond the budget of the other"
+    assert even.decision is Decision.UNTESTED
 
 
 def test_one_same_difference_at_every_seed_has_no_interval() -> None:

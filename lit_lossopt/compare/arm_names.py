@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from lit_lossopt.compare.name_words import is_number, spelled
 from lit_lossopt.compare.settings import SWEEP_ARM, Settings, end_of, is_default, parent_of, rate_of, varying
 
 MAX_CHARACTERS = 80
@@ -14,6 +15,8 @@ _SPEAKING = {
     "dataset", "framework", "loss", "loss_fn", "loss_function", "lr_scheduler", "method", "mixing", "model", "net",
     "network", "opt", "optim", "optimizer", "scheduler",
 }  # fmt: skip
+# Ends of such names that add nothing: ``opt_name``.
+_ADDS_NOTHING = ("_name", "_type", "_class")
 _SILENT = {"true", "false", "none", "null", "yes", "no", "on", "off", ""}
 
 
@@ -72,10 +75,16 @@ def short_names(known: Sequence[str]) -> dict[str, str]:
     return {name: name if ends[end_of(name)] > 1 else name.replace("/", ".").rpartition(".")[2] for name in known}
 
 
+def is_speaking(name: str) -> bool:
+    """Tell whether a parameter is by its name a choice of words, whose value says what it is."""
+    end = spelled(name)
+    return any(word in _SPEAKING for word in (end_of(name), end, *(end.removesuffix(more) for more in _ADDS_NOTHING)))
+
+
 def _is_choice(name: str, arms: Sequence[Settings]) -> bool:
     """Tell whether a setting is a choice of words (a class, a loss), not a number."""
     values = {settings[name] for settings in arms if name in settings}
-    return end_of(name) in _SPEAKING and not any(_is_number(value) for value in values)
+    return is_speaking(name) and not any(is_number(value) for value in values)
 
 
 def _is_told(name: str, settings: Settings, choices: Sequence[str], arms: Sequence[Settings]) -> bool:
@@ -105,16 +114,8 @@ def _follows(name: str, choices: Sequence[str], arms: Sequence[Settings]) -> boo
 def _speaks(name: str, told: Sequence[Mapping[str, str]]) -> bool:
     values = {settings[name] for settings in told if name in settings}
     others = {value for settings in told for other, value in settings.items() if other != name}
-    silent = any(value.lower() in _SILENT or _is_number(value) for value in values)
-    return end_of(name) in _SPEAKING and not silent and not values & others
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    silent = any(value.lower() in _SILENT or is_number(value) for value in values)
+    return is_speaking(name) and not silent and not values & others
 
 
 def _cut(name: str) -> str:

@@ -45,7 +45,13 @@ from lit_lossopt.compare.measures import (
 from lit_lossopt.compare.metric_choice import is_accuracy
 from lit_lossopt.compare.ripple import measure_ripples
 from lit_lossopt.compare.schedules import at_common_places
-from lit_lossopt.compare.selection import note_on_test_images, on_test_images, refuse_different_losses, select
+from lit_lossopt.compare.selection import (
+    not_equal_by_accident,
+    note_on_test_images,
+    on_test_images,
+    refuse_different_losses,
+    select,
+)
 from lit_lossopt.compare.statistics import median_interval, t_interval
 from lit_lossopt.compare.winners import against_best, group_of_best
 from lit_lossopt.errors import UserError
@@ -172,7 +178,8 @@ def _contrasted(found: Comparison, all_pairs: bool) -> Comparison:
     """Return the comparison with its contrasts, all judged together, and who cannot be told apart."""
     measured = () if found.no_speed else found.arms
     questions = [_final_question(found), _speed_question(measured), _oscillation_question(found)]
-    (finals, speeds, oscillations), whole = contrasts(questions)
+    (made, speeds, oscillations), whole = contrasts(questions)
+    finals = not_equal_by_accident(made, found.arms)
     alike = group_of_best([arm.name for arm in found.arms], finals)
     alike_speed = group_of_best([arm.name for arm in _by_speed(measured)], speeds) if measured else ()
     return replace(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 from lit_lossopt import names
 from lit_lossopt.compare.comparison import LeftOut
+from lit_lossopt.compare.loss_names import training_losses
 from lit_lossopt.compare.measures import DIVERGED, RESULTS, seed_of, verdict_of
 from lit_lossopt.errors import one_line
 from lit_lossopt.tracking.runs import Run
 
+HOLDS = "holds other runs together"
 _GOING_ON = ("RUNNING", "SCHEDULED")
-_PARENT = "mlflow.parentRunId"
 
 
 def without_comparisons(runs: Sequence[Run]) -> list[Run]:
@@ -22,15 +24,17 @@ def without_comparisons(runs: Sequence[Run]) -> list[Run]:
 def candidates(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[LeftOut]]:
     """Return the runs that are results, and those that are missing data, with the reason.
 
-    Runs that only hold others together, without metrics, are neither.
+    Runs that only hold others together, without metrics, are neither. A search's parent that carries its best child's
+    metric is no further result.
 
     Args:
         runs: as read, without histories.
         metric: that the runs must have; one that diverged before its first evaluation counts without.
     """
-    parents = {run.tags[_PARENT] for run in runs if _PARENT in run.tags}
+    parents = {run.tags[names.TAG_PARENT] for run in runs if names.TAG_PARENT in run.tags}
+    holders = _holders(runs, metric)
     runs = [run for run in without_comparisons(runs) if run.metrics or run.run_id not in parents]
-    reasons = {run.run_id: _reason(run, metric) for run in runs}
+    reasons = {run.run_id: _reason(run, metric) or (HOLDS if run.run_id in holders else "") for run in runs}
     _mark_retries([run for run in runs if not reasons[run.run_id]], reasons)
     kept = [run for run in runs if not reasons[run.run_id]]
     left = [LeftOut(run.run_id, run.name, reasons[run.run_id]) for run in runs if reasons[run.run_id]]
@@ -70,7 +74,24 @@ def _reason(run: Run, metric: str) -> str:
     verdict = verdict_of(run)
     if verdict not in RESULTS:
         return verdict
-    return f"no {metric}" if metric not in run.metrics and verdict != DIVERGED else ""
+    return f"no {metric}" if metric not in run.metrics and verdict != DIVERGED and not _broke_early(run) else ""
+
+
+def _broke_early(run: Run) -> bool:
+    """Tell whether a run's training loss ends in a value that is not finite, so that it may have diverged."""
+    return any(not isfinite(run.metrics[name]) for name in training_losses(run.metrics)[:1])
+
+
+def _holders(runs: Sequence[Run], metric: str) -> set[str]:
+    """Return the ids of runs below which others carry the metric themselves; a training's own children carry none."""
+    above = {run.run_id: run.tags.get(names.TAG_PARENT, "") for run in runs}
+    found: set[str] = set()
+    for run in without_comparisons(runs):
+        parent = above[run.run_id] if metric in run.metrics and not run.deleted else ""
+        while parent and parent not in found:
+            found.add(parent)
+            parent = above.get(parent, "")
+    return found
 
 
 def _mark_retries(runs: Sequence[Run], reasons: dict[str, str]) -> None:

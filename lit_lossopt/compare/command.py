@@ -17,8 +17,10 @@ from lit_lossopt.compare.candidates import candidates, notes_on, without_compari
 from lit_lossopt.compare.clocks import LOGGED_EPOCH
 from lit_lossopt.compare.compare_flags import parse
 from lit_lossopt.compare.comparison import Comparison
+from lit_lossopt.compare.judged import judged, judged_note
+from lit_lossopt.compare.loss_names import evaluation_losses, training_losses
 from lit_lossopt.compare.measures import YARDSTICKS
-from lit_lossopt.compare.metric_choice import choose_metric, default_margin, higher_is_better
+from lit_lossopt.compare.metric_choice import choose_metric, default_margin, higher_is_better, is_accuracy
 from lit_lossopt.compare.units import as_shares, typed_margin, typed_target
 from lit_lossopt.compare.words import answer
 from lit_lossopt.errors import UserError
@@ -26,8 +28,6 @@ from lit_lossopt.tracking.addresses import is_server, tracking_uri
 from lit_lossopt.tracking.runs import Experiment, Run, experiments_of, find_experiment, read_runs, with_histories
 
 LOCAL_PAGE = "http://127.0.0.1:5000"
-# As other programs call the loss of each step.
-_TRAIN_LOSSES = (names.TRAIN_LOSS, "train_loss", "training_loss", "train_loss_step", "loss")
 # What says where on an axis an evaluation lies.
 _CLOCKS = (names.TRAIN_SECONDS, names.EXAMPLES, names.EPOCHS, LOGGED_EPOCH)
 _YARDSTICKS = [names.metric(part, quantity) for part in (names.VAL, names.TEST) for quantity in YARDSTICKS]
@@ -64,8 +64,9 @@ def compared(runs: Sequence[Run], options: Namespace, title: str) -> Comparison:
     if not kept:
         reasons = "; ".join(sorted({one.reason for one in left})) or "there are none"
         raise UserError(f"no runs to compare in {title}: {reasons}")
-    kept = _with_curves(kept, metric)
-    grouping, in_per_cent = as_shares(group(kept, options.by), metric, _YARDSTICKS)
+    read = _with_curves(kept, metric)
+    kept = judged(read, metric)
+    grouping, in_per_cent = as_shares(group(kept, options.by, options.ignore, options.seed_name), metric, _YARDSTICKS)
     margin = default_margin(metric) if options.margin is None else options.margin
     said = [f"{name} was logged from 0 to 100; tables hold it from 0 to 1" for name in in_per_cent]
     return compare_arms(
@@ -79,7 +80,7 @@ def compared(runs: Sequence[Run], options: Namespace, title: str) -> Comparison:
         margin=typed_margin(margin, metric, in_per_cent=metric in in_per_cent),
         tuning=grouping.tuning,
         left_out=left,
-        notes=(*grouping.notes, *notes_on(kept), *said),
+        notes=(*grouping.notes, *judged_note(read, kept), *notes_on(kept), *said),
         runs_address=_runs_address(),
     )
 
@@ -96,14 +97,16 @@ def _read(options: Namespace) -> tuple[list[Run], list[Experiment]]:
 
 def _with_curves(runs: Sequence[Run], metric: str) -> list[Run]:
     """Return runs with the histories that a comparison needs; a step's loss by our name for it."""
-    split = metric.partition("/")[0]
-    wanted = {metric, names.metric(split, "loss"), names.PROBE_LOSS, *_CLOCKS, *_TRAIN_LOSSES, *_YARDSTICKS}
+    known = dict.fromkeys(name for run in runs for name in run.metrics)
+    losses = [names.metric(metric.partition("/")[0], "loss"), *training_losses(known), *evaluation_losses(known)]
+    accuracies = [name for name in known if is_accuracy(name)]
+    wanted = {metric, names.PROBE_LOSS, *_CLOCKS, *losses, *accuracies, *_YARDSTICKS}
     return [_renamed(run) for run in with_histories(runs, wanted)]
 
 
 def _renamed(run: Run) -> Run:
-    known = next((run.histories[name] for name in _TRAIN_LOSSES if name in run.histories), None)
-    return run if known is None else replace(run, histories={**run.histories, names.TRAIN_LOSS: known})
+    known = training_losses(run.histories)
+    return replace(run, histories={**run.histories, names.TRAIN_LOSS: run.histories[known[0]]}) if known else run
 
 
 def _runs_address() -> str:

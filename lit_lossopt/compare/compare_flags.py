@@ -37,6 +37,8 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--filter", default="")
     parser.add_argument("--runs", type=_listed, default=[])
     parser.add_argument("--by", type=_listed, default=[])
+    parser.add_argument("--ignore", type=_listed, action="extend", default=[])
+    parser.add_argument("--seed-name", default="")
     parser.add_argument("--metric")
     parser.add_argument("--target", type=_number)
     parser.add_argument("--margin", type=_size)

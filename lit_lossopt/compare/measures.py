@@ -64,7 +64,7 @@ def verdict_of(run: Run) -> str:
 
 def seed_of(run: Run) -> str:
     """Return what pairs a run with those of other arms, or an empty text."""
-    return run.tags.get(names.TAG_SEED) or run.params.get("seed", "")
+    return run.tags.get(names.TAG_SEED, run.params.get("seed", ""))
 
 
 def finite(history: History | None, end: float = inf) -> History:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import isnan
 
 from lit_lossopt import names
-from lit_lossopt.compare.comparison import ArmRuns, LeftOut
+from lit_lossopt.compare.comparison import Arm, ArmRuns, Contrast, LeftOut
 from lit_lossopt.compare.measures import COMPLETED, RESULTS, curve_of, final_of, seed_of, verdict_of
 from lit_lossopt.compare.phrases import listed
 from lit_lossopt.errors import UserError
@@ -49,6 +49,16 @@ def select(arms: Sequence[ArmRuns], metric: str) -> Selection:
     if not any(not isnan(final_of(run, metric)) for arm in kept for run in arm.runs):
         kept = []
     return Selection(tuple(kept), tuple(left), (*_repeats(left), *_pairing(kept)))
+
+
+def not_equal_by_accident(contrasts: Sequence[Contrast], arms: Sequence[Arm]) -> list[Contrast]:
+    """Return contrasts of final values in which no arm is equivalent to another whose runs diverged or collapsed.
+
+    Such a run counts at its last finite evaluation, which may be as good as any; nobody would take the one arm for the
+    other.
+    """
+    broken = {arm.name for arm in arms if set(arm.verdicts) - {COMPLETED}}
+    return [replace(one, equivalent=one.equivalent and not {one.first, one.second} & broken) for one in contrasts]
 
 
 def refuse_different_losses(arms: Sequence[ArmRuns], metric: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 from lit_lossopt import names
+from lit_lossopt.compare.name_words import spelled, words_of
+from lit_lossopt.compare.pairing import is_seed
 from lit_lossopt.errors import UserError, did_you_mean
 from lit_lossopt.signatures import FAMILIES, class_defaults, class_paths
 from lit_lossopt.tracking.runs import Run
@@ -16,22 +18,34 @@ Settings = Mapping[str, str]
 
 SWEEP_ARM = "arm"
 FRAMEWORK = "framework"
-# Ends of parameter names that say nothing of the method: seed, machine, place, time, and what comes of the rest.
-_SEEDS = ("seed", "random_seed", "random_state", "seed_everything", "rng_seed", "manual_seed")
+# Ends of parameter names that say nothing of the method: machine, place, time, and what comes of the rest.
 _NO_SETTING = {
-    *_SEEDS, "accelerator", "cache", "commit", "created", "cuda", "date", "datetime", "device", "devices", "download",
-    "epoch", "eval_batch_size", "experiment", "experiment_name", "exp_name", "git_commit", "gpu", "gpus", "host",
-    "hostname", "log_dir", "n_jobs", "num_threads", "num_workers", "output", "output_dir", "parameters",
-    "predict_folder", "run_id", "run_name", "save_dir", "skipped_images", "test_images", "threads", "time", "timestamp",
-    "train_images", "urls", "user", "val_images", "verbose", "weights_sha256", "workers",
+    "accelerator", "array_job_id", "array_task_id", "cache", "cache_dir", "commit", "created", "cuda",
+    "dataloader_num_workers", "date", "datetime", "device", "devices", "download", "epoch", "eval_batch_size",
+    "exp_name", "experiment", "experiment_id", "experiment_name", "git_commit", "git_hash", "git_sha",
+    "global_rank", "gpu", "gpu_id", "gpu_ids", "gpus", "host", "hostname", "hub_token", "job_id", "job_name",
+    "local_rank", "log_dir", "log_file", "log_path", "logdir", "logging_dir", "master_addr", "master_address",
+    "master_port", "n_gpu", "n_jobs", "node_rank", "num_threads", "num_workers", "output", "output_dir",
+    "output_path", "parameters", "pid", "predict_folder", "rdzv_endpoint", "rdzv_id", "report_to",
+    "resume_from_checkpoint", "run_dir", "run_id", "run_name", "save_dir", "save_path", "skipped_images",
+    "slurm_job_id", "test_images", "threads", "time", "timestamp", "train_images", "trial_id", "trial_number",
+    "tune_trial_id", "urls", "user", "username", "uuid", "val_images", "verbose", "verbosity", "wandb_id",
+    "wandb_run_id", "wandb_version", "weights_sha256", "work_dir", "workdir", "workers",
 }  # fmt: skip
-_RATES = ("lr", "learning_rate", "learningrate", "base_lr", "init_lr", "initial_lr", "step_size", "eta")
+# Programs whose own parameters say where and how something ran.
+_RUNNERS = {"hydra", "slurm", "torchelastic", "wandb"}
+_RATES = ("lr", "learning_rate", "learningrate", "base_lr", "init_lr", "initial_lr", "step_size", "eta", "lr_0",
+          "optimizer_lr", "opt_lr", "opt_learning_rate", "optimizer_learning_rate", "base_learning_rate",
+          "initial_learning_rate", "init_learning_rate", "learning_rate_init", "lr_init", "peak_lr", "max_lr",
+          "peak_learning_rate", "max_learning_rate")  # fmt: skip
 # What is named first, whatever else there is.
 _FIRST = (
     SWEEP_ARM,
     "optimizer",
     "opt",
     "optim",
+    "opt_name",
+    "optimizer_name",
     "lr",
     "criterion",
     "loss",
@@ -44,15 +58,9 @@ _FIRST = (
 
 def settings_of(run: Run) -> dict[str, str]:
     """Return the parameters of a run that can set its arm apart, numbers in one spelling."""
-    found = {name: plain(value) for name, value in run.params.items() if end_of(name) not in _NO_SETTING}
+    found = {name: plain(value) for name, value in run.params.items() if not (_says_nothing(name) or is_seed(name))}
     more = {SWEEP_ARM: run.tags.get(names.TAG_SWEEP_ARM), FRAMEWORK: run.tags.get(names.TAG_FRAMEWORK)}
     return {**found, **{name: value for name, value in more.items() if value and name not in found}}
-
-
-def seed_parameter(run: Run) -> str:
-    """Return the seed of a run, by its tag or a parameter; empty where it names none."""
-    tag = run.tags.get(names.TAG_SEED, "")
-    return tag or next((run.params[name] for name in sorted(run.params) if end_of(name) in _SEEDS), "")
 
 
 def varying(all_settings: Sequence[Settings]) -> list[str]:
@@ -62,32 +70,44 @@ def varying(all_settings: Sequence[Settings]) -> list[str]:
     return sorted(differing, key=_rank)
 
 
+def is_rate(name: str) -> bool:
+    """Tell whether a parameter is by its name a learning rate."""
+    return end_of(name) in _RATES or spelled(name) in _RATES
+
+
 def rate_of(known: Iterable[str]) -> str | None:
     """Return the name of the learning rate among parameters, if there is one."""
-    rates = [name for name in known if end_of(name) in _RATES]
-    return min(rates, key=lambda name: (_rank(name), _RATES.index(end_of(name)), name), default=None)
+    return min(filter(is_rate, known), key=lambda name: (_rank(name), _place_among_rates(name), name), default=None)
 
 
-def resolve(word: str, runs: Sequence[Run]) -> str:
+def resolve(word: str, runs: Sequence[Run], flag: str = "--by", *, tags: bool = True) -> str:
     """Return the parameter or tag that a short name means: ``lr`` is ``optimizer.lr``.
+
+    Args:
+        word: as it was typed.
+        runs: whose parameters and tags it can mean.
+        flag: behind which it stood.
+        tags: whether it can mean a tag.
 
     Raises:
         UserError: none, or several.
     """
     known = sorted({name for run in runs for name in (*settings_of(run), *run.params)})
-    tags = sorted({name for run in runs for name in run.tags})
+    known_tags = sorted({name for run in runs for name in run.tags}) if tags else []
     if word in known:
         return word
-    if end_of(word) in _RATES and rate_of(known):
+    if is_rate(word) and rate_of(known):
         return str(rate_of(known))
     matching = [name for name in known if name.endswith(f".{word}") or end_of(name) == word]
+    matching = matching or [name for name in known if spelled(word) and spelled(name) == spelled(word)]
     if len(matching) > 1:
-        raise UserError(f"--by {word}: it can mean {' or '.join(matching)}; name one of them")
-    tagged = [name for name in tags if name in (word, f"lossopt.{word}")]
+        raise UserError(f"{flag} {word}: it can mean {' or '.join(matching)}; name one of them")
+    tagged = [name for name in known_tags if name in (word, f"lossopt.{word}")]
     if matching or tagged:
         return (matching or tagged)[0]
     short = {end_of(name): name for name in known}
-    raise UserError(f"--by {word}: no run has such a parameter or tag{did_you_mean(word, [*short, *known])}")
+    near = did_you_mean(word, [*short, *known, *(name for name in known_tags if not name.startswith("mlflow."))])
+    raise UserError(f"{flag} {word}: no run has such a parameter{' or tag' if tags else ''}{near}")
 
 
 def value_of(run: Run, name: str) -> str | None:
@@ -123,12 +143,22 @@ def end_of(name: str) -> str:
     return re.split(r"[./]", name)[-1].lower()
 
 
+def _says_nothing(name: str) -> bool:
+    if end_of(name) in _NO_SETTING or spelled(name) in _NO_SETTING:
+        return True
+    return bool(set(words_of(name)[:1]) & _RUNNERS)
+
+
+def _place_among_rates(name: str) -> int:
+    return _RATES.index(end_of(name) if end_of(name) in _RATES else spelled(name))
+
+
 def _rank(name: str) -> tuple[int, int, str]:
     """Return where a setting stands among others: first the optimizer, its rate and its arguments, then the loss."""
     head = name.partition(".")[0].lower()
-    head = "lr" if end_of(name) in _RATES and head not in _FIRST else head
+    head = "lr" if is_rate(name) and head not in _FIRST else head
     place = _FIRST.index(head) if head in _FIRST else len(_FIRST)
-    return place, 0 if name.lower() == head else 1 if end_of(name) in _RATES else 2, name
+    return place, 0 if name.lower() == head else 1 if is_rate(name) else 2, name
 
 
 @cache

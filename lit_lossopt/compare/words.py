@@ -229,8 +229,8 @@ def _told_apart(comparison: Comparison) -> list[str]:
         never = [_other(one, names[0]) for one in pairs if one.remark in {NEITHER, BEYOND}]
         if never:
             sentences.append(
-                f"{named(sorted([names[0], *never]))} cannot be compared in speed, since no run got there while the "
-                "other of its pair was still running."
+                f"{named(sorted([names[0], *never]))} cannot be compared in speed. In each pair the shorter run ended "
+                "before either got there."
             )
         if same:
             sentences.append(
