@@ -93,7 +93,7 @@ def test_the_numbers_of_the_table_can_be_seen_and_sorted(browser: Any) -> None:
             column,
         )
         assert texts[-1] == "never"
-        numbers = [int(text.replace(",", "")) for text in texts[:-1]]
+        numbers = [float(text.replace(",", "")) for text in texts[:-1]]
         assert numbers == sorted(numbers, reverse=expected_order < 0)
 
 

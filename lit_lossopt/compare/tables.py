@@ -213,9 +213,10 @@ def _difference(one: Contrast, shown: Unit) -> Cell:
     if one.quantity not in FACTORS:
         between = interval(low, high, lambda value: shown.change(value).removesuffix(shown.difference))
         return Cell(shown.change(one.difference.value), between, one.difference.value)
-    said = "fewer" if one.quantity == "steps_to_target" else "less"
+    less = "fewer" if one.quantity == "steps_to_target" else "less"
+    said = f"{factor(one)} {less}" if one.claimed else factor(one)
     between = f"{significant(low)} or more" if one.at_least and not isnan(low) else interval(low, high, significant)
-    return Cell(f"{factor(one)} {said}", between, one.difference.value)
+    return Cell(said, between, one.difference.value)
 
 
 def _contrast(one: Contrast, shown: Unit) -> tuple[Cell, ...]:
