@@ -186,13 +186,19 @@ class ProbeLoss(pl.Callback):
 @contextmanager
 def _apart(seed: int, device: torch.device) -> Iterator[None]:
     """Leave no trace in random streams, and take none from them: a network that draws draws the same at each step."""
-    own = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(own, device_type=None if device.type == "cpu" else device.type), torch.no_grad():
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng([device] if on_cuda else [], device_type="cuda"), torch.no_grad():
         # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
         torch.default_generator.manual_seed(derive_seed(seed, "probe draws"))
-        if device.type == "cuda":
+        if on_cuda:
             torch.cuda.manual_seed(derive_seed(seed, "probe draws"))
-        yield
+        # torch's fork asks every backend as it asks CUDA, by device; this one knows none.
+        of_mps = torch.mps.get_rng_state() if device.type == "mps" else None
+        try:
+            yield
+        finally:
+            if of_mps is not None:
+                torch.mps.set_rng_state(of_mps)
 
 
 @contextmanager
