@@ -50,6 +50,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.augmentation
 	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.checkpointing
+	$(BIN)/python -m benchmarks.probe
 	$(BIN)/python -m benchmarks.render
 
 docs: $(VENV)/.dev

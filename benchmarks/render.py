@@ -47,6 +47,7 @@ def pages() -> dict[str, str]:
             checkpoints=checkpoints_section(_load("checkpointing"))
             if (RESULTS / "checkpointing.json").is_file()
             else "",
+            probe=probe_section(_load("probe")) if (RESULTS / "probe.json").is_file() else "",
             sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
         ),
     }
@@ -118,6 +119,7 @@ def benchmarks_page(
     page: dict[str, Any],
     *,
     checkpoints: str,
+    probe: str,
     sweeps: str,
 ) -> str:
     """Return the page of ratios."""
@@ -151,6 +153,7 @@ On the embedded digits, where a step takes two or three milliseconds:
 {_ratios(digits, "python -m benchmarks.tracking")}
 {_after(digits)}
 {checkpoints}
+{probe}
 ## Reading runs
 
 The loss of every step of one hundred runs of 2,000 steps, from a local store into arrays, as `lossopt compare` reads
@@ -172,6 +175,21 @@ stands the wait for the disk: forcing a file of this size to it took {1000 * dis
 {1000 * disk["longest"]:.0f} ms (longest of twenty).
 
 {_ratios(checkpointing, "python -m benchmarks.checkpointing")}"""
+
+
+def probe_section(probe: dict[str, Any]) -> str:
+    """Return the part on what the probe loss costs."""
+    whole = probe["whole_run"]
+    return f"""## The probe loss
+
+The same training with the loss of 256 training images measured at pairs of steps, against none. Each repetition is a
+window of {probe["window_steps"]} steps at the beginning of a run of {probe["planned_steps"]:,}, of another seed and so
+with probes at other steps ({min(probe["probes_in_windows"])} to {max(probe["probes_in_windows"])} in a window). Other
+programs were running on the machine: wall time tells little here, processor time more, and the share of a training's
+processor time that does not go into the probe tells most. A probe takes the processor time of
+{whole["steps_a_probe"]:.2f} steps (median), and a whole run has {whole["probes"]:.0f}: {100 * whole["share"]:.1f} % of it.
+
+{_ratios(probe, "python -m benchmarks.probe")}"""
 
 
 def sweeps_section(content: dict[str, Any]) -> str:

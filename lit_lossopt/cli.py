@@ -27,6 +27,7 @@ from lit_lossopt.callbacks.optimizer_phases import OptimizerPhases
 from lit_lossopt.callbacks.pictures import AugmentationPicture, ConfusionPicture
 from lit_lossopt.callbacks.plateau import PlateauSchedule
 from lit_lossopt.callbacks.predictions import PredictionTable
+from lit_lossopt.callbacks.probe_loss import ProbeLoss
 from lit_lossopt.callbacks.signals import SignalStop
 from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.callbacks.training_clock import TrainingClock
@@ -133,12 +134,13 @@ class LossOptCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add threads, tracking and predictions, and link what the data decide."""
+        """Add threads and this package's own groups of settings, and link what the data decide."""
         parser.add_argument(
             "--threads", type=PositiveInt | None, default=None, help="CPU threads; results differ in the last bits."
         )
         parser.add_class_arguments(RunLogger, "tracking")
         parser.add_class_arguments(RunCheckpoints, "checkpoints")
+        parser.add_class_arguments(ProbeLoss, "probe")
         parser.add_lightning_class_args(PredictionTable, "predictions")
         for name in LINKED["model"][:-1]:
             parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
@@ -187,11 +189,13 @@ class LossOptCLI(LightningCLI):
             self.command == "fit" and given.get("enable_checkpointing") is not False and not given.get("fast_dev_run")
         )
         self.checkpoints: RunCheckpoints = self._get(self.config_init, "checkpoints")
-        self.checkpoints.step_values = step_values
+        probe: ProbeLoss = self._get(self.config_init, "probe")
+        self.checkpoints.step_values = probe.step_values = step_values
         self.signals = SignalStop(self.checkpoints.save_before_stopping if keeps else None, step_values.flush)
         return [
             FinalEvaluation(),
             OptimizerPhases(),
+            probe,
             step_values,
             TrainingClock(step_values),
             EvaluationLines(),

@@ -18,7 +18,7 @@ EXPORT_EXTRA = "pip install 'lit_lossopt[export]'"
 _TRAINER = "lightning/pytorch/trainer/trainer.py"
 # Filled in from the data and the seed, so that they cannot disagree with them.
 LINKED = {"model": ("num_classes", "in_channels", "image_size", "seed"), "data": ("seed",)}
-OWN_KEYS = ("seed_everything", "threads", "trainer", "model", "data", "tracking", "predictions", "checkpoints")
+OWN_KEYS = ("seed_everything", "threads", "trainer", "model", "data", "tracking", "predictions", "checkpoints", "probe")
 
 
 def check_settings(settings: Settings, command: str, flags: list[str], allowed: list[str]) -> None:
@@ -67,6 +67,7 @@ def _groups(command: str) -> dict[str, set[str] | None]:
     groups["model"] = set(function_parameters("lit_lossopt/module.py", "LossOptModule")) - set(LINKED["model"])
     groups["predictions"] = set(function_parameters("lit_lossopt/callbacks/predictions.py", "PredictionTable"))
     groups["checkpoints"] = set(function_parameters("lit_lossopt/callbacks/checkpoints.py", "RunCheckpoints"))
+    groups["probe"] = set(function_parameters("lit_lossopt/callbacks/probe_loss.py", "ProbeLoss"))
     groups["tracking"] = set(function_parameters("lit_lossopt/tracking/logger.py", "RunLogger"))
     return groups
 

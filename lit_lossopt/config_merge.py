@@ -34,6 +34,7 @@ GROUPS = {
     "tracking": "experiment",
     "predictions": "path",
     "checkpoints": "every_n_steps",
+    "probe": "images",
 }
 COMMAND_LINE = "the command line"
 # Settings that speak of a class chosen beside them, and so go with it.

@@ -70,6 +70,7 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
             "MLflow experiment (lit_lossopt); the store is MLFLOW_TRACKING_URI or ./mlflow.db",
         ),
         ("--checkpoints.every_n_steps N", "save between validations too; also --checkpoints.every_minutes (10)"),
+        ("--probe.images N", "training images whose loss is measured beside training (256); 0: none"),
         ("--tracking.run_name NAME", "by default optimizer, rate, loss and seed"),
         ("--predictions.path FILE", "table that predict writes (predictions.csv)"),
     ),

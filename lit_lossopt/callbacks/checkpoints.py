@@ -170,7 +170,7 @@ class RunCheckpoints(Checkpoint):
             best.parent.mkdir(parents=True, exist_ok=True)
             link_checkpoint(self.goes_on_from / best.name, best)
         except OSError as error:
-            self._say_once(f"{best} is not there ({error.strerror}); the best state from here on will be")
+            self._say_once("best", f"{best} is not there ({error.strerror}); the best state from here on will be")
             return False
         return True
 
@@ -230,13 +230,15 @@ class RunCheckpoints(Checkpoint):
             if used > self.max_gigabytes * GIGABYTE and extra.exists():
                 extra.unlink()
                 self._say_once(
+                    extra.name,
                     f"{extra.name} was removed, and will be from now on: checkpoints may take "
-                    f"{self.max_gigabytes:g} GB, and one takes {size / GIGABYTE:.3g}"
+                    f"{self.max_gigabytes:g} GB, and one takes {size / GIGABYTE:.3g}",
                 )
 
-    def _say_once(self, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
+    def _say_once(self, about: str, message: str) -> None:
+        """Say it the first time; sizes in a message change from one to the next."""
+        if about not in self._said:
+            self._said.add(about)
             print(f"lossopt: {one_line(message)}", file=sys.stderr)
 
     def _path(self, name: str) -> Path:

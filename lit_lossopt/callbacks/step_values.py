@@ -24,6 +24,8 @@ class StepValues(pl.Callback):
     used. Where gradients are accumulated, the loss of a step is the mean over its batches; on several devices it is the
     mean over their shares, which are equal, taken once a copy and not in each step.
 
+    Other callbacks may add values of their own, which are copied along. They are the first rank's.
+
     Args:
         watch: called with (trainer, module, steps, losses) after each copy; may end training.
     """
@@ -31,10 +33,13 @@ class StepValues(pl.Callback):
     def __init__(self, watch: Watch | None = None) -> None:
         self.watch = watch
         self.latest_loss = float("nan")
-        self.storing_seconds = 0.0
+        # Of the first rank's training, spent on something else.
+        self.paused_seconds = 0.0
         self._batch_losses: list[Tensor] = []
         self._losses: list[Tensor] = []
         self._marks: list[tuple[int, int, dict[str, float]]] = []
+        self._added: list[Tensor] = []
+        self._added_marks: list[tuple[str, int, int]] = []
         self._rates: dict[str, float] = {}
         self._last_step = 0
 
@@ -59,7 +64,7 @@ class StepValues(pl.Callback):
         self._last_step = step
         self._losses.append(_mean(self._batch_losses))
         self._batch_losses = []
-        self._marks.append((step, time.time_ns() // 1_000_000, self._rates))
+        self._marks.append((step, _milliseconds(), self._rates))
         if len(self._marks) >= COPY_EVERY:
             self.flush(trainer, pl_module)
 
@@ -79,6 +84,11 @@ class StepValues(pl.Callback):
         if not ranks.several():
             self._send(trainer)
 
+    def add(self, name: str, value: Tensor, step: int) -> None:
+        """Keep one more value, a scalar on any device, until the next copy; steps rise within each name."""
+        self._added.append(value.detach())
+        self._added_marks.append((name, step, _milliseconds()))
+
     def flush(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Send what has gathered, and have it looked at."""
         steps = [step for step, _, _ in self._marks]
@@ -88,20 +98,31 @@ class StepValues(pl.Callback):
 
     def _send(self, trainer: pl.Trainer) -> list[float]:
         """Copy what has gathered from the device, hand it to the loggers, and return the losses."""
-        if not self._marks:
+        if not (self._marks or self._added):
             return []
-        losses: list[float] = ranks.mean(torch.stack(self._losses)).tolist()
+        losses, added = self._copied()
         points = [
             Point(name, value, step, milliseconds)
             for loss, (step, milliseconds, rates) in zip(losses, self._marks, strict=True)
             for name, value in ((names.TRAIN_LOSS, loss), *rates.items())
         ]
-        self.latest_loss = losses[-1]
-        self._losses, self._marks = [], []
+        points += [
+            Point(name, value, step, milliseconds)
+            for value, (name, step, milliseconds) in zip(added, self._added_marks, strict=True)
+        ]
+        self.latest_loss = losses[-1] if losses else self.latest_loss
+        self._losses, self._marks, self._added, self._added_marks = [], [], [], []
         started = time.monotonic()
         send_points(trainer.loggers, points)
-        self.storing_seconds += time.monotonic() - started
+        self.paused_seconds += time.monotonic() - started
         return losses
+
+    def _copied(self) -> tuple[list[float], list[float]]:
+        """Return the losses, of all ranks, and what was added, of this one, in a single copy from the device."""
+        losses = [ranks.mean(torch.stack(self._losses))] if self._losses else []
+        added = [torch.stack(self._added)] if self._added else []
+        values: list[float] = torch.cat([*losses, *added]).tolist()
+        return values[: len(self._losses)], values[len(self._losses) :]
 
 
 def learning_rates(optimizers: list[torch.optim.Optimizer]) -> dict[str, float]:
@@ -114,6 +135,10 @@ def learning_rates(optimizers: list[torch.optim.Optimizer]) -> dict[str, float]:
         f"{names.TRAIN_LR}/{group.get('name', index)}": rate
         for index, (group, rate) in enumerate(zip(groups, rates, strict=True))
     }
+
+
+def _milliseconds() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _mean(losses: list[Tensor]) -> Tensor:

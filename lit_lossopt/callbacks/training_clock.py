@@ -16,7 +16,7 @@ class TrainingClock(pl.Callback):
     """Logs training seconds, examples seen and epochs at each evaluation, so that arms can share any of these axes.
 
     Args:
-        step_values: the callback that stores the values of steps meanwhile; that time is not training either.
+        step_values: knows the seconds spent meanwhile on storing values and on the probe; they are not training either.
     """
 
     def __init__(self, step_values: StepValues) -> None:
@@ -38,7 +38,7 @@ class TrainingClock(pl.Callback):
     ) -> None:
         """Run while batches run; what lies between an evaluation and the next batch is not training."""
         if self._since is None:
-            self._since = time.monotonic() - self.step_values.storing_seconds
+            self._since = time.monotonic() - self.step_values.paused_seconds
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -70,7 +70,7 @@ class TrainingClock(pl.Callback):
 
     def _running(self) -> float:
         """Return the seconds since the clock was started; 0 while it stands."""
-        return 0.0 if self._since is None else time.monotonic() - self.step_values.storing_seconds - self._since
+        return 0.0 if self._since is None else time.monotonic() - self.step_values.paused_seconds - self._since
 
 
 def _epochs(trainer: pl.Trainer) -> float:

@@ -19,7 +19,7 @@ _TRAINING = (
 
 # What does not change a result: where it is written, and how it is shown.
 DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder")
-NO_RESULT = ("tracking", "predictions", "checkpoints", "ckpt_path", "weights_only", "config")
+NO_RESULT = ("tracking", "predictions", "checkpoints", "probe", "ckpt_path", "weights_only", "config")
 
 
 # Settings beside the model that tell arms of one experiment apart.

@@ -1,0 +1,98 @@
+"""When the probe is measured: laws of the schedule."""
+
+from __future__ import annotations
+
+from itertools import islice, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lit_lossopt.probe_schedule import FEWEST_PAIRS, number_of_pairs, probe_steps
+
+SEEDS = st.integers(0, 2**32 - 1)
+SIZES = st.integers(1, 4096)
+
+
+def pair_starts(steps: list[int]) -> list[int]:
+    return [first for first, second in pairwise(steps) if second == first + 1]
+
+
+@given(seed=SEEDS, planned=st.integers(0, 64), batch_size=SIZES, images=SIZES)
+def test_every_step_of_a_short_run(seed: int, planned: int, batch_size: int, images: int) -> None:
+    assert list(probe_steps(seed, planned, batch_size, images)) == list(range(planned + 1))
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, first=st.integers(0, 10_000), steps=st.integers(65, 60_000), batch_size=SIZES, images=SIZES)
+def test_one_pair_in_each_stratum_and_both_ends(
+    seed: int, first: int, steps: int, batch_size: int, images: int
+) -> None:
+    planned = first + steps
+    found = list(probe_steps(seed, planned, batch_size, images, first))
+    assert found == sorted(set(found))
+    assert (found[0], found[-1]) == (first, planned)
+    assert found == list(probe_steps(seed, planned, batch_size, images, first))
+    strata = number_of_pairs(steps, batch_size, images)
+    assert strata >= FEWEST_PAIRS
+    if 2 * strata >= steps:
+        assert found == list(range(first, planned + 1))
+        return
+    starts = pair_starts(found)
+    edges = [first + steps * k // strata for k in range(strata + 1)]
+    for low, high in pairwise(edges):
+        assert any(low <= start < high for start in starts)
+    # Of two neighbours one is even and one is odd.
+    for low, _, high in zip(edges[::2], edges[1::2], edges[2::2], strict=False):
+        assert {start % 2 for start in starts if low <= start < high} == {0, 1}
+    # Pairs that touch share steps, so that there may be fewer.
+    assert len(found) <= 2 * strata + 2
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, planned=st.integers(5_000, 200_000))
+def test_two_per_cent_from_five_thousand_steps_on(seed: int, planned: int) -> None:
+    probes = len(list(probe_steps(seed, planned, batch_size=64, images=256)))
+    assert probes >= 2 * FEWEST_PAIRS
+    assert probes * 256 / (3 * 64) <= 0.02 * planned
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, planned=st.integers(1, 50_000), batch_size=SIZES, images=SIZES)
+def test_more_than_the_fewest_pairs_cost_two_per_cent_at_most(
+    seed: int, planned: int, batch_size: int, images: int
+) -> None:
+    if number_of_pairs(planned, batch_size, images) > FEWEST_PAIRS:
+        probes = len(list(probe_steps(seed, planned, batch_size, images)))
+        assert probes * images / (3 * batch_size) <= 0.02 * planned
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, batch_size=SIZES, images=SIZES, first=st.integers(0, 1000))
+def test_without_a_limit_there_is_no_end_and_the_same_share(
+    seed: int, batch_size: int, images: int, first: int
+) -> None:
+    found = list(islice(probe_steps(seed, None, batch_size, images, first), 400))
+    assert found == sorted(set(found))
+    assert found[0] == first
+    starts = pair_starts(found)
+    assert {start % 2 for start in starts} == {0, 1}
+    # The first step, and the pair that is not over, are beside the share.
+    assert (len(found) - 3) * images / (3 * batch_size) <= 0.02 * (found[-1] - first)
+
+
+@pytest.mark.parametrize(
+    ("planned", "batch_size", "images", "pairs"),
+    [(5_000, 64, 256, 36), (4_000, 64, 256, 32), (50_000, 64, 256, 374), (5_000, 256, 256, 149), (5_000, 64, 32, 299)],
+)
+def test_numbers_of_pairs_worked_out_by_hand(planned: int, batch_size: int, images: int, pairs: int) -> None:
+    # A pair costs 2 · images / (3 · batch_size) steps; 2 % of the steps, less one pair for both ends.
+    assert max(32, int(0.02 * planned / (2 * images / (3 * batch_size))) - 1) == pairs
+    assert number_of_pairs(planned, batch_size, images) == pairs
+
+
+def test_seeds_differ_and_pairs_are_spread_over_their_strata() -> None:
+    runs = [list(probe_steps(seed, 5_000, 64, 256)) for seed in range(40)]
+    assert len({tuple(run) for run in runs}) == 40
+    places = [start * 36 % 5_000 / 5_000 for run in runs for start in pair_starts(run)]
+    assert 0.45 < sum(places) / len(places) < 0.55
