@@ -180,7 +180,6 @@ stands the wait for the disk: forcing a file of this size to it took {1000 * dis
 def probe_section(probe: dict[str, Any]) -> str:
     """Return the part on what the probe loss costs."""
     whole = probe["whole_run"]
-    cost = f"{whole['probes']:.0f}: {100 * whole['share']:.1f} % of it"
     return f"""## The probe loss
 
 The same training with the loss of 256 training images measured at pairs of steps, against none. Each repetition is a
@@ -188,7 +187,8 @@ window of {probe["window_steps"]} steps at the beginning of a run of {probe["pla
 with probes at other steps ({min(probe["probes_in_windows"])} to {max(probe["probes_in_windows"])} in a window). Other
 programs were running on the machine: wall time tells little here, processor time more, and the share of a training's
 processor time that does not go into the probe tells most. A probe takes the processor time of
-{whole["steps_a_probe"]:.2f} steps (median), and a whole run has {cost}.
+{whole["steps_a_probe"]:.2f} steps (median), and a whole run has {whole["probes"]:.0f} of them, which is
+{100 * whole["share"]:.1f} % of it.
 
 {_ratios(probe, "python -m benchmarks.probe")}"""
 

@@ -74,7 +74,7 @@ def test_killed_between_the_halves_of_a_pair_it_ends_as_if_it_had_not_been(
     "words",
     [
         ["--config=schedule_free", "--data=DigitsDataModule"],
-        ["--model.optimizer=LBFGS", "--model.optimizer.lr=0.1"],
+        ["--model.optimizer=LBFGS", "--model.optimizer.lr=0.02", "--model.optimizer.max_iter=3"],
         ["--trainer.accumulate_grad_batches=2", "--trainer.max_epochs=20"],
         ["--model.frozen_epochs=2"],
     ],

@@ -29,6 +29,7 @@ from lit_lossopt.preflight import loss_is_mean_of_shares
 from lit_lossopt.ranks import Share, lost_another
 from lit_lossopt.tracking.runs import read_history, read_runs
 from tests.attempts import EVERYTHING, OFTEN, Attempts, assert_equal, last_state, read_at, wait_for_steps
+from tests.stored import stored_points
 from tests.zygote import Zygote, alive
 
 TWO = ["--trainer.accelerator=cpu", "--trainer.devices=2"]
@@ -191,6 +192,8 @@ def test_two_devices_give_the_losses_of_one(zygote: Zygote, tmp_path: Path) -> N
     run = read_at(devices.folder)
     assert (run.params["data.batch_size"], run.params["data.batch_size_per_device"]) == ("160", "80")
     assert devices.output.read_text().count("epoch 2/2") == 1
+    # The first rank measures the probe, each step once.
+    np.testing.assert_array_equal(stored_points(run.run_id, "train/probe_loss").steps, np.arange(17))
 
 
 @pytest.mark.slow
