@@ -97,6 +97,31 @@ def test_the_numbers_of_the_table_can_be_seen_and_sorted(browser: Any) -> None:
         assert numbers == sorted(numbers, reverse=expected_order < 0)
 
 
+@pytest.mark.parametrize("key", ["metric", "sensitivity", "budget"])
+def test_an_axis_of_accuracies_ends_at_100_per_cent(browser: Any, key: str) -> None:
+    browser.find_element("id", key).location_once_scrolled_into_view  # noqa: B018  # it scrolls
+    _until(lambda: _plots(browser, key) > 0)
+    numbers = [float(text) for text in _ticks(browser, key, "y") if text.strip()]
+    assert numbers
+    assert max(numbers) <= 100
+
+
+def test_trials_are_counted_in_whole_numbers(browser: Any) -> None:
+    _until(lambda: _plots(browser, "budget") > 0)
+    numbers = [float(text) for text in _ticks(browser, "budget", "x")]
+    assert len(numbers) > 2
+    assert all(number == round(number) for number in numbers)
+
+
+def _ticks(browser: Any, key: str, axis: str) -> list[str]:
+    found: list[str] = browser.execute_script(
+        "return [...document.querySelectorAll(`#${arguments[0]} .${arguments[1]}tick text`)].map(t => t.textContent)",
+        key,
+        axis,
+    )
+    return found
+
+
 def test_a_point_tells_its_arm_and_value(browser: Any) -> None:
     from selenium.webdriver import ActionChains
 

@@ -54,6 +54,20 @@ def test_any_name_can_be_drawn(name: str, tmp_path: Path) -> None:
     assert texts.count(name[:30]) == 4
 
 
+@pytest.mark.parametrize("key", ["metric", "sensitivity", "budget"])
+def test_an_axis_of_accuracies_ends_at_100_per_cent_and_trials_are_whole(key: str) -> None:
+    made = comparison(arms=3, seeds=3, steps=60)
+    figure = next(one for one in figures(made) if one.key == key)
+    canvas = draw(figure, looks(made))
+    canvas.draw_without_rendering()
+    axes = canvas.axes[0]
+    shown = [float(text) for label in axes.get_yticklabels() if (text := label.get_text())]
+    assert shown
+    assert max(shown) <= 100
+    if key == "budget":
+        assert all(float(place).is_integer() for place in axes.get_xticks())
+
+
 def test_runs_that_all_diverged_can_be_drawn(tmp_path: Path) -> None:
     assert write_figures(all_diverged(comparison(arms=2, seeds=2, steps=60)), tmp_path, ["png"])
 
