@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from scipy import special
+
 from benchmarks.reference import table
+from lit_lossopt.compare.family import family_of_equals
 
 
 def sweep_study(study: dict[str, Any]) -> str:
     """Return the part on a fair comparison of four optimizers: what may be said, and the numbers behind it."""
-    said = "\n".join(f"> {sentence}\n>" for sentence in study["words"]).removesuffix("\n>")
     arms = [_study_row(arm) for arm in study["arms"]]
     rates = [
         [
@@ -24,15 +27,14 @@ def sweep_study(study: dict[str, Any]) -> str:
 
 {study["data"]}, three epochs of batches of 64, the loss cross-entropy, one thread a trial; {study["runs"]} trainings.
 Each optimizer was tuned at three rates over one decade, and at one more, since a best one lay at an end of its grid;
-then the best rate of each was repeated with eight fresh seeds, five evaluations an epoch on 5,000 images held out. What
-`lossopt compare` says of the repeats, word for word (target: {study["target_origin"]}):
-
-{said}
+then the best rate of each was repeated with eight fresh seeds, five evaluations an epoch on 5,000 images held out
+(target: {study["target_origin"]}).
 
 {table(["arm", "seeds", "final accuracy", "steps to target", "nll", "ece", "accuracy on the test images"], arms)}
 Final accuracy and scores: mean and 95 % interval over seeds; steps: median, and its interval where one can be given;
 test images: mean ± deviation over seeds, of the state in which training ended.
 
+{_decided_again(study)}
 ![Validation accuracy against steps and seconds, four arms](pictures/sweep_cifar10_jpeg_metric.png)
 
 Accuracy at each rate tried ({most - 1} for each; one seed each in the search, the repeats included at the best):
@@ -44,6 +46,41 @@ Accuracy at each rate tried ({most - 1} for each; one seed each in the search, t
 Commands: `lossopt sweep --config benchmarks/sweep_cifar10_jpeg.yaml --data.folder=IMAGES`, then
 `python -m benchmarks.sweep_study`.
 """
+
+
+def _decided_again(study: dict[str, Any]) -> str:
+    """Return the table of differences, at the level that a page of so many arms and seeds has now."""
+    arms, seeds = len(study["arms"]), study["arms"][0]["n"]
+    whole = family_of_equals(arms, seeds, questions=3)
+    wider = whole.critical_value(seeds) / float(special.stdtrit(seeds - 1, 0.975))
+    rows = [_difference_row(one, wider) for one in study["contrasts"]]
+    return f"""Differences, decided again. These runs are older than the probe loss, so nothing can be said of oscillation.
+They were compared with an interval for each difference alone. Here the intervals hold together, for all
+{whole.comparisons} differences that a page of four arms can claim ([measures.md](measures.md)).
+
+{table(["arms", "of", "difference", "verdict"], rows)}"""
+
+
+def _difference_row(one: dict[str, Any], wider: float) -> list[str]:
+    """Return a row with its interval made so many times as wide; ratios on their logarithms."""
+    arms = f"{one['first']} against {one['second']}"
+    found = one["difference"]
+    if one["quantity"] == "final":
+        half = wider * (found["high"] - found["low"]) / 2
+        low, value, high = (100 * (found["value"] + sign * half) for sign in (-1, 0, 1))
+        verdict = "better" if low > 0 else "cannot be told apart"
+        return [arms, "final accuracy, points", f"{value:+.1f} [{low:+.1f}, {high:+.1f}]", verdict]
+    if found["value"] is None:
+        return [
+            arms,
+            "steps to target",
+            "",
+            "not decided again: some runs never reached it, and their ends were not kept",
+        ]
+    half = wider * math.log(found["high"] / found["low"]) / 2
+    low, value, high = (found["value"] * math.exp(sign * half) for sign in (-1, 0, 1))
+    verdict = "faster" if low > 1 else "cannot be told apart"
+    return [arms, "steps to target, ratio", f"{value:.2f} × [{low:.2f}, {high:.2f}]", verdict]
 
 
 def _study_row(arm: dict[str, Any]) -> list[str]:
