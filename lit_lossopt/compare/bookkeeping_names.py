@@ -16,8 +16,8 @@ _MAY_SET = {"date", "datetime", "time", "version"}
 _COUNTED, _COUNTS = {"exp", "experiment", "run", "trial"}, {"idx", "index", "no", "num", "number"}
 _DURATIONS = {"duration", "elapsed", "runtime", "timestamp"}
 _PLACES = {"cache", "checkpoint", "checkpoints", "ckpt", "cwd", "dir", "directory", "dirname", "file", "filename",
-           "folder", "label", "log", "logdir", "logs", "name", "out", "output", "path", "results", "rundir", "save", "tag",
-           "tags", "tmp", "uri", "url", "workdir"}  # fmt: skip
+           "folder", "label", "log", "logdir", "logs", "name", "out", "output", "path", "results", "rundir", "save",
+           "tag", "tags", "tmp", "uri", "url", "workdir"}  # fmt: skip
 # With one of these a name or path says what was trained: ``model_name_or_path``.
 _SUBJECTS = {"arch", "backbone", "config", "data", "dataset", "encoder", "init", "loss", "method", "model", "net",
              "network", "optim", "optimizer", "pretrained", "student", "task", "teacher", "tokenizer", "train",
