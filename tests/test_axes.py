@@ -380,3 +380,34 @@ def test_without_any_evaluation_there_is_still_an_axis() -> None:
     gone = Run("a", "a", "FINISHED", {}, {names.TAG_VERDICT: "diverged"}, {}, histories={})
     axes = common_axis([arm("a", [gone])], ACCURACY)
     assert (axes.noun, axes.no_speed, axes.notes) == ("step", "", ())
+
+
+def test_steps_of_epochs_that_differ_are_no_common_axis() -> None:
+    # The epoch that Lightning logs tells that the one arm's batches are twice as large, though nothing names them.
+    large = [as_run(training(n, 4.0, per_epoch=25), STYLES["lightning"], name="large", seed=n) for n in range(5)]
+    small = [as_run(training(n, 4.0), STYLES["lightning"], name="small", seed=n) for n in range(5)]
+    found = compared([arm("large", large), arm("small", small)])
+    assert (found.axis, found.no_speed) == ("epoch", "")
+    assert any(note.startswith("An epoch has 25 to 50 steps, so batch sizes seem to differ") for note in found.notes)
+    (speed,) = found.speeds
+    assert not speed.claimed
+    assert speed.difference.value == pytest.approx(1)
+
+
+def test_a_run_that_stopped_half_way_has_the_epochs_of_its_arm() -> None:
+    def by_step(one: Training) -> tuple[dict[str, str], dict[str, list[tuple[int, float]]]]:
+        return {"epochs": str(EPOCHS)}, {
+            ACCURACY: [(PER_EPOCH * epoch, float(one.accuracy[epoch])) for epoch in range(1, one.epochs + 1)]
+        }
+
+    def stopped(seed: int) -> Training:
+        one = training(seed, 4.0)
+        return replace(one, accuracy=one.accuracy[: EPOCHS // 2 + 1]) if seed % 2 else one
+
+    steps = [as_run(stopped(seed), by_step, name="steps", seed=seed) for seed in range(5)]
+    whole = [as_run(training(seed, 4.0), STYLES["keras"], name="epochs", seed=seed) for seed in range(5)]
+    found = compared([arm("steps", steps), arm("epochs", whole)], target=0.8)
+    assert found.axis == "epoch"
+    ends = {trial.run.run_id: trial.end for one in found.arms for trial in one.trials}
+    assert [ends[f"steps/{seed}"] for seed in range(5)] == [EPOCHS, EPOCHS / 2, EPOCHS, EPOCHS / 2, EPOCHS]
+    assert found.speeds[0].difference.value == pytest.approx(1)

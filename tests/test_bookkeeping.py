@@ -218,3 +218,38 @@ def test_order_name_of_the_seed_and_unique_parameters_change_nothing(
     ]
     grouping = group([runs[place] for place in order])
     assert found(grouping) == ARMS
+
+
+# What nobody would take for bookkeeping: parameters, seed and name of each run.
+NOT_MERGED: dict[str, Sequence[tuple[Mapping[str, Any], Any, str]]] = {
+    "words of a seed each": [({"flavour": name}, n, f"r{n}") for n, name in enumerate(("flip", "crop", "both"))],
+    "batches in a design": [({"opt": "ab"[n // 3], "batch_size": 16 << n}, n % 3, f"r{n}") for n in range(6)],
+    "units in a design": [({"opt": "ab"[n // 3], "n_units_l0": 17 + 5 * n}, n % 3, f"r{n}") for n in range(6)],
+    "epochs in a design": [({"opt": "ab"[n // 2], "epochs": 10 + 10 * n}, n % 2, f"r{n}") for n in range(4)],
+    "limits of time": [({"max_time": 10 + 10 * n}, 42, f"r{n}") for n in range(3)],
+    "versions": [({"version": f"v{n}"}, 42, f"r{n}") for n in range(3)],
+    "days of data": [({"snapshot": f"2024-0{n + 1}-01"}, 42, f"r{n}") for n in range(3)],
+    "billions of tokens": [({"n_tokens": 1_000_000_000 * (n + 1)}, 42, f"r{n}") for n in range(3)],
+    "runs called as their setting": [({"decline": f"{w}_fall"}, 42, w) for w in ("cosine", "linear", "stairs")],
+    "runs without a seed, so called": [({"change": f"Do({w})"}, None, w) for w in ("flip", "crop", "both")],
+    "weights to begin with": [({"ckpt": f"{w}.pth"}, 42, w) for w in ("resnet18", "vgg11", "dense121")],
+    "pretrained weights": [({"pretrained_path": f"w/{w}.pt"}, n, f"r{n}") for n, w in enumerate(("a", "b", "none"))],
+    "names of arms": [({"name": name}, n, f"r{n}") for n, name in enumerate(("soft", "hard", "none"))],
+}
+
+
+@pytest.mark.parametrize("case", NOT_MERGED)
+def test_runs_of_different_settings_are_never_one_arm(case: str) -> None:
+    runs = [
+        replace(run(params, seed, run_id=f"{n:032x}", start=n), name=name)
+        for n, (params, seed, name) in enumerate(NOT_MERGED[case])
+    ]
+    assert [len(arm.runs) for arm in group(runs).arms] == [1] * len(runs)
+
+
+def test_a_folder_with_the_runs_name_tells_nothing() -> None:
+    runs = [
+        replace(run({"lr": 0.1**n, "results": f"out/{name}/x"}, 42, run_id=f"{n:032x}"), name=name)
+        for n, name in enumerate(("bold-fox-1", "tiny-cat-2", "shy-dog-3"))
+    ]
+    assert [arm.name for arm in group(runs).arms] == ["lr=0.01", "lr=0.1", "lr=1"]

@@ -439,3 +439,11 @@ def test_batch_sizes_are_compared_by_examples_on_page_and_terminal(capsys: pytes
     assert "examples seen" in page
     (speed,) = [row for row in rows(Path("tables/contrasts.csv")) if row["quantity"] == "steps_to_target"]
     assert float(speed["difference"]) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.usefixtures("store")
+def test_runs_without_any_finite_value_are_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "AB":
+        log_run("x", {"optimizer": name, "seed": 0}, {"val_accuracy": [(step, float("nan")) for step in range(5)]})
+    assert main(["compare"]) == 2
+    assert "no run can be compared by val_accuracy: 2 without a finite val_accuracy" in capsys.readouterr().err

@@ -92,7 +92,13 @@ def common_axis(arms: Sequence[ArmRuns], metric: str) -> Axes:
     if noun == STEP and len({(one.clock.unit, one.clock.ahead == 1) for one in settled}) == 1:
         # Where all count alike, steps stay as they were logged.
         clocks = {run_id: replace(clock, ahead=0.0) for run_id, clock in clocks.items()}
-    said = (*_logged_by_epoch(readings, noun), *notes, *_by_examples(noun), *_nameless(settled, noun))
+    said = (
+        *_logged_by_epoch(readings, noun),
+        *notes,
+        *_by_examples(noun),
+        *_by_epochs(settled, noun),
+        *_nameless(settled, noun),
+    )
     axes = Axes(noun, notes=said, clocks=clocks)
     ends = _ends(arms, axes, metric)
     return replace(axes, notes=(*said, *_lengths(arms, ends, noun)), ends=ends)
@@ -114,9 +120,9 @@ def _noun(settled: Sequence[Reading]) -> tuple[str, str]:
     batches = _differing_batches(settled)
     other_data = _differ([one.clock.images for one in settled])
     epochs = not other_data and _all_known(settled, EPOCH)
-    if units <= {STEP} and not batches:
+    if units <= {STEP} and not batches and not (epochs and _differing_epochs(settled)):
         return STEP, ""
-    if EPOCH in units and epochs:
+    if (EPOCH in units or _differing_epochs(settled)) and epochs:
         return EPOCH, ""
     if _all_known(settled, EXAMPLE):
         return EXAMPLE, ""
@@ -174,6 +180,15 @@ def _differing_batches(settled: Sequence[Reading]) -> list[str]:
     return [f"{paces[0]:.3g}", f"{paces[-1]:.3g}"] if paces[-1] > most * paces[0] else []
 
 
+def _differing_epochs(settled: Sequence[Reading]) -> list[float]:
+    """Return the steps of an epoch if they differ, as logged, and neither batch sizes nor examples say why."""
+    nameless = [one.clock for one in settled if not isfinite(one.clock.batch) and not isfinite(_pace(one.clock))]
+    logged = [clock for clock in nameless if not clock.planned]
+    sizes = sorted(clock.per_epoch for clock in logged if clock.unit == STEP and isfinite(clock.per_epoch))
+    differ = len(sizes) == len(settled) > 0 and sizes[-1] > _ALIKE * sizes[0]
+    return [sizes[0], sizes[-1]] if differ else []
+
+
 def _pace(clock: Clock) -> float:
     """Return the examples of a step, as they were logged; NaN where they were not."""
     if clock.unit != STEP or len(clock.examples[0]) < 2:
@@ -198,6 +213,14 @@ def _logged_by_epoch(readings: Sequence[Reading], noun: str) -> list[str]:
 
 def _by_examples(noun: str) -> list[str]:
     return ["Steps are not alike in all arms (batch size): they are compared by examples seen."] * (noun == EXAMPLE)
+
+
+def _by_epochs(settled: Sequence[Reading], noun: str) -> list[str]:
+    sizes = _differing_epochs(settled)
+    if noun != EPOCH or not sizes:
+        return []
+    differ = f"An epoch has {sizes[0]:,.0f} to {sizes[-1]:,.0f} steps, so batch sizes seem to differ"
+    return [f"{differ}: curves are compared along epochs, which are taken to be of the same images."]
 
 
 def _nameless(settled: Sequence[Reading], noun: str) -> list[str]:

@@ -13,33 +13,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lit_lossopt.compare.arm_names import is_speaking
-from lit_lossopt.compare.name_words import is_number, last_part, words_of
+from lit_lossopt.compare.bookkeeping_names import (
+    STAMP,
+    is_called,
+    is_day,
+    is_id,
+    is_place,
+    is_searched,
+    may_set,
+    says_duration,
+)
+from lit_lossopt.compare.name_words import is_number
 from lit_lossopt.compare.settings import FRAMEWORK, SWEEP_ARM, Settings, is_rate, varying
 from lit_lossopt.tracking.runs import Run
 
 LEAST_RUNS = 3
 NEARLY_ALL = 0.9
-# Words of a name that say: which run it was, not what was run. The first anywhere, the second at the end.
-_IDS = {"commit", "guid", "hostname", "job", "jobid", "pid", "sha", "slurm", "timestamp", "uuid", "wandb"}
-_LAST_IDS = {"created", "date", "datetime", "duration", "elapsed", "host", "id", "node", "port", "run", "runtime",
-             "started", "time", "trial", "version"}  # fmt: skip
-_COUNTED, _COUNTS = {"exp", "experiment", "run", "trial"}, {"idx", "index", "no", "num", "number"}
-_DURATIONS = {"duration", "elapsed", "runtime", "timestamp"}
-_PLACES = {"cache", "checkpoint", "checkpoints", "ckpt", "cwd", "dir", "directory", "dirname", "file", "filename",
-           "folder", "label", "log", "logdir", "logs", "name", "out", "output", "path", "rundir", "save", "tag",
-           "tags", "tmp", "uri", "url", "workdir"}  # fmt: skip
-# With one of these a name or path says what was trained: ``model_name_or_path``.
-_SUBJECTS = {"arch", "backbone", "config", "data", "dataset", "encoder", "loss", "method", "model", "net", "network",
-             "optim", "optimizer", "student", "task", "teacher", "tokenizer", "train", "training"}  # fmt: skip
-_OWN_PLACES = {"dir", "directory", "folder", "log", "logdir", "logs", "out", "output", "save", "ckpt"}
 _EPOCH_SECONDS = 1e9
-_STAMP = re.compile(
-    r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-    r"|(?<![^\W_])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}(?![^\W_])"
-    r"|\d{4}[-_.]?[01]\d[-_.]?[0-3]\d(?:[T_ .:/-]*[0-2]\d[-_:.h]?[0-5]\d(?:[-_:.m]?[0-5]\d(?:\.\d+)?)?)?"
-    r"|[A-Z][a-z]{2}\d{2}_\d{2}-\d{2}-\d{2}"
-    r"|\d{9,}"
-)
 _HOLE = "*"
 
 
@@ -57,13 +47,14 @@ def cleaned(
 ) -> Cleaned:
     """Return settings without what only tells one run from the next.
 
-    1. A text that contains its run's seed, id or name counts without it: ``out/sgd_3`` is ``out/sgd_*``. So does one
-       that differs in every run, without the times and ids in it.
+    1. A text that contains its run's seed or id counts without it: ``out/sgd_3`` is ``out/sgd_*``. So does a folder
+       without its run's name, unless runs of one seed would then fall together, and a text that differs in every run
+       without the times and ids in it.
     2. A value that has one value for each seed, the same in all arms, follows from the seed.
-    3. Of values that are all different: ids, ports and times by their names; folders and names, unless runs of one seed
-       would then fall together; and anything else, where the rest is a design, arms in which every run has a seed of
-       its own and which share seeds (for words it is enough that every run has its own). Learning rates, choices of
-       words and numbers that are not whole stay.
+    3. Of values that are all different: ids, ports and start times by their names; folders, names, versions and times,
+       unless runs of one seed would then fall together; and anything else, where the rest is a design, arms in which
+       every run has a seed of its own and which share seeds. Learning rates, choices of words, what a hyperparameter is
+       called, and numbers that are not whole stay.
 
     Args:
         runs: those that are compared.
@@ -72,33 +63,58 @@ def cleaned(
         chosen: settings that stay, whatever they are.
     """
     free = [name for name in varying(settings) if name not in {*chosen, SWEEP_ARM, FRAMEWORK} and not _is_choice(name)]
-    holes = {name: filled for name in free if (filled := _without_marks(_column(settings, name), runs, seeds))}
-    found = [_filled(one, {name: holes[name][place] for name in holes}) for place, one in enumerate(settings)]
+    found, aside = _with_holes(runs, settings, seeds, free, run_names=True)
+    arms = _arms(found, aside)
+    if len(arms) < len(runs) and not _may_go(arms, seeds):
+        found, aside = _with_holes(runs, settings, seeds, free, run_names=False)
     differing = set(varying(found))
-    aside = [name for name in holes if name not in differing or _is_told_by_others(name, found, holes)]
     free = [
         name
         for name in free
         if name in differing and name not in aside and not _is_measured(name, _column(found, name))
     ]
     derived = [name for name in free if _follows_from(seeds, _column(found, name))]
-    unique = [name for name in free if name not in derived and _is_unique(name, _column(found, name))]
+    unique = [
+        name
+        for name in free
+        if name not in derived and not is_searched(name) and _is_unique(name, _column(found, name))
+    ]
     dropped = _droppable(found, unique, seeds, derived)
     doubtful = tuple(name for name in unique if name not in dropped)
     aside = [*aside, *derived, *dropped]
     return Cleaned(tuple(_without(one, aside) for one in found), tuple(sorted(aside)), doubtful)
 
 
+def _with_holes(
+    runs: Sequence[Run], settings: Sequence[Settings], seeds: Sequence[str], free: Sequence[str], *, run_names: bool
+) -> tuple[list[Settings], list[str]]:
+    """Return settings whose texts are without their runs' marks, and which of these texts then say nothing more."""
+    columns = {name: _column(settings, name) for name in free}
+    holes = {
+        name: filled
+        for name, values in columns.items()
+        if (filled := _without_marks(values, runs, seeds, run_names=run_names and is_place(name)))
+    }
+    found = [_filled(one, {name: holes[name][place] for name in holes}) for place, one in enumerate(settings)]
+    differing = set(varying(found))
+    return found, [name for name in holes if name not in differing or _is_told_by_others(name, found, holes)]
+
+
 def _droppable(
     settings: Sequence[Settings], unique: Sequence[str], seeds: Sequence[str], gone: Sequence[str]
 ) -> list[str]:
     """Return which of the parameters that differ in every run are no settings."""
-    dropped = [name for name in unique if _is_id(name, _column(settings, name))]
-    places = [name for name in unique if name not in dropped and _is_place(name)]
-    if places and _may_go(_arms(settings, [*gone, *dropped, *places]), seeds):
-        dropped += places
-    others = [name for name in unique if name not in dropped]
-    if others and _is_design(_arms(settings, [*gone, *dropped, *others]), seeds, words=_all_words(settings, others)):
+    ids = [name for name in unique if is_id(name, _column(settings, name))]
+    dropped = [name for name in ids if not may_set(name, _column(settings, name))]
+    named = [name for name in unique if name not in dropped and (name in ids or is_called(name))]
+    places = [name for name in unique if is_place(name) and name not in {*dropped, *named}]
+    # A sole arm of runs that are called differently may be an arm for each name.
+    for more, least in ((places, 1), (named, 2)):
+        arms = _arms(settings, [*gone, *dropped, *more])
+        if more and len(arms) >= least and _may_go(arms, seeds):
+            dropped += more
+    others = [name for name in unique if name not in {*dropped, *places, *named}]
+    if others and _is_design(_arms(settings, [*gone, *dropped, *others]), seeds):
         dropped += others
     return dropped
 
@@ -110,10 +126,10 @@ def _may_go(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
     return len(arms) > 1 and any(len(arm) > 1 for arm in arms)
 
 
-def _is_design(arms: Sequence[Sequence[int]], seeds: Sequence[str], *, words: bool) -> bool:
+def _is_design(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
     """Tell whether every run has a seed of its own in these arms, and the arms share some."""
     own = all(seeds) and not any(_repeats([seeds[place] for place in arm]) for arm in arms)
-    return own and any(len(arm) > 1 for arm in arms) and (words or len(set(seeds)) < len(seeds))
+    return own and any(len(arm) > 1 for arm in arms) and len(set(seeds)) < len(seeds)
 
 
 def _repeats(seeds: Sequence[str]) -> bool:
@@ -137,7 +153,7 @@ def _is_measured(name: str, values: Sequence[str | None]) -> bool:
     numbers = [float(value) for value in values if value is not None and is_number(value)]
     if not any(number % 1 for number in numbers):
         return False
-    return not (set(words_of(name)) & _DURATIONS or min(numbers) >= _EPOCH_SECONDS)
+    return not (says_duration(name) or min(numbers) >= _EPOCH_SECONDS)
 
 
 def _is_told_by_others(name: str, settings: Sequence[Settings], but: Collection[str]) -> bool:
@@ -149,29 +165,7 @@ def _is_unique(name: str, values: Sequence[str | None]) -> bool:
     known = [value for value in values if value is not None]
     if len(known) < LEAST_RUNS or len(set(known)) < len(known):
         return False
-    return len(known) >= NEARLY_ALL * len(values) or _is_id(name, values) or _is_place(name)
-
-
-def _is_id(name: str, values: Sequence[str | None]) -> bool:
-    if all(_STAMP.fullmatch(value) for value in values if value is not None):
-        return True
-    words = words_of(name)
-    last, known = words_of(last_part(name))[-1:], set(words)
-    if known & _SUBJECTS:
-        return False
-    counts = bool(known & _COUNTED and known & _COUNTS)
-    return bool(known & _IDS or set(last) & _LAST_IDS) or counts
-
-
-def _is_place(name: str) -> bool:
-    words = set(words_of(name))
-    return bool(words & _PLACES) and (not words & _SUBJECTS or bool(words & _OWN_PLACES))
-
-
-def _all_words(settings: Sequence[Settings], wanted: Sequence[str]) -> bool:
-    """Tell whether all values are words: neither numbers nor lists of numbers."""
-    values = [one[name] for name in wanted for one in settings if name in one]
-    return all(re.search(r"[^\W\d_]{2}", value) and not value.startswith(("[", "(", "{")) for value in values)
+    return len(known) >= NEARLY_ALL * len(values) or is_id(name, values) or is_place(name)
 
 
 def _follows_from(seeds: Sequence[str], values: Sequence[str | None]) -> bool:
@@ -183,12 +177,17 @@ def _follows_from(seeds: Sequence[str], values: Sequence[str | None]) -> bool:
     return one_each and 1 < len(different) < len(known) and len(known) >= NEARLY_ALL * len(values)
 
 
-def _without_marks(values: Sequence[str | None], runs: Sequence[Run], seeds: Sequence[str]) -> list[str | None] | None:
-    """Return texts without their runs' seeds, ids, names and times; None where that makes them no more alike."""
+def _without_marks(
+    values: Sequence[str | None], runs: Sequence[Run], seeds: Sequence[str], *, run_names: bool
+) -> list[str | None] | None:
+    """Return texts without their runs' seeds, ids and times; None where that makes them no more alike.
+
+    Without their runs' names only where asked: they may be the setting, as ``cosine`` in ``cosine_decay``.
+    """
     known = [value for value in values if value is not None]
     if any(is_number(value) for value in known):
         return None
-    own_names = len({run.name for run in runs}) == len(runs)
+    own_names = run_names and len({run.name for run in runs}) == len(runs)
     stamped = len(set(known)) == len(known) >= LEAST_RUNS
     found = []
     for value, run, seed in zip(values, runs, seeds, strict=True):
@@ -206,7 +205,7 @@ def _without_marks(values: Sequence[str | None], runs: Sequence[Run], seeds: Seq
 
 def _templates(text: str, marks: Sequence[str], times: bool) -> Iterator[str]:
     """Give a text with a hole where one of its run's marks stands, in each way in which it can."""
-    stamped = _STAMP.sub(_HOLE, text) if times else text
+    stamped = STAMP.sub(_HOLE, text) if times and not is_day(text) else text
     if stamped != text:
         yield stamped
     for mark in marks:

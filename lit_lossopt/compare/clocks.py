@@ -37,6 +37,7 @@ class Clock:
         distance: the median distance of evaluations; NaN with fewer than two.
         ahead: what is added to a logged step, 1 where counting begins at zero; NaN where that is not known.
         per_epoch: steps of an epoch; NaN where that is not known.
+        planned: whether ``per_epoch`` is the run's length over its planned epochs: too small if it ended early.
         epochs: logged steps and the epochs done by then, where no single number of steps makes an epoch.
         examples: logged steps and the examples seen by then; empty where they were not logged.
         batch: examples of one step; NaN where that is not known.
@@ -53,6 +54,7 @@ class Clock:
     distance: float = nan
     ahead: float = nan
     per_epoch: float = nan
+    planned: bool = False
     epochs: tuple[Floats, Floats] = field(default_factory=lambda: (np.empty(0), np.empty(0)))
     examples: tuple[Floats, Floats] = field(default_factory=lambda: (np.empty(0), np.empty(0)))
     batch: float = nan
@@ -119,12 +121,16 @@ def read_clock(run: Run, metric: str) -> Clock:
     return replace(known, unit=STEP) if len(known.at) > 1 and not known.one_by_one else known
 
 
+def batch_of(run: Run) -> float:
+    """Return the examples of an optimizer step by the run's parameters; NaN where they do not tell."""
+    return _number(run.params, _BATCH) * _first_known(_number(run.params, _ACCUMULATED), 1.0)
+
+
 def _known(run: Run, steps: Floats) -> Clock:
     seen = finite(run.histories.get(names.EXAMPLES))
-    batch = _number(run.params, _BATCH) * _first_known(_number(run.params, _ACCUMULATED), 1.0)
     known = Clock(
         examples=(seen.steps.astype(np.float64), seen.values) if len(seen.steps) > 1 else (np.empty(0), np.empty(0)),
-        batch=batch,
+        batch=batch_of(run),
         images=_number(run.params, ("train_images",)),
         settled=verdict_of(run) == COMPLETED and len(steps) > 1,
         at=steps,
@@ -210,7 +216,7 @@ def _by_plan(run: Run, known: Clock) -> Clock:
         size = (known.last + ahead) / planned
         fits = size % known.distance == 0 or known.distance % size == 0
         if known.settled and not known.one_by_one and size == round(size) and fits:
-            return replace(known, unit=STEP, per_epoch=size, ahead=ahead)
+            return replace(known, unit=STEP, per_epoch=size, planned=True, ahead=ahead)
     return known
 
 

@@ -25,7 +25,7 @@ class Reading:
 def counted(arms: Sequence[ArmRuns], metric: str) -> tuple[list[Reading], str, list[str]]:
     """Return how each run counts, why that is not known of some (or an empty text), and what was concluded."""
     readings = [Reading(arm.name, run.run_id, read_clock(run, metric)) for arm in arms for run in arm.runs]
-    readings = _as_their_arm(readings)
+    readings = _as_their_arm(_as_planned(readings))
     readings, unsure = _numbered_one_by_one(readings)
     if unsure:
         return readings, unsure, []
@@ -33,6 +33,18 @@ def counted(arms: Sequence[ArmRuns], metric: str) -> tuple[list[Reading], str, l
     readings = _from_zero_or_one(readings)
     readings, notes = _sizes_of_epochs(readings)
     return readings, "", notes
+
+
+def _as_planned(readings: Sequence[Reading]) -> list[Reading]:
+    """Give runs of one arm the longest epochs that their plans tell: a run that ended early has seen fewer of them."""
+    longest: dict[str, float] = {}
+    for one in readings:
+        if one.clock.planned:
+            longest[one.arm] = max(longest.get(one.arm, 0.0), one.clock.per_epoch)
+    return [
+        replace(one, clock=replace(one.clock, per_epoch=longest[one.arm])) if one.clock.planned else one
+        for one in readings
+    ]
 
 
 def _as_their_arm(readings: Sequence[Reading], *, settled: bool = True) -> list[Reading]:

@@ -8,7 +8,8 @@ from lit_lossopt import names
 from lit_lossopt.compare.name_words import words_of
 
 _FIRST = (names.TRAIN_LOSS, "train_loss", "training_loss", "train_loss_step", "loss")
-_TRAINING = {"batch", "epoch", "iter", "iteration", "step", "train", "training"}
+_LOSS = {"loss", "losses"}
+_TRAINING = {"batch", "epoch", "iter", "iteration", "mini", "minibatch", "step", "train", "training"}
 _EVALUATION = {"dev", "eval", "evaluation", "test", "val", "valid", "validation"}
 _MEANS = {"average", "avg", "epoch", "mean", "step", "total"}
 
@@ -18,9 +19,11 @@ def training_losses(known: Iterable[str]) -> list[str]:
 
     >>> training_losses(["train_loss_epoch", "Loss/train", "val_loss", "train_accuracy"])
     ['Loss/train', 'train_loss_epoch']
+    >>> training_losses(["train_losses", "minibatch_train_losses"])
+    ['minibatch_train_losses', 'train_losses']
     """
-    found = [name for name in known if "loss" in words_of(name) and set(words_of(name)) <= {"loss", *_TRAINING}]
-    return sorted(found, key=lambda name: (_place(name), "epoch" in words_of(name), name))
+    found = [name for name in known if _LOSS & set(words_of(name)) and set(words_of(name)) <= _LOSS | _TRAINING]
+    return sorted(found, key=lambda name: (_of_epochs(name, found), _place(name), "epoch" in words_of(name), name))
 
 
 def evaluation_losses(known: Iterable[str]) -> list[str]:
@@ -28,8 +31,14 @@ def evaluation_losses(known: Iterable[str]) -> list[str]:
     return sorted(name for name in known if _is_evaluated(set(words_of(name))))
 
 
+def _of_epochs(name: str, found: Iterable[str]) -> bool:
+    """Tell whether a loss stands beside one that is of batches by its name, and so is of epochs."""
+    batches = {"batch", "mini", "minibatch"}
+    return any(batches & set(words_of(other)) for other in found) and not batches & set(words_of(name))
+
+
 def _is_evaluated(words: set[str]) -> bool:
-    return "loss" in words and bool(words & _EVALUATION) and words <= {"loss", *_EVALUATION, *_MEANS}
+    return bool(words & _LOSS and words & _EVALUATION) and words <= _LOSS | _EVALUATION | _MEANS
 
 
 def _place(name: str) -> int:

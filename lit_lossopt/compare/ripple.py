@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_lossopt import names
+from lit_lossopt.compare.clocks import batch_of
 from lit_lossopt.compare.comparison import ArmRuns
 from lit_lossopt.compare.measures import COMPLETED, finite, seed_of, verdict_of
 from lit_lossopt.compare.oscillation import LEAST_STEPS, ripple_ratios, ripples, window_length
@@ -36,7 +37,7 @@ def measure_ripples(arms: Sequence[ArmRuns]) -> Ripples:
     Args:
         arms: with at most one run a seed.
     """
-    if len({_batch(arm) for arm in arms}) > 1:
+    if len({f"{batch_of(run):g}" for arm in arms for run in arm.runs}) > 1:
         return Ripples(
             notes=("Arms differ in batch size, so the noise of their batches cannot be taken out: no ripple.",)
         )
@@ -80,8 +81,3 @@ def _by_seed(arms: Sequence[ArmRuns]) -> list[dict[str, Floats]]:
 
 def _in_both(first: Steps, second: Steps) -> Steps:
     return first if np.array_equal(first, second) else np.intersect1d(first, second, assume_unique=True)
-
-
-def _batch(arm: ArmRuns) -> str:
-    keys = ("data.batch_size", "batch_size", "trainer.accumulate_grad_batches")
-    return " ".join(arm.settings.get(key) or arm.runs[0].params.get(key, "") for key in keys)

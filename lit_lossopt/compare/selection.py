@@ -46,7 +46,8 @@ def select(arms: Sequence[ArmRuns], metric: str) -> Selection:
         left += out
         if runs:
             kept.append(replace(arm, runs=runs))
-    if not any(not isnan(final_of(run, metric)) for arm in kept for run in arm.runs):
+    if all(isnan(final_of(run, metric)) for arm in kept for run in arm.runs):
+        left += [LeftOut(run.run_id, run.name, f"without a finite {metric}") for arm in kept for run in arm.runs]
         kept = []
     return Selection(tuple(kept), tuple(left), (*_repeats(left), *_pairing(kept)))
 
