@@ -75,7 +75,7 @@ def _difference_row(one: dict[str, Any], wider: float) -> list[str]:
             arms,
             "steps to target",
             "",
-            "not decided again: some runs never reached it, and their ends were not kept",
+            "not decided again, since some runs never reached it",
         ]
     half = wider * math.log(found["high"] / found["low"]) / 2
     low, value, high = (found["value"] * math.exp(sign * half) for sign in (-1, 0, 1))

@@ -27,6 +27,8 @@ LARGEST_CRITICAL_VALUE = 20.0
 _MOST_DRAWS, _LEAST_DRAWS = 100_000, 20_000
 # Values in a table of draws × arms × arms.
 _TABLE = 10_000_000
+# Beyond, Bonferroni's bound is as good.
+MOST_SIMULATED = 30
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,9 @@ def family(questions: Sequence[Presence]) -> Family:
 
     The distribution of the smallest p over all pairs is simulated: arms of equal, independent normal noise, with the
     pairs and missing runs of this page, t statistics with each pair's own deviation. That counts how pairs of one
-    question depend on each other (three arms make three pairs, of which any two give the third). Questions are taken
-    for independent, which is on the safe side. The draws are fixed, so the same page always gets the same level.
+    question depend on each other (three arms make three pairs, of which any two give the third). Above thirty arms that
+    makes no difference to speak of, and Bonferroni's bound takes its place. Questions are taken for independent, which is
+    on the safe side. The draws are fixed, so the same page always gets the same level.
 
     Args:
         questions: for each, which arm has a value at which seed ``[arms, seeds]``.
@@ -73,7 +76,9 @@ def family(questions: Sequence[Presence]) -> Family:
     draws in place of permutations; Šidák 1967 for the product over questions. Why: docs/measures.md.
     """
     counted = [(present, pairs) for present in questions if (pairs := count_pairs(present))]
-    smallest = tuple(_smallest_p(*_as_key(present)) for present, _ in counted)
+    smallest = tuple(
+        _smallest_p(*_as_key(present)) if len(present) <= MOST_SIMULATED else np.empty(0) for present, _ in counted
+    )
     numbers = tuple(number for _, number in counted)
     return Family(sum(numbers), _level(smallest, numbers) if numbers else nan, smallest, numbers)
 
@@ -93,7 +98,7 @@ def _chance(p: float, smallest: Sequence[Floats], pairs: Sequence[int]) -> float
     """Return P(min over all questions of their smallest p ≤ p), at most Bonferroni's bound."""
     none = 1.0
     for draws, number in zip(smallest, pairs, strict=True):
-        share = (1 + np.searchsorted(draws, p, side="right")) / (1 + len(draws))
+        share = (1 + np.searchsorted(draws, p, side="right")) / (1 + len(draws)) if len(draws) else 1.0
         none *= 1 - min(1.0, float(share), number * p)
     return 1 - none
 
