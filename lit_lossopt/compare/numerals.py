@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite, isinf, isnan
+from math import floor, inf, isfinite, isinf, isnan, log10
 
 from lit_lossopt.compare.comparison import Comparison, Contrast
 from lit_lossopt.compare.metric_choice import is_accuracy
+from lit_lossopt.compare.phrases import ratio
 
 UNKNOWN = "–"
 NEVER = "never"
@@ -52,12 +53,17 @@ class Unit:
         """Return a difference with its sign: ``+0.42 points``."""
         if not isfinite(value):
             return UNKNOWN
-        number = f"{self.factor * value:+.2f}" if self.sign else f"{value:+.3g}"
+        number = f"{self.factor * value:+.{_decimals(self.factor * value)}f}" if self.sign else f"{value:+.3g}"
         return f"{number.replace('-', '−')}{self.difference}"
 
     def spread(self, value: float) -> str:
         """Return a deviation: ``0.42 points``."""
         return self.change(value).removeprefix("+")
+
+
+def _decimals(value: float) -> int:
+    """Return two, or as many as show a first digit: a difference that is claimed must not look like none."""
+    return -floor(log10(abs(value))) if 5e-7 < abs(value) < 0.005 else 2
 
 
 def unit(metric: str) -> Unit:
@@ -96,11 +102,11 @@ def probability(value: float) -> str:
 
 
 def factor(contrast: Contrast) -> str:
-    """Return a speed-up: ``1.8 ×``, ``at least 2.1 ×``."""
+    """Return a speed-up: ``1.8 ×``, ``at least 2.1 ×``; in as many digits as tell it from 1."""
     value = contrast.difference.value
     if not isfinite(value):
         return UNKNOWN
-    return f"at least {significant(value)} ×" if contrast.at_least else f"{significant(value)} ×"
+    return f"at least {ratio(value)} ×" if contrast.at_least else f"{ratio(value)} ×"
 
 
 def ripple_name(comparison: Comparison) -> str:

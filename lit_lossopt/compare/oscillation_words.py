@@ -85,13 +85,16 @@ def _levels(contrast: Contrast, comparison: Comparison) -> tuple[str, str]:
     )
     shared = [seed for seed in second if seed in first and isfinite(second[seed]) and isfinite(first[seed])]
     values = [[found[seed] for seed in shared] for found in (second, first)]
-    if climbing:
-        restless, calm = (
-            share(math.exp(fmean(math.log(max(one, CLIMB_BACK.least or 0)) for one in row))) for row in values
-        )
-    else:
-        restless, calm = (points(fmean(row), comparison.metric) for row in values)
+    restless, calm = (_climbed(row) if climbing else points(fmean(row), comparison.metric) for row in values)
     return restless, calm
+
+
+def _climbed(values: Sequence[float]) -> str:
+    """Return the geometric mean of climb-backs, which is what is compared; they have a floor."""
+    least = CLIMB_BACK.least or 0
+    if max(values) <= least:
+        return f"{share(least)} or less"
+    return share(math.exp(fmean(math.log(max(one, least)) for one in values)))
 
 
 def _level(name: str, contrast: Contrast, comparison: Comparison) -> str:
