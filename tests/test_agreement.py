@@ -26,7 +26,8 @@ from lit_lossopt.compare.numerals import unit
 from lit_lossopt.compare.tables import contrast_table
 from lit_lossopt.compare.terminal import show
 from lit_lossopt.compare.words import answer
-from tests.synthetic_runs import ACCURACY, Floats, arms_of, compared, rising
+from lit_lossopt.tracking.runs import Run
+from tests.synthetic_runs import ACCURACY, Floats, arm, arms_of, compared, rising, run
 
 SEEDS = 8
 
@@ -131,7 +132,7 @@ def test_one_difference_at_every_seed_is_not_said_to_be_small() -> None:
 def test_arms_of_which_one_is_claimed_to_beat_the_other_are_not_said_to_be_alike() -> None:
     wide = (0.03, -0.028, 0.026, -0.024, 0.03, -0.028, 0.022, -0.02)
     base = 0.01 * np.random.default_rng(3).normal(size=SEEDS)
-    tops = {
+    tops: dict[str, Callable[[int], float]] = {
         "A": lambda seed: 0.71 + wide[seed],
         "B": lambda seed: 0.705 + base[seed],
         "C": lambda seed: 0.70 + base[seed] + 0.0005 * (seed % 3),
@@ -141,6 +142,7 @@ def test_arms_of_which_one_is_claimed_to_beat_the_other_are_not_said_to_be_alike
     said = " ".join(answer(found))
     assert "B and C cannot be told apart from A in final" in said
     assert not re.search(r"A, B and C cannot", said)
+    assert "Over shared seeds B ends 0.46 points [0.4 to 0.51] above C (eight seeds, p < 0.001)." in said
 
 
 def test_a_claimed_difference_never_looks_like_none() -> None:
@@ -173,13 +175,30 @@ def test_no_column_is_cut(width: int, terminal: bool) -> None:
 
 
 def test_ends_beyond_six_arms_count_arms() -> None:
-    from tests.synthetic_runs import arm, run
-
-    def ended(name: str) -> list[object]:
+    def ended(name: str) -> list[Run]:
         verdicts = ("diverged", "collapsed", "completed")
         return [run(rising(100)[:5], arm=name, seed=seed, verdict=verdict) for seed, verdict in enumerate(verdicts)]
 
-    found = compared([arm(name, ended(name)) for name in "ABCDEFGH"], target=0.5)  # type: ignore[arg-type]
+    found = compared([arm(name, ended(name)) for name in "ABCDEFGH"], target=0.5)
     said = answer(found)
     assert said[-1] == "Runs of two more arms diverged or collapsed."
     assert sum("of 3 runs of" in sentence for sentence in said) == 12
+
+
+def test_an_arm_without_a_speed_is_not_named_fastest() -> None:
+    """Runs with one evaluation have no speed; they must not come before those that have one."""
+    single = arm("0", [run([0.7], arm="0", seed=seed) for seed in range(SEEDS)])
+    others = arms_of(
+        lambda name, seed: rising(80 if name == "B" else 200) + scattered(seed, place=ord(name)), ["A", "B"]
+    )
+    found = compared([single, *others], target=0.5)
+    assert found.alike_speed == ("B",)
+    assert answer(found)[0].startswith("B reaches 50 % validation accuracy in")
+
+
+def test_an_arm_that_was_never_evaluated_is_not_said_to_end_anywhere() -> None:
+    gone = arm("B", [run([], arm="B", seed=seed, verdict="diverged") for seed in range(4)])
+    found = compared([*arms_of(lambda _, seed: rising(100) + scattered(seed, place=1), ["A"], 4), gone], target=0.5)
+    said = " ".join(answer(found))
+    assert "unknown" not in said
+    assert "In the mean A ends at" in said

@@ -148,18 +148,19 @@ def _lead(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quantit
 
     Source: Royston and Parmar 2013, "Restricted mean survival time".
     """
-    pairs = [_restricted(first, second, seed) for seed in seeds]
-    one, other = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    one, other = _restricted(first, second, seeds)
+    even = np.isclose(one, other, rtol=_ROUNDING, atol=0)
     if quantity.least is not None:
         one, other = (np.log(np.maximum(values, quantity.least)) for values in (one, other))
-    lead: Floats = one - other if quantity.higher_is_better else other - one
-    lead[np.isclose(*np.array(pairs, dtype=np.float64).reshape(-1, 2).T, rtol=_ROUNDING, atol=0)] = 0
+    lead: Floats = np.where(even, 0.0, one - other if quantity.higher_is_better else other - one)
     return lead
 
 
-def _restricted(first: Sample, second: Sample, seed: str) -> tuple[float, float]:
-    limit = min(first.limits.get(seed, inf), second.limits.get(seed, inf))
-    return min(first.values[seed], limit), min(second.values[seed], limit)
+def _restricted(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return the values of both arms ``[n]``, each at most as far as both runs of its pair went."""
+    limits = [min(first.limits.get(seed, inf), second.limits.get(seed, inf)) for seed in seeds]
+    one, other = (np.array([sample.values[seed] for seed in seeds], dtype=np.float64) for sample in (first, second))
+    return np.minimum(one, limits), np.minimum(other, limits)
 
 
 def _remark(test: PairedTest, first: Sample, second: Sample, seeds: Sequence[str]) -> str:
@@ -168,8 +169,8 @@ def _remark(test: PairedTest, first: Sample, second: Sample, seeds: Sequence[str
         return NO_SHARED_SEED
     if test.remark != SAME:
         return test.remark
-    pairs = [_restricted(first, second, seed) for seed in seeds]
-    if not np.allclose(*np.array(pairs).T, rtol=_ROUNDING, atol=0):
+    one, other = _restricted(first, second, seeds)
+    if not np.allclose(one, other, rtol=_ROUNDING, atol=0):
         return NEXT_TO_NOTHING
     if any(_missed(first, second, [seed]) == (0, 0) for seed in seeds):
         return SAME

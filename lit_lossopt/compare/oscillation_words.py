@@ -9,7 +9,7 @@ from statistics import fmean
 
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast
 from lit_lossopt.compare.contrasts import CLIMB_BACK
-from lit_lossopt.compare.phrases import evidence, listed, metric_of, points, share, spelled
+from lit_lossopt.compare.phrases import evidence, metric_of, points, share, spelled
 
 _MOST_NAMED = 3
 
@@ -46,12 +46,10 @@ def _extremes(claimed: Sequence[Contrast], arms: set[str], *, most: bool) -> lis
 
 
 def _pairs(claimed: Sequence[Contrast], comparison: Comparison) -> list[str]:
-    if not claimed:
-        return []
     strongest = sorted(claimed, key=lambda one: one.p)[:_MOST_NAMED]
     left = len(claimed) - len(strongest)
-    more = f" So it is for {spelled(left)} more pair{'s' * (left > 1)}." if left else ""
-    return [f"{listed([_more(one, comparison) for one in strongest])} {evidence(strongest)}.{more}"]
+    more = [f"So it is for {spelled(left)} more pair{'s' * (left > 1)}."] if left else []
+    return [*(f"{_more(one, comparison)} {evidence([one])}." for one in strongest), *more]
 
 
 def _more(contrast: Contrast, comparison: Comparison) -> str:

@@ -79,10 +79,11 @@ def _no_speed(comparison: Comparison) -> str:
 
 
 def _compared_speed(comparison: Comparison, goal: str) -> list[str]:
-    besides = [f"{one.first} is {_faster(one)}" for one in claimed_besides(comparison.speeds, comparison.alike_speed)]
+    others = claimed_besides(comparison.speeds, comparison.alike_speed)
+    besides = _besides([f"{one.first} is {_faster(one)}" for one in others], others)
     if not comparison.alike_speed:
-        return [f"No arm is first to {goal}, since over shared seeds each is behind another.", *_besides(besides)]
-    return [*_soonest(comparison, goal), *_besides(besides)]
+        return [f"No arm is first to {goal}, since over shared seeds each is behind another.", *besides]
+    return [*_soonest(comparison, goal), *besides]
 
 
 def _soonest(comparison: Comparison, goal: str) -> list[str]:
@@ -100,7 +101,9 @@ def final(comparison: Comparison) -> list[str]:
     """Say who ends better."""
     side = "above" if comparison.higher_is_better else "below"
     others = claimed_besides(comparison.finals, comparison.alike)
-    besides = _besides([f"{one.first} ends {_difference(one, comparison)} {side} {one.second}" for one in others])
+    besides = _besides(
+        [f"{one.first} ends {_difference(one, comparison)} {side} {one.second}" for one in others], others
+    )
     if len(comparison.arms) == 1:
         return [f"It ends at {_level(comparison.arms[0], comparison)}."]
     if _all_are(comparison.finals, Decision.SAME):
@@ -145,9 +148,9 @@ def _medians(comparison: Comparison, goal: str) -> list[str]:
 
 
 def _means(comparison: Comparison) -> list[str]:
-    """List where each arm ends, in the order of their names, without ranking them."""
-    arms = sorted(comparison.arms, key=lambda arm: arm.name)
-    if len(arms) > _MOST_LISTED:
+    """List where each arm ends, as far as it is known, in the order of their names, without ranking them."""
+    arms = sorted((arm for arm in comparison.arms if not isnan(arm.final.value)), key=lambda arm: arm.name)
+    if not arms or len(arms) > _MOST_LISTED:
         return []
     first, *others = arms
     ends = f"{first.name} ends at {_level(first, comparison)}"
@@ -163,8 +166,8 @@ def _level(arm: Arm, comparison: Comparison, *, short: bool = False) -> str:
     return quantity(arm.final.value, comparison, interval, short=short)
 
 
-def _besides(claims: Sequence[str]) -> list[str]:
-    return [f"Over shared seeds {some(claims)} (each p < 0.05)."] if claims else []
+def _besides(said: Sequence[str], claims: Sequence[Contrast]) -> list[str]:
+    return [f"Over shared seeds {some(said)} {evidence(claims)}."] if claims else []
 
 
 def _by_all_runs(comparison: Comparison, best: Arm) -> list[str]:
