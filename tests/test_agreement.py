@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from lit_lossopt.compare.comparison import Comparison, Contrast, Decision
+from lit_lossopt.compare import conclusions, numerals, phrases
+from lit_lossopt.compare.comparison import BudgetCurve, Comparison, Contrast, Decision
 from lit_lossopt.compare.contrasts import (
     BEYOND,
     CLIMB_BACK,
@@ -202,3 +203,16 @@ def test_an_arm_that_was_never_evaluated_is_not_said_to_end_anywhere() -> None:
     said = " ".join(answer(found))
     assert "unknown" not in said
     assert "In the mean A ends at" in said
+
+
+@pytest.mark.parametrize("p", [0.0002, 0.012, 0.0494, 0.0496, 0.04999, 0.05, 0.0503, 0.31])
+def test_a_p_value_is_shown_alike_everywhere_and_on_its_side_of_the_level(p: float) -> None:
+    text = numerals.probability(p)
+    assert phrases.probability(p) in {f"p = {text}", f"p {text}"}
+    assert text.startswith("<") or (float(text) < 0.05) == (p < 0.05)
+
+
+def test_one_trial_gives() -> None:
+    curves_ = [BudgetCurve(name, np.array([value])) for name, value in (("a", 0.5), ("b", 0.6))]
+    said = conclusions.best_of_budget(curves_, higher_is_better=True)
+    assert said == "Of the trials that were made, one gives b the best expected value."

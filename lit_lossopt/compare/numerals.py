@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import floor, inf, isfinite, isinf, isnan, log10
 
+from lit_lossopt.compare import phrases
 from lit_lossopt.compare.comparison import Comparison, Contrast
 from lit_lossopt.compare.metric_choice import is_accuracy
-from lit_lossopt.compare.phrases import ratio
 
 UNKNOWN = "–"
 NEVER = "never"
@@ -95,10 +95,8 @@ def interval(low: float, high: float, text: Callable[[float], str]) -> str:
 
 
 def probability(value: float) -> str:
-    """Return a p value: ``0.012``, ``< 0.001``."""
-    if isnan(value):
-        return UNKNOWN
-    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    """Return a p value as sentences have it: ``0.012``, ``< 0.001``."""
+    return UNKNOWN if isnan(value) else phrases.probability(value).removeprefix("p ").removeprefix("= ")
 
 
 def factor(contrast: Contrast) -> str:
@@ -106,7 +104,7 @@ def factor(contrast: Contrast) -> str:
     value = contrast.difference.value
     if not isfinite(value):
         return UNKNOWN
-    return f"at least {ratio(value)} ×" if contrast.at_least else f"{ratio(value)} ×"
+    return f"at least {phrases.ratio(value)} ×" if contrast.at_least else f"{phrases.ratio(value)} ×"
 
 
 def ripple_name(comparison: Comparison) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from math import floor, isfinite, isnan, log10, nan
 
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate
+from lit_lossopt.compare.family import LEVEL
 from lit_lossopt.compare.metric_choice import is_accuracy
 
 _NUMBERS = (
@@ -155,5 +156,9 @@ def within(estimate: Estimate, text: Callable[[float], str]) -> str:
 
 
 def probability(p: float) -> str:
-    """Return ``p = 0.003``, ``p < 0.001``."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+    """Return ``p = 0.003``, ``p < 0.001``; never 0.050 of what is below it, and so is claimed."""
+    if p < 0.001:
+        return "p < 0.001"
+    if 0.0495 <= p < LEVEL:
+        return f"p < {LEVEL}"
+    return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
