@@ -169,8 +169,9 @@ def fastest(arms: Sequence[Arm]) -> Arm:
 
 
 def _by_speed(arms: Sequence[Arm]) -> list[Arm]:
+    known = [arm for arm in arms if not isnan(arm.steps_to_target.value)]
     return sorted(
-        arms, key=lambda arm: (arm.steps_to_target.value, -arm.reached / len(arm.trials), _soon(arm), arm.name)
+        known, key=lambda arm: (arm.steps_to_target.value, -arm.reached / len(arm.trials), _soon(arm), arm.name)
     )
 
 
@@ -338,4 +339,5 @@ def _budgets(tuning: Sequence[ArmRuns], metric: str, higher_is_better: bool) -> 
 
 def _soon(arm: Arm) -> float:
     """Return the mean of the logarithm of steps to target, infinite where a run never got there."""
-    return float(np.mean([np.log(max(trial.steps_to_target, 1e-6)) for trial in arm.trials]))
+    known = [trial.steps_to_target for trial in arm.trials if not isnan(trial.steps_to_target)]
+    return float(np.mean([np.log(max(steps, 1e-6)) for steps in known]))

@@ -45,5 +45,6 @@ def best_of_budget(curves: Sequence[BudgetCurve], higher_is_better: bool) -> str
     if not shared or len(curves) == 1:
         return ""
     first, last = (max(curves, key=lambda one: sign * one.expected[k]).family for k in (0, shared - 1))
-    said = f"Of the trials that were made, {shared} give {last} the best expected value"
+    some = "one gives" if shared == 1 else f"{shared} give"
+    said = f"Of the trials that were made, {some} {last} the best expected value"
     return f"{said}." if first == last else f"{said}, and one gives it to {first}."

@@ -29,6 +29,9 @@ NO_SHARED_SEED = "no seed in common"
 TOO_FEW_SEEDS = "too few seeds for so many comparisons"
 NEITHER = "neither reached the target"
 BEYOND = "reached only beyond the budget of the other"
+NEXT_TO_NOTHING = "next to nothing in both"
+# Values that are equal up to rounding are equal.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -116,20 +119,22 @@ def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) 
     # Of differences that are all the same there is no interval.
     claimed = test.p < whole.level if isnan(half) else low > 0
     equivalent = max(abs(low), abs(high)) < quantity.margin
+    remark = _remark(test, first, second, seeds)
+    unknown = remark in {NEITHER, BEYOND, NEXT_TO_NOTHING}
     return Contrast(
         first=first.name,
         second=second.name,
         quantity=quantity.name,
-        difference=_difference(test.mean, low, high, len(lead), quantity),
+        difference=_difference(nan if unknown else test.mean, low, high, len(lead), quantity),
         p=test.p,
         p_adjusted=whole.adjusted(test.p),
         p_sign_flip=test.p_sign_flip,
         test=test.test,
-        wins=wins(lead),
+        wins=nan if unknown else wins(lead),
         claimed=claimed,
         equivalent=equivalent,
         seeds_needed=None if claimed or equivalent else _seeds_needed(test, len(lead), whole),
-        remark=_remark(test, first, second, seeds),
+        remark=remark,
         bootstrap=_bootstrap(lead, quantity),
         missed=_missed(first, second, seeds),
     )
@@ -143,25 +148,32 @@ def _lead(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quantit
 
     Source: Royston and Parmar 2013, "Restricted mean survival time".
     """
-    pairs = [_restricted(first, second, seed) for seed in seeds]
-    one, other = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    one, other = _restricted(first, second, seeds)
+    even = np.isclose(one, other, rtol=_ROUNDING, atol=0)
     if quantity.least is not None:
         one, other = (np.log(np.maximum(values, quantity.least)) for values in (one, other))
-    lead: Floats = one - other if quantity.higher_is_better else other - one
+    lead: Floats = np.where(even, 0.0, one - other if quantity.higher_is_better else other - one)
     return lead
 
 
-def _restricted(first: Sample, second: Sample, seed: str) -> tuple[float, float]:
-    limit = min(first.limits.get(seed, inf), second.limits.get(seed, inf))
-    return min(first.values[seed], limit), min(second.values[seed], limit)
+def _restricted(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return the values of both arms ``[n]``, each at most as far as both runs of its pair went."""
+    limits = [min(first.limits.get(seed, inf), second.limits.get(seed, inf)) for seed in seeds]
+    one, other = (np.array([sample.values[seed] for seed in seeds], dtype=np.float64) for sample in (first, second))
+    return np.minimum(one, limits), np.minimum(other, limits)
 
 
 def _remark(test: PairedTest, first: Sample, second: Sample, seeds: Sequence[str]) -> str:
-    """Return why no test was made; two arms are the same only where runs got there."""
+    """Return why no test was made; two arms are the same only where runs got there, with values of some meaning."""
     if not seeds:
         return NO_SHARED_SEED
-    if test.remark != SAME or not all(_missed(first, second, seeds)):
+    if test.remark != SAME:
         return test.remark
+    one, other = _restricted(first, second, seeds)
+    if not np.allclose(one, other, rtol=_ROUNDING, atol=0):
+        return NEXT_TO_NOTHING
+    if any(_missed(first, second, [seed]) == (0, 0) for seed in seeds):
+        return SAME
     reached = [value for one in (first, second) for seed, value in one.values.items() if seed in seeds]
     return NEITHER if all(map(isinf, reached)) else BEYOND
 
@@ -184,7 +196,8 @@ def _difference(mean: float, low: float, high: float, n: int, quantity: Quantity
         return Estimate(_exp(mean), _exp(low), _exp(high), n)
     if quantity.higher_is_better:
         return Estimate(mean, low, high, n)
-    return Estimate(-mean, -high, -low, n)
+    # Without a zero that has a sign.
+    return Estimate(0 - mean, 0 - high, 0 - low, n)
 
 
 def _exp(value: float) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite, isinf, isnan
+from math import floor, inf, isfinite, isinf, isnan, log10
 
+from lit_lossopt.compare import phrases
 from lit_lossopt.compare.comparison import Comparison, Contrast
 from lit_lossopt.compare.metric_choice import is_accuracy
 
@@ -52,12 +53,17 @@ class Unit:
         """Return a difference with its sign: ``+0.42 points``."""
         if not isfinite(value):
             return UNKNOWN
-        number = f"{self.factor * value:+.2f}" if self.sign else f"{value:+.3g}"
+        number = f"{self.factor * value:+.{_decimals(self.factor * value)}f}" if self.sign else f"{value:+.3g}"
         return f"{number.replace('-', '−')}{self.difference}"
 
     def spread(self, value: float) -> str:
         """Return a deviation: ``0.42 points``."""
         return self.change(value).removeprefix("+")
+
+
+def _decimals(value: float) -> int:
+    """Return two, or as many as show a first digit: a difference that is claimed must not look like none."""
+    return -floor(log10(abs(value))) if 5e-7 < abs(value) < 0.005 else 2
 
 
 def unit(metric: str) -> Unit:
@@ -89,18 +95,16 @@ def interval(low: float, high: float, text: Callable[[float], str]) -> str:
 
 
 def probability(value: float) -> str:
-    """Return a p value: ``0.012``, ``< 0.001``."""
-    if isnan(value):
-        return UNKNOWN
-    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    """Return a p value as sentences have it: ``0.012``, ``< 0.001``."""
+    return UNKNOWN if isnan(value) else phrases.probability(value).removeprefix("p ").removeprefix("= ")
 
 
 def factor(contrast: Contrast) -> str:
-    """Return a speed-up: ``1.8 ×``, ``at least 2.1 ×``."""
+    """Return a speed-up: ``1.8 ×``, ``at least 2.1 ×``; in as many digits as tell it from 1."""
     value = contrast.difference.value
     if not isfinite(value):
         return UNKNOWN
-    return f"at least {significant(value)} ×" if contrast.at_least else f"{significant(value)} ×"
+    return f"at least {phrases.ratio(value)} ×" if contrast.at_least else f"{phrases.ratio(value)} ×"
 
 
 def ripple_name(comparison: Comparison) -> str:

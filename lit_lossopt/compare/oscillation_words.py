@@ -9,7 +9,7 @@ from statistics import fmean
 
 from lit_lossopt.compare.comparison import Arm, Comparison, Contrast
 from lit_lossopt.compare.contrasts import CLIMB_BACK
-from lit_lossopt.compare.phrases import evidence, listed, metric_of, points, share, spelled
+from lit_lossopt.compare.phrases import evidence, metric_of, points, share, spelled
 
 _MOST_NAMED = 3
 
@@ -46,12 +46,10 @@ def _extremes(claimed: Sequence[Contrast], arms: set[str], *, most: bool) -> lis
 
 
 def _pairs(claimed: Sequence[Contrast], comparison: Comparison) -> list[str]:
-    if not claimed:
-        return []
     strongest = sorted(claimed, key=lambda one: one.p)[:_MOST_NAMED]
     left = len(claimed) - len(strongest)
-    more = f" So it is for {spelled(left)} more pair{'s' * (left > 1)}." if left else ""
-    return [f"{listed([_more(one, comparison) for one in strongest])} {evidence(strongest)}.{more}"]
+    more = [f"So it is for {spelled(left)} more pair{'s' * (left > 1)}."] if left else []
+    return [*(f"{_more(one, comparison)} {evidence([one])}." for one in strongest), *more]
 
 
 def _more(contrast: Contrast, comparison: Comparison) -> str:
@@ -85,13 +83,16 @@ def _levels(contrast: Contrast, comparison: Comparison) -> tuple[str, str]:
     )
     shared = [seed for seed in second if seed in first and isfinite(second[seed]) and isfinite(first[seed])]
     values = [[found[seed] for seed in shared] for found in (second, first)]
-    if climbing:
-        restless, calm = (
-            share(math.exp(fmean(math.log(max(one, CLIMB_BACK.least or 0)) for one in row))) for row in values
-        )
-    else:
-        restless, calm = (points(fmean(row), comparison.metric) for row in values)
+    restless, calm = (_climbed(row) if climbing else points(fmean(row), comparison.metric) for row in values)
     return restless, calm
+
+
+def _climbed(values: Sequence[float]) -> str:
+    """Return the geometric mean of climb-backs, which is what is compared; they have a floor."""
+    least = CLIMB_BACK.least or 0
+    if max(values) <= least:
+        return f"{share(least)} or less"
+    return share(math.exp(fmean(math.log(max(one, least)) for one in values)))
 
 
 def _level(name: str, contrast: Contrast, comparison: Comparison) -> str:

@@ -58,7 +58,8 @@ def write_figures(comparison: Comparison, folder: Path, formats: Sequence[str] =
     captions: list[str] = []
     for figure in figures(comparison):
         written += write_figure(figure, look, folder, formats)
-        captions.append(f"{figure.key}: {figure.title}. {figure.conclusion} {figure.reading}{_left_out(comparison)}")
+        parts = (f"{figure.key}: {figure.title}.", figure.conclusion, figure.reading, _left_out(comparison))
+        captions.append(" ".join(filter(None, parts)))
     if captions:
         path = folder / "captions.txt"
         path.write_text("\n\n".join(textwrap.fill(caption, 100) for caption in captions) + "\n", encoding="utf-8")
@@ -216,4 +217,4 @@ def _shown(arm: str, look: Mapping[str, int]) -> bool:
 
 def _left_out(comparison: Comparison) -> str:
     more = len(comparison.arms) - MOST_ARMS
-    return f" Curves of the best {MOST_ARMS} arms; {more} more are in the table." if more > 0 else ""
+    return f"Curves of the best {MOST_ARMS} arms; {more} more are in the table." if more > 0 else ""

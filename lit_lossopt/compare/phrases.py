@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import floor, isfinite, isnan, log10
+from math import floor, isfinite, isnan, log10, nan
 
-from lit_lossopt.compare.comparison import Comparison, Contrast, Estimate
+from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate
+from lit_lossopt.compare.family import LEVEL
 from lit_lossopt.compare.metric_choice import is_accuracy
 
 _NUMBERS = (
     "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
+_MOST_NAMED = 3
 _SPLITS = {"val": "validation", "train": "training", "test": "test"}
 _QUANTITIES = {"nll": "negative log-likelihood", "brier": "Brier score", "ece": "calibration error"}
 
@@ -34,6 +36,33 @@ def named(names: Sequence[str], most: int = 6) -> str:
     """Return ``a, b and c``; beyond ``most``, how many more."""
     left = len(names) - most
     return listed([*names[:most], *([f"{spelled(left)} more"] if left > 0 else [])])
+
+
+def some(items: Sequence[str], between: str = ", ") -> str:
+    """Return the first three, which are the nearest, and how many more."""
+    left = len(items) - _MOST_NAMED
+    return listed([*items[:_MOST_NAMED], *([f"{spelled(left)} more"] if left > 0 else [])], between)
+
+
+def arm_named(comparison: Comparison, name: str) -> Arm:
+    """Return the arm of this name."""
+    return next(arm for arm in comparison.arms if arm.name == name)
+
+
+def unequal_budgets(comparison: Comparison, contrasts: Sequence[Contrast]) -> str:
+    """Name the budgets of the arms in a sentence where they are unequal."""
+    names = list(dict.fromkeys(name for one in contrasts[:_MOST_NAMED] for name in (one.first, one.second)))
+    ends = {name: _budget(arm_named(comparison, name)) for name in names}
+    known = [end for end in ends.values() if isfinite(end)]
+    if not known or max(known) <= 1.01 * min(known):
+        return ""
+    told = listed([f"{name} {significant(end)}" for name, end in ends.items() if isfinite(end)])
+    return f", though {told} {comparison.axis}s were run"
+
+
+def _budget(arm: Arm) -> float:
+    ends = [trial.end for trial in arm.trials if isfinite(trial.end)]
+    return sorted(ends)[len(ends) // 2] if ends else nan
 
 
 def metric_words(metric: str, *, on_test_images: bool = False) -> str:
@@ -114,8 +143,8 @@ def significant(number: float) -> str:
 
 def ratio(value: float) -> str:
     """Return a factor in three digits, or in as many as tell it from 1: ``2.03``, ``1.0017``."""
-    text = f"{value:.3g}"
-    return f"{value:.{min(6, 1 - floor(log10(abs(value - 1))))}f}" if text == "1" and value != 1 else text
+    text, apart = significant(value), abs(value - 1)
+    return f"{value:.{min(6, 1 - floor(log10(apart)))}f}" if text == "1" and apart > 5e-7 else text
 
 
 def within(estimate: Estimate, text: Callable[[float], str]) -> str:
@@ -127,5 +156,9 @@ def within(estimate: Estimate, text: Callable[[float], str]) -> str:
 
 
 def probability(p: float) -> str:
-    """Return ``p = 0.003``, ``p < 0.001``."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+    """Return ``p = 0.003``, ``p < 0.001``; never 0.050 of what is below it, and so is claimed."""
+    if p < 0.001:
+        return "p < 0.001"
+    if 0.0495 <= p < LEVEL:
+        return f"p < {LEVEL}"
+    return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"

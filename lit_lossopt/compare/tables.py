@@ -19,6 +19,8 @@ from lit_lossopt.compare.numerals import (
     significant,
     unit,
 )
+from lit_lossopt.compare.phrases import ratio
+from lit_lossopt.compare.statistics import PAIRED_T
 
 
 @dataclass(frozen=True)
@@ -215,13 +217,18 @@ def _difference(one: Contrast, shown: Unit) -> Cell:
         return Cell(shown.change(one.difference.value), between, one.difference.value)
     less = "fewer" if one.quantity == "steps_to_target" else "less"
     said = f"{factor(one)} {less}" if one.claimed else factor(one)
-    between = f"{significant(low)} or more" if one.at_least and not isnan(low) else interval(low, high, significant)
+    # The first missed it, too: the factor holds as far as both were run, and beyond that none is known.
+    said += " as far as both were run" * (bool(one.test) and one.missed[0] > 0)
+    between = f"{ratio(low)} or more" if one.at_least and not isnan(low) else interval(low, high, ratio)
     return Cell(said, between, one.difference.value)
 
 
 def _contrast(one: Contrast, shown: Unit) -> tuple[Cell, ...]:
     verdict = CLAIMS[one.quantity] if one.claimed else str(one.decision)
     needed = "" if one.seeds_needed is None else f"about {one.seeds_needed} seeds would be needed"
+    if needed and one.test != PAIRED_T:
+        # Not at the effect that was seen, but for the test to claim anything.
+        needed = f"{one.test or one.remark}: at least {one.seeds_needed} seeds are needed"
     missed = [
         f"{name} missed it at {count}" for name, count in zip((one.first, one.second), one.missed, strict=True) if count
     ]

@@ -17,7 +17,7 @@ from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Decision, 
 from lit_lossopt.compare.measures import COMPLETED, YARDSTICKS
 from lit_lossopt.compare.nouns import shown_place, to_target
 from lit_lossopt.compare.numerals import significant, unit
-from lit_lossopt.compare.phrases import share
+from lit_lossopt.compare.phrases import ratio, share
 
 # Characters of a line where the output is no terminal.
 PIPED_WIDTH = 100
@@ -57,8 +57,10 @@ def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
     """Return the table of arms, best first, with as many columns as fit ``width`` characters."""
     shown = [f"{_ALIKE} {arm.name}" if _is_open(arm, comparison) else arm.name for arm in comparison.arms]
     columns = [column for column in _columns(comparison) if any(column.cells)]
-    room = width - min(max(2 + cell_len(name) for name in shown), max(_LEAST_FOR_NAMES, width // 3))
-    while len(columns) > 1 and sum(column.width for column in columns) > room:
+    longest = max(cell_len(name) for name in shown)
+    room = width - 2 - max(_LEAST_FOR_NAMES, min(longest, width // 3))
+    # A box has an edge at either side, and a space between two columns.
+    while len(columns) > 1 and sum(column.width for column in columns) + (0 if plain else 2 + len(columns)) > room:
         columns.remove(max(columns, key=lambda column: column.rank))
     title = Text(f"{comparison.title}: {comparison.metric}, target {unit(comparison.metric).text(comparison.target)}")
     table = Table(
@@ -105,6 +107,8 @@ def _legend(comparison: Comparison) -> list[str]:
         notes.append(f"{_ALIKE} cannot be told apart from {comparison.alike[0]} by its final value.")
     if any(one.claimed for one in comparison.speeds):
         notes.append(f"{_CLAIMED} claimed: p below 0.05. Ratios are means of those seed by seed. [ ] 95 % intervals.")
+    if any(one.missed[0] or one.missed[1] for one in comparison.speeds if one.test):
+        notes.append("In ratios, a run that missed the target counts as if it had met it where the shorter run ended.")
     if comparison.comparisons:
         many = f"all {comparison.comparisons:,} differences" if comparison.comparisons > 1 else "the one difference"
         notes.append(f"p values and intervals of differences are adjusted for {many} that can be claimed here.")
@@ -160,10 +164,10 @@ def _seconds(arm: Arm) -> str:
 
 def _behind(contrast: Contrast | None) -> str:
     """Return how many times as many steps the arm needs as the first."""
-    if contrast is None:
+    if contrast is None or isnan(contrast.difference.value):
         return ""
     least = "≥ " if contrast.at_least else ""
-    return f"{least}{contrast.difference.value:.2f}×{_CLAIMED if contrast.claimed else ''}"
+    return f"{least}{ratio(contrast.difference.value)}×{_CLAIMED if contrast.claimed else ''}"
 
 
 def _verdicts(arm: Arm) -> str:
