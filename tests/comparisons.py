@@ -235,7 +235,7 @@ def _mean(values: list[float]) -> Estimate:
 def _contrast(first: str, second: str, quantity: str, value: float, claimed: bool) -> Contrast:
     p = 0.004 if claimed else 0.31
     return Contrast(
-        first, second, quantity, Estimate(value, 0.8 * value, 1.2 * value, 8), p, min(1, 2 * p), 0.0078,
+        first, second, quantity, Estimate(value, 0.8 * value, 1.2 * value, 8), p, min(1, 2 * p),
         "paired t", 0.875, claimed, equivalent=False, seeds_needed=None if claimed else 21,
     )  # fmt: skip
 

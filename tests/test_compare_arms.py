@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from dataclasses import replace
 from math import inf, isinf, isnan, nan
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from lit_lossopt import names
 from lit_lossopt.compare.assemble import fastest
 from lit_lossopt.compare.comparison import ArmRuns, Comparison, Decision
+from lit_lossopt.compare.csv_files import write_tables
 from lit_lossopt.compare.words import answer
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.runs import Run
@@ -420,11 +423,19 @@ def test_the_interval_of_an_accuracy_ends_where_accuracies_do() -> None:
     assert 0 < worst.high < best.low < 1
 
 
-def test_from_ten_pairs_on_a_bootstrap_interval_stands_beside() -> None:
-    eight, ten = (compared(three_arms(seeds)).finals[1] for seeds in (8, 10))
-    assert isnan(eight.bootstrap[0])
-    assert ten.bootstrap[0] < ten.difference.value < ten.bootstrap[1]
-    assert ten.bootstrap == pytest.approx((ten.difference.low, ten.difference.high), abs=0.003)
+def test_from_ten_pairs_on_a_bootstrap_interval_stands_in_the_table(tmp_path: Path) -> None:
+    def row(seeds: int) -> dict[str, str]:
+        write_tables(compared(three_arms(seeds)), tmp_path)
+        with (tmp_path / "contrasts.csv").open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return next(one for one in rows if one["quantity"] == "final" and "sgd" in {one["first"], one["second"]})
+
+    eight, ten = row(8), row(10)
+    assert not eight["bootstrap_low"]
+    low, value, high = (float(ten[name]) for name in ("bootstrap_low", "difference", "bootstrap_high"))
+    assert low < value < high
+    assert float(ten["p_sign_flip"]) == 2 / 2**10
+    assert ten["decision"] == "claimed"
 
 
 def test_a_target_met_before_training_takes_one_step() -> None:

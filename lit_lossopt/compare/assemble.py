@@ -207,10 +207,9 @@ def _speed_question(arms: Sequence[Arm]) -> Question:
 
 
 def _oscillation_question(found: Comparison) -> Question:
-    """Ask for climb-back; where no two arms have a comparable one, for the roughness of evaluations."""
+    """Ask for climb-back; where no two arms have one, for the roughness of evaluations."""
     climbing = [_climbing(arm) for arm in found.arms if isfinite(arm.climb_back.value)]
-    groups = [sample.group for sample in climbing]
-    if len(groups) > len(set(groups)):
+    if len(climbing) > 1:
         return Question(CLIMB_BACK, tuple(climbing))
     rough = [_sample(arm, lambda trial: trial.roughness) for arm in found.arms]
     return Question(ROUGHNESS, tuple(sample for sample in rough if sample.values))

@@ -178,14 +178,13 @@ class Contrast:
             out "no difference" exactly where the difference is claimed. NaN, NaN where no interval can be given.
         p: of the test that decides, by itself.
         p_adjusted: for everything that the page may claim (``Comparison.comparisons``).
-        p_sign_flip: of the exact sign-flip test, by itself.
         test: ``paired t`` or ``sign-flip``; empty where no test was made.
         wins: P(first better than second) over the pairs, ties half.
         claimed: whether the difference may be claimed.
         equivalent: whether the interval lies within the stated margin.
         seeds_needed: seeds for 80 % power at the observed effect, if more than there are; None where it cannot be told.
         remark: why no test was made, if none was.
-        bootstrap: BCa interval by itself beside ``difference``, from ten pairs on; otherwise NaN, NaN.
+        leads: by how much the first is better, seed by seed; of factors, their logarithms.
         missed: of ``steps_to_target``: shared seeds at which the first, and the second, did not reach the target before
             the shorter of the two runs ended; they count as if they had there, so ``difference`` is too small.
     """
@@ -196,14 +195,13 @@ class Contrast:
     difference: Estimate
     p: float
     p_adjusted: float
-    p_sign_flip: float
     test: str
     wins: float
     claimed: bool
     equivalent: bool
     seeds_needed: int | None
     remark: str = ""
-    bootstrap: tuple[float, float] = (nan, nan)
+    leads: tuple[float, ...] = ()
     missed: tuple[int, int] = (0, 0)
 
     @property

@@ -17,7 +17,6 @@ from lit_lossopt.compare.statistics import (
     PAIRED_T,
     SIGN_FLIP,
     PairedTest,
-    bca_interval,
     paired_test,
     seeds_for_power,
     wins,
@@ -113,7 +112,7 @@ def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) 
         first, second, lead = second, first, -lead
     test = paired_test(lead)
     if test.test and not whole.may_claim(len(lead)):
-        test = PairedTest(test.mean, p_sign_flip=test.p_sign_flip, remark=TOO_FEW_SEEDS, effect=test.effect)
+        test = PairedTest(test.mean, remark=TOO_FEW_SEEDS, effect=test.effect)
     half = whole.critical_value(len(lead)) * test.error if test.test == PAIRED_T else nan
     low, high = test.mean - half, test.mean + half
     # Of differences that are all the same there is no interval.
@@ -128,14 +127,13 @@ def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) 
         difference=_difference(nan if unknown else test.mean, low, high, len(lead), quantity),
         p=test.p,
         p_adjusted=whole.adjusted(test.p),
-        p_sign_flip=test.p_sign_flip,
         test=test.test,
         wins=nan if unknown else wins(lead),
         claimed=claimed,
         equivalent=equivalent,
         seeds_needed=None if claimed or equivalent else _seeds_needed(test, len(lead), whole),
         remark=remark,
-        bootstrap=_bootstrap(lead, quantity),
+        leads=tuple(lead.tolist()),
         missed=_missed(first, second, seeds),
     )
 
@@ -202,11 +200,6 @@ def _difference(mean: float, low: float, high: float, n: int, quantity: Quantity
 
 def _exp(value: float) -> float:
     return math.exp(min(value, 700.0))
-
-
-def _bootstrap(lead: Floats, quantity: Quantity) -> tuple[float, float]:
-    found = _difference(nan, *bca_interval(lead), len(lead), quantity)
-    return found.low, found.high
 
 
 def _seeds_needed(test: PairedTest, seeds: int, whole: Family) -> int | None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate, Trial
+from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Decision, Estimate, Trial
+from lit_lossopt.compare.statistics import bca_interval, sign_flip_p
+from lit_lossopt.compare.tables import FACTORS
 
 Row = dict[str, Any]
 _ESTIMATES = (
@@ -21,7 +23,6 @@ _OF_TRIAL = (
     "verdict", "final", "best", "best_step", "area", "steps_to_target", "seconds_to_target", "examples_to_target",
     "ripple", "roughness", "climb_back",
 )  # fmt: skip
-_PAIRS = {"bootstrap": ("low", "high"), "missed": ("first", "second")}
 
 
 def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
@@ -54,11 +55,19 @@ def _arm_row(arm: Arm, comparison: Comparison) -> Row:
         "reached_target": arm.reached,
         "axis": "" if comparison.no_speed else comparison.axis,
         **{verdict: arm.verdicts.get(verdict, 0) for verdict in ("completed", "diverged", "collapsed")},
-        "alike_best": arm.name in comparison.alike,
-        "alike_fastest": arm.name in comparison.alike_speed,
+        "alike_best": _alike(arm, comparison.alike, comparison.finals),
+        "alike_fastest": _alike(arm, comparison.alike_speed, comparison.speeds),
         **{key: value for name, estimate in estimates.items() for key, value in _spread(name, estimate).items()},
         **_oscillation(arm),
     }
+
+
+def _alike(arm: Arm, alike: Sequence[str], contrasts: Sequence[Contrast]) -> bool:
+    """Tell whether an arm is the named one, or was tested against it without a claim."""
+    if arm.name not in alike:
+        return False
+    pairs = [one for one in contrasts if {one.first, one.second} == {arm.name, alike[0]}]
+    return arm.name == alike[0] or any(one.decision is not Decision.UNTESTED for one in pairs)
 
 
 def _trial_row(trial: Trial, comparison: Comparison) -> Row:
@@ -82,12 +91,27 @@ def _contrast_row(contrast: Contrast) -> Row:
         value = getattr(contrast, item.name)
         if isinstance(value, Estimate):
             found |= _spread(item.name, value)
-        elif isinstance(value, tuple):
-            ends = _PAIRS[item.name]
-            found |= {f"{item.name}_{end}": part for end, part in zip(ends, value, strict=True)}
-        else:
+        elif not isinstance(value, tuple):
             found[item.name] = value
-    return {**found, "decision": str(contrast.decision)}
+    (missed_first, missed_second), (low, high) = contrast.missed, _bootstrap(contrast)
+    return {
+        **found,
+        "decision": str(contrast.decision),
+        "missed_first": missed_first,
+        "missed_second": missed_second,
+        # By themselves: neither is adjusted for the other comparisons.
+        "p_sign_flip": sign_flip_p(contrast.leads) if len(contrast.leads) else np.nan,
+        "bootstrap_low": low,
+        "bootstrap_high": high,
+    }
+
+
+def _bootstrap(contrast: Contrast) -> tuple[float, float]:
+    """Return the bootstrap interval in the terms of ``Contrast.difference``."""
+    low, high = bca_interval(contrast.leads)
+    if contrast.quantity in FACTORS:
+        return float(np.exp(low)), float(np.exp(high))
+    return (-high, -low) if contrast.difference.value < 0 else (low, high)
 
 
 def _curve_rows(trial: Trial, noun: str) -> Iterator[Row]:

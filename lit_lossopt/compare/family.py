@@ -66,8 +66,8 @@ def family(questions: Sequence[Presence]) -> Family:
     The distribution of the smallest p over all pairs is simulated: arms of equal, independent normal noise, with the
     pairs and missing runs of this page, t statistics with each pair's own deviation. That counts how pairs of one
     question depend on each other (three arms make three pairs, of which any two give the third). Above thirty arms that
-    makes no difference to speak of, and Bonferroni's bound takes its place. Questions are taken for independent, which is
-    on the safe side. The draws are fixed, so the same page always gets the same level.
+    makes no difference to speak of, and Bonferroni's bound takes its place. Questions are taken for independent, which
+    is on the safe side. The draws are fixed, so the same page always gets the same level.
 
     Args:
         questions: for each, which arm has a value at which seed ``[arms, seeds]``.

@@ -128,7 +128,9 @@ def oscillation(comparison: Comparison) -> Figure | None:
         ripple = attrgetter("ripple")
         panels.append(row_panel(comparison, names, f"{ripple_name(comparison)} of the loss", ripple, ripple))
     said = " ".join(oscillation_words.oscillation(comparison))
-    return Figure("oscillation", "Oscillation", said, tuple(panels)) if panels else None
+    climbs = any(isfinite(trial.climb_back) for trial in trials)
+    title = "Oscillation" if climbs else "Roughness of the evaluations"
+    return Figure("oscillation", title, said, tuple(panels)) if panels else None
 
 
 def sensitivity(comparison: Comparison) -> Figure | None:

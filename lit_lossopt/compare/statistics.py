@@ -40,7 +40,6 @@ class PairedTest:
         mean: of the differences; NaN without any.
         error: standard error of the mean; NaN without a t test.
         p: of the test that decides; NaN without a test.
-        p_sign_flip: of the sign-flip test.
         test: ``paired t``, ``sign-flip`` or empty.
         remark: why no test was made.
         effect: mean over standard deviation of the differences; NaN if unknown.
@@ -49,7 +48,6 @@ class PairedTest:
     mean: float
     error: float = nan
     p: float = nan
-    p_sign_flip: float = nan
     test: str = ""
     remark: str = ""
     effect: float = nan
@@ -70,13 +68,12 @@ def paired_test(differences: ArrayLike) -> PairedTest:
     mean = float(np.mean(d)) if n else nan
     if n < LEAST_PAIRS:
         return PairedTest(mean, remark=TOO_FEW)
-    p_sign_flip = sign_flip_p(d)
     if np.ptp(d) <= _ROUNDING * np.abs(d).max():
-        return PairedTest(mean, p=p_sign_flip, p_sign_flip=p_sign_flip, test=SIGN_FLIP, effect=inf)
+        return PairedTest(mean, p=sign_flip_p(d), test=SIGN_FLIP, effect=inf)
     deviation = float(np.std(d, ddof=1))
     error = deviation / math.sqrt(n)
     p = float(2 * special.stdtr(n - 1, -abs(mean / error)))
-    return PairedTest(mean, error, p, p_sign_flip, PAIRED_T, effect=mean / deviation)
+    return PairedTest(mean, error, p, PAIRED_T, effect=mean / deviation)
 
 
 def t_interval(values: ArrayLike) -> tuple[float, float]:

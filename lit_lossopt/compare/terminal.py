@@ -166,6 +166,8 @@ def _behind(contrast: Contrast | None) -> str:
     """Return how many times as many steps the arm needs as the first."""
     if contrast is None or isnan(contrast.difference.value):
         return ""
+    if contrast.at_least and not contrast.claimed:
+        return ""
     least = "≥ " if contrast.at_least else ""
     return f"{least}{ratio(contrast.difference.value)}×{_CLAIMED if contrast.claimed else ''}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lit_lossopt.compare.comparison import Comparison, Contrast, Decision
-from lit_lossopt.compare.contrasts import BEYOND, NEITHER
+from lit_lossopt.compare.contrasts import BEYOND, NEITHER, NO_SHARED_SEED
 from lit_lossopt.compare.phrases import (
     listed,
     metric_of,
@@ -16,7 +16,7 @@ from lit_lossopt.compare.phrases import (
     spelled,
     unequal_budgets,
 )
-from lit_lossopt.compare.statistics import SIGN_FLIP
+from lit_lossopt.compare.statistics import SIGN_FLIP, TOO_FEW
 
 _MANY_SEEDS = 100
 
@@ -40,6 +40,10 @@ def told_apart(comparison: Comparison) -> list[str]:
         if never:
             who = _of_best(best, never, "cannot be compared", "with")
             sentences.append(f"{who} in speed. In each pair the shorter run ended before either got there.")
+        few = [_other(one, best) for one in pairs if one.remark in {TOO_FEW, NO_SHARED_SEED}]
+        if few and len(few) < len(pairs):
+            who = _of_best(best, few, "share", "with")
+            sentences.append(f"{who} too few seeds to be compared in {what}.")
         if same:
             sentences.append(
                 f"{_of_best(best, same, 'do not differ', 'from')} in {what}, which is the same at every seed."
