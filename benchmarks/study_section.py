@@ -55,8 +55,8 @@ def _decided_again(study: dict[str, Any]) -> str:
     wider = whole.critical_value(seeds) / float(special.stdtrit(seeds - 1, 0.975))
     rows = [_difference_row(one, wider) for one in study["contrasts"]]
     return f"""Differences, decided again. These runs are older than the probe loss, so oscillation is not compared.
-They were compared with an interval for each difference alone. Here the intervals hold together, for all {whole.comparisons}
-differences that a page of four arms can claim ([measures.md](measures.md)).
+They were compared with an interval for each difference alone. Here the intervals hold together, for all
+{whole.comparisons} differences that a page of four arms can claim ([measures.md](measures.md)).
 
 {table(["arms", "of", "difference", "verdict"], rows)}"""
 
