@@ -51,7 +51,8 @@ from lit_lossopt.tracking.addresses import where_to_look
 from lit_lossopt.tracking.description import trial_key
 from lit_lossopt.tracking.logger import RunLogger
 
-DIVERGED, INTERRUPTED, TERMINATED = 3, 130, 143
+# Incomplete: it came to its end, and something of it was lost, as the disk was full.
+DIVERGED, INCOMPLETE, INTERRUPTED, TERMINATED = 3, 4, 130, 143
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 5,
@@ -291,7 +292,9 @@ class LossOptCLI(LightningCLI):
             raise UserError(f"{remedy} ({one_line(str(error), 200)})") from error
         if self.command == "fit":
             self._say_where(self.trainer.logger)
-        return 0
+        lost = isinstance(self.trainer.logger, RunLogger) and self.trainer.logger.lost
+        saves = [callback for callback in self.trainer.checkpoint_callbacks if isinstance(callback, RunCheckpoints)]
+        return INCOMPLETE if lost or any(one.is_behind for one in saves) else 0
 
     def _find_run(self) -> None:
         """Have results go to the run of the checkpoint, where there is one, and training go on as settings allow."""

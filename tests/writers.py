@@ -52,7 +52,7 @@ def timed_training(words: list[str]) -> int:
 
         return call
 
-    for name in ("log_points", "log_tags", "log_file", "log_hyperparams"):
+    for name in ("log_points", "log_tags", "log_content", "log_hyperparams"):
         setattr(RunLogger, name, timed(getattr(RunLogger, name)))
     began = time.perf_counter()
     status = main(words)

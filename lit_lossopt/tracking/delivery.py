@@ -47,6 +47,8 @@ class Delivery:
         self.problem = ""
         self.gone = ""
         self.refused: list[str] = []
+        # Metric → number of points that the store held when it was last asked.
+        self.found: dict[str, int] | None = None
         self._file_failures = 0
         self._not_there: set[str] = set()
         for entry in iterate_entries(journal.folder):
@@ -88,7 +90,7 @@ class Delivery:
         if self.header:
             self.store.remove_twins(self.run_id, self.header)
         self._send_postponed()
-        found = self.store.counts(self.run_id)
+        found = self.found = self.store.counts(self.run_id)
         missing = sum(max(0, count - found.get(name, 0)) for name, count in expected.items())
         self.store.mark_undelivered(self.run_id, missing)
         if not missing and not self.postponed():

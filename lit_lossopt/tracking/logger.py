@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 import time
 import uuid
 from collections import Counter
@@ -34,6 +33,7 @@ from lit_lossopt.tracking.journal import (
     read_entries,
     tags_entry,
 )
+from lit_lossopt.tracking.lost_values import Lost
 from lit_lossopt.tracking.probe import places_of_a_run, probe_places
 from lit_lossopt.tracking.run_journals import free_journal, journal_of, seconds_since
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
@@ -93,6 +93,9 @@ class RunLogger(Logger):
         # Of the points that an earlier attempt has logged; steps rise within each metric.
         self._last_steps: dict[str, int] = {}
         self._stamps: dict[str, tuple[int, int]] = {}
+        # Files that the disk did not take, and why; said once for each reason.
+        self._lost_files: list[str] = []
+        self.lost = Lost()
 
     @property
     def name(self) -> str:
@@ -257,24 +260,24 @@ class RunLogger(Logger):
         self._add(tags_entry(tags))
 
     @rank_zero_only
-    def log_file(self, path: Path, folder: str = "") -> None:
-        """Keep a copy of a file for the artifacts."""
+    def log_content(self, content: bytes, name: str, folder: str = "") -> None:
+        """Keep a file of this content for the artifacts."""
         self.start()
         assert self._journal is not None
         try:
-            name = self._journal.keep_file(path)
+            kept = self._journal.keep_file(content, name)
         except OSError as error:
-            say(f"{path.name} cannot be kept in {self._journal.folder} ({error.strerror})")
+            reason = error.strerror or str(error)
+            if reason not in self._lost_files:
+                say(f"{name} cannot be kept in {self._journal.folder} ({reason}); no more is said of such files")
+            self._lost_files.append(reason)
             return
-        self._add({"kind": "file", "name": name, "folder": folder})
+        self._add({"kind": "file", "name": kept, "folder": folder})
 
     @rank_zero_only
     def log_text(self, text: str, name: str) -> None:
         """Keep a text as the artifact ``name``, without passwords."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / name
-            path.write_text(redact(text), encoding="utf-8", errors="backslashreplace")
-            self.log_file(path)
+        self.log_content(redact(text).encode("utf-8", "backslashreplace"), name)
 
     def describe(self, text: str) -> None:
         """Set the run's description (Markdown); how it ended is added at the end."""
@@ -297,12 +300,12 @@ class RunLogger(Logger):
             self._add({"kind": "folder", "path": folder, "folder": names.CHECKPOINT_FOLDER})
         end = {"kind": "end", "status": _STATUS.get(self._verdict, "FAILED"), "milliseconds": _now()}
         last_words = [] if self._attached else [tags_entry(self._ending()), end]
-        self._add(*last_words)
+        self._add(*last_words, last=True)
         at_most = HURRY if self._verdict == "interrupted" else float("inf")
         done = self._writer.drain(min(self.patience, at_most), at_most)
         delivery = self._writer.delivery
         self._journal, self._writer, self._id = None, None, self.version
-        conclude(delivery, self._expected, last_words, done=done)
+        self.lost = conclude(delivery, self._expected, last_words, len(self._lost_files), done=done)
 
     def _ending(self) -> dict[str, str]:
         tags = {names.TAG_VERDICT: self._verdict}
@@ -333,10 +336,10 @@ class RunLogger(Logger):
         self._writer.created.wait(min(START, self.patience))
         return delivery
 
-    def _add(self, *entries: Entry) -> None:
+    def _add(self, *entries: Entry, last: bool = False) -> None:
         self.start()
         if self._journal is not None:
-            self._journal.append(*entries)
+            self._journal.append(*entries, last=last)
         if self._writer is not None:
             self._writer.wake()
 

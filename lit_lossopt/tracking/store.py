@@ -150,6 +150,18 @@ class Store:
                 return str(found[0].info.run_id)
         raise RunGoneError(f"{self.uri} has no run {name}")
 
+    def end_of(self, name: str) -> tuple[str, int] | None:
+        """Return status and time (milliseconds) of a run's end; None where it has none, or the run is not there.
+
+        Args:
+            name: its id, or the name of its journal from before it was made.
+        """
+        try:
+            run = self.client.get_run(self.find_run(name))
+        except RunGoneError:
+            return None
+        return (str(run.info.status), int(run.info.end_time)) if run.info.end_time else None
+
     def last_steps(self, run_id: str) -> dict[str, int]:
         """Return metric → the last step that the store holds."""
         metrics = self.client.get_run(run_id).data.metrics

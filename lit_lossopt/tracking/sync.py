@@ -11,7 +11,7 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, count_points
-from lit_lossopt.tracking.journal import LOG, VERIFIED, Journal, JournalBusyError, iterate_entries, tags_entry
+from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
 from lit_lossopt.tracking.store import RunGoneError, Store, is_final
 
 TRIES = 3
@@ -68,22 +68,29 @@ def _deliver(journal: Journal, stopped: bool) -> str:
     if not uri:
         # A process that was killed before it said what it would log.
         return "whole"
-    if not _has_ended(journal.folder):
-        journal.append(
-            tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_KILLED: _kills(journal.folder) + (not stopped)}),
-            {"kind": "end", "status": "KILLED", "killed": not stopped, "milliseconds": time.time_ns() // 1_000_000},
-        )
     delivery = Delivery(journal, Store(uri))
+    if not _has_ended(journal.folder):
+        try:
+            journal.append(*_end_of_killed(delivery, stopped))
+        except Exception as error:  # noqa: BLE001  # whatever a store says is for the person to read
+            print(
+                redact(f"{journal.folder.name}: not delivered to {uri}: {one_line(str(error), 200)}"), file=sys.stderr
+            )
+            return "left"
     begun = delivery.position
     problem = _run(delivery) or _verify(delivery)
     name = delivery.run_id or journal.folder.name
     if delivery.refused:
         print(f"{name}: {uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}", file=sys.stderr)
     if problem:
-        print(redact(f"{name}: not delivered to {uri}: {problem}"), file=sys.stderr)
-        return "left"
+        return _left(name, uri, problem)
     print(redact(f"{name}: {delivery.position - begun} entries delivered to {uri}"))
     return "delivered"
+
+
+def _left(name: str, uri: str, problem: str) -> str:
+    print(redact(f"{name}: not delivered to {uri}: {problem}"), file=sys.stderr)
+    return "left"
 
 
 def _is_verified(journal: Journal) -> bool:
@@ -138,6 +145,23 @@ def _has_ended(folder: Path) -> bool:
     for entry in iterate_entries(folder):
         last = entry["kind"] if entry["kind"] in ("run", "running", "end") else last
     return last == "end"
+
+
+def _end_of_killed(delivery: Delivery, stopped: bool) -> list[Entry]:
+    """Return what ends a journal without an end: that its process was killed, unless the store knows an end.
+
+    It does where the disk took no more of the journal, and the status was sent all the same.
+    """
+    begins = [entry for entry in iterate_entries(delivery.journal.folder) if entry["kind"] in ("run", "running")]
+    found = delivery.store.end_of(delivery.run_id or begins[0]["journal"]) if begins else None
+    if found and found[1] >= begins[-1]["milliseconds"]:
+        return [{"kind": "end", "status": found[0], "milliseconds": found[1]}]
+    kills = _kills(delivery.journal.folder) + (not stopped)
+    now = time.time_ns() // 1_000_000
+    return [
+        tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_KILLED: kills}),
+        {"kind": "end", "status": "KILLED", "killed": not stopped, "milliseconds": now},
+    ]
 
 
 def _kills(folder: Path) -> int:
