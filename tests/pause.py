@@ -30,7 +30,7 @@ class Halves(io.FileIO):
 class PauseAt(pl.Callback):
     """Waits at a moment, having made the file ``paused``, until that is removed.
 
-    The variable ``LOSSOPT_TEST_PAUSE`` names it as ``moment:count``, count from 1, or several as ``moment:count+count``,
+    The variable ``LOSSOPT_TEST_PAUSE`` names it as ``moment:count``, count from 1, or as ``moment:count+count``,
     so that a run that is killed and one that is not have the same settings. Moments: ``batch`` (after a training
     batch), ``validation`` (in a batch of it), ``saving`` (at each call that forces a checkpoint or its folder to disk:
     before and behind its rename), ``writing`` (with half of a checkpoint written). Without the variable: nowhere. With

@@ -13,8 +13,9 @@ from lightning.pytorch.callbacks import Checkpoint, Timer
 
 from lit_lossopt import names, ranks
 from lit_lossopt.callbacks.step_values import StepValues
-from lit_lossopt.checkpoint_file import is_whole, link_checkpoint, previous_of, remove_parts, write_checkpoint
+from lit_lossopt.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
 from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.part_files import remove_parts
 from lit_lossopt.recording import Recorder
 
 VALIDATION_DUE = "lossopt_validation_due"

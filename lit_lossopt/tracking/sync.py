@@ -12,7 +12,10 @@ from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
+from lit_lossopt.tracking.places import home_of, store_here
+from lit_lossopt.tracking.run_journals import journals_of
 from lit_lossopt.tracking.store import RunGoneError, Store, is_final
+from lit_lossopt.tracking.unsent import remove_parts_of
 
 TRIES = 3
 
@@ -64,10 +67,12 @@ def sync_journal(folder: Path, *, stopped: bool = False) -> str:
 def _deliver(journal: Journal, stopped: bool) -> str:
     if _is_verified(journal):
         return "whole"
-    uri = next((entry["uri"] for entry in iterate_entries(journal.folder) if "uri" in entry), "")
-    if not uri:
+    address = next((entry for entry in iterate_entries(journal.folder) if "uri" in entry), None)
+    if address is None:
         # A process that was killed before it said what it would log.
         return "whole"
+    uri = store_here(address, home_of(journal.folder))
+    remove_parts_of(journal.folder)
     delivery = Delivery(journal, Store(uri))
     if not _has_ended(journal.folder):
         try:
@@ -80,11 +85,13 @@ def _deliver(journal: Journal, stopped: bool) -> str:
     begun = delivery.position
     problem = _run(delivery) or _verify(delivery)
     name = delivery.run_id or journal.folder.name
+    former = str(delivery.header.get("journal", name))
+    was = f" (called {former} before its store had answered)" if former != name else ""
     if delivery.refused:
         print(f"{name}: {uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}", file=sys.stderr)
     if problem:
         return _left(name, uri, problem)
-    print(redact(f"{name}: {delivery.position - begun} entries delivered to {uri}"))
+    print(redact(f"{name}{was}: {delivery.position - begun} entries delivered to {uri}"))
     return "delivered"
 
 
@@ -174,7 +181,7 @@ def _folders(wanted: list[str]) -> list[Path]:
     known = sorted(path for path in root.glob("*") if (path / LOG).is_file())
     found = []
     for name in wanted:
-        matching = [path for path in known if path.name.startswith(name)] or [Path(name)]
+        matching = journals_of(root, name) or [Path(name)]
         if not (matching[0] / LOG).is_file():
             raise UserError(f"sync {name}: there is no such journal in {root.absolute()}; it holds {len(known)}")
         found += matching
