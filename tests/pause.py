@@ -33,8 +33,9 @@ class PauseAt(pl.Callback):
     The variable ``LOSSOPT_TEST_PAUSE`` names it as ``moment:count``, count from 1, or as ``moment:count+count``,
     so that a run that is killed and one that is not have the same settings. Moments: ``batch`` (after a training
     batch), ``validation`` (in a batch of it), ``saving`` (at each call that forces a checkpoint or its folder to disk:
-    before and behind its rename), ``writing`` (with half of a checkpoint written). Without the variable: nowhere. With
-    ``LOSSOPT_TEST_SIGNAL`` the process does not wait, but sends itself that signal.
+    before and behind its rename), ``renaming`` (before each rename of one), ``writing`` (with half of a checkpoint
+    written). Without the variable: nowhere. With ``LOSSOPT_TEST_SIGNAL`` the process does not wait, but sends itself
+    that signal.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,15 @@ class PauseAt(pl.Callback):
             Path.open = lambda path, mode="r", *more, **options: (  # type: ignore[method-assign,assignment]
                 Halves(path, self) if mode == "xb" else opened(path, mode, *more, **options)
             )
+        if self.moment == "renaming":
+            replace = Path.replace
+
+            def renaming(path: Path, target: Path) -> Path:
+                if path.suffix == ".part":
+                    self.note("renaming")
+                return replace(path, target)
+
+            Path.replace = renaming  # type: ignore[method-assign,assignment]
         if self.moment == "saving":
             sync = os.fsync
 

@@ -82,11 +82,10 @@ def _deliver(journal: Journal, stopped: bool) -> str:
                 redact(f"{journal.folder.name}: not delivered to {uri}: {one_line(str(error), 200)}"), file=sys.stderr
             )
             return "left"
-    begun = delivery.position
+    begun, former = delivery.position, journal.folder.name
     problem = _run(delivery) or _verify(delivery)
     name = delivery.run_id or journal.folder.name
-    former = str(delivery.header.get("journal", name))
-    was = f" (called {former} before its store had answered)" if former != name else ""
+    was = f" (called {former} before its store had answered)" if former == delivery.header.get("journal") else ""
     if delivery.refused:
         print(f"{name}: {uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}", file=sys.stderr)
     if problem:
