@@ -20,7 +20,7 @@ STATUS_PATIENCE = 2.0
 
 
 def conclude(
-    delivery: Delivery, expected: Mapping[str, int], last_words: Sequence[Entry], files: int, *, done: bool
+    delivery: Delivery, expected: Mapping[str, int], last_words: Sequence[Entry], files: Sequence[str], *, done: bool
 ) -> Lost:
     """Compare counts with the store, say what is missing, and return what is lost.
 
@@ -29,7 +29,7 @@ def conclude(
         expected: metric → number of points that were logged.
         last_words: the entries of verdict and status. They are sent alone where there is no time for the rest, and the
             journal has room for them where the disk takes nothing else.
-        files: that could not be kept.
+        files: why files could not be kept, one reason each.
         done: whether all was sent, so that the journal can be closed.
     """
     journal = delivery.journal
@@ -40,13 +40,14 @@ def conclude(
         missing = delivery.waiting()
         found = _send_alone(delivery, [*last_words, tags_entry({names.TAG_UNDELIVERED: missing})])
     lost = count_lost(delivery, expected, found, len(last_words))
-    lost.add("file", files)
+    lost.add("file", len(files))
     if lost:
         tag = tags_entry({names.TAG_LOST: lost.text()})
         last_words = [tag, *last_words]
         missing = max(0, missing - lost.values) if done else missing
         _say_lost_in_store(delivery, tag, missing)
-    reason = f" ({journal.problem})" if journal.problem else ""
+    why = journal.problem or next(iter(files), "")
+    reason = f" ({why})" if why else ""
     if not journal.end(last_words):
         say(f"{journal.folder} did not take the end of this run{reason}; sync asks the store for it")
     _say_missing(delivery, missing, done=done)

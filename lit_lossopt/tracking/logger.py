@@ -312,7 +312,7 @@ class RunLogger(Logger):
         done = self._writer.drain(min(self.patience, at_most), at_most)
         delivery = self._writer.delivery
         self._journal, self._writer, self._id = None, None, self.version
-        self.lost = conclude(delivery, self._expected, last_words, len(self._lost_files), done=done)
+        self.lost = conclude(delivery, self._expected, last_words, self._lost_files, done=done)
 
     def _ending(self) -> dict[str, str]:
         tags = {names.TAG_VERDICT: self._verdict}
