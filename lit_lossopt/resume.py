@@ -33,7 +33,8 @@ def last_checkpoint(experiment: str) -> Path:
     if not found:
         raise UserError(
             f"--ckpt_path last: no run of the experiment {experiment!r} has left a checkpoint under "
-            f"{Path('mlruns').absolute()}; work in the folder where it ran, or name the file"
+            f"{Path('mlruns').absolute()}; work in the folder where it ran, or name the file (a run "
+            "that has ended has them in its store: mlflow artifacts download -r RUN -a checkpoints)"
         )
     return found[-1]
 
