@@ -20,7 +20,10 @@ _WORKERS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 2 something typed is wrong, 130 and 143 interrupted."""
+    """Run one command and return its exit status.
+
+    0 done, 2 something typed is wrong, 3 diverged, 4 done but values were lost, 130 and 143 interrupted.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(words)

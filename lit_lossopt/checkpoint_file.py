@@ -10,19 +10,18 @@ import hashlib
 import io
 import os
 import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.part_files import part_of
 
 _MARK = b"lossopt-sha256:"
 _HEX = 64
 _END = b"PK\x05\x06"  # of a zip archive, 22 bytes without its comment
 _END_SIZE = 22
-_PART = ".part"
 
 
 class DamagedError(Exception):
@@ -48,7 +47,7 @@ def write_checkpoint(
     """
     data = _with_checksum(content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = _part_of(path)
+    part = part_of(path)
     try:
         with part.open("xb") as file:
             file.write(data)
@@ -70,12 +69,6 @@ def link_checkpoint(path: Path, other: Path) -> None:
     """Give the same content a second name, at once or not at all."""
     _link(path, other)
     _sync_folder(other.parent)
-
-
-def remove_parts(folder: Path) -> None:
-    """Remove what saves that were killed have left behind; nobody else may be saving there."""
-    for part in folder.glob(f".*{_PART}"):
-        part.unlink(missing_ok=True)
 
 
 def is_whole(path: Path) -> bool:
@@ -159,8 +152,11 @@ def _with_checksum(content: dict[str, Any]) -> bytes:
 
 
 def _link(path: Path, other: Path) -> None:
-    # A second name first, then one rename: other is always whole.
-    part = _part_of(other)
+    # A second name first, then one rename: other is always whole. Between two names of one file a rename does nothing,
+    # and would leave the third.
+    if other.exists() and path.samefile(other):
+        return
+    part = part_of(other)
     try:
         try:
             os.link(path, part)
@@ -171,11 +167,6 @@ def _link(path: Path, other: Path) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def _part_of(path: Path) -> Path:
-    """Return a name of its own beside ``path``: on the same file system, unlike a temporary folder."""
-    return path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{_PART}")
 
 
 def _copy(path: Path, other: Path) -> None:

@@ -45,13 +45,14 @@ from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
 from lit_lossopt.parser_types import register_types
 from lit_lossopt.preflight import check_batches, check_budget, check_left, check_optimizer, check_shares
 from lit_lossopt.pretrained import weights_left_unread
-from lit_lossopt.resume import Continuation, continue_run, last_checkpoint, unfinished_checkpoint
+from lit_lossopt.resume import Continuation, claim_settings, continue_run, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.run_description import RunDescription, resolved_config
 from lit_lossopt.tracking.addresses import where_to_look
 from lit_lossopt.tracking.description import trial_key
 from lit_lossopt.tracking.logger import RunLogger
 
-DIVERGED, INTERRUPTED, TERMINATED = 3, 130, 143
+# Incomplete: it came to its end, and something of it was lost, as the disk was full.
+DIVERGED, INCOMPLETE, INTERRUPTED, TERMINATED = 3, 4, 130, 143
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 5,
@@ -108,6 +109,8 @@ class LossOptCLI(LightningCLI):
         self.command = prepared.command
         self.resume = prepared.resume
         self.checkpoint: dict[str, Any] = {}
+        # Lets others resume a run of the same settings.
+        self.release: Callable[[], None] = lambda: None
         register_types()
         strict = {"allow_abbrev": False, "exit_on_error": False}
         super().__init__(
@@ -245,7 +248,9 @@ class LossOptCLI(LightningCLI):
         if self.resume == "auto":
             key = trial_key(resolved_config(self._parser(self.command), settings))
             tracking = settings["tracking"]
-            path = unfinished_checkpoint(tracking["experiment"], key, tracking["tags"] or {})
+            run = (tracking["experiment"], key, tracking["tags"] or {})
+            self.release = claim_settings(*run)
+            path = unfinished_checkpoint(*run)
             print(f"resuming from {path}" if path else "nothing to resume; a new run begins", flush=True)
         elif path == LAST:
             path = last_checkpoint(settings["tracking"]["experiment"])
@@ -289,9 +294,13 @@ class LossOptCLI(LightningCLI):
             if remedy is None:
                 raise
             raise UserError(f"{remedy} ({one_line(str(error), 200)})") from error
+        finally:
+            self.release()
         if self.command == "fit":
             self._say_where(self.trainer.logger)
-        return 0
+        lost = isinstance(self.trainer.logger, RunLogger) and self.trainer.logger.lost
+        saves = [callback for callback in self.trainer.checkpoint_callbacks if isinstance(callback, RunCheckpoints)]
+        return INCOMPLETE if lost or any(one.is_behind for one in saves) else 0
 
     def _find_run(self) -> None:
         """Have results go to the run of the checkpoint, where there is one, and training go on as settings allow."""

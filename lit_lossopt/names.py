@@ -37,6 +37,8 @@ TAG_CONTINUES = "lossopt.continues"
 TAG_FRAMEWORK = "lossopt.framework"
 TAG_JOURNAL = "lossopt.journal"
 TAG_UNDELIVERED = "lossopt.undelivered"
+# Of a run whose values were lost, because the disk of its journal was full: how many, by metric.
+TAG_LOST = "lossopt.lost"
 TAG_REFUSED = "lossopt.refused"
 # Of a run that holds a comparison of others.
 TAG_COMPARISON = "lossopt.comparison"

@@ -23,8 +23,8 @@ class Recorder(Protocol):
     def log_points(self, points: Sequence[Point]) -> None:
         """Store points, each at its own step and time."""
 
-    def log_file(self, path: Path, folder: str = "") -> None:
-        """Store a file among the run's artifacts."""
+    def log_content(self, content: bytes, name: str, folder: str = "") -> None:
+        """Store a file of this content among the run's artifacts."""
 
     def set_verdict(self, verdict: str, evidence: str = "", last_good_step: int | None = None) -> None:
         """Say how the run ends: ``completed``, ``diverged``, ``collapsed``, ``interrupted`` or ``failed``, and why."""

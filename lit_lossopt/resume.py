@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from lit_lossopt import names
 from lit_lossopt.checkpoint_file import previous_of
 from lit_lossopt.errors import UserError
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.addresses import local_path
 from lit_lossopt.tracking.description import relevant_settings
-from lit_lossopt.tracking.journal import LOG, Entry, iterate_entries, read_delivered, read_entries
+from lit_lossopt.tracking.journal import LOG, Entry, JournalBusyError, iterate_entries, read_delivered, read_entries
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.places import local_artifacts
+from lit_lossopt.tracking.run_journals import claim, final_id, is_open_elsewhere
 
 # A journal's first entries: of which run it is, its parameters, and where its artifacts lie.
 _HEAD = 8
@@ -32,7 +33,8 @@ def last_checkpoint(experiment: str) -> Path:
     if not found:
         raise UserError(
             f"--ckpt_path last: no run of the experiment {experiment!r} has left a checkpoint under "
-            f"{Path('mlruns').absolute()}; work in the folder where it ran, or name the file"
+            f"{Path('mlruns').absolute()}; work in the folder where it ran, or name the file (a run "
+            "that has ended has them in its store: mlflow artifacts download -r RUN -a checkpoints)"
         )
     return found[-1]
 
@@ -48,21 +50,44 @@ def unfinished_checkpoint(experiment: str, trial_key: str, tags: Mapping[str, st
         trial_key: the hash of the settings.
         tags: of the run of now. One of a sweep goes on with runs of the same sweep only, and any other with none of a
             sweep.
+
+    Raises:
+        UserError: another process trains, or delivers, such a run that has not come to its end.
     """
     sweep = (tags or {}).get(names.TAG_SWEEP)
-    for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*"), key=_modified, reverse=True):
-        entries = read_entries(folder) if (folder / LOG).is_file() else []
-        header = next((entry for entry in entries if entry["kind"] == "run"), None)
-        if header is None or header["experiment"] != experiment:
-            continue
-        of_it = header["tags"]
-        if (of_it.get(names.TAG_TRIAL_KEY), of_it.get(names.TAG_SWEEP)) != (trial_key, sweep):
-            continue
-        if _has_ended(entries) and read_delivered(folder) >= len(entries):
-            return None
-        mine = [path for path in _last_checkpoints(experiment) if {folder.name, header["journal"]} & set(path.parts)]
-        return max(mine, key=_modified, default=None)
-    return None
+    wanted = (experiment, trial_key, sweep)
+    matching = [(folder, header) for folder, header in _headers() if _settings_of(header) == wanted]
+    for folder, _ in matching:
+        if is_open_elsewhere(folder) and not _has_ended(read_entries(folder)):
+            raise UserError(
+                f"--resume auto: run {folder.name} of these settings is being trained, or delivered, by another "
+                "process; wait for it, or stop it"
+            )
+    if not matching:
+        return None
+    folder, header = matching[0]
+    entries = read_entries(folder)
+    if _has_ended(entries) and read_delivered(folder) >= len(entries):
+        return None
+    mine = [path for path in _last_checkpoints(experiment) if {folder.name, header["journal"]} & set(path.parts)]
+    return max(mine, key=_modified, default=None)
+
+
+def claim_settings(experiment: str, trial_key: str, tags: Mapping[str, str] | None = None) -> Callable[[], None]:
+    """Keep other processes from resuming or beginning a run of these settings; return what lets them.
+
+    Between the look for a run and the new one's journal there are seconds.
+
+    Raises:
+        UserError: another process has claimed them.
+    """
+    sweep = (tags or {}).get(names.TAG_SWEEP) or ""
+    try:
+        return claim(Path(names.JOURNAL_FOLDER), f"{experiment}\0{trial_key}\0{sweep}")
+    except JournalBusyError as error:
+        raise UserError(
+            "--resume auto: another process resumes, or begins, a run of these settings; wait for it, or stop it"
+        ) from error
 
 
 class Continuation:
@@ -95,6 +120,7 @@ def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bo
     Raises:
         UserError: the run is being trained by another process, or cannot be read.
     """
+    run_id = final_id(Path(names.JOURNAL_FOLDER), run_id)
     differing = "; ".join(how.changed)
     states = {"optimizer and schedule": how.optimizer_afresh, "callbacks": how.callbacks_afresh}
     parts = [name for name, fresh in states.items() if fresh]
@@ -125,6 +151,20 @@ def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _headers() -> list[tuple[Path, Entry]]:
+    """Return the journals in this folder with what says of which run they are, the newest first."""
+    found = []
+    for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*"), key=_modified, reverse=True):
+        first = islice(iterate_entries(folder), _HEAD) if (folder / LOG).is_file() else ()
+        found += [(folder, entry) for entry in first if entry["kind"] == "run"][:1]
+    return found
+
+
+def _settings_of(header: Entry) -> tuple[str, str | None, str | None]:
+    tags = header["tags"]
+    return header["experiment"], tags.get(names.TAG_TRIAL_KEY), tags.get(names.TAG_SWEEP)
+
+
 def _last_checkpoints(experiment: str) -> list[Path]:
     root = Path("mlruns")
     places = {
@@ -141,7 +181,7 @@ def _place_elsewhere(journal: Path, experiment: str) -> list[Path]:
     entries = [entry for entry in islice(iterate_entries(journal), _HEAD) if entry["kind"] in ("run", "created")]
     if [entry.get("experiment") for entry in entries] != [experiment, None]:
         return []
-    artifacts = local_path(entries[1]["artifacts"])
+    artifacts = local_artifacts(entries[1]["artifacts"], Path.cwd())
     outside = artifacts is not None and not artifacts.is_relative_to(Path("mlruns").absolute())
     return [artifacts / names.CHECKPOINT_FOLDER] if artifacts and outside else []
 

@@ -28,18 +28,19 @@ class Halves(io.FileIO):
 
 
 class PauseAt(pl.Callback):
-    """Waits for ever at a moment, having made the file ``paused``.
+    """Waits at a moment, having made the file ``paused``, until that is removed.
 
-    The variable ``LOSSOPT_TEST_PAUSE`` names it as ``moment:count``, count from 1, so that a run that is killed and one
-    that is not have the same settings. Moments: ``batch`` (after a training batch), ``validation`` (in a batch
-    of it), ``saving`` (at each call that forces a checkpoint or its folder to disk: before and behind its rename),
-    ``writing`` (with half of a checkpoint written). Without the variable: nowhere. With ``LOSSOPT_TEST_SIGNAL`` the
-    process does not wait, but sends itself that signal.
+    The variable ``LOSSOPT_TEST_PAUSE`` names it as ``moment:count``, count from 1, or as ``moment:count+count``,
+    so that a run that is killed and one that is not have the same settings. Moments: ``batch`` (after a training
+    batch), ``validation`` (in a batch of it), ``saving`` (at each call that forces a checkpoint or its folder to disk:
+    before and behind its rename), ``renaming`` (before each rename of one), ``writing`` (with half of a checkpoint
+    written). Without the variable: nowhere. With ``LOSSOPT_TEST_SIGNAL`` the process does not wait, but sends itself
+    that signal.
     """
 
     def __init__(self) -> None:
         self.moment, _, count = os.environ.get(MOMENT, "never:0").partition(":")
-        self.count = int(count)
+        self.counts = [int(one) for one in count.split("+")]
         self.seen = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -49,6 +50,15 @@ class PauseAt(pl.Callback):
             Path.open = lambda path, mode="r", *more, **options: (  # type: ignore[method-assign,assignment]
                 Halves(path, self) if mode == "xb" else opened(path, mode, *more, **options)
             )
+        if self.moment == "renaming":
+            replace = Path.replace
+
+            def renaming(path: Path, target: Path) -> Path:
+                if path.suffix == ".part":
+                    self.note("renaming")
+                return replace(path, target)
+
+            Path.replace = renaming  # type: ignore[method-assign,assignment]
         if self.moment == "saving":
             sync = os.fsync
 
@@ -79,10 +89,11 @@ class PauseAt(pl.Callback):
     def note(self, moment: str) -> None:
         """Count a moment; pause if it is the one."""
         self.seen += moment == self.moment
-        if moment != self.moment or self.seen != self.count:
+        if moment != self.moment or self.seen not in self.counts:
             return
         Path(MARK).touch()
         if number := os.environ.get(SIGNAL):
             os.kill(os.getpid(), int(number))
         else:
-            time.sleep(3600)
+            while Path(MARK).exists():
+                time.sleep(0.01)

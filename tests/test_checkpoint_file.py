@@ -20,9 +20,9 @@ from lit_lossopt.checkpoint_file import (
     link_checkpoint,
     previous_of,
     read_verified,
-    remove_parts,
     write_checkpoint,
 )
+from lit_lossopt.part_files import remove_parts
 
 
 def content(value: float) -> dict[str, Any]:
@@ -118,6 +118,18 @@ def test_a_file_is_for_others_to_read_as_far_as_the_umask_lets_them(path: Path) 
     finally:
         os.umask(umask)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_second_name_that_is_there_already_leaves_no_third(path: Path) -> None:
+    # So it is after a kill between the two renames of a save.
+    previous_of(path).hardlink_to(path)
+    write_checkpoint(content(2.0), path)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["last.ckpt", "last.previous.ckpt"]
+    assert float(read_verified(previous_of(path))["state_dict"]["a"][0]) == 1.0
+    previous_of(path).unlink()
+    previous_of(path).hardlink_to(path)
+    link_checkpoint(path, previous_of(path))
+    assert sorted(file.name for file in path.parent.iterdir()) == ["last.ckpt", "last.previous.ckpt"]
 
 
 KILLED_WHILE_SAVING = """

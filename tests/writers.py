@@ -12,6 +12,8 @@ import lightning.pytorch as pl
 from lit_lossopt.__main__ import main
 from lit_lossopt.recording import Point
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.run_journals import claim
+from tests.pause import MARK
 
 
 class SlowTest(pl.Callback):
@@ -52,9 +54,17 @@ def timed_training(words: list[str]) -> int:
 
         return call
 
-    for name in ("log_points", "log_tags", "log_file", "log_hyperparams"):
+    for name in ("log_points", "log_tags", "log_content", "log_hyperparams"):
         setattr(RunLogger, name, timed(getattr(RunLogger, name)))
     began = time.perf_counter()
     status = main(words)
     print(f"share {spent / (time.perf_counter() - began):.5f}")
     return status
+
+
+def claim_settings(settings: str) -> int:
+    """Claim settings, and wait to be killed."""
+    claim(Path("mlruns/journal"), settings)
+    Path(MARK).touch()
+    time.sleep(3600)
+    return 0

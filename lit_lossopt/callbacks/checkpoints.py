@@ -13,8 +13,9 @@ from lightning.pytorch.callbacks import Checkpoint, Timer
 
 from lit_lossopt import names, ranks
 from lit_lossopt.callbacks.step_values import StepValues
-from lit_lossopt.checkpoint_file import is_whole, link_checkpoint, previous_of, remove_parts, write_checkpoint
+from lit_lossopt.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
 from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.part_files import remove_parts
 from lit_lossopt.recording import Recorder
 
 VALIDATION_DUE = "lossopt_validation_due"
@@ -71,6 +72,9 @@ class RunCheckpoints(Checkpoint):
         # Whether last.ckpt is this process's, and so known to be whole.
         self._wrote_last = False
         self._said: set[str] = set()
+        # Saves that the disk did not take, and whether the last one was such.
+        self._failures = 0
+        self.is_behind = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Choose the folder: the run's artifacts where there is a run, otherwise below the Trainer's root."""
@@ -150,6 +154,9 @@ class RunCheckpoints(Checkpoint):
         if self._due:
             self._due = False
             self._save_last(trainer)
+        if self._failures and trainer.is_global_zero:
+            left = "the state in which training ended is lost" if self.is_behind else "the last one is whole"
+            self._say_once("count", f"{self._failures} checkpoints could not be written; {left}")
 
     def save_before_stopping(self, trainer: pl.Trainer) -> None:
         """Save the state in which a signal ends training or validation."""
@@ -212,12 +219,15 @@ class RunCheckpoints(Checkpoint):
             size = write_checkpoint(checkpoint, self._path(name), keep_previous=keep_previous, also=also)
         except OSError as error:
             free = shutil.disk_usage(self._path(name).parent).free if self._path(name).parent.exists() else 0
-            print(
-                f"lossopt: {self._path(name)} cannot be written ({error.strerror}, {free:,} bytes free); the one "
-                "before it is untouched",
-                file=sys.stderr,
+            self._failures += 1
+            self.is_behind |= name == "last"
+            self._say_once(
+                f"errno {error.errno}",
+                f"{self._path(name)} cannot be written ({error.strerror}, {free:,} bytes free); the one before it is "
+                "untouched; the next ones are tried",
             )
             return False
+        self.is_behind &= name != "last"
         self._keep_to_limit(size)
         return True
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import io
 from typing import Protocol, runtime_checkable
 
 import lightning.pytorch as pl
@@ -67,8 +66,7 @@ def _send(trainer: pl.Trainer, name: str, figure: Figure) -> None:
     recorders = [logger for logger in trainer.loggers if isinstance(logger, Recorder)]
     if not recorders or not trainer.is_global_zero:
         return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        write_png(figure, path)
-        for recorder in recorders:
-            recorder.log_file(path, names.PICTURE_FOLDER)
+    picture = io.BytesIO()
+    write_png(figure, picture)
+    for recorder in recorders:
+        recorder.log_content(picture.getvalue(), name, names.PICTURE_FOLDER)

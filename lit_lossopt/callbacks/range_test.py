@@ -8,10 +8,9 @@ rate, which is nearly always found among the smallest. A test holds the raw loss
 
 from __future__ import annotations
 
-import tempfile
+import io
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -75,14 +74,13 @@ class RangeSweep(pl.Callback):
         if self.found is None:
             return
         send_points(trainer.loggers, _points(self.found))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / names.RANGE_PICTURE
-            figure = range_test_figure(self.rates[: len(self.losses)], self.losses, self.found, self.title)
-            write_png(figure, path, dpi=100)
-            self.picture = path.read_bytes()
-            for logger in trainer.loggers:
-                if isinstance(logger, Recorder):
-                    logger.log_file(path, names.PICTURE_FOLDER)
+        picture = io.BytesIO()
+        figure = range_test_figure(self.rates[: len(self.losses)], self.losses, self.found, self.title)
+        write_png(figure, picture, dpi=100)
+        self.picture = picture.getvalue()
+        for logger in trainer.loggers:
+            if isinstance(logger, Recorder):
+                logger.log_content(self.picture, names.RANGE_PICTURE, names.PICTURE_FOLDER)
 
 
 def _points(found: RangeTest) -> list[Point]:

@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
@@ -28,7 +29,7 @@ from lit_lossopt.sweep.points import Point
 from lit_lossopt.sweep.progress import described
 from lit_lossopt.sweep.selection import edge, final, winner
 from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
-from lit_lossopt.tracking.addresses import local_path
+from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.sweeps import SweepRuns
 from lit_lossopt.tracking.trial_runs import TrialRun
 
@@ -155,7 +156,7 @@ class Sweep:
             run = results.get(trial.key)
             if run is None or trial.key not in waiting:
                 continue
-            path = f"{local_path(run.artifacts)}/{names.CHECKPOINT_FOLDER}/{self.plan.test}.ckpt"
+            path = f"{local_artifacts(run.artifacts, Path.cwd())}/{names.CHECKPOINT_FOLDER}/{self.plan.test}.ckpt"
             words = ("test", *trial.words[1:], "--ckpt_path", path)
             wanted.append(dataclasses.replace(trial, key=f"{trial.key} {TEST}", words=words, phase=TEST))
         return wanted

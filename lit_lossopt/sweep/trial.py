@@ -38,7 +38,8 @@ class Outcome:
 
     Attributes:
         trial: which.
-        status: its exit status: 0 done, 3 diverged, other numbers: failed; −9 and the like: killed by that signal.
+        status: its exit status: 0 done, 3 diverged, other numbers: failed (4: values were lost); −9 and such: killed
+            by that signal.
         attempts: which try this was, from 1; kills under earlier sweep processes count.
         seconds: from its start to its end.
         said: its last line of output.

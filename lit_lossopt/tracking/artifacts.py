@@ -15,7 +15,8 @@ from mlflow.tracking import MlflowClient
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.tracking.addresses import local_path, sqlite_path, tracking_uri
+from lit_lossopt.tracking.addresses import sqlite_path, tracking_uri
+from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 
 LOOKED_AT = 1000
@@ -63,7 +64,11 @@ def _check_there(run: str, uri: str) -> None:
 def _find(client: MlflowClient, run: str) -> Run:
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     if _BEGINNING.fullmatch(run) and experiments:
-        found = list(client.search_runs(experiments, f"attributes.run_id LIKE '{run}%'", max_results=3))
+        # By its id, or by what it was called before its store had answered.
+        for name in ("attributes.run_id", f"tags.`{names.TAG_JOURNAL}`"):
+            found = list(client.search_runs(experiments, f"{name} LIKE '{run}%'", max_results=3))
+            if found:
+                break
         if len(found) == 1:
             return found[0]
         if found:
@@ -86,9 +91,17 @@ def _nearest(client: MlflowClient, experiments: list[str], run: str) -> str:
     return f" (did you mean {shown}?)" if near else f"; the newest is {shown}"
 
 
+def _local(client: MlflowClient, uri: str) -> Path | None:
+    """Return a run's artifacts on this machine, if they are: in the working folder, or beside the database."""
+    database = sqlite_path(str(client.tracking_uri))
+    homes = [Path.cwd(), *([database.absolute().parent] if database else [])]
+    places = [place for home in homes if (place := local_artifacts(uri, home))]
+    return next((place for place in places if place.is_dir()), places[0] if places else None)
+
+
 def _with_files(client: MlflowClient, run: Run, wanted: Sequence[str], temporary: Path) -> Path:
     """Return a folder with the wanted files: where they are, or, from elsewhere, the temporary one."""
-    local = local_path(str(run.info.artifact_uri))
+    local = _local(client, str(run.info.artifact_uri))
     if local:
         return local / names.CHECKPOINT_FOLDER
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -14,7 +14,9 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.journal import FILES, POSTPONED, VERIFIED, Entry, Journal, iterate_entries, tags_entry
+from lit_lossopt.tracking.places import home_of, moved_header
 from lit_lossopt.tracking.store import RunGoneError, Store, is_final
+from lit_lossopt.tracking.unsent import remove_delivered
 
 ENTRIES_AT_ONCE = 10
 # Sending holds Python's lock: after t seconds of computing the thread leaves training alone for this many times t,
@@ -47,6 +49,8 @@ class Delivery:
         self.problem = ""
         self.gone = ""
         self.refused: list[str] = []
+        # Metric → number of points that the store held when it was last asked.
+        self.found: dict[str, int] | None = None
         self._file_failures = 0
         self._not_there: set[str] = set()
         for entry in iterate_entries(journal.folder):
@@ -88,11 +92,15 @@ class Delivery:
         if self.header:
             self.store.remove_twins(self.run_id, self.header)
         self._send_postponed()
-        found = self.store.counts(self.run_id)
+        found = self.found = self.store.counts(self.run_id)
         missing = sum(max(0, count - found.get(name, 0)) for name, count in expected.items())
         self.store.mark_undelivered(self.run_id, missing)
         if not missing and not self.postponed():
             shutil.rmtree(self.journal.folder / FILES, ignore_errors=True)
+            home = home_of(self.journal.folder)
+            remove_delivered(
+                self.journal.folder, lambda place, name: self.store.holds(str(self.run_id), place, name, home)
+            )
             with suppress(OSError):
                 (self.journal.folder / VERIFIED).write_text(f"{self.position}\n", encoding="ascii")
         return missing
@@ -168,13 +176,13 @@ class Delivery:
     def _begin(self, entry: Entry) -> None:
         self._remember(entry)
         if self.run_id is None:
-            self.run_id, self.artifact_uri = self.store.create_run(entry)
+            self.run_id, self.artifact_uri = self.store.create_run(self.header)
             self.journal.append({"kind": "created", "run": self.run_id, "artifacts": self.artifact_uri})
             self.journal.rename(self.run_id)
 
     def _remember(self, entry: Entry) -> None:
         if entry["kind"] == "run":
-            self.header = entry
+            self.header = moved_header(entry, home_of(self.journal.folder))
         elif entry["kind"] == "created" and entry["run"] not in self._not_there:
             self.run_id, self.artifact_uri = entry["run"], entry["artifacts"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from lit_lossopt import names
@@ -12,47 +12,69 @@ from lit_lossopt.errors import one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, refusal_entry
 from lit_lossopt.tracking.journal import Entry, tags_entry
+from lit_lossopt.tracking.lost_values import Lost, count_lost
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 
 # Seconds to wait for the status of a run for whose values there was no time.
 STATUS_PATIENCE = 2.0
 
 
-def conclude(delivery: Delivery, expected: Mapping[str, int], last_words: Sequence[Entry], *, done: bool) -> None:
-    """Compare counts with the store, and say what is missing.
+def conclude(
+    delivery: Delivery, expected: Mapping[str, int], last_words: Sequence[Entry], files: Sequence[str], *, done: bool
+) -> Lost:
+    """Compare counts with the store, say what is missing, and return what is lost.
 
     Args:
         delivery: of the run's journal.
         expected: metric → number of points that were logged.
-        last_words: the entries of verdict and status, which are sent alone where there is no time for the rest.
+        last_words: the entries of verdict and status. They are sent alone where there is no time for the rest, and the
+            journal has room for them where the disk takes nothing else.
+        files: why files could not be kept, one reason each.
         done: whether all was sent, so that the journal can be closed.
     """
-    journal, missing = delivery.journal, 0
+    journal = delivery.journal
     if done:
         missing = _verify(delivery, expected)
-        journal.close()
-    elif not delivery.gone:
-        missing = delivery.waiting()
-        _send_alone(delivery, [*last_words, tags_entry({names.TAG_UNDELIVERED: missing})])
+        found = delivery.found
     else:
         missing = delivery.waiting()
-    files = len(delivery.postponed())
-    if missing or files or not done:
-        what = f"{missing} values" + (f" and {files} files" if files else "")
-        reason = f" ({delivery.gone or delivery.problem})" if delivery.gone or delivery.problem else ""
-        say(
-            f"{what} of this run are not in {delivery.store.uri}{reason}; they are kept in {journal.folder}; "
-            f"deliver them with: python -m lit_lossopt sync {journal.folder.name}"
-        )
-    if delivery.refused:
-        say(f"{delivery.store.uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}")
-    if journal.lost:
-        say(f"{journal.lost} entries were lost: {journal.folder} took no more, and memory is bounded")
+        found = _send_alone(delivery, [*last_words, tags_entry({names.TAG_UNDELIVERED: missing})])
+    lost = count_lost(delivery, expected, found, len(last_words))
+    lost.add("file", len(files))
+    if lost:
+        tag = tags_entry({names.TAG_LOST: lost.text()})
+        last_words = [tag, *last_words]
+        missing = max(0, missing - lost.values) if done else missing
+        _say_lost_in_store(delivery, tag, missing)
+    why = journal.problem or next(iter(files), "")
+    reason = f" ({why})" if why else ""
+    if not journal.end(last_words):
+        say(f"{journal.folder} did not take the end of this run{reason}; sync asks the store for it")
+    _say_missing(delivery, missing, done=done)
+    if lost:
+        say(f"{lost.text()} of this run are lost: {journal.folder} took no more{reason}; make room for the next run")
+    if done:
+        journal.close()
+    return lost
 
 
 def say(message: str) -> None:
     """Tell the person at the terminal, in one line without passwords."""
     print(redact(f"lossopt: {message}"), file=sys.stderr, flush=True)
+
+
+def _say_missing(delivery: Delivery, missing: int, *, done: bool) -> None:
+    """Say what waits in the journal, and what the store refused."""
+    files, folder = len(delivery.postponed()), delivery.journal.folder
+    if missing or files or not done:
+        what = f"{missing} values" + (f" and {files} files" if files else "")
+        reason = f" ({delivery.gone or delivery.problem})" if delivery.gone or delivery.problem else ""
+        say(
+            f"{what} of this run are not in {delivery.store.uri}{reason}; they are kept in {folder}; "
+            f"deliver them with: python -m lit_lossopt sync {folder.name}"
+        )
+    if delivery.refused:
+        say(f"{delivery.store.uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}")
 
 
 def _verify(delivery: Delivery, expected: Mapping[str, int]) -> int:
@@ -66,16 +88,42 @@ def _verify(delivery: Delivery, expected: Mapping[str, int]) -> int:
         return 0
 
 
-def _send_alone(delivery: Delivery, entries: Sequence[Entry]) -> None:
-    """Send entries out of their order, past a writer that is stuck or behind."""
+def _send_alone(delivery: Delivery, entries: Sequence[Entry]) -> dict[str, int] | None:
+    """Send entries out of their order, past a writer that is stuck or behind; return what the store holds, if it says.
+
+    The counts are metric → number of points.
+    """
     run_id, store, folder = delivery.run_id, Store(delivery.store.uri), delivery.journal.folder
-    if run_id is None:
-        return
+    counts: list[dict[str, int]] = []
+    if run_id is None or delivery.gone:
+        return None
 
     def send() -> None:
         with suppress(*STORE_ERRORS):
             store.send(run_id, entries, folder)
+        with suppress(*STORE_ERRORS):
+            counts.append(store.counts(run_id))
 
+    _in_time(send)
+    return counts[0] if counts else None
+
+
+def _say_lost_in_store(delivery: Delivery, tag: Entry, missing: int) -> None:
+    """Tag the run with what is lost; what is lost does not wait to be delivered."""
+    run_id, store, folder = delivery.run_id, Store(delivery.store.uri), delivery.journal.folder
+    if run_id is None or delivery.gone:
+        return
+
+    def send() -> None:
+        with suppress(*STORE_ERRORS):
+            store.send(run_id, [tag], folder)
+            store.mark_undelivered(run_id, missing)
+
+    _in_time(send)
+
+
+def _in_time(send: Callable[[], None]) -> None:
+    """Call what may be stuck, and leave it behind after a while."""
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
     thread.join(STATUS_PATIENCE)

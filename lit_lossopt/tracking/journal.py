@@ -4,25 +4,32 @@ A line is a checksum and one JSON entry. Lines are handed to the operating syste
 none of them; a torn or altered line is recognised and left out. Numbers are written so that reading gives them back to
 the bit, NaN and infinities too. The file ``delivered`` counts the entries that the store has confirmed: delivery
 repeats whatever is not confirmed, which the store takes without doubling it.
+
+The file ``ending`` holds room for the last entries from the start on: a disk that is full at the end does not make a
+finished run look like a killed one.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import threading
 import uuid
-import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lit_lossopt.redaction import redact_leaves
+from lit_lossopt.tracking.held_room import give_up_room, hold_room, read_held, write_held
+from lit_lossopt.tracking.journal_lines import Entry, from_line, to_line, whole_lines
 
-Entry = dict[str, Any]
+__all__ = [
+    "DELIVERED", "FILES", "LOG", "POSTPONED", "VERIFIED", "Entry", "Journal", "JournalBusyError", "iterate_entries",
+    "points_entry", "read_delivered", "read_entries", "tags_entry",
+]  # fmt: skip
 LOG, DELIVERED, FILES, VERIFIED, POSTPONED = "log.jsonl", "delivered", "files", "verified", "postponed"
 # Kept in memory while the disk takes no more; what comes beyond it is lost, counted, and said.
 MAX_UNWRITTEN = 20_000
@@ -60,26 +67,74 @@ class Journal:
         self._delivered = os.open(folder / DELIVERED, os.O_RDWR | os.O_CREAT, 0o644)
         self._lock = threading.Lock()
         self._unwritten: deque[bytes] = deque()
-        self.lost = 0
+        self._torn = self._ended = False
+        self.problem = ""
+        # Entries that are lost, by kind.
+        self.dropped: Counter[str] = Counter()
         # Where each line begins, and the next one will.
         self._starts = [0]
-        for line in _whole_lines(folder / LOG):
+        for line in whole_lines(folder / LOG):
             self._starts.append(self._starts[-1] + len(line))
         os.ftruncate(self._log, self._starts[-1])
+        self._unwritten.extend(map(to_line, read_held(folder, len(self._starts) - 1)))
+        self._write()
+        if not self._unwritten:
+            (give_up_room if existing else hold_room)(folder)
+        with suppress(OSError):
+            if os.fstat(self._delivered).st_size == 0:
+                os.pwrite(self._delivered, _number(0), 0)
 
     @property
     def delivered(self) -> int:
         """How many entries the store has confirmed."""
         return min(read_delivered(self.folder), len(self._starts) - 1)
 
-    def append(self, *entries: Entry) -> None:
-        """Add entries, in order, without passwords."""
-        lines = [line for entry in entries if (line := self._line(entry))]
+    @property
+    def lost(self) -> int:
+        """How many entries are lost: the disk took none, and memory is bounded."""
+        return self.dropped.total()
+
+    @property
+    def is_short(self) -> bool:
+        """Whether entries are missing on the disk."""
         with self._lock:
-            room = MAX_UNWRITTEN - len(self._unwritten)
-            self._unwritten.extend(lines[:room])
-            self.lost += len(lines[room:])
             self._write()
+            return bool(self._unwritten or self.dropped)
+
+    def append(self, *entries: Entry, last: bool = False) -> None:
+        """Add entries, in order, without passwords; the ``last`` ones also where memory takes no more."""
+        lines = [(entry["kind"], self._redacted(entry)) for entry in entries]
+        with self._lock:
+            for kind, line in lines:
+                full = len(self._unwritten) >= MAX_UNWRITTEN and not last
+                if line is None or self._ended or full:
+                    self.dropped[kind] += 1
+                else:
+                    self._unwritten.append(line)
+            self._write()
+
+    def in_memory(self) -> list[Entry]:
+        """Return the entries that are not on the disk yet; their numbers follow those on it."""
+        with self._lock:
+            self._write()
+            return [from_line(line) for line in self._unwritten]
+
+    def end(self, last: Sequence[Entry]) -> bool:
+        """Write what waits, or else only the last entries, into the room that was held for them.
+
+        What waits and is not written then is lost, and nothing more is taken.
+
+        Returns:
+            Whether the last entries are on the disk.
+        """
+        with self._lock:
+            self._write()
+            if not self._unwritten:
+                give_up_room(self.folder)
+                return True
+            self._ended = True
+            self._unwritten.clear()
+            return write_held(self.folder, len(self._starts) - 1, [redact_leaves(entry) for entry in last])
 
     def entries(self, position: int, limit: int) -> list[Entry]:
         """Return up to ``limit`` entries from number ``position`` on."""
@@ -89,9 +144,9 @@ class Journal:
             memory = list(self._unwritten) if len(starts) < 2 else []
             written = len(self._starts) - 1
         if len(starts) < 2:
-            return [_parse(line) for line in memory[max(0, position - written) :][:limit]]
+            return [from_line(line) for line in memory[max(0, position - written) :][:limit]]
         text = os.pread(self._log, starts[-1] - starts[0], starts[0])
-        return [_parse(line) for line in text.splitlines(keepends=True)]
+        return [from_line(line) for line in text.splitlines(keepends=True)]
 
     def size(self) -> int:
         """Return how many entries there are."""
@@ -101,23 +156,27 @@ class Journal:
     def acknowledge(self, count: int) -> None:
         """Note that the store has confirmed the first ``count`` entries, as far as they are on disk."""
         try:
-            os.pwrite(self._delivered, f"{min(count, len(self._starts) - 1):>15}\n".encode(), 0)
+            os.pwrite(self._delivered, _number(min(count, len(self._starts) - 1)), 0)
         except OSError:
             # Delivered once more after a restart, which does no harm.
             return
 
-    def keep_file(self, path: Path) -> str:
-        """Copy a file that waits for delivery; return its name below ``files``.
+    def keep_file(self, content: bytes, name: str) -> str:
+        """Write a file that waits for delivery; return its name below ``files``.
 
         Raises:
             OSError: it cannot be kept.
         """
         with self._lock:
-            name = f"{uuid.uuid4().hex[:8]}/{path.name}"
-            copy = self.folder / FILES / name
-            copy.parent.mkdir(parents=True)
-            shutil.copyfile(path, copy)
-        return name
+            kept = f"{uuid.uuid4().hex[:8]}/{name}"
+            copy = self.folder / FILES / kept
+            try:
+                copy.parent.mkdir(parents=True)
+                copy.write_bytes(content)
+            except OSError:
+                shutil.rmtree(copy.parent, ignore_errors=True)
+                raise
+        return kept
 
     def rename(self, name: str) -> None:
         """Give the folder another name beside its old one, if that is free."""
@@ -133,40 +192,49 @@ class Journal:
         """Write what is left, and let others open it."""
         with self._lock:
             self._write()
-            self.lost += len(self._unwritten)
+            if not self._unwritten and not self._ended:
+                give_up_room(self.folder)
+            self.dropped.update(from_line(line)["kind"] for line in self._unwritten)
         os.close(self._delivered)
         os.close(self._log)
 
-    def _line(self, entry: Entry) -> bytes | None:
-        """Return an entry's line; what JSON cannot hold is written as text."""
-        shown = entry if entry["kind"] == "points" else redact_leaves(entry)
+    def _redacted(self, entry: Entry) -> bytes | None:
+        """Return an entry's line without passwords, or None for what cannot be written."""
         try:
-            text = json.dumps(shown, separators=(",", ":"), default=_plain).encode("ascii")
+            return to_line(entry if entry["kind"] == "points" else redact_leaves(entry))
         except (TypeError, ValueError):
-            self.lost += 1
             return None
-        return b"%08x %s\n" % (zlib.crc32(text), text)
 
     def _write(self) -> None:
         """Write what waits, as far as the disk takes it."""
         while self._unwritten:
             line = self._unwritten[0]
             try:
-                done = os.write(self._log, line)
-            except OSError:
-                done = 0
-            if done < len(line):
-                _truncate(self._log, self._starts[-1])
+                if self._torn:
+                    os.ftruncate(self._log, self._starts[-1])
+                self._torn, rest = True, memoryview(line)
+                while rest:
+                    rest = rest[os.write(self._log, rest) :]
+            except OSError as error:
+                self.problem = error.strerror or str(error)
                 break
-            self._starts.append(self._starts[-1] + done)
+            self._torn = False
+            self._starts.append(self._starts[-1] + len(line))
             self._unwritten.popleft()
+        if self._torn:
+            with suppress(OSError):
+                os.ftruncate(self._log, self._starts[-1])
+                self._torn = False
 
 
 def iterate_entries(folder: Path, position: int = 0) -> Iterator[Entry]:
     """Yield the whole entries of a journal from number ``position`` on; it may be open elsewhere."""
-    for number, line in enumerate(_whole_lines(folder / LOG)):
+    number = 0
+    for line in whole_lines(folder / LOG):
         if number >= position:
-            yield _parse(line)
+            yield from_line(line)
+        number += 1
+    yield from read_held(folder, number)[max(0, position - number) :]
 
 
 def read_entries(folder: Path) -> list[Entry]:
@@ -192,31 +260,5 @@ def tags_entry(tags: Mapping[str, Any]) -> Entry:
     return {"kind": "tags", "tags": {name: str(value) for name, value in tags.items()}}
 
 
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    if path.is_file():
-        with path.open("rb") as file:
-            yield from (line for line in file if line.endswith(b"\n"))
-
-
-def _parse(line: bytes) -> Entry:
-    """Return a line's entry; one that was altered keeps its place, without content."""
-    checksum, _, text = line.removesuffix(b"\n").partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(text):
-        return {"kind": "damaged"}
-    try:
-        entry: Entry = json.loads(text)
-    except ValueError:
-        return {"kind": "damaged"}
-    return entry
-
-
-def _plain(value: Any) -> Any:
-    """Return a number of numpy or torch as Python's, anything else as text."""
-    return value.item() if hasattr(value, "item") else str(value)
-
-
-def _truncate(file: int, size: int) -> None:
-    try:
-        os.ftruncate(file, size)
-    except OSError:
-        return
+def _number(count: int) -> bytes:
+    return f"{count:>15}\n".encode()

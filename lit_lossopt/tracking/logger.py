@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 import time
 import uuid
 from collections import Counter
@@ -21,7 +20,7 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.addresses import absolute_uri, local_path
+from lit_lossopt.tracking.addresses import absolute_uri
 from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps
 from lit_lossopt.tracking.ending import conclude, say
 from lit_lossopt.tracking.experiment import check_experiment
@@ -34,9 +33,12 @@ from lit_lossopt.tracking.journal import (
     read_entries,
     tags_entry,
 )
+from lit_lossopt.tracking.lost_values import Lost
+from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.probe import places_of_a_run, probe_places
-from lit_lossopt.tracking.run_journals import free_journal, journal_of, seconds_since
+from lit_lossopt.tracking.run_journals import free_journal, journal_of, known_gaps, seconds_since
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
+from lit_lossopt.tracking.unsent import unsent_folder
 
 # Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop.
 START, HURRY = 10.0, 5.0
@@ -81,6 +83,8 @@ class RunLogger(Logger):
         self._journal: Journal | None = None
         self._writer: Writer | None = None
         self._id: str | None = None
+        # From before the store gave the run its id.
+        self._former_ids: list[str] = []
         self._attached = False
         self._local_artifacts: Path | None = None
         self._verdict, self._evidence = "completed", ""
@@ -93,6 +97,9 @@ class RunLogger(Logger):
         # Of the points that an earlier attempt has logged; steps rise within each metric.
         self._last_steps: dict[str, int] = {}
         self._stamps: dict[str, tuple[int, int]] = {}
+        # Files that the disk did not take, and why; said once for each reason.
+        self._lost_files: list[str] = []
+        self.lost = Lost()
 
     @property
     def name(self) -> str:
@@ -112,7 +119,7 @@ class RunLogger(Logger):
     def checkpoint_folder(self) -> Path:
         """Return the folder for checkpoints: among the run's artifacts, or local until the end if these are remote."""
         self.start()
-        folder = self._local_artifacts or Path("mlruns") / "unsent" / str(self._id)
+        folder = self._local_artifacts or unsent_folder([*self._former_ids, str(self._id)])
         return folder / names.CHECKPOINT_FOLDER
 
     @rank_zero_only
@@ -152,7 +159,7 @@ class RunLogger(Logger):
             )
             return
         self._id = delivery.run_id
-        self._local_artifacts = local_path(str(delivery.artifact_uri))
+        self._local_artifacts = local_artifacts(str(delivery.artifact_uri), Path.cwd())
 
     def attach(self, run: str) -> str | None:
         """Add to an existing run, without changing its status; return its id, or None where the store has none.
@@ -168,9 +175,9 @@ class RunLogger(Logger):
         probe_places(places_of_a_run(self.tracking_uri))
         self._journal = free_journal(run_id)
         self._id, self._attached = run_id, True
-        self._local_artifacts = local_path(artifacts)
+        self._local_artifacts = local_artifacts(artifacts, Path.cwd())
         self._expected = count_points(iterate_entries(self._journal.folder))
-        self._add({"kind": "created", "run": run_id, "artifacts": artifacts, "uri": absolute_uri(self.tracking_uri)})
+        self._add({"kind": "created", "run": run_id, "artifacts": artifacts, **self._address()})
         self._deliver()
         return run_id
 
@@ -195,10 +202,13 @@ class RunLogger(Logger):
             ) from error
         entries = read_entries(self._journal.folder)
         self._id = run_id
+        self._former_ids = [entry["journal"] for entry in entries if entry["kind"] == "run"]
         self._expected = count_points(entries)
         self._last_steps = last_steps(entries)
         self.attempt = 2 + sum(entry["kind"] == "running" for entry in entries)
-        gaps = [*(entry["gap"] for entry in entries if entry["kind"] == "running"), seconds_since(entries)]
+        gaps = [*known_gaps(entries), seconds_since(entries)]
+        if gaps[-1] is None:
+            say("the clock was set back since this run was interrupted: how long it rested is not known")
         self._forget_ending(entries)
         if not entries:
             self._take_over(run_id)
@@ -206,7 +216,7 @@ class RunLogger(Logger):
         tags = {names.TAG_ATTEMPT: self.attempt, names.TAG_GAPS: json.dumps(gaps)}
         self.log_tags({name: str(value) for name, value in tags.items()})
         delivery = self._deliver()
-        self._local_artifacts = local_path(str(delivery.artifact_uri)) if delivery.artifact_uri else None
+        self._local_artifacts = local_artifacts(delivery.artifact_uri, Path.cwd()) if delivery.artifact_uri else None
         return self.attempt
 
     def _forget_ending(self, entries: Sequence[Entry]) -> None:
@@ -229,7 +239,7 @@ class RunLogger(Logger):
             self._last_steps = self._store.last_steps(run_id)
         except STORE_ERRORS as error:
             raise UserError(f"run {run_id} cannot be continued: {one_line(str(error), 200)}") from error
-        self._add({"kind": "created", "run": run_id, "artifacts": artifacts, "uri": absolute_uri(self.tracking_uri)})
+        self._add({"kind": "created", "run": run_id, "artifacts": artifacts, **self._address()})
 
     @rank_zero_only
     def log_points(self, points: Sequence[Point]) -> None:
@@ -257,24 +267,24 @@ class RunLogger(Logger):
         self._add(tags_entry(tags))
 
     @rank_zero_only
-    def log_file(self, path: Path, folder: str = "") -> None:
-        """Keep a copy of a file for the artifacts."""
+    def log_content(self, content: bytes, name: str, folder: str = "") -> None:
+        """Keep a file of this content for the artifacts."""
         self.start()
         assert self._journal is not None
         try:
-            name = self._journal.keep_file(path)
+            kept = self._journal.keep_file(content, name)
         except OSError as error:
-            say(f"{path.name} cannot be kept in {self._journal.folder} ({error.strerror})")
+            reason = error.strerror or str(error)
+            if reason not in self._lost_files:
+                say(f"{name} cannot be kept in {self._journal.folder} ({reason}); no more is said of such files")
+            self._lost_files.append(reason)
             return
-        self._add({"kind": "file", "name": name, "folder": folder})
+        self._add({"kind": "file", "name": kept, "folder": folder})
 
     @rank_zero_only
     def log_text(self, text: str, name: str) -> None:
         """Keep a text as the artifact ``name``, without passwords."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / name
-            path.write_text(redact(text), encoding="utf-8", errors="backslashreplace")
-            self.log_file(path)
+        self.log_content(redact(text).encode("utf-8", "backslashreplace"), name)
 
     def describe(self, text: str) -> None:
         """Set the run's description (Markdown); how it ended is added at the end."""
@@ -293,16 +303,16 @@ class RunLogger(Logger):
         if status != "success" and self._verdict == "completed":
             self._verdict = "failed"
         if not self._attached and self._local_artifacts is None:
-            folder = str(self.checkpoint_folder().absolute())
-            self._add({"kind": "folder", "path": folder, "folder": names.CHECKPOINT_FOLDER})
+            # Relative, so that it is found where all of it is moved.
+            self._add({"kind": "folder", "path": str(self.checkpoint_folder()), "folder": names.CHECKPOINT_FOLDER})
         end = {"kind": "end", "status": _STATUS.get(self._verdict, "FAILED"), "milliseconds": _now()}
         last_words = [] if self._attached else [tags_entry(self._ending()), end]
-        self._add(*last_words)
+        self._add(*last_words, last=True)
         at_most = HURRY if self._verdict == "interrupted" else float("inf")
         done = self._writer.drain(min(self.patience, at_most), at_most)
         delivery = self._writer.delivery
         self._journal, self._writer, self._id = None, None, self.version
-        conclude(delivery, self._expected, last_words, done=done)
+        self.lost = conclude(delivery, self._expected, last_words, self._lost_files, done=done)
 
     def _ending(self) -> dict[str, str]:
         tags = {names.TAG_VERDICT: self._verdict}
@@ -312,6 +322,10 @@ class RunLogger(Logger):
         if self._last_good_step is not None:
             tags[names.TAG_LAST_GOOD_STEP] = str(self._last_good_step)
         return tags
+
+    def _address(self) -> dict[str, str]:
+        """Return the address of the store, and the folder for which it is right."""
+        return {"uri": absolute_uri(self.tracking_uri), "home": str(Path.cwd())}
 
     def _apart(self, point: Point) -> Point:
         """Return a point that MLflow can store beside the one before it.
@@ -333,10 +347,10 @@ class RunLogger(Logger):
         self._writer.created.wait(min(START, self.patience))
         return delivery
 
-    def _add(self, *entries: Entry) -> None:
+    def _add(self, *entries: Entry, last: bool = False) -> None:
         self.start()
         if self._journal is not None:
-            self._journal.append(*entries)
+            self._journal.append(*entries, last=last)
         if self._writer is not None:
             self._writer.wake()
 

@@ -30,7 +30,8 @@ def probe_places(places: Iterable[tuple[Path, str]]) -> None:
     for folder, purpose in places:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".lossopt-probe-") as file:
+            # Without a name where the system can do that: a kill leaves nothing behind.
+            with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(bytes(_PROBE_BYTES))
                 file.flush()
                 os.fsync(file.fileno())

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lit_lossopt import names
 from lit_lossopt.tracking.journal import LOG, Entry, Journal, JournalBusyError, iterate_entries
+
+# Of which one byte for each set of settings is locked while a run of them is being resumed or begun.
+CLAIMS = ".claims"
 
 
 def free_journal(name: str) -> Journal:
@@ -21,16 +27,81 @@ def free_journal(name: str) -> Journal:
 
 
 def journal_of(root: Path, run: str) -> Path:
-    """Return the folder of a run's journal, which was renamed when the run was made."""
-    for folder in root.glob("*"):
-        header = next(iterate_entries(folder), None) if (folder / LOG).is_file() else None
-        if folder.name != run and header and header["kind"] == "run" and header["journal"] == run:
-            return folder
-    return root / run
+    """Return the folder of a run's journal, by any id that the run is known by; a new one's where there is none."""
+    found = journals_of(root, run, beginnings=False)
+    return found[0] if found else root / run
 
 
-def seconds_since(entries: Sequence[Entry]) -> float:
-    """Return the seconds since a journal was last added to, as far as its entries tell."""
+def journals_of(root: Path, run: str, *, beginnings: bool = True) -> list[Path]:
+    """Return the folders of the journals that a run writes to.
+
+    A journal has an id before its run is made; then its folder gets the run's, if that is free. Either id will do, or
+    the beginning of one.
+    """
+
+    def fits(name: str) -> bool:
+        return name == run or (beginnings and name.startswith(run))
+
+    folders = sorted(folder for folder in root.glob("*") if (folder / LOG).is_file())
+    named = [folder for folder in folders if fits(folder.name)]
+    return named or [folder for folder in folders if any(map(fits, _ids_in(folder)))]
+
+
+def final_id(root: Path, run: str) -> str:
+    """Return the id that the store gave a run, by one that it had before; the same where no journal tells."""
+    folders = journals_of(root, run, beginnings=False)
+    return next((entry["run"] for one in folders for entry in iterate_entries(one) if entry["kind"] == "created"), run)
+
+
+def is_open_elsewhere(folder: Path) -> bool:
+    """Return whether another process has a journal open: it trains its run, or delivers it."""
+    try:
+        with (folder / LOG).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    return False
+
+
+def claim(root: Path, settings: str) -> Callable[[], None]:
+    """Keep other processes from beginning a run of the same settings; return what lets them.
+
+    It ends with the process at the latest. Where the folder cannot be written, which is said later, nothing is kept.
+
+    Raises:
+        JournalBusyError: another process has claimed them.
+    """
+    place = int(hashlib.sha256(settings.encode()).hexdigest()[:15], 16)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        # Never closed: that would end all claims of this process.
+        file = os.open(root / CLAIMS, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
+        return lambda: None
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+    except (BlockingIOError, PermissionError) as error:
+        raise JournalBusyError(root) from error
+    return lambda: fcntl.lockf(file, fcntl.LOCK_UN, 1, place)
+
+
+def _ids_in(folder: Path) -> list[str]:
+    keys = {"run": "journal", "created": "run"}
+    return [str(entry[keys[entry["kind"]]]) for entry in iterate_entries(folder) if entry["kind"] in keys]
+
+
+def seconds_since(entries: Sequence[Entry]) -> float | None:
+    """Return the seconds since a journal was last added to; None where its entries do not tell.
+
+    They do not where the clock has been set back meanwhile.
+    """
     times = [entry["milliseconds"] for entry in entries if "milliseconds" in entry]
     times += [point[3] for entry in entries if entry["kind"] == "points" for point in entry["points"]]
-    return time.time() - max(times) / 1000 if times else 0.0
+    seconds = time.time() - max(times) / 1000 if times else 0.0
+    return seconds if seconds >= 0 else None
+
+
+def known_gaps(entries: Sequence[Entry]) -> list[float | None]:
+    """Return the seconds before each further attempt that a journal tells of; None where they are not known."""
+    gaps = [entry["gap"] for entry in entries if entry["kind"] == "running"]
+    return [gap if gap is not None and gap >= 0 else None for gap in gaps]

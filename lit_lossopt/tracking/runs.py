@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
+from lit_lossopt import names
 from lit_lossopt.errors import UserError, did_you_mean
 from lit_lossopt.tracking.addresses import check_uri, reading_patience, sqlite_path, tracking_uri
 from lit_lossopt.tracking.records import Experiment, History, Run
@@ -158,6 +159,8 @@ def _named(runs: Sequence[Run], wanted: Sequence[str]) -> list[Run]:
     found: dict[str, Run] = {}
     for word in wanted:
         matching = [run for run in runs if run.run_id.startswith(word)] if word else []
+        # What a run was called before its store had answered.
+        matching = matching or [run for run in runs if word and run.tags.get(names.TAG_JOURNAL, "").startswith(word)]
         if len(matching) != 1:
             reason = f"{len(matching)} runs begin with it" if matching else "there is no such run"
             raise UserError(f"run {word!r}: {reason} in {tracking_uri()}")

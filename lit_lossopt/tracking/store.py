@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import filecmp
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -18,8 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from lit_lossopt import names
 from lit_lossopt.colours import COLOURS
 from lit_lossopt.errors import UserError
-from lit_lossopt.tracking.addresses import check_uri, is_server, sqlite_path, tame_client
+from lit_lossopt.tracking.addresses import check_uri, is_server, local_path, sqlite_path, tame_client
 from lit_lossopt.tracking.journal import FILES, Entry
+from lit_lossopt.tracking.places import here, home_of, local_artifacts
 
 MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
 RUNS_FOR_COLOUR = 200
@@ -150,6 +153,18 @@ class Store:
                 return str(found[0].info.run_id)
         raise RunGoneError(f"{self.uri} has no run {name}")
 
+    def end_of(self, name: str) -> tuple[str, int] | None:
+        """Return status and time (milliseconds) of a run's end; None where it has none, or the run is not there.
+
+        Args:
+            name: its id, or the name of its journal from before it was made.
+        """
+        try:
+            run = self.client.get_run(self.find_run(name))
+        except RunGoneError:
+            return None
+        return (str(run.info.status), int(run.info.end_time)) if run.info.end_time else None
+
     def last_steps(self, run_id: str) -> dict[str, int]:
         """Return metric → the last step that the store holds."""
         metrics = self.client.get_run(run_id).data.metrics
@@ -172,14 +187,49 @@ class Store:
         elif kind == "tags":
             tags = [RunTag(name, str(value)[:MAX_TAG_CHARACTERS]) for name, value in entry["tags"].items()]
             self.client.log_batch(run_id, tags=tags)
-        elif kind == "file" and (folder / FILES / entry["name"]).is_file():
-            self.client.log_artifact(run_id, str(folder / FILES / entry["name"]), entry["folder"] or None)
-        elif kind == "folder" and Path(entry["path"]).is_dir():
-            self.client.log_artifacts(run_id, entry["path"], entry["folder"] or None)
+        elif kind == "file":
+            self.keep(run_id, folder / FILES / entry["name"], entry["folder"], home_of(folder))
+        elif kind == "folder":
+            home = home_of(folder)
+            self.keep(run_id, here(Path(entry["path"]), home), entry["folder"], home)
         elif kind == "running":
             self.client.update_run(run_id, status="RUNNING")
         elif kind == "end":
             self.client.set_terminated(run_id, entry["status"], entry["milliseconds"])
+
+    def keep(self, run_id: str, source: Path, name: str, home: Path) -> None:
+        """Keep a file, or the files of a folder, among a run's artifacts, where these are now.
+
+        MLflow would make the place anew that they had before their folder was moved.
+
+        Args:
+            run_id: the run's id.
+            source: the file or folder; one that is not there is left out.
+            name: of the folder among the artifacts, or empty.
+            home: the folder that holds the run's ``mlruns``.
+        """
+        if not source.exists() or (source.is_dir() and not any(source.iterdir())):
+            return
+        uri = self.artifact_uri(run_id)
+        place, noted = local_artifacts(uri, home), local_path(uri)
+        if place is None or place == noted:
+            log = self.client.log_artifacts if source.is_dir() else self.client.log_artifact
+            log(run_id, str(source), name or None)
+            return
+        (place / name).mkdir(parents=True, exist_ok=True)
+        for file in source.iterdir() if source.is_dir() else (source,):
+            if file.absolute() != (place / name / file.name).absolute():
+                shutil.copyfile(file, place / name / file.name)
+
+    def holds(self, run_id: str, source: Path, name: str, home: Path) -> bool:
+        """Return whether the artifacts have each file of a folder: the same bytes, or elsewhere as many."""
+        files = {file.name: file for file in source.iterdir()}
+        place = local_artifacts(self.artifact_uri(run_id), home)
+        if place is not None:
+            found = [(file, place / name / file.name) for file in files.values()]
+            return all(copy.is_file() and filecmp.cmp(file, copy, shallow=False) for file, copy in found)
+        there = {Path(item.path).name: item.file_size for item in self.client.list_artifacts(run_id, name)}
+        return all(there.get(name) == file.stat().st_size for name, file in files.items())
 
     def _runs_of(self, experiment_id: str, journal: str) -> list[Any]:
         wanted = f"tags.`{names.TAG_JOURNAL}` = '{journal}'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.addresses import local_path
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
-from lit_lossopt.tracking.trial_runs import ENDED, TrialRun, read_header
+from lit_lossopt.tracking.trial_runs import ENDED, TrialRun, read_header, seconds_between
 
 _ACCURACY = names.metric(names.VAL, "accuracy")
 
@@ -156,7 +157,10 @@ class SweepRuns:
         """Set the parent's status and keep texts (name → content) among its artifacts, as far as the store can."""
         with suppress(*STORE_ERRORS):
             for name, text in files.items():
-                self._store.client.log_text(self.parent, redact(text), name)
+                with tempfile.TemporaryDirectory() as folder:
+                    file = Path(folder, name)
+                    file.write_text(redact(text), encoding="utf-8")
+                    self._store.keep(self.parent, file, "", Path.cwd())
         with suppress(*STORE_ERRORS):
             self._store.client.set_terminated(self.parent, status, time.time_ns() // 1_000_000)
 
@@ -167,7 +171,7 @@ class SweepRuns:
     def keep(self, file: Path) -> None:
         """Keep a file among the parent's artifacts, as far as the store can."""
         with suppress(*STORE_ERRORS):
-            self._store.client.log_artifact(self.parent, str(file))
+            self._store.keep(self.parent, file, "", Path.cwd())
 
     def _search(self, filter_string: str) -> list[Any]:
         client, found, token = self._store.client, [], None
@@ -184,7 +188,7 @@ class SweepRuns:
     def _trial_run(self, run: Any) -> TrialRun:
         points = self._store.client.get_metric_history(run.info.run_id, _ACCURACY)
         values = tuple(point.value for point in sorted(points, key=lambda point: int(point.step)))
-        seconds = (run.info.end_time - run.info.start_time) / 1000
+        seconds = seconds_between(run.info.start_time, run.info.end_time)
         verdict, artifacts = run.data.tags[names.TAG_VERDICT], str(run.info.artifact_uri)
         return TrialRun(str(run.info.run_id), verdict, values, seconds, run.data.tags, run.data.metrics, artifacts)
 

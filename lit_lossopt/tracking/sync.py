@@ -11,8 +11,11 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, count_points
-from lit_lossopt.tracking.journal import LOG, VERIFIED, Journal, JournalBusyError, iterate_entries, tags_entry
+from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
+from lit_lossopt.tracking.places import home_of, store_here
+from lit_lossopt.tracking.run_journals import journals_of
 from lit_lossopt.tracking.store import RunGoneError, Store, is_final
+from lit_lossopt.tracking.unsent import remove_parts_of
 
 TRIES = 3
 
@@ -64,26 +67,36 @@ def sync_journal(folder: Path, *, stopped: bool = False) -> str:
 def _deliver(journal: Journal, stopped: bool) -> str:
     if _is_verified(journal):
         return "whole"
-    uri = next((entry["uri"] for entry in iterate_entries(journal.folder) if "uri" in entry), "")
-    if not uri:
+    address = next((entry for entry in iterate_entries(journal.folder) if "uri" in entry), None)
+    if address is None:
         # A process that was killed before it said what it would log.
         return "whole"
-    if not _has_ended(journal.folder):
-        journal.append(
-            tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_KILLED: _kills(journal.folder) + (not stopped)}),
-            {"kind": "end", "status": "KILLED", "killed": not stopped, "milliseconds": time.time_ns() // 1_000_000},
-        )
+    uri = store_here(address, home_of(journal.folder))
+    remove_parts_of(journal.folder)
     delivery = Delivery(journal, Store(uri))
-    begun = delivery.position
+    if not _has_ended(journal.folder):
+        try:
+            journal.append(*_end_of_killed(delivery, stopped))
+        except Exception as error:  # noqa: BLE001  # whatever a store says is for the person to read
+            print(
+                redact(f"{journal.folder.name}: not delivered to {uri}: {one_line(str(error), 200)}"), file=sys.stderr
+            )
+            return "left"
+    begun, former = delivery.position, journal.folder.name
     problem = _run(delivery) or _verify(delivery)
     name = delivery.run_id or journal.folder.name
+    was = f" (called {former} before its store had answered)" if former == delivery.header.get("journal") else ""
     if delivery.refused:
         print(f"{name}: {uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}", file=sys.stderr)
     if problem:
-        print(redact(f"{name}: not delivered to {uri}: {problem}"), file=sys.stderr)
-        return "left"
-    print(redact(f"{name}: {delivery.position - begun} entries delivered to {uri}"))
+        return _left(name, uri, problem)
+    print(redact(f"{name}{was}: {delivery.position - begun} entries delivered to {uri}"))
     return "delivered"
+
+
+def _left(name: str, uri: str, problem: str) -> str:
+    print(redact(f"{name}: not delivered to {uri}: {problem}"), file=sys.stderr)
+    return "left"
 
 
 def _is_verified(journal: Journal) -> bool:
@@ -140,6 +153,23 @@ def _has_ended(folder: Path) -> bool:
     return last == "end"
 
 
+def _end_of_killed(delivery: Delivery, stopped: bool) -> list[Entry]:
+    """Return what ends a journal without an end: that its process was killed, unless the store knows an end.
+
+    It does where the disk took no more of the journal, and the status was sent all the same.
+    """
+    begins = [entry for entry in iterate_entries(delivery.journal.folder) if entry["kind"] in ("run", "running")]
+    found = delivery.store.end_of(delivery.run_id or begins[0]["journal"]) if begins else None
+    if found and found[1] >= begins[-1]["milliseconds"]:
+        return [{"kind": "end", "status": found[0], "milliseconds": found[1]}]
+    kills = _kills(delivery.journal.folder) + (not stopped)
+    now = time.time_ns() // 1_000_000
+    return [
+        tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_KILLED: kills}),
+        {"kind": "end", "status": "KILLED", "killed": not stopped, "milliseconds": now},
+    ]
+
+
 def _kills(folder: Path) -> int:
     """Return how often the processes of a journal's run were found to be killed before."""
     return sum(entry.get("killed", False) for entry in iterate_entries(folder))
@@ -150,7 +180,7 @@ def _folders(wanted: list[str]) -> list[Path]:
     known = sorted(path for path in root.glob("*") if (path / LOG).is_file())
     found = []
     for name in wanted:
-        matching = [path for path in known if path.name.startswith(name)] or [Path(name)]
+        matching = journals_of(root, name) or [Path(name)]
         if not (matching[0] / LOG).is_file():
             raise UserError(f"sync {name}: there is no such journal in {root.absolute()}; it holds {len(known)}")
         found += matching

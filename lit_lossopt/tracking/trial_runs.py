@@ -61,11 +61,16 @@ def ended_here(experiment: str) -> list[EndedTrial]:
         ends = [entry["milliseconds"] for entry in entries if entry["kind"] == "end"]
         if ends and tags.get(names.TAG_VERDICT) in ENDED:
             whole = all(entry["kind"] != "running" for entry in entries)
-            seconds = (ends[-1] - header["milliseconds"]) / 1000 if whole else math.nan
+            seconds = seconds_between(header["milliseconds"], ends[-1]) if whole else math.nan
             found.append(
                 EndedTrial(tags[names.TAG_SWEEP_KEY], tags[names.TAG_SWEEP_ARM], tags[names.TAG_PHASE], seconds)
             )
     return found
+
+
+def seconds_between(start: int, end: int) -> float:
+    """Return the seconds between two times in milliseconds; NaN where the clock was set back between them."""
+    return (end - start) / 1000 if end >= start else math.nan
 
 
 def read_header(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""A journal's lines: a checksum and one JSON entry each."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Entry = dict[str, Any]
+
+
+def to_line(entry: Entry) -> bytes:
+    """Return an entry's line; a value that JSON cannot hold is written as text.
+
+    Raises:
+        TypeError: a key is no text.
+        ValueError: a container holds itself.
+    """
+    text = json.dumps(entry, separators=(",", ":"), default=_plain).encode("ascii")
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def from_line(line: bytes) -> Entry:
+    """Return a line's entry; one that was altered keeps its place, without content."""
+    checksum, _, text = line.removesuffix(b"\n").partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(text):
+        return {"kind": "damaged"}
+    try:
+        entry: Entry = json.loads(text)
+    except ValueError:
+        return {"kind": "damaged"}
+    return entry
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file that have an end; none where there is no file."""
+    if path.is_file():
+        with path.open("rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of numpy or torch as Python's, anything else as text."""
+    return value.item() if hasattr(value, "item") else str(value)

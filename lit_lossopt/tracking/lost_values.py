@@ -1,0 +1,81 @@
+"""What of a run is lost: logged, and neither on the disk nor in the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lit_lossopt.tracking.delivery import Delivery, count_points
+from lit_lossopt.tracking.journal import iterate_entries
+
+SHOWN = 4
+# What entries of a journal are called.
+_WORDS = {"params": "group of parameters", "tags": "group of tags", "file": "file", "folder": "folder"}
+
+
+@dataclass
+class Lost:
+    """What is lost of a run.
+
+    Attributes:
+        points: metric → number of its values.
+        others: kind of a journal's entry → how many.
+    """
+
+    points: Counter[str] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
+
+    def __bool__(self) -> bool:
+        """Return whether anything is lost."""
+        return bool(self.points or self.others)
+
+    @property
+    def values(self) -> int:
+        """How many values are lost."""
+        return self.points.total()
+
+    def text(self) -> str:
+        """Return it in words."""
+        shown = ", ".join(f"{name} {count:,}" for name, count in self.points.most_common(SHOWN))
+        more = f", and of {len(self.points) - SHOWN} more metrics" if len(self.points) > SHOWN else ""
+        parts = [f"{_number(self.values, 'value')} ({shown}{more})"] if self.points else []
+        parts += [_number(count, _WORDS[kind]) for kind, count in sorted(self.others.items())]
+        return " and ".join(parts)
+
+    def add(self, kind: str, count: int) -> None:
+        """Add entries of a kind."""
+        if count:
+            self.others[kind] += count
+
+
+def count_lost(delivery: Delivery, expected: Mapping[str, int], found: Mapping[str, int] | None, last: int) -> Lost:
+    """Return what is lost of a run.
+
+    Disk and store hold the same sequence of entries, each up to some place, so of a metric there are as many points as
+    the one that holds more of them has.
+
+    Args:
+        delivery: of the run's journal.
+        expected: metric → number of points that were logged.
+        found: metric → number of points in the store; None where it does not say.
+        last: number of entries at the end that have a place of their own.
+    """
+    journal = delivery.journal
+    lost = Lost()
+    if not journal.is_short:
+        return lost
+    memory = journal.in_memory()
+    confirmed = max(0, delivery.position - (journal.size() - len(memory)))
+    kept = count_points(iterate_entries(journal.folder))
+    stored = Counter(found) if found is not None else kept + count_points(memory[:confirmed])
+    lost.points = Counter(expected) - (kept | stored)
+    unwritten = Counter(entry["kind"] for entry in memory[confirmed : len(memory) - last]) + journal.dropped
+    for kind in _WORDS:
+        lost.add(kind, unwritten[kind])
+    return lost
+
+
+def _number(count: int, what: str) -> str:
+    first, _, rest = what.partition(" ")
+    return f"{count:,} {first}{'' if count == 1 else 's'} {rest}".rstrip()

@@ -1,0 +1,69 @@
+"""Checkpoints that wait under ``mlruns/unsent`` for a store that keeps them elsewhere, and are removed behind it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from lit_lossopt import names
+from lit_lossopt.part_files import remove_parts
+from lit_lossopt.tracking.journal import Entry, read_entries
+from lit_lossopt.tracking.places import RUNS, here, home_of, local_artifacts
+
+UNSENT = "unsent"
+
+
+def unsent_folder(ids: Sequence[str]) -> Path:
+    """Return where a run's checkpoints wait: where they did before, by any of its ids, or by the last one."""
+    root = Path(RUNS) / UNSENT
+    return next((root / one for one in ids if (root / one).is_dir()), root / ids[-1])
+
+
+def remove_delivered(journal: Path, holds: Callable[[Path, str], bool]) -> None:
+    """Remove the folders of a run that its store holds too.
+
+    Where the store keeps them on another machine, those of a run that may go on stay: it goes on from them.
+
+    Args:
+        journal: the run's, open for writing.
+        holds: tells whether the store has each file of a folder under a name.
+    """
+    entries, home = read_entries(journal), home_of(journal)
+    root = home / RUNS / UNSENT
+    for entry in entries:
+        if entry["kind"] != "folder":
+            continue
+        place = here(Path(entry["path"]), home)
+        if place.is_relative_to(root) and place.is_dir():
+            remove_parts(place)
+            if (_is_local(entries, home) or _is_over(entries)) and holds(place, entry["folder"]):
+                shutil.rmtree(root / place.relative_to(root).parts[0], ignore_errors=True)
+    with suppress(OSError):
+        root.rmdir()
+
+
+def remove_parts_of(journal: Path) -> None:
+    """Remove what saves that were killed have left of a run; its journal must be open for writing here."""
+    entries, home = read_entries(journal), home_of(journal)
+    created = [entry for entry in entries if entry["kind"] == "created"]
+    places = [local_artifacts(entry["artifacts"], home) for entry in created]
+    ids = {journal.name, *(entry["run"] for entry in created)}
+    ids |= {entry["journal"] for entry in entries if entry["kind"] == "run"}
+    for place in (*places, *(home / RUNS / UNSENT / one for one in ids)):
+        if place is not None:
+            remove_parts(place / names.CHECKPOINT_FOLDER)
+
+
+def _is_local(entries: Sequence[Entry], home: Path) -> bool:
+    found = [entry["artifacts"] for entry in entries if entry["kind"] == "created"]
+    return bool(found) and local_artifacts(found[-1], home) is not None
+
+
+def _is_over(entries: Sequence[Entry]) -> bool:
+    """Return whether a run is not gone on with: it has ended, by itself or because it diverged."""
+    ends = [entry for entry in entries if entry["kind"] in ("running", "end")]
+    verdicts = [entry["tags"].get(names.TAG_VERDICT) for entry in entries if entry["kind"] == "tags"]
+    said = next((verdict for verdict in reversed(verdicts) if verdict), "")
+    return bool(ends) and ends[-1]["kind"] == "end" and (ends[-1]["status"] == "FINISHED" or said == "diverged")

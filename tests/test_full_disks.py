@@ -1,0 +1,208 @@
+"""Disks that are full, out of inodes or read-only: what was logged is stored, or counted as lost; an end stays one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from lit_lossopt.__main__ import main
+from lit_lossopt.tracking.journal import read_entries
+from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.runs import Run, read_runs
+from tests.disks import fail, failing_disk, fill, free, memory_disk, take_inodes
+from tests.pause import MARK, MOMENT
+from tests.stored import stored_points
+from tests.test_tracking_faults import DIGITS, Training
+from tests.zygote import Zygote, alive
+
+FIRST, SECOND = 100, 500
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a small disk of its own."""
+    with memory_disk(tmp_path / "disk") as place:
+        yield place
+
+
+def logger_in(folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> RunLogger:
+    """Return a logger of a run whose journal lies in a folder, whose store is a file, and that does not wait long."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    return RunLogger("one", patience=1)
+
+
+def log(logger: RunLogger, first: int, last: int) -> None:
+    for step in range(first, last):
+        logger.log_metrics({"a": float(step), "b": float(step)}, step)
+
+
+def end(logger: RunLogger) -> None:
+    """End a run, and let go of its journal, as the end of its process does."""
+    journal = logger._journal
+    assert journal is not None
+    logger.finalize("success")
+    with suppress(OSError):
+        journal.close()
+
+
+def counts(store: Path, run_id: str) -> int:
+    question = "SELECT COUNT(DISTINCT key || step), COUNT(*) FROM metrics WHERE run_uuid = ?"
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
+        distinct, count = connection.execute(question, [run_id]).fetchone()
+    assert distinct == count
+    return int(count)
+
+
+def no_change(_disk: Path) -> None:
+    """Leave a disk as it is."""
+
+
+def wait_for_pause(folder: Path, process: int, output: Path) -> None:
+    until = time.monotonic() + 100
+    while not (folder / MARK).exists():
+        assert alive(process), output.read_text()
+        assert time.monotonic() < until, output.read_text()
+        time.sleep(0.01)
+
+
+def the_run() -> Run:
+    (run,) = read_runs("one")
+    return run
+
+
+@pytest.mark.parametrize("take", [fill, take_inodes])
+@pytest.mark.parametrize("store_there", [False, True])
+@pytest.mark.parametrize("freed", [False, True])
+def test_what_was_logged_is_stored_or_counted_as_lost(
+    take: Callable[[Path], None],
+    store_there: bool,
+    freed: bool,
+    disk: Path,
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if store_there:
+        store = Path(shutil.copy(store, disk / "mlflow.db"))
+    logger = logger_in(disk, store, monkeypatch)
+    log(logger, 0, FIRST)
+    take(disk)
+    log(logger, FIRST, FIRST + SECOND)
+    if freed:
+        free(disk)
+    end(logger)
+    said = capsys.readouterr().err.splitlines()
+    if not freed:
+        free(disk)
+    capsys.readouterr()
+    assert main(["sync"]) == 0, capsys.readouterr()
+    run = the_run()
+    assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "completed")
+    assert counts(store, run.run_id) + logger.lost.values == 2 * (FIRST + SECOND)
+    # Only where neither takes it is anything lost: without inodes, files that are open go on growing.
+    assert bool(logger.lost) == (take is fill and store_there and not freed)
+    assert ("lossopt.lost" in run.tags) == bool(logger.lost)
+    lines = [line for line in said if "lost" in line]
+    assert len(lines) == bool(logger.lost)
+    if logger.lost:
+        assert lines[0].startswith(f"lossopt: {logger.lost.values:,} values (a {logger.lost.points['a']}, b ")
+        assert "No space left on device" in lines[0]
+        assert run.tags["lossopt.lost"] in lines[0]
+    assert "lossopt.undelivered" not in run.tags
+    assert main(["sync"]) == 0
+    assert "1 were whole" in capsys.readouterr().out
+
+
+def test_a_disk_that_becomes_read_only_ends_no_run_as_killed(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with failing_disk(tmp_path / "disk") as disk:
+        logger = logger_in(disk, store, monkeypatch)
+        log(logger, 0, FIRST)
+        fail(disk)
+        log(logger, FIRST, FIRST + SECOND)
+        end(logger)
+        said = capsys.readouterr().err
+        assert "did not take the end of this run (Read-only file system); sync asks the store for it" in said
+        # The store has all.
+        assert not logger.lost
+        shutil.copytree(disk / "mlruns", tmp_path / "mlruns")
+    monkeypatch.chdir(tmp_path)
+    assert not any(entry["kind"] == "end" for path in Path("mlruns/journal").iterdir() for entry in read_entries(path))
+    for _ in range(2):
+        assert main(["sync"]) == 0
+        run = the_run()
+        assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "completed")
+        assert counts(store, run.run_id) == 2 * (FIRST + SECOND)
+
+
+def test_a_killed_run_is_still_marked_where_the_disk_was_full(
+    disk: Path, store: Path, tmp_path: Path, zygote: Zygote
+) -> None:
+    training = Training(zygote, disk, "--trainer.max_epochs=1000", MLFLOW_TRACKING_URI=f"sqlite:///{store}")
+    training.wait_for_steps(50)
+    fill(disk)
+    assert training.kill() == -signal.SIGKILL
+    free(disk)
+    output = tmp_path / "sync.txt"
+    assert zygote.wait(zygote.start(["sync"], disk, output, {"MLFLOW_TRACKING_URI": f"sqlite:///{store}"})) == 0
+    (run,) = read_runs("lit_lossopt")
+    assert (run.status, run.tags["lossopt.verdict"]) == ("KILLED", "interrupted")
+
+
+@pytest.mark.parametrize("freed", [False, True])
+def test_a_training_says_once_what_it_lost_and_its_exit_status_tells(
+    freed: bool, disk: Path, empty_store: Path, tmp_path: Path, zygote: Zygote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{shutil.copy(empty_store, disk / 'mlflow.db')}"
+    output = tmp_path / "output.txt"
+    words = [*DIGITS, "--trainer.max_epochs=30", "--tracking.patience=1", "--allow-import=tests"]
+    pause = ["--trainer.callbacks+=tests.pause.PauseAt"]
+    variables = {"MLFLOW_TRACKING_URI": uri, MOMENT: "batch:100+300"}
+    process = zygote.start([*words, *pause], disk, output, variables)
+    for change in (fill, free if freed else no_change):
+        wait_for_pause(disk, process, output)
+        change(disk)
+        (disk / MARK).unlink()
+    status = zygote.wait(process)
+    said = output.read_text()
+    assert said.count("cannot be written") == 1, said
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    if not freed:
+        free(disk)
+    assert zygote.wait(zygote.start(["sync"], disk, tmp_path / "sync.txt", {"MLFLOW_TRACKING_URI": uri})) == 0
+    (run,) = read_runs("lit_lossopt")
+    assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "completed")
+    stored = len(stored_points(run.run_id, "train/loss").steps)
+    if freed:
+        assert (status, stored) == (0, 600), said
+        assert "checkpoints could not be written; the last one is whole" in said
+    else:
+        assert status == 4, said
+        lost = int(re.findall(r"train/loss ([\d,]+)", said)[0].replace(",", ""))
+        assert 0 < stored < 600
+        assert stored + lost == 600
+        assert "checkpoints could not be written; the state in which training ended is lost" in said
+    assert "Traceback" not in said
+
+
+def test_a_disk_that_is_full_from_the_start_is_one_line_and_no_run(
+    disk: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(disk)
+    monkeypatch.chdir(disk)
+    assert main([*DIGITS, "--trainer.max_epochs=1"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{disk}" in line
+    assert "No space left on device" in line
+    assert not MlflowClient(f"sqlite:///{store}").search_runs(["0"])
