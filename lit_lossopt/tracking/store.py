@@ -19,6 +19,7 @@ from lit_lossopt import names
 from lit_lossopt.colours import COLOURS
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.addresses import check_uri, is_server, sqlite_path, tame_client
+from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.journal import FILES, Entry
 
 MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
@@ -77,6 +78,7 @@ class Store:
             header: ``experiment``, ``run_name``, ``tags``, ``milliseconds``, ``journal``, ``artifact_root``.
         """
         experiment_id = self.experiment_id(header["experiment"], header["artifact_root"])
+        check_artifact_root(self._artifact_root(experiment_id), self.uri, header["experiment"])
         tags = {**header["tags"], names.TAG_JOURNAL: header["journal"]}
         found = self._runs_of(experiment_id, header["journal"])
         if not found:
@@ -180,6 +182,9 @@ class Store:
             self.client.update_run(run_id, status="RUNNING")
         elif kind == "end":
             self.client.set_terminated(run_id, entry["status"], entry["milliseconds"])
+
+    def _artifact_root(self, experiment_id: str) -> str:
+        return str(self.client.get_experiment(experiment_id).artifact_location)
 
     def _runs_of(self, experiment_id: str, journal: str) -> list[Any]:
         wanted = f"tags.`{names.TAG_JOURNAL}` = '{journal}'"
