@@ -188,7 +188,9 @@ class LossOptCLI(LightningCLI):
         # Ours comes first: Lightning takes a run's name and id from the first.
         record = [self._get(self.config_init, "tracking")] if recorded else []
         if record and any(isinstance(logger, MLFlowLogger) for logger in own):
-            print("lossopt: trainer.logger=MLFlowLogger makes a second run in MLflow, beside the record", file=sys.stderr)
+            print(
+                "lossopt: trainer.logger=MLFlowLogger makes a second run in MLflow, beside the record", file=sys.stderr
+            )
         return [*record, *own]
 
     def _callbacks(self, given: Any, *, bar: bool) -> list[pl.Callback]:

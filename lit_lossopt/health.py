@@ -81,7 +81,8 @@ class AccuracyTrack:
 
     def __init__(self) -> None:
         self.first: float | None = None
-        self.highest = -math.inf
+        # Since then; None: there was no second evaluation.
+        self.highest: float | None = None
         self.largest_share: float | None = None
 
     def add(self, confusion: NDArray[np.integer]) -> None:
@@ -96,14 +97,13 @@ class AccuracyTrack:
         self.largest_share = largest
         if self.first is None:
             self.first = accuracy
-        elif not certain or accuracy > largest:
-            self.highest = max(self.highest, accuracy)
+        else:
+            learned = accuracy if not certain or accuracy > largest else 0.0
+            self.highest = max(self.highest or 0.0, learned)
 
     def has_risen(self) -> bool:
-        """Return whether the accuracy rose a point above its start, or was ever a point above the largest class."""
-        if self.first is None:
-            return False
-        return rose([self.first, max(self.first, self.highest)], self.largest_share)
+        """Return whether the accuracy rose by a point; see ``rose``."""
+        return rose([one for one in (self.first, self.highest) if one is not None], self.largest_share)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on with."""
@@ -129,7 +129,7 @@ def never_learned(losses: LossTrack, budget: int, *, better: bool) -> str:
 
 
 def rose(accuracies: Sequence[float], largest_share: float | None = None) -> bool:
-    """Return whether an accuracy rose by a point: above its start, or above the largest class's share.
+    """Return whether an accuracy rose by a point: above its start, or after it above the largest class's share.
 
     A single value whose class shares are not known counts as risen; none at all do not.
 
@@ -139,7 +139,7 @@ def rose(accuracies: Sequence[float], largest_share: float | None = None) -> boo
     """
     if not len(accuracies):
         return False
-    highest = max(accuracies)
+    highest = max(accuracies[1:] or accuracies)
     if largest_share is None and len(accuracies) == 1:
         return True
     point = NEAR if highest <= 1 else 100 * NEAR

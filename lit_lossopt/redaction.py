@@ -39,10 +39,10 @@ _SHORTEST, _SHORTEST_WORD, _SHORTEST_NAME = 6, 8, 12
 def redact(text: str) -> str:
     """Return ``text`` without names and passwords in addresses, and without the values of secret variables.
 
-    A variable of the environment is secret if its name says so: password, passphrase, ``_PASS``, ``_PWD``, secret, token,
-    bearer, key, credential, auth. So are passwords in the addresses that variables hold, as a proxy's. A value is
-    looked for as a word of its own. Numbers, truth values, files that exist, values of fewer than six characters and
-    plain words of fewer than eight letters are not looked for: they stand in every text.
+    A variable of the environment is secret if its name says so: password, passphrase, ``_PASS``, ``_PWD``, secret,
+    token, bearer, key, credential, auth. So are passwords in the addresses that variables hold, as a proxy's. A value
+    is looked for as a word of its own. Not looked for are numbers, truth values, files that exist, values of fewer
+    than six characters, and plain words of fewer than eight letters: they stand in every text.
     """
     for secret in _secrets():
         if secret in text:

@@ -32,8 +32,8 @@ class HealthWatch(pl.Callback):
 
     Diverged: a loss, gradient or weight that is not finite, or losses that have exploded. The weights of the last look
     that found nothing wrong are kept as ``last_good.ckpt``. Collapsed: one class only at two evaluations in a row after
-    a fifth of the budget and until the end, or a loss that never fell while the accuracy never rose; a run that recovers
-    was slow.
+    a fifth of the budget and until the end, or a loss that never fell while the accuracy never rose. A run that
+    recovers was slow.
     """
 
     def __init__(self) -> None:

@@ -49,8 +49,8 @@ def judged(runs: Sequence[Run], metric: str) -> list[Run]:
       Neither is a last loss of a single step before a finite evaluated loss, nor a score that cannot be computed
       (NaN to its end, or always) while the losses stay finite.
     - Collapsed: the loss of steps never fell, and no accuracy or compared metric got better. Mixed labels give a loss
-      a floor, so it condemns no run whose accuracy rises. A run whose program looked by the same rule at its predictions
-      too, which curves do not hold, is what that program called it.
+      a floor, so it condemns no run whose accuracy rises. A run with a verdict of ours keeps it: the same rule made it
+      and saw the predictions too, which curves do not hold.
 
     Evaluations behind a divergence become NaN: an accuracy is finite whatever the weights are. Only runs that ended
     well are judged; one that its program called diverged, failed or interrupted stays so.

@@ -78,9 +78,13 @@ def check_file_store(uri: str) -> None:
     if folder is None or os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
         return
     database = folder.absolute().parent / "mlflow.db"
-    chosen = "MLFLOW_TRACKING_URI names it" if os.environ.get("MLFLOW_TRACKING_URI") else "its meta.yaml are still there"
+    chosen = (
+        "MLFLOW_TRACKING_URI names it" if os.environ.get("MLFLOW_TRACKING_URI") else "its meta.yaml are still there"
+    )
     target = f"sqlite:///{pathname2url(str(database))}"
-    first = "" if database.exists() else f"mlflow migrate-filestore --source {shlex.quote(str(folder))} --target {target}; "
+    first = (
+        "" if database.exists() else f"mlflow migrate-filestore --source {shlex.quote(str(folder))} --target {target}; "
+    )
     migrated = f"{database} is there, but MLflow takes the old one, as {chosen}" if not first else chosen
     raise UserError(
         f"{folder.absolute()}: a file store of old, which MLflow no longer opens ({migrated}); "
