@@ -1,4 +1,4 @@
-"""Where checkpoints go that belong to no recorded run, and that nobody else writes there."""
+"""The folder of a run's checkpoints: one that no other run, and no other callback, writes to."""
 
 from __future__ import annotations
 
@@ -7,10 +7,33 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
+import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
 from lit_lossopt import names
+from lit_lossopt.checkpoint_file import remove_parts
 from lit_lossopt.errors import UserError
+from lit_lossopt.recording import Recorder
+
+
+def choose_folder(trainer: pl.Trainer, unrecorded: str) -> str:
+    """Return the folder among the run's artifacts; of a run without a record a new one, and say which.
+
+    Args:
+        trainer: with its loggers.
+        unrecorded: what switches the record off.
+
+    Raises:
+        UserError: a new folder cannot be made.
+    """
+    recorder = next((logger for logger in trainer.loggers if isinstance(logger, Recorder)), None)
+    if recorder is None:
+        folder = new_folder(trainer.default_root_dir)
+        print(f"not recorded ({unrecorded or 'no logger'}); checkpoints are in {folder}", flush=True)
+        return str(folder)
+    folder = recorder.checkpoint_folder()
+    remove_parts(folder)
+    return str(folder)
 
 
 def new_folder(root: str) -> Path:
@@ -25,19 +48,21 @@ def new_folder(root: str) -> Path:
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number in count(1):
-            own = folder / (stamp if number == 1 else f"{stamp}_{number}")
-            if not own.exists():
-                own.mkdir()
-                break
-    except FileExistsError:
-        # Another process took the name in this very moment.
-        return new_folder(root)
+        # Of several runs of one second each makes a folder that is not there.
+        return next(own for number in count(1) if (own := _make(folder, stamp, number)))
     except OSError as error:
         raise UserError(
-            f"{folder.absolute()}: checkpoints cannot be kept there ({error.strerror}); make room or permit it, or name "
-            "another folder with --trainer.default_root_dir"
+            f"{folder.absolute()}: checkpoints cannot be kept there ({error.strerror}); name another "
+            "folder with --trainer.default_root_dir, or make room or permit it"
         ) from error
+
+
+def _make(folder: Path, stamp: str, number: int) -> Path | None:
+    own = folder / (stamp if number == 1 else f"{stamp}_{number}")
+    try:
+        own.mkdir()
+    except FileExistsError:
+        return None
     return own
 
 

@@ -12,9 +12,9 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint, Timer
 
 from lit_lossopt import names, ranks
-from lit_lossopt.callbacks.checkpoint_folders import check_apart, new_folder
+from lit_lossopt.callbacks.checkpoint_folders import check_apart, choose_folder
 from lit_lossopt.callbacks.step_values import StepValues
-from lit_lossopt.checkpoint_file import is_whole, link_checkpoint, previous_of, remove_parts, write_checkpoint
+from lit_lossopt.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Recorder
 
@@ -79,16 +79,9 @@ class RunCheckpoints(Checkpoint):
         """Choose the folder: the run's artifacts where there is a run, otherwise a new one below the Trainer's root."""
         if stage != "fit":
             return
-        recorder = next((logger for logger in trainer.loggers if isinstance(logger, Recorder)), None)
-        folder = ""
-        if trainer.is_global_zero:
-            folder = str(recorder.checkpoint_folder() if recorder else new_folder(trainer.default_root_dir))
+        folder = choose_folder(trainer, self.unrecorded) if trainer.is_global_zero else ""
         self.dirpath = str(trainer.strategy.broadcast(folder))
         check_apart(trainer.checkpoint_callbacks, self)
-        if trainer.is_global_zero and recorder:
-            remove_parts(Path(folder))
-        elif trainer.is_global_zero:
-            print(f"not recorded ({self.unrecorded or 'no logger'}); checkpoints are in {folder}", flush=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best accuracy so far."""
