@@ -18,6 +18,7 @@ from lit_lossopt.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.command_line import prepare
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.runs import read_runs
+from tests.conftest import FinishedRun
 from tests.stored import stored_points
 
 FIT = ["fit", "--config=sgd", "--config=digits", "--threads=1", "--trainer.max_steps=30", "--trainer.max_epochs=-1"]
@@ -150,6 +151,14 @@ def test_another_loggers_version_is_no_run_of_ours(capsys: pytest.CaptureFixture
     assert main([*FIT, "--trainer.max_steps=40", f"--ckpt_path={best}"]) == 0
     assert "a new run begins from the checkpoint, which names none" in capsys.readouterr().out
     assert len(read_runs("lit_lossopt")) == 1
+
+
+@pytest.mark.usefixtures("in_its_store")
+def test_a_test_without_a_record_adds_nothing_to_its_run(digits_run: FinishedRun) -> None:
+    before = read_runs("lit_lossopt")
+    words = ["--config=adam", "--config=digits", "--threads=1", f"--ckpt_path={digits_run.checkpoints / 'best.ckpt'}"]
+    assert main(["test", *words, "--tracking=false"]) == 0
+    assert read_runs("lit_lossopt") == before
 
 
 def test_folders_are_new_however_fast_they_are_asked_for(tmp_path: Path) -> None:

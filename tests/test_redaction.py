@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from unittest import mock
 from urllib.parse import quote
 
 import pytest
@@ -30,7 +29,11 @@ words = st.sampled_from(["adam", "digits", "kernel", "cosine", "MOMENT", "Lossy"
 
 
 def with_environment(text: str, environment: Mapping[str, str]) -> str:
-    with mock.patch.dict(os.environ, environment, clear=True):
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*os.environ, *environment):
+            patch.delenv(name, raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
         return redact(text)
 
 
