@@ -15,6 +15,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar as BaseBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -107,7 +108,7 @@ class LossOptCLI(LightningCLI):
 
     def __init__(self, prepared: Prepared, record: str = "") -> None:
         self.command = prepared.command
-        self.resume = prepared.resume
+        self.resume, self.unrecorded = prepared.resume, prepared.unrecorded
         self.checkpoint: dict[str, Any] = {}
         # Lets others resume a run of the same settings.
         self.release: Callable[[], None] = lambda: None
@@ -174,15 +175,26 @@ class LossOptCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Return the trainer with this package's logger and callbacks."""
         given = self._get(self.config_init, "trainer")
-        logger: Any = given.get("logger")
-        if logger is None or logger is True:
-            logger = self._get(self.config_init, "tracking") if self.command in ("fit", "test") else False
+        loggers = self._loggers(given)
         own = given.get("callbacks") or []
         own = own if isinstance(own, list) else [own]
         callbacks = self._callbacks(given, bar=not any(isinstance(one, BaseBar) for one in own))
         self.distribution = Distribution(given, frozen=bool(self._get(self.config_init, "model").frozen_epochs))
-        together = self.distribution.trainer_arguments(logger)
+        together = self.distribution.trainer_arguments(loggers or False)
         return super().instantiate_trainer(callbacks=[*own, *callbacks], **together, **kwargs)
+
+    def _loggers(self, given: Any) -> list[Logger]:
+        """Return our record, unless it is switched off or the command has none, and whatever loggers were added."""
+        own = given.get("logger")
+        own = [] if own is None or isinstance(own, bool) else own if isinstance(own, list) else [own]
+        recorded = self.command in ("fit", "test") and not self.unrecorded
+        # Ours comes first: Lightning takes a run's name and id from the first.
+        record = [self._get(self.config_init, "tracking")] if recorded else []
+        if record and any(isinstance(logger, MLFlowLogger) for logger in own):
+            print(
+                "lossopt: trainer.logger=MLFlowLogger makes a second run in MLflow, beside the record", file=sys.stderr
+            )
+        return [*record, *own]
 
     def _callbacks(self, given: Any, *, bar: bool) -> list[pl.Callback]:
         """Return this package's callbacks, in the order in which they work."""
@@ -193,6 +205,7 @@ class LossOptCLI(LightningCLI):
         )
         self.checkpoints: RunCheckpoints = self._get(self.config_init, "checkpoints")
         probe: ProbeLoss = self._get(self.config_init, "probe")
+        self.checkpoints.unrecorded = self.unrecorded
         self.checkpoints.step_values = probe.step_values = step_values
         self.signals = SignalStop(self.checkpoints.save_before_stopping if keeps else None, step_values.flush)
         return [

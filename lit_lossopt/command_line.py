@@ -11,6 +11,7 @@ from lit_lossopt.config_files import find_config, is_file
 from lit_lossopt.config_merge import DEFAULTS, Settings, merge_flags
 from lit_lossopt.config_yaml import load_config
 from lit_lossopt.errors import UserError
+from lit_lossopt.record_switch import check_together, unrecorded, without_switch
 from lit_lossopt.signatures import FAMILIES
 
 _LOOKING = ("help", "help-all", "print_config")
@@ -53,6 +54,7 @@ class Prepared:
         words: what was typed, the command first.
         resume: ``auto``: go on with an unfinished run of the same settings, if there is one; ``force``: with the run
             of ``--ckpt_path`` although settings have changed; empty: with that run if nothing has changed.
+        unrecorded: what switches the run's record off, and where that was said; empty: it is recorded.
     """
 
     command: str
@@ -61,6 +63,7 @@ class Prepared:
     allowed: list[str]
     words: list[str]
     resume: str = ""
+    unrecorded: str = ""
 
     def arguments(self) -> list[str]:
         """Return the words for the parser: one config holding everything that was merged, then the rest."""
@@ -76,9 +79,10 @@ def prepare(command: str, words: list[str]) -> Prepared:
     """
     line = split_words(words)
     settings = merged(line)
-    keys = [key for key, _ in line.rest if key not in _LOOKING and not key.endswith(".help")]
+    off, rest = unrecorded(settings, line.rest), without_switch(line.rest)
+    keys = [key for key, _ in rest if key not in _LOOKING and not key.endswith(".help")]
     check_settings(settings, command, keys, line.allowed)
-    prepared = Prepared(command, settings, line.rest, line.allowed, [command, *words], line.resume)
+    prepared = Prepared(command, settings, rest, line.allowed, [command, *words], line.resume, off)
     _check_checkpoint(prepared)
     return prepared
 
@@ -155,6 +159,7 @@ def _check_checkpoint(prepared: Prepared) -> None:
             "mlruns/<experiment>/<run id>/artifacts/checkpoints)"
         )
     _check_resume(prepared, given)
+    check_together(prepared.unrecorded, prepared.resume, given)
     if given == LAST and prepared.command == "fit":
         return
     if isinstance(given, str) and "://" in given:

@@ -37,6 +37,8 @@ GROUPS = {
     "probe": "images",
 }
 COMMAND_LINE = "the command line"
+# What switches a run's record off, where it is false.
+TRACKING, LOGGER = "tracking", "trainer.logger"
 # Settings that speak of a class chosen beside them, and so go with it.
 COMPANIONS = (
     ("model.optimizer", "model.decay_biases"),
@@ -49,10 +51,14 @@ _CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 
 @dataclass
 class Settings:
-    """The merged settings, and for each dotted key the source that set it last."""
+    """The merged settings, and for each dotted key the source that set it last.
+
+    ``recording`` holds, in order, what was said of the run's record: key, value, source.
+    """
 
     tree: Tree = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
+    recording: list[tuple[str, Any, str]] = field(default_factory=list)
 
     def origin(self, key: str) -> str:
         """Return the source of ``key``, or of what lies below it, or of the nearest key above it that was set whole."""
@@ -118,6 +124,10 @@ class Settings:
             if "." in name:
                 self._merge(into, _nested(name, value), source, prefix)
                 continue
+            if key in (TRACKING, LOGGER) or key.startswith(f"{TRACKING}."):
+                self.recording += [] if key == TRACKING and isinstance(value, dict) else [(key, value, source)]
+                if key == TRACKING and isinstance(value, bool):
+                    continue
             if key in GROUPS and not isinstance(value, dict):
                 raise UserError(f"{key}={value} from {source}: give its parts, as {key}.{GROUPS[key]}")
             new = _as_class(key, value, source) if key in FAMILIES else value

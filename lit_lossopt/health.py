@@ -76,6 +76,76 @@ class LossTrack:
         self.last = deque(state["last"], maxlen=LAST)
 
 
+class AccuracyTrack:
+    """What the rules need to know of a run's evaluations: the accuracy it began with, and the best it had since."""
+
+    def __init__(self) -> None:
+        self.first: float | None = None
+        # Since then; None: there was no second evaluation.
+        self.highest: float | None = None
+        self.largest_share: float | None = None
+
+    def add(self, confusion: NDArray[np.integer]) -> None:
+        """Take the next evaluation.
+
+        The accuracy of a network that predicts one class is the share of that class, and no sign of learning.
+
+        Args:
+            confusion: counts ``[K, K]``; rows are true classes.
+        """
+        accuracy, largest, certain = _summary(confusion)
+        self.largest_share = largest
+        if self.first is None:
+            self.first = accuracy
+        else:
+            learned = accuracy if not certain or accuracy > largest else 0.0
+            self.highest = max(self.highest or 0.0, learned)
+
+    def has_risen(self) -> bool:
+        """Return whether the accuracy rose by a point; see ``rose``."""
+        return rose([one for one in (self.first, self.highest) if one is not None], self.largest_share)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run goes on with."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        vars(self).update(state)
+
+
+def never_learned(losses: LossTrack, budget: int, *, better: bool) -> str:
+    """Return the evidence that a run never learned, or an empty text.
+
+    Mixed or smoothed labels give a loss a floor that it may begin near. So a loss that never fell condemns no run whose
+    evaluations got better.
+
+    Args:
+        losses: of its steps.
+        budget: steps that the run may take; 0: unlimited.
+        better: whether its evaluations got better; see ``rose``.
+    """
+    return "" if better else losses.never_fell(budget)
+
+
+def rose(accuracies: Sequence[float], largest_share: float | None = None) -> bool:
+    """Return whether an accuracy rose by a point: above its start, or after it above the largest class's share.
+
+    A single value whose class shares are not known counts as risen; none at all do not.
+
+    Args:
+        accuracies: in the order of steps, from 0 to 1 or from 0 to 100.
+        largest_share: of one class among the evaluated images, from 0 to 1; None: not known.
+    """
+    if not len(accuracies):
+        return False
+    highest = max(accuracies[1:] or accuracies)
+    if largest_share is None and len(accuracies) == 1:
+        return True
+    point = NEAR if highest <= 1 else 100 * NEAR
+    return highest >= accuracies[0] + point or (largest_share is not None and highest >= largest_share + point)
+
+
 def predicts_one_class(confusion: NDArray[np.integer]) -> str:
     """Return the evidence that an evaluation knows one class only, or an empty text.
 
@@ -85,11 +155,17 @@ def predicts_one_class(confusion: NDArray[np.integer]) -> str:
     Args:
         confusion: counts ``[K, K]``; rows are true classes.
     """
+    accuracy, largest, certain = _summary(confusion)
+    if abs(accuracy - largest) > NEAR or not certain:
+        return ""
+    share = (confusion.sum(axis=0) / confusion.sum()).max()
+    return f"{share:.0%} of the predictions are one class, accuracy {accuracy:.3f}"
+
+
+def _summary(confusion: NDArray[np.integer]) -> tuple[float, float, bool]:
+    """Return accuracy, the largest class's share, and whether nearly all predictions are of one class."""
     total = confusion.sum()
-    largest = confusion.sum(axis=1).max() / total
-    accuracy = np.trace(confusion) / total
     predicted = confusion.sum(axis=0) / total
     entropy = float(-sum(p * np.log(p) for p in predicted if p > 0))
-    if abs(accuracy - largest) > NEAR or entropy >= CERTAIN * np.log(len(confusion)):
-        return ""
-    return f"{predicted.max():.0%} of the predictions are one class, accuracy {accuracy:.3f}"
+    largest = float(confusion.sum(axis=1).max() / total)
+    return float(np.trace(confusion) / total), largest, bool(entropy < CERTAIN * np.log(len(confusion)))

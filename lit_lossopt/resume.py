@@ -11,7 +11,7 @@ from typing import Any
 from lit_lossopt import names
 from lit_lossopt.checkpoint_file import previous_of
 from lit_lossopt.errors import UserError
-from lit_lossopt.redaction import redact
+from lit_lossopt.redaction import redact_leaves
 from lit_lossopt.tracking.description import relevant_settings
 from lit_lossopt.tracking.journal import LOG, Entry, JournalBusyError, iterate_entries, read_delivered, read_entries
 from lit_lossopt.tracking.logger import RunLogger
@@ -142,7 +142,7 @@ def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bo
 def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
     """Return what differs between the config of a checkpoint (JSON) and one of now: ``key: old → new``."""
     # That of then holds no passwords.
-    shown = json.loads(redact(json.dumps(now)))
+    shown = redact_leaves(now)
     old, new = _flat(relevant_settings(json.loads(then))), _flat(relevant_settings(shown))
     return [
         f"{key}: {old.get(key, 'not set')} → {new.get(key, 'not set')}"

@@ -28,7 +28,7 @@ from lit_lossopt.names import (
     TAG_SEED,
     TAG_TRIAL_KEY,
 )
-from lit_lossopt.redaction import redact
+from lit_lossopt.redaction import redact_leaves
 from lit_lossopt.tracking.description import arm_name, flat_parameters, trial_key
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.provenance import as_text, checksum, code_state, machine, typed_command, versions
@@ -61,7 +61,7 @@ class RunDescription(SaveConfigCallback):
         if lost:
             raise UserError(f"{lost[1]}={lost[2]}: cannot be written to config.yaml, so the run could not be repeated")
         config = resolved_config(self.parser, self.config)
-        pl_module.run_config = redact(json.dumps(config))
+        pl_module.run_config = json.dumps(redact_leaves(config))
         if not isinstance(logger, RunLogger) or not trainer.is_global_zero:
             return
         if logger.version:

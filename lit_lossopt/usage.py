@@ -72,6 +72,7 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("--checkpoints.every_n_steps N", "save between validations too; also --checkpoints.every_minutes (10)"),
         ("--probe.images N", "training images whose loss is measured beside training (256); 0: none"),
         ("--tracking.run_name NAME", "by default optimizer, rate, loss and seed"),
+        ("--tracking false", "keep no record: checkpoints go to ./checkpoints, each run to a folder of its own"),
         ("--predictions.path FILE", "table that predict writes (predictions.csv)"),
     ),
     "Looking": (

@@ -10,8 +10,11 @@ import pytest
 import torch
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.health import LossTrack, predicts_one_class
-from lit_lossopt.tracking.runs import Run, read_runs
+from lit_lossopt.compare.judged import judged
+from lit_lossopt.compare.measures import verdict_of
+from lit_lossopt.health import AccuracyTrack, LossTrack, never_learned, predicts_one_class, rose
+from lit_lossopt.tracking.records import History
+from lit_lossopt.tracking.runs import Run, read_runs, with_histories
 from tests.stored import stored_points
 
 FALLING = list(np.linspace(2.3, 0.5, 300))
@@ -124,3 +127,109 @@ def test_one_class_only_is_collapsed_and_a_late_start_is_not() -> None:
     run = fit(*late, "--model.lr_scheduler.total_iters=8", "--model.optimizer.lr=0.1", epochs=16)
     assert run.metrics["val/accuracy"] > 0.5
     assert run.tags["lossopt.verdict"] == "completed"
+
+
+FLAT = list(2.3 + np.random.default_rng(0).normal(0, 0.02, 300))
+# Losses, the accuracies of evaluations, and whether the run has learned.
+SHAPES: dict[str, tuple[list[float], list[float], bool]] = {
+    "the loss has a floor": (FLAT, [0.1, 0.14, 0.18, 0.22], True),
+    "the loss has a floor, and the rise is a point": (FLAT, [0.1, 0.11], True),
+    "the loss has a floor, and the rise is lost again": (FLAT, [0.1, 0.3, 0.1], True),
+    "the loss falls and the accuracy does not": (FALLING, [0.1, 0.1, 0.1], True),
+    "a third of the budget is flat": (FLAT[:100] + list(np.linspace(2.3, 1, 200)), [0.1, 0.1, 0.5, 0.8], True),
+    "nothing moves": (FLAT, [0.1, 0.1, 0.1], False),
+    "the accuracy moves by half a point": (FLAT, [0.1, 0.105, 0.1], False),
+    "the accuracy falls": (FLAT, [0.3, 0.1, 0.1], False),
+}
+
+
+def matrix(accuracy: float) -> np.ndarray:
+    """Return a confusion matrix of ten equal classes, with errors spread over all of them."""
+    right, wrong = round(900 * accuracy), round(100 * (1 - accuracy))
+    return np.full((10, 10), wrong) + np.diag([right - wrong] * 10)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_training_and_comparison_judge_by_one_rule(shape: str) -> None:
+    losses, accuracies, learned = SHAPES[shape]
+    seen = AccuracyTrack()
+    for accuracy in accuracies:
+        seen.load_state_dict(dict(seen.state_dict()))
+        seen.add(matrix(accuracy))
+    assert bool(never_learned(track(losses), len(losses), better=seen.has_risen())) != learned
+    curves = {
+        "train/loss": History(np.arange(len(losses)), np.array(losses)),
+        "val/accuracy": History(np.arange(len(accuracies)) * 100, np.array(accuracies)),
+    }
+    (found,) = judged([Run("id", "one", "FINISHED", {}, {}, {}, histories=curves)], "val/accuracy")
+    assert verdict_of(found) == ("completed" if learned else "collapsed")
+
+
+def test_an_accuracy_rises_above_its_start_or_above_the_largest_class() -> None:
+    assert rose([0.1, 0.11])
+    assert not rose([0.1, 0.109])
+    assert rose([10.0, 11.0]), "of a hundred"
+    assert rose([0.95, 0.95], largest_share=0.5), "weights that were trained before"
+    assert not rose([0.9, 0.9], largest_share=0.9)
+    assert not rose([0.2], largest_share=0.5)
+    assert rose([0.2]), "nobody knows"
+    assert not rose([])
+
+
+def test_one_class_is_no_rise() -> None:
+    # From a bad start to always the same class: .04 to .1, or, of classes of unequal size, .3 to .6.
+    seen, skewed = AccuracyTrack(), AccuracyTrack()
+    seen.add(matrix(0.04))
+    skewed.add(np.array([[2, 2, 2], [1, 0, 2], [0, 0, 1]]))
+    for _ in range(3):
+        seen.add(np.full((10, 10), 100) * (np.arange(10) == 3))
+        skewed.add(np.array([[6, 0, 0], [3, 0, 0], [1, 0, 0]]))
+    assert not seen.has_risen()
+    assert not skewed.has_risen()
+    seen.add(matrix(0.2))
+    assert seen.has_risen()
+
+
+MIXED = ["--config=augmented", "--model.optimizer.lr=0.01", "--model.optimizer.momentum=0.9"]
+# Each learns, slowly or behind a floor of its loss.
+LEARNS = {
+    "MixUp": [*MIXED, "--data.mixing=MixUp"],
+    "CutMix": [*MIXED, "--data.mixing=CutMix"],
+    "soft labels of KLDivLoss": [*MIXED[1:], "--data.mixing=MixUp", "--model.criterion=KLDivLoss"],
+    "smoothed labels": [*MIXED[1:], "--model.criterion.label_smoothing=0.9"],
+    "class weights": [*MIXED[1:], "--model.criterion.weight=[10,.1,.1,.1,.1,.1,.1,.1,.1,.1]"],
+    "focal": ["--model.criterion=FocalLoss", "--model.criterion.gamma=5"],
+    "a slow warm-up": ["--model.optimizer.lr=0.1", "--model.lr_warmup=100"],
+}
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("kind", LEARNS)
+def test_a_floor_in_the_loss_condemns_no_run_that_learns(kind: str) -> None:
+    run = fit(*LEARNS[kind], epochs=8)
+    (read,) = with_histories([run])
+    accuracy = read.histories["val/accuracy"].values
+    assert accuracy.max() > accuracy[0] + 0.05
+    assert run.tags["lossopt.verdict"] == "completed"
+    assert verdict_of(judged([read], "val/accuracy")[0]) == "completed"
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model.optimizer.lr=0", "--data.mixing=MixUp"],
+        ["--model.optimizer.lr=0", "--model.criterion.label_smoothing=0.9"],
+        ["--model.optimizer=Adam", "--model.optimizer.lr=0.3", "--data.mixing=CutMix"],
+    ],
+)
+def test_mixed_labels_hide_no_collapse(words: list[str]) -> None:
+    run = fit(*words, epochs=8)
+    assert run.tags["lossopt.verdict"] == "collapsed"
+    assert verdict_of(judged(with_histories([run]), "val/accuracy")[0]) == "collapsed"
+
+
+@pytest.mark.usefixtures("store")
+def test_of_mixed_labels_the_loss_alone_says_nothing() -> None:
+    words = ["--trainer.limit_val_batches=0", "--trainer.num_sanity_val_steps=0", "--model.optimizer.lr=1e-9"]
+    assert fit(*words, "--data.mixing=MixUp", epochs=5).tags["lossopt.verdict"] == "completed"

@@ -132,6 +132,14 @@ def test_what_its_program_said_stays_unless_it_is_that_all_went_well(
     assert verdict_of(judged([run], METRIC)[0]) == wanted
 
 
+def test_what_its_program_saw_of_predictions_too_is_not_judged_again() -> None:
+    # Weights that were trained before: at .95 from the start, which no curve tells from the share of a class.
+    curves = {"train/loss": history(FLAT), METRIC: history(0.95 + 0 * RISING)}
+    said = {"lossopt.verdict": "completed"}
+    assert verdict_of(judged([plain(curves, tags=said)], METRIC)[0]) == "completed"
+    assert verdict_of(judged([plain(curves)], METRIC)[0]) == "collapsed"
+
+
 @pytest.mark.parametrize("last", [200, 20, 20_000])
 @pytest.mark.parametrize("loss", ["train/loss", "val/loss", "eval_loss"])
 def test_a_diverged_run_counts_at_its_last_evaluation_before(loss: str, last: int) -> None:

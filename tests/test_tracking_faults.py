@@ -299,6 +299,14 @@ def test_the_canary_is_nowhere(tmp_path: Path, zygote: Zygote) -> None:
     canary = f"{bird}/7 sings"
     words = ["--trainer.max_epochs=1", f"--tracking.run_name=see http://me:{canary}@host", "--data.classes=[1,2]"]
     secrets = {"MLFLOW_TRACKING_PASSWORD": canary, "MLFLOW_TRACKING_USERNAME": "me", "AWS_SECRET_ACCESS_KEY": canary}
+    # Under other names, and inside addresses; each also stands in what is typed.
+    more = {
+        f"{name}": f"{bird}-{place}" for place, name in enumerate(("DB_PASS", "DB_PWD", "KEY_PASSPHRASE", "A_BEARER"))
+    }
+    inside = {"DATABASE_URL": f"postgresql://me:{bird}-10@host/db", "HTTPS_PROXY": f"me:{bird}-11@127.0.0.1:9"}
+    inside["PIP_INDEX_URL"] = f"https://host/simple?sig={bird}-12"
+    words += [f"--tracking.tags={{seen: '{' '.join([*more.values(), *(f'{bird}-{n}' for n in (10, 11, 12))])}'}}"]
+    secrets |= {**more, **inside}
     assert Training(zygote, tmp_path, *words, **secrets).wait() == 0
     refused = {"MLFLOW_TRACKING_URI": f"http://me:{bird}@127.0.0.1:9"}
     assert Training(zygote, tmp_path, **refused).wait() == 2
@@ -311,6 +319,7 @@ def test_the_canary_is_nowhere(tmp_path: Path, zygote: Zygote) -> None:
         assert bird.encode() not in content, path
     (run,) = read_runs("lit_lossopt")
     assert run.name == "see http://***@host"
+    assert run.tags["seen"] == " ".join(["***"] * 7)
 
 
 def test_values_that_are_not_finite_are_kept_as_such(store: Path) -> None:

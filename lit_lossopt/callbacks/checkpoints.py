@@ -12,10 +12,10 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint, Timer
 
 from lit_lossopt import names, ranks
+from lit_lossopt.callbacks.checkpoint_folders import check_apart, choose_folder
 from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
 from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.part_files import remove_parts
 from lit_lossopt.recording import Recorder
 
 VALIDATION_DUE = "lossopt_validation_due"
@@ -59,6 +59,8 @@ class RunCheckpoints(Checkpoint):
         self.max_gigabytes = max_gigabytes
         self.step_values: StepValues | None = None
         self.dirpath: str | None = None
+        # What switches the run's record off.
+        self.unrecorded = ""
         self._best = -1.0
         self._saved_step = 0
         self._saved_at = time.monotonic()
@@ -77,14 +79,12 @@ class RunCheckpoints(Checkpoint):
         self.is_behind = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Choose the folder: the run's artifacts where there is a run, otherwise below the Trainer's root."""
+        """Choose the folder: the run's artifacts where there is a run, otherwise a new one below the Trainer's root."""
         if stage != "fit":
             return
-        recorder = next((logger for logger in trainer.loggers if isinstance(logger, Recorder)), None)
-        folder = recorder.checkpoint_folder() if recorder else Path(trainer.default_root_dir) / names.CHECKPOINT_FOLDER
-        self.dirpath = str(trainer.strategy.broadcast(str(folder)))
-        if recorder and trainer.is_global_zero:
-            remove_parts(folder)
+        folder = choose_folder(trainer, self.unrecorded) if trainer.is_global_zero else ""
+        self.dirpath = str(trainer.strategy.broadcast(folder))
+        check_apart(trainer.checkpoint_callbacks, self)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best accuracy so far."""
@@ -292,7 +292,8 @@ def validate_now(trainer: pl.Trainer) -> None:
 
 def run_of(trainer: pl.Trainer) -> str:
     """Return the id of the run, or an empty text."""
-    return str(trainer.logger.version) if trainer.logger else ""
+    # Other loggers have versions too, which name no run of ours.
+    return next((str(one.version) for one in trainer.loggers if isinstance(one, Recorder) and one.version), "")
 
 
 def _state_of(trainer: pl.Trainer) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from lit_lossopt import names, ranks
-from lit_lossopt.callbacks.checkpoints import run_of
+from lit_lossopt.callbacks.checkpoints import RunCheckpoints, run_of
 from lit_lossopt.callbacks.pictures import HasConfusion
 from lit_lossopt.checkpoint_file import write_checkpoint
-from lit_lossopt.health import LossTrack, predicts_one_class
+from lit_lossopt.health import AccuracyTrack, LossTrack, never_learned, predicts_one_class
 from lit_lossopt.recording import Recorder
 
 LAST_GOOD = "last_good.ckpt"
@@ -32,27 +32,42 @@ class HealthWatch(pl.Callback):
 
     Diverged: a loss, gradient or weight that is not finite, or losses that have exploded. The weights of the last look
     that found nothing wrong are kept as ``last_good.ckpt``. Collapsed: one class only at two evaluations in a row after
-    a fifth of the budget and until the end, or a loss that never moved; a run that recovers was slow.
+    a fifth of the budget and until the end, or a loss that never fell while the accuracy never rose. A run that
+    recovers was slow.
     """
 
     def __init__(self) -> None:
-        self._track = LossTrack()
+        self._track, self._accuracy = LossTrack(), AccuracyTrack()
+        # Whether labels are shares of classes, so that the loss has a floor.
+        self._mixed = False
         self._good: dict[str, Tensor] = {}
         self._good_step = 0
         self._one_class: list[str] = []
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on with."""
-        return {"track": self._track.state_dict(), "one_class": self._one_class}
+        accuracy = self._accuracy.state_dict()
+        return {
+            "track": self._track.state_dict(), "accuracy": accuracy, "mixed": self._mixed, "one_class": self._one_class
+        }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
         self._track.load_state_dict(state_dict["track"])
+        # Checkpoints from before have none.
+        self._accuracy.load_state_dict(state_dict.get("accuracy", {}))
+        self._mixed = state_dict.get("mixed", False)
         self._one_class = list(state_dict["one_class"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights that training begins with."""
         self._keep(trainer, pl_module)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Remember whether images are mixed."""
+        self._mixed = self._mixed or batch[1].ndim > 1
 
     def look(self, trainer: pl.Trainer, module: pl.LightningModule, steps: Sequence[int], losses: list[float]) -> None:
         """Look at the steps that were just copied.
@@ -78,16 +93,23 @@ class HealthWatch(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at the evaluation."""
-        if trainer.sanity_checking or not isinstance(pl_module, HasConfusion):
+        if not isinstance(pl_module, HasConfusion):
+            return
+        confusion = pl_module.confusion[names.VAL].numpy()
+        self._accuracy.add(confusion)
+        if trainer.sanity_checking:
             return
         budget = _budget(trainer)
         if budget and trainer.global_step >= budget / 5:
-            evidence = predicts_one_class(pl_module.confusion[names.VAL].numpy())
+            evidence = predicts_one_class(confusion)
             self._one_class = [*self._one_class, evidence] if evidence else []
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say if the run has collapsed, also where it is resumed at its end and does not train."""
-        evidence = self._one_class[-1] if len(self._one_class) > 1 else self._track.never_fell(_budget(trainer))
+        # Of mixed labels the loss alone says nothing.
+        better = self._accuracy.has_risen() or (self._mixed and self._accuracy.first is None)
+        stuck = never_learned(self._track, _budget(trainer), better=better)
+        evidence = self._one_class[-1] if len(self._one_class) > 1 else stuck
         if evidence:
             print(f"collapsed: {evidence}", flush=True)
             _set_verdict(trainer, "collapsed", evidence)
@@ -106,7 +128,8 @@ class HealthWatch(pl.Callback):
 
     def _save_good(self, trainer: pl.Trainer, module: pl.LightningModule) -> str:
         """Save the weights of the last look that found nothing wrong; return where they are, or why not."""
-        folder = trainer.checkpoint_callback.dirpath if trainer.checkpoint_callback else None  # type: ignore[attr-defined]  # ours has one
+        # A person's own may stand before ours.
+        folder = next((one.dirpath for one in trainer.checkpoint_callbacks if isinstance(one, RunCheckpoints)), None)
         if not folder or not trainer.is_global_zero:
             return ""
         module.load_state_dict(self._good)

@@ -17,7 +17,7 @@ from lit_lossopt.compare.measures import COLLAPSED, COMPLETED, DIVERGED, finite,
 from lit_lossopt.compare.metric_choice import higher_is_better, is_accuracy
 from lit_lossopt.compare.name_words import words_of
 from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.health import FACTOR, FALL, FIRST, LAST, NEAR, LossTrack
+from lit_lossopt.health import FACTOR, FALL, FIRST, LAST, LossTrack, never_learned, rose
 from lit_lossopt.tracking.runs import History, Run
 
 # Fewer losses than this cannot explode: there is nothing to take a median of.
@@ -49,7 +49,8 @@ def judged(runs: Sequence[Run], metric: str) -> list[Run]:
       Neither is a last loss of a single step before a finite evaluated loss, nor a score that cannot be computed
       (NaN to its end, or always) while the losses stay finite.
     - Collapsed: the loss of steps never fell, and no accuracy or compared metric got better. Mixed labels give a loss
-      a floor, so it condemns no run whose accuracy rises.
+      a floor, so it condemns no run whose accuracy rises. A run with a verdict of ours keeps it: the same rule made it
+      and saw the predictions too, which curves do not hold.
 
     Evaluations behind a divergence become NaN: an accuracy is finite whatever the weights are. Only runs that ended
     well are judged; one that its program called diverged, failed or interrupted stays so.
@@ -88,7 +89,9 @@ def _judged(run: Run, metric: str) -> Run:
     exploded = _exploded(losses.values)
     if exploded:
         return _with_verdict(run, DIVERGED, exploded)
-    stuck = _never_fell(losses.values, run, metric)
+    if names.TAG_VERDICT in run.tags:
+        return run
+    stuck = _never_learned(losses.values, run, metric)
     return _with_verdict(run, COLLAPSED, stuck) if stuck else run
 
 
@@ -190,7 +193,7 @@ def _exploded(losses: NDArray[np.float64]) -> str:
     return f"median loss {end:.4g} over the last {last} of {count} values, {start:.4g} over the first {first}"
 
 
-def _never_fell(losses: NDArray[np.float64], run: Run, metric: str) -> str:
+def _never_learned(losses: NDArray[np.float64], run: Run, metric: str) -> str:
     """Return the evidence that a run never learned, or an empty text.
 
     Means of epochs are not judged: the first one already contains learning.
@@ -200,20 +203,11 @@ def _never_fell(losses: NDArray[np.float64], run: Run, metric: str) -> str:
         return ""
     track = LossTrack()
     track.add(losses.tolist())
-    evidence = track.never_fell(track.count)
     rising = [name for name in run.histories if is_accuracy(name) and "train" not in words_of(name)]
     rising += [metric] if _rises(metric) else []
-    rose = any(_rose(finite(run.histories.get(name)).values) for name in rising)
+    better = any(rose(finite(run.histories.get(name)).values.tolist()) for name in rising)
     fell = not _rises(metric) and len(evaluations) > 0 and _fell(evaluations)
-    return "" if rose or fell else evidence
-
-
-def _rose(values: NDArray[np.float64]) -> bool:
-    """Tell whether an accuracy rose a point above its start; with one value that is not known, and counts as risen."""
-    if len(values) == 1:
-        return True
-    point = NEAR if not len(values) or values.max() <= 1 else 100 * NEAR
-    return len(values) > 0 and bool(values.max() >= values[0] + point)
+    return never_learned(track, track.count, better=better or fell)
 
 
 def _fell(values: NDArray[np.float64]) -> bool:

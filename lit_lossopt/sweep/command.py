@@ -87,6 +87,10 @@ def _take(options: Options, key: str, value: str) -> None:
         name, read = _VALUES[key]
         setattr(options, name, read(f"--{key}", value))
     elif key.partition(".")[0] in _NOT_HERE:
+        if key == "tracking":
+            raise UserError(
+                f"--tracking={value}: a sweep reads results from the runs that its trials log; leave it out"
+            )
         raise UserError(f"--{key}: not for a sweep; seeds stand in the plan (or --seeds N), runs get their own names")
     else:
         options.flags[key] = value

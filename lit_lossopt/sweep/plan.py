@@ -96,6 +96,7 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
     """
     words = fit_words(plan, arm, point, seed)
     try:
+        _check_recorded(_prepared(words))
         _check_trainer(_trainer(words))
         if plan.accelerator and accelerator_in(words) == "auto":
             # Said, so that the words mean the same device by hand, and another device is another trial.
@@ -126,14 +127,17 @@ def _prepared(words: tuple[str, ...]) -> Prepared:
     return prepare(words[0], list(words[1:]))
 
 
+def _check_recorded(prepared: Prepared) -> None:
+    if prepared.unrecorded:
+        raise UserError(f"{prepared.unrecorded}: a sweep reads results from the runs that its trials log; leave it out")
+
+
 def _check_trainer(trainer: Mapping[str, Any]) -> None:
     """Refuse what would leave a sweep without results.
 
     Raises:
         UserError: names the setting.
     """
-    if trainer.get("logger") is False:
-        raise UserError("trainer.logger=false: a sweep reads results from the runs that its trials log; leave it out")
     if trainer.get("fast_dev_run"):
         raise UserError("trainer.fast_dev_run: it logs no run; take trainer.max_steps for a short sweep")
     limit = trainer.get("limit_val_batches")

@@ -68,6 +68,30 @@ def check_uri(uri: str) -> str:
     return uri
 
 
+def check_file_store(uri: str) -> None:
+    """Refuse MLflow's former store of files, which it no longer opens; say what helps, also once it is migrated.
+
+    Raises:
+        UserError: the address is one.
+    """
+    folder = local_path(uri) or (Path(uri) if uri and ":" not in uri and not is_server(uri) else None)
+    if folder is None or os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
+        return
+    database = folder.absolute().parent / "mlflow.db"
+    chosen = (
+        "MLFLOW_TRACKING_URI names it" if os.environ.get("MLFLOW_TRACKING_URI") else "its meta.yaml are still there"
+    )
+    target = f"sqlite:///{pathname2url(str(database))}"
+    first = (
+        "" if database.exists() else f"mlflow migrate-filestore --source {shlex.quote(str(folder))} --target {target}; "
+    )
+    migrated = f"{database} is there, but MLflow takes the old one, as {chosen}" if not first else chosen
+    raise UserError(
+        f"{folder.absolute()}: a file store of old, which MLflow no longer opens ({migrated}); "
+        f"{first}export MLFLOW_TRACKING_URI={target}"
+    )
+
+
 def sqlite_path(uri: str) -> Path | None:
     """Return the file of a sqlite store, as SQLAlchemy reads its address."""
     if not uri.startswith("sqlite:///"):

@@ -21,6 +21,7 @@ from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.addresses import absolute_uri
+from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps
 from lit_lossopt.tracking.ending import conclude, say
 from lit_lossopt.tracking.experiment import check_experiment
@@ -173,6 +174,7 @@ class RunLogger(Logger):
         except STORE_ERRORS:
             return None
         probe_places(places_of_a_run(self.tracking_uri))
+        check_artifact_root(artifacts, self.tracking_uri, self.experiment_name)
         self._journal = free_journal(run_id)
         self._id, self._attached = run_id, True
         self._local_artifacts = local_artifacts(artifacts, Path.cwd())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError
-from lit_lossopt.tracking.addresses import sqlite_path
+from lit_lossopt.tracking.addresses import check_file_store, sqlite_path
 
 # A small run's journal, database, pictures and checkpoints.
 NEEDED_BYTES = 32 * 2**20
@@ -58,7 +58,12 @@ def _free(folder: Path) -> str:
 
 
 def places_of_a_run(tracking_uri: str) -> list[tuple[Path, str]]:
-    """Return (folder, what for) of every place that a run writes to by itself."""
+    """Return (folder, what for) of every place that a run writes to by itself.
+
+    Raises:
+        UserError: the store is one of files, which MLflow no longer opens.
+    """
+    check_file_store(tracking_uri)
     places = [
         (Path(names.JOURNAL_FOLDER), "the journal of the run"),
         (Path(tempfile.gettempdir()), "temporary files (TMPDIR)"),

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, did_you_mean
-from lit_lossopt.tracking.addresses import check_uri, reading_patience, sqlite_path, tracking_uri
+from lit_lossopt.tracking.addresses import check_file_store, check_uri, reading_patience, sqlite_path, tracking_uri
 from lit_lossopt.tracking.records import Experiment, History, Run
 from lit_lossopt.tracking.sqlite_reader import SqliteReader
 
@@ -132,6 +132,7 @@ def charts_page(experiment: str) -> str:
 def _reading() -> Iterator[Reader]:
     """Give the fastest reader that fits the store; MLflow's own stays unloaded where it is not needed."""
     uri = check_uri(tracking_uri())
+    check_file_store(uri)
     path = sqlite_path(uri)
     if path is not None and not path.exists():
         raise UserError(f"no runs yet: {path} does not exist; MLFLOW_TRACKING_URI={uri} says where to look")

@@ -21,6 +21,7 @@ from lit_lossopt import names
 from lit_lossopt.colours import COLOURS
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.addresses import check_uri, is_server, local_path, sqlite_path, tame_client
+from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.journal import FILES, Entry
 from lit_lossopt.tracking.places import here, home_of, local_artifacts
 
@@ -80,6 +81,7 @@ class Store:
             header: ``experiment``, ``run_name``, ``tags``, ``milliseconds``, ``journal``, ``artifact_root``.
         """
         experiment_id = self.experiment_id(header["experiment"], header["artifact_root"])
+        check_artifact_root(self._artifact_root(experiment_id), self.uri, header["experiment"])
         tags = {**header["tags"], names.TAG_JOURNAL: header["journal"]}
         found = self._runs_of(experiment_id, header["journal"])
         if not found:
@@ -230,6 +232,9 @@ class Store:
             return all(copy.is_file() and filecmp.cmp(file, copy, shallow=False) for file, copy in found)
         there = {Path(item.path).name: item.file_size for item in self.client.list_artifacts(run_id, name)}
         return all(there.get(name) == file.stat().st_size for name, file in files.items())
+
+    def _artifact_root(self, experiment_id: str) -> str:
+        return str(self.client.get_experiment(experiment_id).artifact_location)
 
     def _runs_of(self, experiment_id: str, journal: str) -> list[Any]:
         wanted = f"tags.`{names.TAG_JOURNAL}` = '{journal}'"
