@@ -12,17 +12,22 @@ from lit_lossopt.errors import one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, refusal_entry
 from lit_lossopt.tracking.journal import Entry, tags_entry
-from lit_lossopt.tracking.store import STORE_ERRORS, Store
+from lit_lossopt.tracking.remote_store import RemoteStore
+from lit_lossopt.tracking.run_store import TROUBLES
+from lit_lossopt.tracking.store_process import ProcessGoneError
 
 # Seconds to wait for the status of a run for whose values there was no time.
 STATUS_PATIENCE = 2.0
 
 
-def conclude(delivery: Delivery, expected: Mapping[str, int], last_words: Sequence[Entry], *, done: bool) -> None:
+def conclude(
+    delivery: Delivery, store: RemoteStore, expected: Mapping[str, int], last_words: Sequence[Entry], *, done: bool
+) -> None:
     """Compare counts with the store, and say what is missing.
 
     Args:
         delivery: of the run's journal.
+        store: to which it delivers.
         expected: metric → number of points that were logged.
         last_words: the entries of verdict and status, which are sent alone where there is no time for the rest.
         done: whether all was sent, so that the journal can be closed.
@@ -33,7 +38,7 @@ def conclude(delivery: Delivery, expected: Mapping[str, int], last_words: Sequen
         journal.close()
     elif not delivery.gone:
         missing = delivery.waiting()
-        _send_alone(delivery, [*last_words, tags_entry({names.TAG_UNDELIVERED: missing})])
+        _send_alone(delivery, store, [*last_words, tags_entry({names.TAG_UNDELIVERED: missing})])
     else:
         missing = delivery.waiting()
     files = len(delivery.postponed())
@@ -61,20 +66,20 @@ def _verify(delivery: Delivery, expected: Mapping[str, int]) -> int:
         if delivery.refused and delivery.run_id:
             delivery.store.send(delivery.run_id, [refusal_entry(delivery.refused)], delivery.journal.folder)
         return delivery.verify(expected)
-    except STORE_ERRORS as error:
+    except TROUBLES as error:
         delivery.problem = one_line(redact(str(error)), 200)
         return 0
 
 
-def _send_alone(delivery: Delivery, entries: Sequence[Entry]) -> None:
+def _send_alone(delivery: Delivery, store: RemoteStore, entries: Sequence[Entry]) -> None:
     """Send entries out of their order, past a writer that is stuck or behind."""
-    run_id, store, folder = delivery.run_id, Store(delivery.store.uri), delivery.journal.folder
+    run_id, folder = delivery.run_id, delivery.journal.folder
     if run_id is None:
         return
 
     def send() -> None:
-        with suppress(*STORE_ERRORS):
-            store.send(run_id, entries, folder)
+        with suppress(*TROUBLES, ProcessGoneError):
+            store.send_past(run_id, entries, folder)
 
     thread = threading.Thread(target=send, daemon=True)
     thread.start()

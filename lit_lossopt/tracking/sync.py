@@ -12,7 +12,8 @@ from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.journal import LOG, VERIFIED, Journal, JournalBusyError, iterate_entries, tags_entry
-from lit_lossopt.tracking.store import RunGoneError, Store, is_final
+from lit_lossopt.tracking.run_store import RunGoneError, is_final
+from lit_lossopt.tracking.store import Store
 
 TRIES = 3
 
