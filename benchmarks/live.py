@@ -45,7 +45,9 @@ class Stopwatch(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Begin with the first step."""
-        self._start = self._start or self._now()
+        if self._start is None:
+            self._start = self._now()
+            self.found["began"] = {"wall": time.time()}
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Note the time at some steps."""
@@ -87,9 +89,21 @@ def main(repeats: int = 5) -> None:
     beside = {
         steps: statistics.median(run[str(steps)]["beside"] for run in runs["tracked"]) for steps in (FIRST, STEPS)
     }
+    medians = {
+        f"{arm}, first {steps} steps": statistics.median(steps / run[str(steps)]["wall"] for run in several)
+        for arm, several in runs.items()
+        for steps in (FIRST, STEPS)
+    }
     content: dict[str, Any] = {"lags": lags, "worst_wanted": WORST_WANTED, "seconds": SECONDS, "load_before": load}
     content |= {"ratios": [asdict(item) for item in ratios]}
-    content |= {"runs": runs, "beside_seconds": beside, "first": FIRST, "steps": STEPS}
+    content |= {
+        "medians": medians,
+        "unit": "steps per second, batch 64, one thread",
+        "runs": runs,
+        "beside_seconds": beside,
+        "first": FIRST,
+        "steps": STEPS,
+    }
     print(write_json("live", {"machine": machine(), **content}))
 
 
@@ -237,9 +251,10 @@ def _cost(logger: str) -> dict[str, Any]:
     words = [*FIT, *QUIET, *watch, f"--trainer.max_steps={STEPS}", f"--trainer.logger={logger}"]
     with tempfile.TemporaryDirectory() as folder:
         environment = _environment(f"sqlite:///{folder}/mlflow.db")
+        began = time.time()
         subprocess.run(words, cwd=folder, check=True, capture_output=True, env=environment)
         found: dict[str, Any] = json.loads((Path(folder) / "watch.json").read_text(encoding="utf-8"))
-    return found
+    return {**found, "before_first_step": found.pop("began")["wall"] - began}
 
 
 def _ratios(runs: dict[str, list[dict[str, Any]]], steps: int) -> list[Ratio]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Mapping
@@ -131,9 +130,6 @@ def _say_nothing() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.close()
+    # Before anything else: what a fork has inherited and its parent not written yet is the parent's to write.
     for number in range(3):
         os.dup2(nowhere, number)
-    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # as long as it lives

@@ -19,7 +19,7 @@ LONGEST_WAIT = 30.0
 # A final answer may still come from a proxy in front of a server that restarts.
 FINAL_ANSWERS = 3
 # Seconds to wait for a store that is being made, as by another process.
-MAKING = 120.0
+MAKING = 60.0
 
 
 class Writer:
