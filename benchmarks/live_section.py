@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.reference import table
 
 
-def live_section(content: dict[str, Any], ratios: str) -> str:
+def live_section(content: dict[str, Any], ratios: Callable[[dict[str, Any], str], str]) -> str:
     """Return the part on lag and cost.
 
     Args:
         content: what ``benchmarks.live`` wrote.
-        ratios: its table of ratios.
+        ratios: gives the table of ratios of what a command wrote.
     """
     rows = [
         [
@@ -46,4 +47,4 @@ with the store takes {beside[str(first)]:.1f} s of processor time beside the fir
 say. From the command to the first step it takes {start:.1f} s tracked and {without:.1f} s untracked (median): the store
 is made, and the run in it, before.
 
-{ratios}"""
+{ratios(content, "python -m benchmarks.live")}"""

@@ -48,7 +48,7 @@ def pages() -> dict[str, str]:
             checkpoints=checkpoints_section(_load("checkpointing"))
             if (RESULTS / "checkpointing.json").is_file()
             else "",
-            live=_live() if (RESULTS / "live.json").is_file() else "",
+            live=live_section(_load("live"), _ratios) if (RESULTS / "live.json").is_file() else "",
             probe=probe_section(_load("probe")) if (RESULTS / "probe.json").is_file() else "",
             sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
         ),
@@ -166,11 +166,6 @@ them, against one public call a run:
 {_ratios(reading, "python -m benchmarks.reading")}
 {_large(reading["large"])}
 {_comparison_page(page)}{sweeps}"""
-
-
-def _live() -> str:
-    content = _load("live")
-    return live_section(content, _ratios(content, "python -m benchmarks.live"))
 
 
 def checkpoints_section(checkpointing: dict[str, Any]) -> str:
