@@ -79,9 +79,11 @@ def _children() -> list[int]:
 def main(repeats: int = 5) -> None:
     """Measure, print and write ``results/live.json``."""
     load = os.getloadavg()[0]
-    lags = [_lags(kind, busy) for busy in (0, BUSY) for kind in KINDS]
-    for row in lags:
-        print(row, flush=True)
+    lags = []
+    for busy in (0, BUSY):
+        for kind in KINDS:
+            lags.append(_lags(kind, busy))
+            print(lags[-1], flush=True)
     runs = _costs(repeats)
     ratios = [*_ratios(runs, FIRST), *_ratios(runs, STEPS)]
     for item in ratios:

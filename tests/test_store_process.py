@@ -53,12 +53,13 @@ def test_lines_are_told_apart_without_being_read(tmp_path: Path) -> None:
     journal.append(*entries)
     for position in range(6):
         for limit in range(1, 7):
-            stretch, slow = journal.stretch(position, limit), journal.entries(position, limit)
+            stretch, slow = journal.stretch(position, limit, 10_000), journal.entries(position, limit)
             assert list(stretch.kinds) == [entry["kind"] for entry in slow]
             if slow:
                 assert repr(entries_between(journal.folder, stretch.places[0], stretch.places[-1])) == repr(slow)
-    assert journal.stretch(0, 9).before(("file",)).kinds == ("run", "tags", "points")
-    assert journal.stretch(3, 9).before(("file",)).kinds == ()
+    assert [len(journal.stretch(0, 9, size).kinds) for size in (0, 100, 10_000)] == [1, 2, 5]
+    assert journal.stretch(0, 9, 10_000).before(("file",)).kinds == ("run", "tags", "points")
+    assert journal.stretch(3, 9, 10_000).before(("file",)).kinds == ()
     journal.close()
 
 
@@ -69,7 +70,7 @@ def test_an_altered_line_keeps_its_place(tmp_path: Path) -> None:
     file = tmp_path / "one" / LOG
     file.write_bytes(file.read_bytes().replace(b"1.0", b"7.0", 1))
     again = Journal(tmp_path / "one", existing=True)
-    places = again.stretch(0, 9).places
+    places = again.stretch(0, 9, 10_000).places
     assert [entry["kind"] for entry in entries_between(again.folder, places[0], places[-1])] == ["damaged", "points"]
     again.close()
 

@@ -23,7 +23,8 @@ from lit_lossopt.tracking.journal import (
 )
 from lit_lossopt.tracking.run_store import RunStore, is_final
 
-ENTRIES_AT_ONCE = 40
+# About a thousand points, which a store takes in a call.
+ENTRIES_AT_ONCE, BYTES_AT_ONCE = 200, 48 * 2**10
 # A file may be refused for ever.
 FILE_TRIES = 3
 _FILE_KINDS = ("file", "folder")
@@ -63,7 +64,7 @@ class Delivery:
         Raises:
             Exception: the store's trouble; nothing is counted as sent.
         """
-        stretch = self.journal.stretch(self.position, ENTRIES_AT_ONCE)
+        stretch = self.journal.stretch(self.position, ENTRIES_AT_ONCE, BYTES_AT_ONCE)
         together = stretch.before(_ALONE)
         if together.kinds and self.run_id is not None:
             self._send_lines(together)
@@ -111,6 +112,10 @@ class Delivery:
         """Send everything again, to a new run: the store does not know the old one."""
         self._not_there.add(str(self.run_id))
         self.position, self.run_id, self.artifact_uri = 0, None, None
+
+    def behind(self) -> bool:
+        """Return whether the journal holds more than was sent."""
+        return self.journal.size() > self.position
 
     def waiting(self) -> int:
         """Return how many points are not confirmed."""

@@ -107,13 +107,20 @@ class Journal:
         text = os.pread(self._log, starts[-1] - starts[0], starts[0])
         return [_parse(line) for line in text.splitlines(keepends=True)]
 
-    def stretch(self, position: int, limit: int) -> Stretch:
-        """Return what up to ``limit`` entries from number ``position`` on are, of those on disk; none is read whole."""
+    def stretch(self, position: int, limit: int, size: int) -> Stretch:
+        """Return what the entries from number ``position`` on are, of those on disk, without reading any of them whole.
+
+        Args:
+            position: of the first.
+            limit: how many at most.
+            size: how many bytes at most; one entry may have more.
+        """
         with self._lock:
             self._write()
             places = tuple(self._starts[position : position + limit + 1])
         if len(places) < 2:
             return Stretch((), places)
+        places = places[:2] + tuple(place for place in places[2:] if place - places[0] <= size)
         text = os.pread(self._log, places[-1] - places[0], places[0])
         found = [_KIND.match(line) for line in text.splitlines()]
         return Stretch(tuple(one[1].decode() if one else "damaged" for one in found), places)

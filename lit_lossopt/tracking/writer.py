@@ -10,7 +10,7 @@ from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery
 from lit_lossopt.tracking.run_store import RunGoneError, is_final
 
-# Seconds from one delivery to the next. Another process does the work; more at once is less of it.
+# Seconds to wait once nothing is left. Another process does the work, and more at once is less of it.
 REST_BETWEEN = 1.0
 # Where this process does it, sending holds Python's lock: after t seconds of computing the thread leaves training alone
 # for this many times t, up to so many seconds.
@@ -107,5 +107,7 @@ class Writer:
 
     def _rest(self, used: float) -> None:
         if not self._closing.is_set() and self.created.is_set():
-            elsewhere = self.delivery.store.elsewhere
-            self._closing.wait(REST_BETWEEN if elsewhere else min(LONGEST_REST, REST * used))
+            if not self.delivery.store.elsewhere:
+                self._closing.wait(min(LONGEST_REST, REST * used))
+            elif not self.delivery.behind():
+                self._closing.wait(REST_BETWEEN)
