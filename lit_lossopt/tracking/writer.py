@@ -15,7 +15,8 @@ REST_BETWEEN = 1.0
 # Where this process does it, sending holds Python's lock: after t seconds of computing the thread leaves training alone
 # for this many times t, up to so many seconds.
 REST, LONGEST_REST = 100, 4.0
-LONGEST_WAIT = 30.0
+# Between attempts: a store that is back is noticed soon.
+LONGEST_WAIT = 4.0
 # A final answer may still come from a proxy in front of a server that restarts.
 FINAL_ANSWERS = 3
 # Seconds to wait for a store that is being made, as by another process.
