@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.claims_section import with_claims
 from benchmarks.harness import RESULTS
+from benchmarks.live_section import live_section
 from benchmarks.reference import NOTE, reference_page, table
 from benchmarks.study_section import sweep_study
 
@@ -47,6 +48,7 @@ def pages() -> dict[str, str]:
             checkpoints=checkpoints_section(_load("checkpointing"))
             if (RESULTS / "checkpointing.json").is_file()
             else "",
+            live=live_section(_load("live"), _ratios) if (RESULTS / "live.json").is_file() else "",
             probe=probe_section(_load("probe")) if (RESULTS / "probe.json").is_file() else "",
             sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
         ),
@@ -118,6 +120,7 @@ def benchmarks_page(
     reading: dict[str, Any],
     page: dict[str, Any],
     *,
+    live: str,
     checkpoints: str,
     probe: str,
     sweeps: str,
@@ -152,6 +155,7 @@ On the embedded digits, where a step takes two or three milliseconds:
 
 {_ratios(digits, "python -m benchmarks.tracking")}
 {_after(digits)}
+{live}
 {checkpoints}
 {probe}
 ## Reading runs

@@ -78,30 +78,36 @@ def _dispatch(words: list[str]) -> int:
 
 def _train(command: str, rest: list[str]) -> int:
     from lit_lossopt.command_line import prepare
-    from lit_lossopt.launcher import become_rank, launch, processes_to_start
+    from lit_lossopt.launcher import become_rank, launch, processes_to_start, will_track
 
     prepared = prepare(command, rest)
     _need_temporary_folder()
     if count := processes_to_start(prepared):
         return launch(prepared, count)
     become_rank()
-    # Ten seconds of imports, so only after everything that can be checked without them.
-    from lit_lossopt.cli import run_trainer
+    from lit_lossopt.tracking.store_process import kept_process
 
-    return run_trainer(prepared)
+    with kept_process(ahead=will_track(prepared)):
+        # Ten seconds of imports, so only after everything that can be checked without them.
+        from lit_lossopt.cli import run_trainer
+
+        return run_trainer(prepared)
 
 
 def _find_rate(rest: list[str]) -> int:
-    from lit_lossopt.launcher import processes_to_start
+    from lit_lossopt.launcher import processes_to_start, will_track
     from lit_lossopt.lr_request import read_request
 
     request = read_request(rest)
     _need_temporary_folder()
     if processes_to_start(request.prepared):
         raise UserError("lr-find: a range test takes one device; add --trainer.devices=1 --trainer.num_nodes=1")
-    from lit_lossopt.lr_find import find_rate
+    from lit_lossopt.tracking.store_process import kept_process
 
-    return find_rate(request)
+    with kept_process(ahead=will_track(request.prepared)):
+        from lit_lossopt.lr_find import find_rate
+
+        return find_rate(request)
 
 
 def _need_temporary_folder() -> None:

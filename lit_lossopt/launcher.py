@@ -96,6 +96,13 @@ def become_rank() -> None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # to the end of the process
 
 
+def will_track(prepared: Prepared) -> bool:
+    """Return whether this process is going to keep a record, as far as what was typed tells."""
+    wanted = _setting(prepared, "logger", True) is True and not _setting(prepared, "fast_dev_run", False)
+    first = int(os.environ.get("RANK", "0")) == 0
+    return prepared.command in ("fit", "test") and wanted and first and not only_looks(prepared)
+
+
 def started_here() -> bool:
     """Return whether this process is a rank that ``launch`` has started."""
     return bool(os.environ.get(_MARK))

@@ -27,6 +27,7 @@ from lit_lossopt.figures import confusion_figure, write_png
 _LATE = (
     "alembic.command",
     "alembic.config",
+    "lit_lossopt.tracking.store",
     "lit_lossopt.usage",
     "mlflow.store.db.utils",
     "mlflow.store.tracking.sqlalchemy_store",

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lit_lossopt.tracking.store_process import kept_process
 from tests.zygote import Zygote
 
 CLASSES = ("cat", "dog", "frog")
@@ -25,6 +26,13 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_store_process() -> Iterator[None]:
+    # Each would import MLflow anew.
+    with kept_process():
+        yield
 
 
 @pytest.fixture(autouse=True)

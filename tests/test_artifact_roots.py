@@ -54,14 +54,14 @@ def test_a_place_that_cannot_be_used_is_found_before_a_run_exists(
     [("mlflow-artifacts:/1", "http://127.0.0.1:5000"), ("dbfs:/x", "databricks"), ("ftp://host/x", "sqlite:///x.db")],
 )
 def test_a_place_that_can_be_used_is_left_alone(address: str, store: str) -> None:
-    check_artifact_root(address, store, "mine")
+    check_artifact_root(address, store, "mine", Path.cwd())
 
 
 def test_a_folder_that_became_a_file_is_found(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
-    check_artifact_root(str(tmp_path / "b"), "sqlite:///x.db", "mine")
+    check_artifact_root(str(tmp_path / "b"), "sqlite:///x.db", "mine", tmp_path)
     with pytest.raises(UserError, match="cannot be written there"):
-        check_artifact_root(str(tmp_path / "a" / "b"), "sqlite:///x.db", "mine")
+        check_artifact_root(str(tmp_path / "a" / "b"), "sqlite:///x.db", "mine", tmp_path)
 
 
 META = """\

@@ -25,6 +25,14 @@ class SlowTest(pl.Callback):
         time.sleep(0.5)
 
 
+class SlowTraining(pl.Callback):
+    """Takes most of a second a batch."""
+
+    def on_train_batch_start(self, *args: Any, **options: Any) -> None:
+        """Wait."""
+        time.sleep(0.7)
+
+
 METRICS = ("a", "b", "c")
 
 

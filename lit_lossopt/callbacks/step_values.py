@@ -14,11 +14,16 @@ from lit_lossopt import names, ranks
 from lit_lossopt.recording import Point, send_points
 
 COPY_EVERY = 50
+# Slow steps are copied before, so that none waits longer than so many seconds.
+COPY_SECONDS = 2.0
 Watch = Callable[[pl.Trainer, pl.LightningModule, Sequence[int], list[float]], None]
 
 
 class StepValues(pl.Callback):
     """Keeps each step's loss on the device and hands the values on in one copy every ``COPY_EVERY`` steps.
+
+    Values of slow steps are handed on every ``COPY_SECONDS``. What is watched, and so where training may end, goes by
+    steps alone.
 
     Step n is the n-th optimizer step, from 1; its loss is taken before the update, its rate is the one the update
     used. Where gradients are accumulated, the loss of a step is the mean over its batches; on several devices it is the
@@ -35,6 +40,9 @@ class StepValues(pl.Callback):
         self.latest_loss = float("nan")
         # Of the first rank's training, spent on something else.
         self.paused_seconds = 0.0
+        self._unwatched: tuple[list[int], list[float]] = ([], [])
+        self._copied_at = time.monotonic()
+        self._steps_a_copy = 1
         self._batch_losses: list[Tensor] = []
         self._losses: list[Tensor] = []
         self._marks: list[tuple[int, int, dict[str, float]]] = []
@@ -46,6 +54,7 @@ class StepValues(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin counting where training begins."""
         self._last_step = trainer.global_step
+        self._copied_at = time.monotonic()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -65,8 +74,10 @@ class StepValues(pl.Callback):
         self._losses.append(_mean(self._batch_losses))
         self._batch_losses = []
         self._marks.append((step, _milliseconds(), self._rates))
-        if len(self._marks) >= COPY_EVERY:
+        if len(self._marks) + len(self._unwatched[0]) >= COPY_EVERY:
             self.flush(trainer, pl_module)
+        elif self._is_due():
+            self._send(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Send what has gathered, so that the record is whole up to each evaluation."""
@@ -91,16 +102,24 @@ class StepValues(pl.Callback):
 
     def flush(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Send what has gathered, and have it looked at."""
-        steps = [step for step, _, _ in self._marks]
-        losses = self._send(trainer)
+        self._send(trainer)
+        (steps, losses), self._unwatched = self._unwatched, ([], [])
         if losses and self.watch:
             self.watch(trainer, module, steps, losses)
 
-    def _send(self, trainer: pl.Trainer) -> list[float]:
-        """Copy what has gathered from the device, hand it to the loggers, and return the losses."""
+    def _is_due(self) -> bool:
+        """Return whether values have waited long; all ranks copy at the same step."""
+        if ranks.several():
+            return len(self._marks) >= self._steps_a_copy
+        return time.monotonic() - self._copied_at > COPY_SECONDS
+
+    def _send(self, trainer: pl.Trainer) -> None:
+        """Copy what has gathered from the device, and hand it to the loggers."""
         if not (self._marks or self._added):
-            return []
+            return
         losses, added = self._copied()
+        self._unwatched[0].extend(step for step, _, _ in self._marks)
+        self._unwatched[1].extend(losses)
         points = [
             Point(name, value, step, milliseconds)
             for loss, (step, milliseconds, rates) in zip(losses, self._marks, strict=True)
@@ -111,11 +130,19 @@ class StepValues(pl.Callback):
             for value, (name, step, milliseconds) in zip(added, self._added_marks, strict=True)
         ]
         self.latest_loss = losses[-1] if losses else self.latest_loss
+        self._note_pace(len(self._marks))
         self._losses, self._marks, self._added, self._added_marks = [], [], [], []
         started = time.monotonic()
         send_points(trainer.loggers, points)
         self.paused_seconds += time.monotonic() - started
-        return losses
+
+    def _note_pace(self, steps: int) -> None:
+        now, before = time.monotonic(), self._copied_at
+        self._copied_at = now
+        if steps and ranks.several():
+            # The slowest rank's, so that they agree.
+            milliseconds = ranks.highest(int(1000 * (now - before) / steps) + 1)
+            self._steps_a_copy = max(1, int(1000 * COPY_SECONDS / milliseconds))
 
     def _copied(self) -> tuple[list[float], list[float]]:
         """Return the losses, of all ranks, and what was added, of this one, in a single copy from the device."""

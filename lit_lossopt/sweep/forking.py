@@ -30,6 +30,8 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
+from lit_lossopt.tracking.store_process import allow_fork
+
 Request = dict[str, Any]
 _PR_SET_PDEATHSIG = 1
 
@@ -184,6 +186,7 @@ def _run(request: Request) -> None:
     os.dup2(output, 2)
     # Otherwise every child would draw the same.
     random.seed()
+    allow_fork()
     status = 1
     try:
         os.chdir(request["folder"])

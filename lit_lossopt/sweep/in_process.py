@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lit_lossopt.errors import one_line
 from lit_lossopt.sweep.interruption import Interrupted
 from lit_lossopt.sweep.trial import Outcome, Progress, Trial, Watch
+from lit_lossopt.tracking.store_process import kept_process
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -25,6 +26,10 @@ class InProcessEngine:
 
     def run(self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]) -> Iterator[Outcome]:
         """Yield each trial's outcome as it ends."""
+        with kept_process():
+            yield from self._run(trials, watch)
+
+    def _run(self, trials: Sequence[Trial], watch: Watch) -> Iterator[Outcome]:
         for trial in trials:
             watch(Progress(0, trial))
             started, said = time.monotonic(), ""

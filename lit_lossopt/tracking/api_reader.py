@@ -18,7 +18,8 @@ from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.addresses import is_server
 from lit_lossopt.tracking.records import Experiment, History, Run, history, restore_infinities
-from lit_lossopt.tracking.store import STORE_ERRORS, is_final
+from lit_lossopt.tracking.run_store import is_final
+from lit_lossopt.tracking.store import STORE_ERRORS
 
 _TRIES, _THREADS, _PAGE = 3, 8, 1000
 Answer = TypeVar("Answer")

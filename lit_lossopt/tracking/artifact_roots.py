@@ -10,6 +10,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_registered_ar
 
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.addresses import is_server, local_path
+from lit_lossopt.tracking.places import here
 from lit_lossopt.tracking.probe import probe_places
 
 # What MLflow imports for each kind of address, and the package that has it.
@@ -23,20 +24,21 @@ _NEEDED = {
 }
 
 
-def check_artifact_root(address: str, store: str, experiment: str) -> None:
+def check_artifact_root(address: str, store: str, experiment: str, home: Path) -> None:
     """Refuse an address of artifacts that this process cannot write to.
 
     Args:
         address: where an experiment, or a run, keeps its artifacts.
         store: address of the store that says so.
         experiment: its name.
+        home: the folder that holds ``mlruns`` now: a folder that was moved is looked at where it is.
 
     Raises:
         UserError: why not, and what to do.
     """
     folder = local_path(address)
     if folder is not None and folder.is_absolute():
-        probe_places([(folder, f"artifacts of tracking.experiment={experiment}")])
+        probe_places([(here(folder, home), f"artifacts of tracking.experiment={experiment}")])
         return
     problem = _problem(address, store)
     if problem:

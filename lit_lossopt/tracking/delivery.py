@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from lit_lossopt import names
-from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.errors import one_line
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.journal import FILES, POSTPONED, VERIFIED, Entry, Journal, iterate_entries, tags_entry
+from lit_lossopt.tracking.journal import (
+    FILES,
+    POSTPONED,
+    VERIFIED,
+    Entry,
+    Journal,
+    Stretch,
+    iterate_entries,
+    tags_entry,
+)
 from lit_lossopt.tracking.places import home_of, moved_header
-from lit_lossopt.tracking.store import RunGoneError, Store, is_final
+from lit_lossopt.tracking.run_store import RunStore, is_final
 from lit_lossopt.tracking.unsent import remove_delivered
 
-ENTRIES_AT_ONCE = 10
-# Sending holds Python's lock: after t seconds of computing the thread leaves training alone for this many times t,
-# and for fewer as what waits becomes more, so that a signal leaves little behind.
-REST, REST_BEHIND, BEHIND = 100, 15, 400
-LONGEST_WAIT = 30.0
-# A final answer may still come from a proxy in front of a server that restarts; a file may be refused for ever.
-FINAL_ANSWERS, FILE_TRIES = 3, 3
+# About a thousand points, which a store takes in a call.
+ENTRIES_AT_ONCE, BYTES_AT_ONCE = 200, 48 * 2**10
+# A file may be refused for ever.
+FILE_TRIES = 3
 _FILE_KINDS = ("file", "folder")
+# What says which run it is, and files, are sent alone.
+_ALONE = ("run", "created", *_FILE_KINDS)
 
 
 class Delivery:
@@ -39,7 +45,7 @@ class Delivery:
         store: where its run is, or will be made.
     """
 
-    def __init__(self, journal: Journal, store: Store) -> None:
+    def __init__(self, journal: Journal, store: RunStore) -> None:
         self.journal = journal
         self.store = store
         self.position = journal.delivered
@@ -62,7 +68,13 @@ class Delivery:
         Raises:
             Exception: the store's trouble; nothing is counted as sent.
         """
-        entries = self._next()
+        stretch = self.journal.stretch(self.position, ENTRIES_AT_ONCE, BYTES_AT_ONCE)
+        together = stretch.before(_ALONE)
+        if together.kinds and self.run_id is not None:
+            self._send_lines(together)
+            self._advance(len(together.kinds))
+            return True
+        entries = self._next(1 if stretch.kinds else ENTRIES_AT_ONCE)
         if not entries:
             return False
         kind = entries[0]["kind"]
@@ -74,8 +86,7 @@ class Delivery:
             self._send_file(entries[0])
         else:
             self._send(entries)
-        self.position += len(entries)
-        self.journal.acknowledge(self.position)
+        self._advance(len(entries))
         return True
 
     def verify(self, expected: Mapping[str, int]) -> int:
@@ -110,6 +121,10 @@ class Delivery:
         self._not_there.add(str(self.run_id))
         self.position, self.run_id, self.artifact_uri = 0, None, None
 
+    def behind(self) -> bool:
+        """Return whether the journal holds more than was sent."""
+        return self.journal.size() > self.position
+
     def waiting(self) -> int:
         """Return how many points are not confirmed."""
         return sum(count_points(iterate_entries(self.journal.folder, self.position)).values())
@@ -122,11 +137,24 @@ class Delivery:
             return []
         return found
 
-    def _next(self) -> list[Entry]:
-        """Return the next entries that can be sent together: files, and what says which run it is, come alone."""
-        entries = self.journal.entries(self.position, ENTRIES_AT_ONCE)
-        alone = [n for n, entry in enumerate(entries) if entry["kind"] in ("run", "created", *_FILE_KINDS)]
+    def _advance(self, count: int) -> None:
+        self.position += count
+        self.journal.acknowledge(self.position)
+
+    def _next(self, at_most: int) -> list[Entry]:
+        """Return the next entries that can be sent together, which may be in memory only."""
+        entries = self.journal.entries(self.position, at_most)
+        alone = [n for n, entry in enumerate(entries) if entry["kind"] in _ALONE]
         return entries[: max(1, alone[0])] if alone else entries
+
+    def _send_lines(self, stretch: Stretch) -> None:
+        """Send entries that whoever works with the store reads from the file."""
+        try:
+            self.store.send_lines(str(self.run_id), self.journal.folder, stretch.places[0], stretch.places[-1])
+        except Exception as error:
+            if not is_final(error):
+                raise
+            self._send_apart(self.journal.entries(self.position, len(stretch.kinds)))
 
     def _send(self, entries: Sequence[Entry]) -> None:
         try:
@@ -134,9 +162,12 @@ class Delivery:
         except Exception as error:
             if not is_final(error):
                 raise
-            self.store.check_run(str(self.run_id))
-            for one in _apart(entries):
-                self._send_or_leave(one)
+            self._send_apart(entries)
+
+    def _send_apart(self, entries: Sequence[Entry]) -> None:
+        self.store.check_run(str(self.run_id))
+        for one in _apart(entries):
+            self._send_or_leave(one)
 
     def _send_or_leave(self, entry: Entry) -> None:
         try:
@@ -185,85 +216,6 @@ class Delivery:
             self.header = moved_header(entry, home_of(self.journal.folder))
         elif entry["kind"] == "created" and entry["run"] not in self._not_there:
             self.run_id, self.artifact_uri = entry["run"], entry["artifacts"]
-
-
-class Writer:
-    """A thread that delivers a journal while training goes on.
-
-    No exception leaves it. The store may be locked, slow or gone: it tries again, ever more slowly, and the journal
-    holds what is not delivered.
-
-    Args:
-        delivery: what it runs.
-    """
-
-    def __init__(self, delivery: Delivery) -> None:
-        self.delivery = delivery
-        self.created = threading.Event()
-        self._news = threading.Event()
-        self._closing = threading.Event()
-        self._progress = time.monotonic()
-        self._abandoned = False
-        self._thread = threading.Thread(target=self._run, name="lossopt-writer", daemon=True)
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Say that the journal has grown."""
-        self._news.set()
-
-    def drain(self, patience: float, at_most: float = float("inf")) -> bool:
-        """Wait until all is delivered; give up after ``patience`` seconds without progress, or ``at_most`` in all.
-
-        Return whether all is delivered and the thread has ended.
-        """
-        started = self._progress = time.monotonic()
-        self._closing.set()
-        self._news.set()
-        while self._thread.is_alive():
-            self._thread.join(0.02)
-            now = time.monotonic()
-            if now - self._progress > patience or now - started > at_most:
-                self._abandoned = True
-                break
-        return not self._thread.is_alive() and not self.delivery.gone
-
-    def _run(self) -> None:
-        failures = finals = 0
-        while not self._abandoned:
-            self._news.clear()
-            used = time.thread_time()
-            try:
-                sent = self.delivery.step()
-            except Exception as error:  # noqa: BLE001  # whatever it is, training goes on
-                failures += 1
-                finals = finals + 1 if is_final(error) else 0
-                self.delivery.problem = one_line(redact(str(error)), 200)
-                if finals == FINAL_ANSWERS or isinstance(error, UserError | RunGoneError):
-                    self.delivery.gone = self.delivery.problem
-                    self.created.set()
-                    return
-                self._pause(min(LONGEST_WAIT, 0.25 * 2**failures))
-                continue
-            failures = finals = 0
-            self._progress = time.monotonic()
-            if self.delivery.run_id is not None:
-                self.created.set()
-            if sent:
-                self._rest(time.thread_time() - used)
-            elif self._closing.is_set():
-                return
-            else:
-                self._news.wait()
-
-    def _pause(self, seconds: float) -> None:
-        """Wait before trying again; less if the end is near."""
-        if self._closing.wait(seconds):
-            time.sleep(0.1)
-
-    def _rest(self, used: float) -> None:
-        if not self._closing.is_set() and self.created.is_set():
-            behind = self.delivery.journal.size() - self.delivery.position > BEHIND
-            self._closing.wait(used * (REST_BEHIND if behind else REST))
 
 
 def count_points(entries: Iterable[Entry]) -> Counter[str]:

@@ -13,19 +13,28 @@ from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, refusal_entry
 from lit_lossopt.tracking.journal import Entry, tags_entry
 from lit_lossopt.tracking.lost_values import Lost, count_lost
-from lit_lossopt.tracking.store import STORE_ERRORS, Store
+from lit_lossopt.tracking.remote_store import RemoteStore
+from lit_lossopt.tracking.run_store import TROUBLES
+from lit_lossopt.tracking.store_process import ProcessGoneError
 
 # Seconds to wait for the status of a run for whose values there was no time.
 STATUS_PATIENCE = 2.0
 
 
 def conclude(
-    delivery: Delivery, expected: Mapping[str, int], last_words: Sequence[Entry], files: Sequence[str], *, done: bool
+    delivery: Delivery,
+    store: RemoteStore,
+    expected: Mapping[str, int],
+    last_words: Sequence[Entry],
+    files: Sequence[str],
+    *,
+    done: bool,
 ) -> Lost:
     """Compare counts with the store, say what is missing, and return what is lost.
 
     Args:
         delivery: of the run's journal.
+        store: to which it delivers.
         expected: metric → number of points that were logged.
         last_words: the entries of verdict and status. They are sent alone where there is no time for the rest, and the
             journal has room for them where the disk takes nothing else.
@@ -38,14 +47,14 @@ def conclude(
         found = delivery.found
     else:
         missing = delivery.waiting()
-        found = _send_alone(delivery, [*last_words, tags_entry({names.TAG_UNDELIVERED: missing})])
+        found = _send_alone(delivery, store, [*last_words, tags_entry({names.TAG_UNDELIVERED: missing})])
     lost = count_lost(delivery, expected, found, len(last_words))
     lost.add("file", len(files))
     if lost:
         tag = tags_entry({names.TAG_LOST: lost.text()})
         last_words = [tag, *last_words]
         missing = max(0, missing - lost.values) if done else missing
-        _say_lost_in_store(delivery, tag, missing)
+        _say_lost_in_store(delivery, store, tag, missing)
     why = journal.problem or next(iter(files), "")
     reason = f" ({why})" if why else ""
     if not journal.end(last_words):
@@ -83,41 +92,42 @@ def _verify(delivery: Delivery, expected: Mapping[str, int]) -> int:
         if delivery.refused and delivery.run_id:
             delivery.store.send(delivery.run_id, [refusal_entry(delivery.refused)], delivery.journal.folder)
         return delivery.verify(expected)
-    except STORE_ERRORS as error:
+    except TROUBLES as error:
         delivery.problem = one_line(redact(str(error)), 200)
         return 0
 
 
-def _send_alone(delivery: Delivery, entries: Sequence[Entry]) -> dict[str, int] | None:
+def _send_alone(delivery: Delivery, store: RemoteStore, entries: Sequence[Entry]) -> dict[str, int] | None:
     """Send entries out of their order, past a writer that is stuck or behind; return what the store holds, if it says.
 
     The counts are metric → number of points.
     """
-    run_id, store, folder = delivery.run_id, Store(delivery.store.uri), delivery.journal.folder
+    run_id, folder = delivery.run_id, delivery.journal.folder
     counts: list[dict[str, int]] = []
     if run_id is None or delivery.gone:
         return None
 
     def send() -> None:
-        with suppress(*STORE_ERRORS):
-            store.send(run_id, entries, folder)
-        with suppress(*STORE_ERRORS):
-            counts.append(store.counts(run_id))
+        with suppress(*TROUBLES, ProcessGoneError):
+            store.send_past(run_id, entries, folder)
+        with suppress(*TROUBLES, ProcessGoneError):
+            counts.append(store.counts_past(run_id))
 
     _in_time(send)
     return counts[0] if counts else None
 
 
-def _say_lost_in_store(delivery: Delivery, tag: Entry, missing: int) -> None:
+def _say_lost_in_store(delivery: Delivery, store: RemoteStore, tag: Entry, missing: int) -> None:
     """Tag the run with what is lost; what is lost does not wait to be delivered."""
-    run_id, store, folder = delivery.run_id, Store(delivery.store.uri), delivery.journal.folder
+    run_id, folder = delivery.run_id, delivery.journal.folder
     if run_id is None or delivery.gone:
         return
 
     def send() -> None:
-        with suppress(*STORE_ERRORS):
-            store.send(run_id, [tag], folder)
-            store.mark_undelivered(run_id, missing)
+        with suppress(*TROUBLES, ProcessGoneError):
+            store.send_past(run_id, [tag, tags_entry({names.TAG_UNDELIVERED: missing})] if missing else [tag], folder)
+            if not missing:
+                store.mark_undelivered(run_id, missing)
 
     _in_time(send)
 

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import threading
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lit_lossopt.redaction import redact_leaves
 from lit_lossopt.tracking.held_room import give_up_room, hold_room, read_held, write_held
@@ -33,10 +34,23 @@ __all__ = [
 LOG, DELIVERED, FILES, VERIFIED, POSTPONED = "log.jsonl", "delivered", "files", "verified", "postponed"
 # Kept in memory while the disk takes no more; what comes beyond it is lost, counted, and said.
 MAX_UNWRITTEN = 20_000
+_KIND = re.compile(rb'[0-9a-f]{8} \{"kind":"(\w+)"')
 
 
 class JournalBusyError(Exception):
     """Another process is writing this journal."""
+
+
+class Stretch(NamedTuple):
+    """Entries one after another: their kinds, and where each one's line starts and the last one's ends."""
+
+    kinds: tuple[str, ...]
+    places: tuple[int, ...]
+
+    def before(self, kinds: Iterable[str]) -> Stretch:
+        """Return those before the first one of some kinds."""
+        count = next((number for number, kind in enumerate(self.kinds) if kind in kinds), len(self.kinds))
+        return Stretch(self.kinds[:count], self.places[: count + 1])
 
 
 class Journal:
@@ -148,6 +162,24 @@ class Journal:
         text = os.pread(self._log, starts[-1] - starts[0], starts[0])
         return [from_line(line) for line in text.splitlines(keepends=True)]
 
+    def stretch(self, position: int, limit: int, size: int) -> Stretch:
+        """Return what the entries from number ``position`` on are, of those on disk, without reading any of them whole.
+
+        Args:
+            position: of the first.
+            limit: how many at most.
+            size: how many bytes at most; one entry may have more.
+        """
+        with self._lock:
+            self._write()
+            places = tuple(self._starts[position : position + limit + 1])
+        if len(places) < 2:
+            return Stretch((), places)
+        places = places[:2] + tuple(place for place in places[2:] if place - places[0] <= size)
+        text = os.pread(self._log, places[-1] - places[0], places[0])
+        found = [_KIND.match(line) for line in text.splitlines()]
+        return Stretch(tuple(one[1].decode() if one else "damaged" for one in found), places)
+
     def size(self) -> int:
         """Return how many entries there are."""
         with self._lock:
@@ -235,6 +267,17 @@ def iterate_entries(folder: Path, position: int = 0) -> Iterator[Entry]:
             yield from_line(line)
         number += 1
     yield from read_held(folder, number)[max(0, position - number) :]
+
+
+def entries_between(folder: Path, start: int, end: int) -> list[Entry]:
+    """Return the entries whose lines lie between two places in the file of a journal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with (folder / LOG).open("rb") as file:
+        file.seek(start)
+        return [from_line(line) for line in file.read(end - start).splitlines(keepends=True)]
 
 
 def read_entries(folder: Path) -> list[Entry]:

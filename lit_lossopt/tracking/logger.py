@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
 
@@ -20,9 +19,9 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Point
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.addresses import absolute_uri
+from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
-from lit_lossopt.tracking.delivery import Delivery, Writer, count_points, last_steps
+from lit_lossopt.tracking.delivery import Delivery, count_points, last_steps
 from lit_lossopt.tracking.ending import conclude, say
 from lit_lossopt.tracking.experiment import check_experiment
 from lit_lossopt.tracking.journal import (
@@ -37,9 +36,11 @@ from lit_lossopt.tracking.journal import (
 from lit_lossopt.tracking.lost_values import Lost
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.probe import places_of_a_run, probe_places
+from lit_lossopt.tracking.remote_store import RemoteStore
 from lit_lossopt.tracking.run_journals import free_journal, journal_of, known_gaps, seconds_since
-from lit_lossopt.tracking.store import STORE_ERRORS, Store
+from lit_lossopt.tracking.run_store import TROUBLES
 from lit_lossopt.tracking.unsent import unsent_folder
+from lit_lossopt.tracking.writer import Writer
 
 # Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop.
 START, HURRY = 10.0, 5.0
@@ -53,7 +54,8 @@ class RunLogger(Logger):
 
     The store is ``sqlite:///mlflow.db`` in the working folder unless ``MLFLOW_TRACKING_URI`` says otherwise. With a
     local store the artifacts lie under ``./mlruns``. What is logged goes to a journal under ``mlruns/journal`` and from
-    there to the store, by a thread; a store that is locked, slow or gone does not delay training, and loses nothing.
+    there to the store, by a thread and a process beside it; a store that is locked, slow or gone does not delay
+    training, and loses nothing.
 
     Args:
         experiment: the MLflow experiment, made if it does not exist.
@@ -80,7 +82,7 @@ class RunLogger(Logger):
         self.run_name = run_name
         self.patience = patience
         self._tags = {**(tags or {}), **({names.TAG_PARENT: parent} if parent else {})}
-        self._store = Store(mlflow.get_tracking_uri())
+        self._store = RemoteStore(tracking_uri())
         self._journal: Journal | None = None
         self._writer: Writer | None = None
         self._id: str | None = None
@@ -152,12 +154,12 @@ class RunLogger(Logger):
         if delivery.gone:
             shutil.rmtree(self._journal.folder)
             self._journal = self._writer = self._id = None
+            self._store.close()
             raise UserError(f"cannot start a run in {self.tracking_uri}: {delivery.gone}")
         if delivery.run_id is None:
-            say(
-                f"{self.tracking_uri} does not answer ({delivery.problem or 'no error yet'}); training goes on, and "
-                f"its values wait in {self._journal.folder}"
-            )
+            making = not delivery.problem and self._store.is_being_made()
+            state = "is still being made" if making else f"does not answer ({delivery.problem or 'no error yet'})"
+            say(f"{self.tracking_uri} {state}; training goes on, and its values wait in {self._journal.folder}")
             return
         self._id = delivery.run_id
         self._local_artifacts = local_artifacts(str(delivery.artifact_uri), Path.cwd())
@@ -171,10 +173,10 @@ class RunLogger(Logger):
         try:
             run_id = self._store.find_run(run)
             artifacts = self._store.artifact_uri(run_id)
-        except STORE_ERRORS:
+        except TROUBLES:
             return None
         probe_places(places_of_a_run(self.tracking_uri))
-        check_artifact_root(artifacts, self.tracking_uri, self.experiment_name)
+        check_artifact_root(artifacts, self.tracking_uri, self.experiment_name, Path.cwd())
         self._journal = free_journal(run_id)
         self._id, self._attached = run_id, True
         self._local_artifacts = local_artifacts(artifacts, Path.cwd())
@@ -239,7 +241,7 @@ class RunLogger(Logger):
             self._id = run_id = self._store.find_run(run_id)
             artifacts = self._store.artifact_uri(run_id)
             self._last_steps = self._store.last_steps(run_id)
-        except STORE_ERRORS as error:
+        except TROUBLES as error:
             raise UserError(f"run {run_id} cannot be continued: {one_line(str(error), 200)}") from error
         self._add({"kind": "created", "run": run_id, "artifacts": artifacts, **self._address()})
 
@@ -314,7 +316,8 @@ class RunLogger(Logger):
         done = self._writer.drain(min(self.patience, at_most), at_most)
         delivery = self._writer.delivery
         self._journal, self._writer, self._id = None, None, self.version
-        self.lost = conclude(delivery, self._expected, last_words, self._lost_files, done=done)
+        self.lost = conclude(delivery, self._store, self._expected, last_words, self._lost_files, done=done)
+        self._store.close()
 
     def _ending(self) -> dict[str, str]:
         tags = {names.TAG_VERDICT: self._verdict}
@@ -346,7 +349,7 @@ class RunLogger(Logger):
         assert self._journal is not None
         delivery = Delivery(self._journal, self._store)
         self._writer = Writer(delivery)
-        self._writer.created.wait(min(START, self.patience))
+        self._writer.wait_for_run(min(START, self.patience))
         return delivery
 
     def _add(self, *entries: Entry, last: bool = False) -> None:

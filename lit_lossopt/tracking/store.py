@@ -22,26 +22,12 @@ from lit_lossopt.colours import COLOURS
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.addresses import check_uri, is_server, local_path, sqlite_path, tame_client
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
-from lit_lossopt.tracking.journal import FILES, Entry
+from lit_lossopt.tracking.journal import FILES, Entry, entries_between
 from lit_lossopt.tracking.places import here, home_of, local_artifacts
+from lit_lossopt.tracking.run_store import RunGoneError
 
 MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
 RUNS_FOR_COLOUR = 200
-# Answers that asking again does not change. Everything else may pass: a lock, a restart, a lost connection.
-_FINAL = {
-    "BAD_REQUEST", "CUSTOMER_UNAUTHORIZED", "ENDPOINT_NOT_FOUND", "INVALID_PARAMETER_VALUE", "INVALID_STATE",
-    "NOT_IMPLEMENTED", "PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST", "UNAUTHENTICATED",
-}  # fmt: skip
-
-
-def is_final(error: Exception) -> bool:
-    """Return whether a store's error is its answer, and not a passing trouble."""
-    return isinstance(error, UserError) or (isinstance(error, MlflowException) and error.error_code in _FINAL)
-
-
-class RunGoneError(Exception):
-    """The store does not have the run, or it was deleted there."""
-
 
 STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, OSError, RunGoneError)
 
@@ -55,6 +41,8 @@ class Store:
     Raises:
         UserError: the address holds a password, or names a database that is gone when the program ends.
     """
+
+    elsewhere = False
 
     def __init__(self, uri: str) -> None:
         self.uri = check_uri(uri)
@@ -72,6 +60,11 @@ class Store:
             self._client = client
         return self._client
 
+    def is_being_made(self) -> bool:
+        """Return whether there is no database so far."""
+        database = sqlite_path(self.uri)
+        return bool(database and not database.exists())
+
     def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
         """Return (run id, artifact address) of the run that ``header`` describes, made if it is not there.
 
@@ -81,7 +74,8 @@ class Store:
             header: ``experiment``, ``run_name``, ``tags``, ``milliseconds``, ``journal``, ``artifact_root``.
         """
         experiment_id = self.experiment_id(header["experiment"], header["artifact_root"])
-        check_artifact_root(self._artifact_root(experiment_id), self.uri, header["experiment"])
+        home = Path(header["artifact_root"]).parent
+        check_artifact_root(self._artifact_root(header["experiment"]), self.uri, header["experiment"], home)
         tags = {**header["tags"], names.TAG_JOURNAL: header["journal"]}
         found = self._runs_of(experiment_id, header["journal"])
         if not found:
@@ -110,6 +104,10 @@ class Store:
             points = []
             self._send_entry(run_id, entry, folder)
         self._send_points(run_id, points)
+
+    def send_lines(self, run_id: str, folder: Path, start: int, end: int) -> None:
+        """Store the entries between two places in the file of a journal, whose folder this is."""
+        self.send(run_id, entries_between(folder, start, end), folder)
 
     def counts(self, run_id: str) -> dict[str, int]:
         """Return metric → number of points in the store."""
@@ -233,8 +231,8 @@ class Store:
         there = {Path(item.path).name: item.file_size for item in self.client.list_artifacts(run_id, name)}
         return all(there.get(name) == file.stat().st_size for name, file in files.items())
 
-    def _artifact_root(self, experiment_id: str) -> str:
-        return str(self.client.get_experiment(experiment_id).artifact_location)
+    def _artifact_root(self, experiment: str) -> str:
+        return str(self.client.get_experiment_by_name(experiment).artifact_location)
 
     def _runs_of(self, experiment_id: str, journal: str) -> list[Any]:
         wanted = f"tags.`{names.TAG_JOURNAL}` = '{journal}'"

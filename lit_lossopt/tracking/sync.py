@@ -14,7 +14,8 @@ from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
 from lit_lossopt.tracking.places import home_of, store_here
 from lit_lossopt.tracking.run_journals import journals_of
-from lit_lossopt.tracking.store import RunGoneError, Store, is_final
+from lit_lossopt.tracking.run_store import RunGoneError, is_final
+from lit_lossopt.tracking.store import Store
 from lit_lossopt.tracking.unsent import remove_parts_of
 
 TRIES = 3
@@ -73,10 +74,11 @@ def _deliver(journal: Journal, stopped: bool) -> str:
         return "whole"
     uri = store_here(address, home_of(journal.folder))
     remove_parts_of(journal.folder)
-    delivery = Delivery(journal, Store(uri))
+    store = Store(uri)
+    delivery = Delivery(journal, store)
     if not _has_ended(journal.folder):
         try:
-            journal.append(*_end_of_killed(delivery, stopped))
+            journal.append(*_end_of_killed(delivery, store, stopped))
         except Exception as error:  # noqa: BLE001  # whatever a store says is for the person to read
             print(
                 redact(f"{journal.folder.name}: not delivered to {uri}: {one_line(str(error), 200)}"), file=sys.stderr
@@ -153,13 +155,13 @@ def _has_ended(folder: Path) -> bool:
     return last == "end"
 
 
-def _end_of_killed(delivery: Delivery, stopped: bool) -> list[Entry]:
+def _end_of_killed(delivery: Delivery, store: Store, stopped: bool) -> list[Entry]:
     """Return what ends a journal without an end: that its process was killed, unless the store knows an end.
 
     It does where the disk took no more of the journal, and the status was sent all the same.
     """
     begins = [entry for entry in iterate_entries(delivery.journal.folder) if entry["kind"] in ("run", "running")]
-    found = delivery.store.end_of(delivery.run_id or begins[0]["journal"]) if begins else None
+    found = store.end_of(delivery.run_id or begins[0]["journal"]) if begins else None
     if found and found[1] >= begins[-1]["milliseconds"]:
         return [{"kind": "end", "status": found[0], "milliseconds": found[1]}]
     kills = _kills(delivery.journal.folder) + (not stopped)

@@ -1,0 +1,167 @@
+"""A store that another process works with: the calls of ``store.Store``, answered by ``store_server``."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lit_lossopt.tracking.addresses import check_uri, sqlite_path, tame_client
+from lit_lossopt.tracking.journal import Entry
+from lit_lossopt.tracking.run_store import StoreError, understood
+from lit_lossopt.tracking.store_process import ProcessGoneError, StoreProcess, let_go, running_process
+from lit_lossopt.tracking.store_server import Place, Request, Stores
+
+# A process that dies so often is not started again: this one does the work.
+DEATHS = 3
+_numbers = itertools.count()
+
+
+class RemoteStore:
+    """One store, and in it one run, reached through another process.
+
+    A process that dies is started again, and its call repeated. Where it cannot be started, or dies again and again,
+    calls are answered in this process.
+
+    Args:
+        uri: as MLflow writes it.
+
+    Raises:
+        UserError: the address holds a password, or names a database that is gone when the program ends.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = check_uri(uri)
+        tame_client()
+        self._number = next(_numbers)
+        self._process: StoreProcess | None = None
+        self._here: Stores | None = None
+        self._deaths = 0
+        self._closed = False
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another process does the work."""
+        return self._here is None
+
+    def is_being_made(self) -> bool:
+        """Return whether the store could not be asked yet: its process starts, or there is no database so far."""
+        database = sqlite_path(self.uri)
+        return (self._process is None and self.elsewhere) or bool(database and not database.exists())
+
+    def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
+        """Return (run id, artifact address) of the run that ``header`` describes, made if it is not there."""
+        run_id, artifacts = self._call("create_run", dict(header))
+        return run_id, artifacts
+
+    def remove_twins(self, run_id: str, header: Mapping[str, Any]) -> None:
+        """Delete other runs of the same journal."""
+        self._call("remove_twins", run_id, dict(header))
+
+    def send(self, run_id: str, entries: Sequence[Entry], folder: Path) -> None:
+        """Store entries in order; ``folder`` is the journal's."""
+        self._call("send", run_id, list(entries), folder.absolute())
+
+    def send_lines(self, run_id: str, folder: Path, start: int, end: int) -> None:
+        """Store the entries between two places in the file of a journal."""
+        self._call("send_lines", run_id, folder.absolute(), start, end)
+
+    def send_past(self, run_id: str, entries: Sequence[Entry], folder: Path) -> None:
+        """Store entries at once, past a call that is stuck or takes long."""
+        self._past("send", run_id, list(entries), folder.absolute())
+
+    def _past(self, name: str, *arguments: Any) -> Any:
+        """Return what a call comes to that waits for no other.
+
+        Raises:
+            Exception: of ``run_store.TROUBLES``, or ProcessGoneError.
+        """
+        request = Request(self._number, name, arguments)
+        if self._here is not None:
+            answer = self._here.answer(request, afresh=True)
+        elif self._process is not None:
+            answer = self._process.ask(request, urgent=True)
+        else:
+            raise StoreError("it was never reached", final=False)
+        if answer.told:
+            raise understood(answer.told)
+        return answer.value
+
+    def counts_past(self, run_id: str) -> dict[str, int]:
+        """Return metric → number of points in the store, past a call that is stuck or takes long."""
+        found: dict[str, int] = self._past("counts", run_id)
+        return found
+
+    def holds(self, run_id: str, source: Path, name: str, home: Path) -> bool:
+        """Return whether the artifacts have each file of a folder."""
+        return bool(self._call("holds", run_id, source.absolute(), name, home))
+
+    def counts(self, run_id: str) -> dict[str, int]:
+        """Return metric → number of points in the store."""
+        found: dict[str, int] = self._call("counts", run_id)
+        return found
+
+    def check_run(self, run_id: str) -> None:
+        """Raise RunGoneError if the store does not have the run, or it was deleted there."""
+        self._call("check_run", run_id)
+
+    def mark_undelivered(self, run_id: str, missing: int) -> None:
+        """Tag a run whose values are not all there; take the tag away once they are."""
+        self._call("mark_undelivered", run_id, missing)
+
+    def find_run(self, name: str) -> str:
+        """Return the id of the run that has this id, or whose journal had this name before the run was made."""
+        return str(self._call("find_run", name))
+
+    def last_steps(self, run_id: str) -> dict[str, int]:
+        """Return metric → the last step that the store holds."""
+        found: dict[str, int] = self._call("last_steps", run_id)
+        return found
+
+    def artifact_uri(self, run_id: str) -> str:
+        """Return where a run's artifacts lie."""
+        return str(self._call("artifact_uri", run_id))
+
+    def close(self) -> None:
+        """End the process if nobody else uses it, or if it is stuck; this store is not used any more."""
+        self._closed = True
+        let_go(self._process)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Return what a call comes to.
+
+        Raises:
+            Exception: of ``run_store.TROUBLES``, or UserError.
+        """
+        request = Request(self._number, name, arguments)
+        while self._here is None:
+            try:
+                answer = self._reached().ask(request)
+                break
+            except ProcessGoneError as error:
+                if self._closed:
+                    raise StoreError("the run has ended", final=False) from error
+                self._deaths += 1
+                if self._deaths > DEATHS:
+                    self._here = Stores()
+                    self._here.answer(self._opening())
+        else:
+            answer = self._here.answer(request)
+        if answer.told:
+            raise understood(answer.told)
+        return answer.value
+
+    def _reached(self) -> StoreProcess:
+        """Return the process, in which this store is open."""
+        process = running_process()
+        if process is not self._process:
+            opened = process.ask(self._opening())
+            if opened.told:
+                raise understood(opened.told)
+            self._process = process
+        return process
+
+    def _opening(self) -> Request:
+        return Request(self._number, "open", (Place(self.uri, str(Path.cwd()), dict(os.environ)),))

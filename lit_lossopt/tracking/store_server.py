@@ -1,0 +1,135 @@
+"""The process that works with MLflow for a training, so that the training does not wait for Python's lock.
+
+It answers calls of ``store.Store`` that come over two connections: those of the first one after the other, those of the
+second at once, past one that is stuck. It imports what MLflow needs, and opens or makes nothing before it is told to.
+It ends when its parent does, however that ends, and takes no signal that is meant for the training.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+from lit_lossopt.tracking.run_store import Told, tell
+
+# Seconds between two looks at whether the parent lives: workers of its loaders may keep the connection open.
+LOOK = 1.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Place(NamedTuple):
+    """Where a store is, and from where and with what variables it is seen."""
+
+    uri: str
+    folder: str
+    environment: Mapping[str, str]
+
+
+class Request(NamedTuple):
+    """A call of a method of a store; ``open`` takes a place and returns nothing."""
+
+    store: int
+    call: str
+    arguments: tuple[Any, ...]
+
+
+class Answer(NamedTuple):
+    """What a call returned, or what went wrong."""
+
+    value: Any = None
+    told: Told | None = None
+
+
+class Stores:
+    """The stores that were opened, by the number that the asking process gave them."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, Place] = {}
+        self._stores: dict[int, Any] = {}
+
+    def answer(self, request: Request, *, afresh: bool = False) -> Answer:
+        """Return what a call comes to; ``afresh``: by a client of its own, as another may be stuck."""
+        try:
+            if request.call == "open":
+                self._open(request.store, *request.arguments)
+                return Answer()
+            store = self._new(request.store) if afresh else self._stores[request.store]
+            return Answer(getattr(store, request.call)(*request.arguments))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the asking process decides
+            return Answer(told=tell(error))
+
+    def _open(self, number: int, place: Place) -> None:
+        os.chdir(place.folder)
+        if dict(os.environ) != place.environment:
+            os.environ.clear()
+            os.environ.update(place.environment)
+        self._places[number] = place
+        self._stores[number] = self._new(number)
+
+    def _new(self, number: int) -> Any:
+        from lit_lossopt.tracking.store import Store
+
+        return Store(self._places[number].uri)
+
+
+def serve(work: Connection, urgent: Connection, parent: int) -> None:
+    """Answer until the parent has ended or closed its ends; never returns.
+
+    Args:
+        work: calls that are answered in turn.
+        urgent: calls that are answered at once.
+        parent: its process id.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    _say_nothing()
+    from lit_lossopt.tracking import store  # noqa: F401  # seconds of imports, before the first call
+
+    stores = Stores()
+    threading.Thread(target=_in_turn, args=(stores, work), daemon=True).start()
+    try:
+        while os.getppid() == parent:
+            if urgent.poll(LOOK):
+                threading.Thread(target=_at_once, args=(stores, urgent, urgent.recv()), daemon=True).start()
+    except (EOFError, OSError):
+        pass
+    os._exit(0)
+
+
+def main(words: list[str]) -> None:
+    """Serve, as a program of its own; ``words`` are two descriptors and the parent's process id."""
+    work, urgent, parent = map(int, words)
+    serve(Connection(work), Connection(urgent), parent)
+
+
+def _in_turn(stores: Stores, work: Connection) -> None:
+    try:
+        while True:
+            work.send(stores.answer(work.recv()))
+    except (EOFError, OSError):
+        # The parent is gone, or has no more use for this.
+        os._exit(0)
+
+
+def _at_once(stores: Stores, urgent: Connection, request: Request) -> None:
+    try:
+        urgent.send(stores.answer(request, afresh=True))
+    except OSError:
+        os._exit(0)
+
+
+def _say_nothing() -> None:
+    """Keep notices of libraries from the person's terminal; what goes wrong is told to the training."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    # Before anything else: what a fork has inherited and its parent not written yet is the parent's to write.
+    for number in range(3):
+        os.dup2(nowhere, number)

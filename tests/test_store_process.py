@@ -1,0 +1,88 @@
+"""What travels between a training and the process that works with its store."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
+
+from lit_lossopt.errors import UserError
+from lit_lossopt.tracking.journal import LOG, Journal, entries_between, points_entry, tags_entry
+from lit_lossopt.tracking.run_store import RunGoneError, StoreError, is_final, tell, understood
+from lit_lossopt.tracking.store_process import ProcessGoneError, StoreProcess
+from lit_lossopt.tracking.store_server import Request
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "final"),
+    [
+        (UserError("it was deleted"), UserError, True),
+        (RunGoneError("no run"), RunGoneError, False),
+        (ModuleNotFoundError("boto3"), ImportError, False),
+        (PermissionError("no"), OSError, False),
+        (MlflowException("bad", INVALID_PARAMETER_VALUE), StoreError, True),
+        (MlflowException("busy", INTERNAL_ERROR), StoreError, False),
+        (ZeroDivisionError("x"), StoreError, False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_arrive_as_what_they_mean(error: Exception, kind: type[Exception], final: bool) -> None:
+    arrived = understood(tell(error))
+    assert type(arrived) is kind
+    assert str(arrived) == str(error)
+    assert is_final(error) == is_final(arrived) == final
+
+
+def test_passwords_do_not_travel() -> None:
+    assert "secret" not in tell(ValueError("http://me:secret@host/x is gone")).text
+
+
+def test_lines_are_told_apart_without_being_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "one")
+    entries = [
+        {"kind": "run", "journal": "one"},
+        tags_entry({"kind": "points"}),
+        points_entry([("a", 1.0, 1, 1)]),
+        {"kind": "file", "name": "x", "folder": ""},
+        points_entry([("a", float("nan"), 2, 2)]),
+    ]
+    journal.append(*entries)
+    for position in range(6):
+        for limit in range(1, 7):
+            stretch, slow = journal.stretch(position, limit, 10_000), journal.entries(position, limit)
+            assert list(stretch.kinds) == [entry["kind"] for entry in slow]
+            if slow:
+                assert repr(entries_between(journal.folder, stretch.places[0], stretch.places[-1])) == repr(slow)
+    assert [len(journal.stretch(0, 9, size).kinds) for size in (0, 100, 10_000)] == [1, 2, 5]
+    assert journal.stretch(0, 9, 10_000).before(("file",)).kinds == ("run", "tags", "points")
+    assert journal.stretch(3, 9, 10_000).before(("file",)).kinds == ()
+    journal.close()
+
+
+def test_an_altered_line_keeps_its_place(tmp_path: Path) -> None:
+    with_two = Journal(tmp_path / "one")
+    with_two.append(points_entry([("a", 1.0, 1, 1)]), points_entry([("a", 2.0, 2, 2)]))
+    with_two.close()
+    file = tmp_path / "one" / LOG
+    file.write_bytes(file.read_bytes().replace(b"1.0", b"7.0", 1))
+    again = Journal(tmp_path / "one", existing=True)
+    places = again.stretch(0, 9, 10_000).places
+    assert [entry["kind"] for entry in entries_between(again.folder, places[0], places[-1])] == ["damaged", "points"]
+    again.close()
+
+
+def test_a_process_ends_with_its_connections_and_is_buried() -> None:
+    process = StoreProcess()
+    assert process.ask(Request(0, "counts", ("x",))).told
+    os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(ProcessGoneError):
+        process.ask(Request(0, "counts", ("x",)))
+    assert process.dead
+    process.close()
+    assert not Path(f"/proc/{process.pid}").exists()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(process.pid, 0)
