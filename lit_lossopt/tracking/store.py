@@ -232,7 +232,8 @@ class Store:
         return all(there.get(name) == file.stat().st_size for name, file in files.items())
 
     def _artifact_root(self, experiment: str) -> str:
-        return str(self.client.get_experiment_by_name(experiment).artifact_location)
+        found = self.client.get_experiment_by_name(experiment)
+        return str(found.artifact_location) if found else ""
 
     def _runs_of(self, experiment_id: str, journal: str) -> list[Any]:
         wanted = f"tags.`{names.TAG_JOURNAL}` = '{journal}'"
