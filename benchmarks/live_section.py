@@ -41,10 +41,11 @@ seconds on the embedded digits (one thread), the first step included; wanted: at
 {content["machine"]["cores"]} cores), so that none of this was measured on a quiet one.
 
 {table(heads, rows)}
-The cost, from the first step on in a new folder, against the same command with nothing tracked. The process that works
-with the store takes {beside[str(first)]:.1f} s of processor time beside the first {first} steps and
-{beside[str(steps)]:.1f} s beside all {steps:,} (median); the training's own process pays what the second and fourth row
-say. From the command to the first step it takes {start:.1f} s tracked and {without:.1f} s untracked (median): the store
-is made, and the run in it, before.
+The cost, from the first step on in a new folder, against the same command with nothing tracked. Both cores were taken
+by other programs, so wall time tells how these came and went as much as what tracking costs; processor time tells more.
+The process that works with the store takes {beside[str(first)]:.1f} s of processor time beside the first {first} steps
+and {beside[str(steps)]:.1f} s beside all {steps:,} (median); rows two and four are of the training's own process.
+From the command to the first step it takes {start:.1f} s tracked and {without:.1f} s untracked (median): the store is
+made, and the run in it, before.
 
 {ratios(content, "python -m benchmarks.live")}"""
