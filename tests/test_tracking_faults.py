@@ -179,7 +179,7 @@ def test_a_server_that_misbehaves_gets_every_point_once(
     mood: str, server: Server, tmp_path: Path, zygote: Zygote, undisturbed: dict[str, torch.Tensor]
 ) -> None:
     server.set("fine" if mood == "restart" else mood)
-    words = ["--trainer.max_epochs=10", "--tracking.patience=4"]
+    words = ["--trainer.max_epochs=10", "--tracking.patience=60"]
     training = Training(zygote, tmp_path, *words, MLFLOW_TRACKING_URI=server.uri)
     training.wait_for_steps(60)
     if mood == "restart":
