@@ -123,6 +123,28 @@ def test_what_was_logged_is_stored_or_counted_as_lost(
     assert "1 were whole" in capsys.readouterr().out
 
 
+def test_a_run_that_goes_on_logs_nothing_twice_that_the_store_has_and_the_disk_has_not(
+    tmp_path: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "mlflow.db"
+    logger = logger_in(disk, store, monkeypatch)
+    logger.start("one")
+    log(logger, 0, FIRST)
+    fill(disk)
+    log(logger, FIRST, SECOND)
+    logger.set_verdict("interrupted")
+    end(logger)
+    run_id = str(logger.version)
+    assert not logger.lost
+    assert counts(store, run_id) == 2 * SECOND
+    free(disk)
+    logger = logger_in(disk, store, monkeypatch)
+    assert logger.resume(run_id) == 2
+    log(logger, FIRST // 2, SECOND + 10)
+    end(logger)
+    assert counts(store, run_id) == 2 * (SECOND + 10)
+
+
 def test_a_disk_that_becomes_read_only_ends_no_run_as_killed(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,23 @@ def test_a_process_ends_with_its_connections_and_is_buried() -> None:
     assert not Path(f"/proc/{process.pid}").exists()
     with pytest.raises(ChildProcessError):
         os.waitpid(process.pid, 0)
+
+
+def test_a_process_whose_urgent_call_is_stuck_is_busy() -> None:
+    process = StoreProcess()
+    assert process.ask(Request(0, "counts", ("x",))).told
+    os.kill(process.pid, signal.SIGSTOP)
+
+    def ask() -> None:
+        with pytest.raises(ProcessGoneError):
+            process.ask(Request(0, "counts", ("x",)), urgent=True)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    until = time.monotonic() + 10
+    while not process.busy and time.monotonic() < until:
+        time.sleep(0.01)
+    assert process.busy
+    process.close()
+    thread.join(10)
+    assert not thread.is_alive()

@@ -228,9 +228,11 @@ def count_points(entries: Iterable[Entry]) -> Counter[str]:
 
 
 def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
-    """Return metric → the last step of it in a journal."""
+    """Return metric → the last step of it in a journal, or in the store alone where the disk took no more."""
     found: dict[str, int] = {}
     for entry in entries:
+        for name, step in entry["steps"].items() if entry["kind"] == "stored" else ():
+            found[name] = max(step, found.get(name, -1))
         for name, _, step, _ in entry["points"] if entry["kind"] == "points" else ():
             found[name] = max(step, found.get(name, -1))
     return found

@@ -12,7 +12,7 @@ from lit_lossopt.errors import one_line
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, refusal_entry
 from lit_lossopt.tracking.journal import Entry, tags_entry
-from lit_lossopt.tracking.lost_values import Lost, count_lost
+from lit_lossopt.tracking.lost_values import Lost, count_lost, stored_only
 from lit_lossopt.tracking.remote_store import RemoteStore
 from lit_lossopt.tracking.run_store import TROUBLES
 from lit_lossopt.tracking.store_process import ProcessGoneError
@@ -57,7 +57,7 @@ def conclude(
         _say_lost_in_store(delivery, store, tag, missing)
     why = journal.problem or next(iter(files), "")
     reason = f" ({why})" if why else ""
-    if not journal.end(last_words):
+    if not journal.end([*stored_only(delivery), *last_words]):
         say(f"{journal.folder} did not take the end of this run{reason}; sync asks the store for it")
     _say_missing(delivery, missing, done=done)
     if lost:

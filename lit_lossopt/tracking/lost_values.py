@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lit_lossopt.tracking.delivery import Delivery, count_points
-from lit_lossopt.tracking.journal import iterate_entries
+from lit_lossopt.tracking.delivery import Delivery, count_points, last_steps
+from lit_lossopt.tracking.journal import Entry, iterate_entries
 
 SHOWN = 4
+# Metrics whose last steps find a place in the room that a journal holds, beside its last words.
+NOTED = 100
 # What entries of a journal are called.
 _WORDS = {"params": "group of parameters", "tags": "group of tags", "file": "file", "folder": "folder"}
 
@@ -74,6 +76,17 @@ def count_lost(delivery: Delivery, expected: Mapping[str, int], found: Mapping[s
     for kind in _WORDS:
         lost.add(kind, unwritten[kind])
     return lost
+
+
+def stored_only(delivery: Delivery) -> list[Entry]:
+    """Return an entry of what the store has taken and the disk has not; none where there is nothing of the kind.
+
+    A run that goes on would log it again, at another time, and the store would hold it twice.
+    """
+    memory = delivery.journal.in_memory()
+    confirmed = max(0, delivery.position - (delivery.journal.size() - len(memory)))
+    steps = last_steps(memory[:confirmed])
+    return [{"kind": "stored", "steps": dict(list(steps.items())[:NOTED])}] if steps else []
 
 
 def _number(count: int, what: str) -> str:

@@ -58,8 +58,8 @@ class StoreProcess:
 
     @property
     def busy(self) -> bool:
-        """Whether a call is being answered."""
-        return self._locks[0].locked()
+        """Whether a call is being answered, in turn or at once."""
+        return any(lock.locked() for lock in self._locks)
 
     def ask(self, request: Request, *, urgent: bool = False) -> Answer:
         """Return the answer to a call; wait for others to be answered before, unless it is urgent.
