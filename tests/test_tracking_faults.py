@@ -445,9 +445,12 @@ def test_what_the_store_refuses_for_itself_keeps_nothing_else_waiting(capsys: py
 def test_files_that_cannot_be_stored_keep_no_values_waiting(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "taken").write_text("a file where the folder belongs")
-    MlflowClient().create_experiment("one", (tmp_path / "taken").as_uri())
+    taken = tmp_path / "taken"
+    MlflowClient().create_experiment("one", taken.as_uri())
     logger = logged(*range(100))
+    # It was a folder when the run began.
+    shutil.rmtree(taken, ignore_errors=True)
+    taken.write_text("a file where the folder belongs")
     logger.log_text("text", "note.txt")
     logger.log_metrics({"b": 1.0}, 1)
     logger.finalize("success")
@@ -455,9 +458,9 @@ def test_files_that_cannot_be_stored_keep_no_values_waiting(
     (run,) = read_runs("one")
     assert (len(stored_points(run.run_id, "a").steps), run.metrics["b"], run.status) == (100, 1.0, "FINISHED")
     assert main(["sync"]) == 1
-    (tmp_path / "taken").unlink()
+    taken.unlink()
     assert main(["sync"]) == 0
-    assert list((tmp_path / "taken").rglob("note.txt"))
+    assert list(taken.rglob("note.txt"))
     assert store.is_file()
 
 
