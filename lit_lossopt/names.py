@@ -75,6 +75,8 @@ RANGE_PICTURE = "range_test.png"
 # Keys of a checkpoint, beside Lightning's own.
 RUN_KEY = "lossopt_run"
 CONFIG_KEY = "lossopt_config"
+# Metric → number of its points that were logged before.
+LOGGED_KEY = "lossopt_logged"
 CRITERION_KEY = "lossopt_criterion"
 STATE_KEY = "lossopt_state"
 

@@ -29,6 +29,9 @@ class Recorder(Protocol):
     def set_verdict(self, verdict: str, evidence: str = "", last_good_step: int | None = None) -> None:
         """Say how the run ends: ``completed``, ``diverged``, ``collapsed``, ``interrupted`` or ``failed``, and why."""
 
+    def logged(self) -> dict[str, int]:
+        """Return metric → number of its points that were logged so far."""
+
     def checkpoint_folder(self) -> Path:
         """Return a local folder of this run for checkpoints."""
 

@@ -99,6 +99,8 @@ class Continuation:
         now: the resolved config of now.
 
     Attributes:
+        step: after how many steps it was saved.
+        logged: metric → number of points that the run had logged by then.
         changed: what differs and can change a result, as ``key: old → new``.
         callbacks_afresh: whether the callbacks of the settings begin afresh, for the same reason.
         weights_alone: whether the checkpoint holds no state of an optimizer.
@@ -108,6 +110,7 @@ class Continuation:
 
     def __init__(self, checkpoint: Mapping[str, Any], then: str, now: Mapping[str, Any]) -> None:
         self.step = int(checkpoint["global_step"])
+        self.logged: Mapping[str, int] = checkpoint.get(names.LOGGED_KEY, {})
         self.changed = changed_settings(then, now) if then else []
         self.callbacks_afresh = any(change.startswith("trainer.callbacks") for change in self.changed)
         self.weights_alone = "optimizer_states" not in checkpoint
@@ -135,7 +138,7 @@ def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bo
         return
     if differing:
         print(f"settings have changed since: {differing}{afresh}", flush=True)
-    attempt = logger.resume(run_id)
+    attempt = logger.resume(run_id, how.logged)
     print(f"run {logger.version} goes on at step {how.step}, attempt {attempt}", flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -61,6 +62,17 @@ def counts(store: Path, run_id: str) -> int:
         distinct, count = connection.execute(question, [run_id]).fetchone()
     assert distinct == count
     return int(count)
+
+
+def logger_id(disk: Path) -> str:
+    """Return the id of the one run that has a journal."""
+    (journal,) = [path for path in (disk / "mlruns/journal").iterdir() if path.is_dir()]
+    return journal.name
+
+
+def last_stored_step(store: Path) -> int:
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=60)) as connection:
+        return int(connection.execute("SELECT MAX(step) FROM metrics WHERE key = 'train/loss'").fetchone()[0] or 0)
 
 
 def no_change(_disk: Path) -> None:
@@ -143,6 +155,74 @@ def test_a_run_that_goes_on_logs_nothing_twice_that_the_store_has_and_the_disk_h
     log(logger, FIRST // 2, SECOND + 10)
     end(logger)
     assert counts(store, run_id) == 2 * (SECOND + 10)
+
+
+def test_what_was_lost_before_a_checkpoint_is_still_said_to_be_lost_by_the_run_that_goes_on(
+    disk: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Path(shutil.copy(store, disk / "mlflow.db"))
+    logger = logger_in(disk, store, monkeypatch)
+    logger.start("one")
+    log(logger, 0, FIRST)
+    fill(disk)
+    log(logger, FIRST, SECOND)
+    logged = logger.logged()
+    assert logged == {"a": SECOND, "b": SECOND}
+    logger.set_verdict("interrupted")
+    end(logger)
+    lost = logger.lost.values
+    assert lost
+    free(disk)
+    capsys.readouterr()
+    # A checkpoint on another disk was saved at the end.
+    for more in (10, 20):
+        logger = logger_in(disk, store, monkeypatch)
+        logger.resume(str(logger_id(disk)), logged)
+        log(logger, SECOND, SECOND + more)
+        logged = logger.logged()
+        end(logger)
+        assert logger.lost.values == lost
+        assert f"{lost:,} values" in capsys.readouterr().err
+    run = the_run()
+    assert f"{lost:,} values" in run.tags["lossopt.lost"]
+    assert counts(store, run.run_id) + lost == 2 * (SECOND + 20)
+    # Trained again from an early checkpoint, it lacks nothing any more.
+    logger = logger_in(disk, store, monkeypatch)
+    logger.resume(run.run_id, {"a": FIRST, "b": FIRST})
+    end(logger)
+    assert not logger.lost
+    assert not the_run().tags["lossopt.lost"]
+
+
+def test_a_run_that_was_killed_while_the_disk_was_full_logs_no_step_twice_and_none_is_missing(
+    disk: Path, store: Path, tmp_path: Path, zygote: Zygote
+) -> None:
+    output, variables = tmp_path / "output.txt", {"MLFLOW_TRACKING_URI": f"sqlite:///{store}"}
+    words = [*DIGITS, "--trainer.max_epochs=25", "--allow-import=tests", "--resume=auto"]
+    words.append("--trainer.callbacks+=tests.pause.PauseAt")
+    process = zygote.start(words, disk, output, {**variables, MOMENT: "batch:100+300"})
+    wait_for_pause(disk, process, output)
+    fill(disk)
+    (disk / MARK).unlink()
+    wait_for_pause(disk, process, output)
+    until = time.monotonic() + 100
+    while last_stored_step(store) < 200:
+        assert time.monotonic() < until, output.read_text()
+        time.sleep(0.1)
+    os.kill(process, signal.SIGKILL)
+    zygote.wait(process)
+    free(disk)
+    (disk / MARK).unlink(missing_ok=True)
+    journal = [entry for path in (disk / "mlruns/journal").iterdir() for entry in read_entries(path)]
+    journaled = max(point[2] for entry in journal if entry["kind"] == "points" for point in entry["points"])
+    # The store has been given what the journal has not.
+    assert journaled < last_stored_step(store)
+    assert zygote.wait(zygote.start(words, disk, output, variables)) == 0, output.read_text()
+    (run,) = read_runs("lit_lossopt")
+    assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "completed"), output.read_text()
+    counts(store, run.run_id)
+    assert stored_points(run.run_id, "train/loss").steps.tolist() == list(range(1, 501))
+    assert not run.tags.get("lossopt.lost")
 
 
 def test_a_disk_that_becomes_read_only_ends_no_run_as_killed(

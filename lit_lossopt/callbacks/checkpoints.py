@@ -97,8 +97,9 @@ class RunCheckpoints(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Name the run, and say if a callback has ended training."""
+        """Name the run, say what it has logged, and if a callback has ended training."""
         checkpoint[names.RUN_KEY] = run_of(trainer)
+        checkpoint[names.LOGGED_KEY] = next((one.logged() for one in trainer.loggers if isinstance(one, Recorder)), {})
         checkpoint[STOPPED] = trainer.should_stop
 
     def on_load_checkpoint(

@@ -58,7 +58,7 @@ def notes_on(runs: Sequence[Run]) -> list[str]:
     undelivered = sum(names.TAG_UNDELIVERED in run.tags for run in runs)
     if undelivered:
         notes.append(f"{_runs(undelivered)} lack values that were not delivered to the store: run lossopt sync.")
-    lost = sum(names.TAG_LOST in run.tags for run in runs)
+    lost = sum(bool(run.tags.get(names.TAG_LOST)) for run in runs)
     if lost:
         notes.append(f"{_runs(lost)} lost values to a full disk: their curves have gaps.")
     continued = sum(names.TAG_CONTINUES in run.tags for run in runs)

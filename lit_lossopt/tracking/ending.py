@@ -27,6 +27,7 @@ def conclude(
     expected: Mapping[str, int],
     last_words: Sequence[Entry],
     files: Sequence[str],
+    before: Mapping[str, int],
     *,
     done: bool,
 ) -> Lost:
@@ -39,6 +40,7 @@ def conclude(
         last_words: the entries of verdict and status. They are sent alone where there is no time for the rest, and the
             journal has room for them where the disk takes nothing else.
         files: why files could not be kept, one reason each.
+        before: metric → number of points that earlier attempts have lost.
         done: whether all was sent, so that the journal can be closed.
     """
     journal = delivery.journal
@@ -50,10 +52,12 @@ def conclude(
         found = _send_alone(delivery, store, [*last_words, tags_entry({names.TAG_UNDELIVERED: missing})])
     lost = count_lost(delivery, expected, found, len(last_words))
     lost.add("file", len(files))
+    lost_now = lost.values
+    lost.points.update(before)
     if lost:
         tag = tags_entry({names.TAG_LOST: lost.text()})
         last_words = [tag, *last_words]
-        missing = max(0, missing - lost.values) if done else missing
+        missing = max(0, missing - lost_now) if done else missing
         _say_lost_in_store(delivery, store, tag, missing)
     why = journal.problem or next(iter(files), "")
     reason = f" ({why})" if why else ""

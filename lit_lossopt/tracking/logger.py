@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
@@ -21,7 +20,7 @@ from lit_lossopt.recording import Point
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
-from lit_lossopt.tracking.delivery import Delivery, count_points, last_steps
+from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.ending import conclude, say
 from lit_lossopt.tracking.experiment import check_experiment
 from lit_lossopt.tracking.journal import (
@@ -34,10 +33,11 @@ from lit_lossopt.tracking.journal import (
     tags_entry,
 )
 from lit_lossopt.tracking.lost_values import Lost
+from lit_lossopt.tracking.past import Past, read_past, tags_of_ending
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.probe import places_of_a_run, probe_places
 from lit_lossopt.tracking.remote_store import RemoteStore
-from lit_lossopt.tracking.run_journals import free_journal, journal_of, known_gaps, seconds_since
+from lit_lossopt.tracking.run_journals import free_journal, journal_of
 from lit_lossopt.tracking.run_store import TROUBLES
 from lit_lossopt.tracking.unsent import unsent_folder
 from lit_lossopt.tracking.writer import Writer
@@ -86,23 +86,26 @@ class RunLogger(Logger):
         self._journal: Journal | None = None
         self._writer: Writer | None = None
         self._id: str | None = None
-        # From before the store gave the run its id.
-        self._former_ids: list[str] = []
         self._attached = False
         self._local_artifacts: Path | None = None
         self._verdict, self._evidence = "completed", ""
         self._last_good_step: int | None = None
         self._description = ""
-        self.attempt = 1
+        self._past = Past()
         # The run whose checkpoint a new run begins from.
         self.continues = ""
         self._expected: Counter[str] = Counter()
-        # Of the points that an earlier attempt has logged; steps rise within each metric.
+        # Up to which no point is logged again; steps rise within each metric.
         self._last_steps: dict[str, int] = {}
         self._stamps: dict[str, tuple[int, int]] = {}
         # Files that the disk did not take, and why; said once for each reason.
         self._lost_files: list[str] = []
         self.lost = Lost()
+
+    @property
+    def attempt(self) -> int:
+        """The number of times that this run was begun or resumed."""
+        return self._past.attempt
 
     @property
     def name(self) -> str:
@@ -122,7 +125,7 @@ class RunLogger(Logger):
     def checkpoint_folder(self) -> Path:
         """Return the folder for checkpoints: among the run's artifacts, or local until the end if these are remote."""
         self.start()
-        folder = self._local_artifacts or unsent_folder([*self._former_ids, str(self._id)])
+        folder = self._local_artifacts or unsent_folder([*self._past.former_ids, str(self._id)])
         return folder / names.CHECKPOINT_FOLDER
 
     @rank_zero_only
@@ -185,55 +188,43 @@ class RunLogger(Logger):
         self._deliver()
         return run_id
 
-    def resume(self, run_id: str) -> int:
+    def resume(self, run_id: str, logged: Mapping[str, int] | None = None) -> int:
         """Go on with a run that was interrupted; return the number of this attempt.
 
-        Points that its journal holds are not logged twice: a step that is trained again has the same values.
+        Points that its journal or its store holds are not logged twice: a step that is trained again has the same
+        values.
 
         Args:
             run_id: its id, or the name of its journal from before it was made.
+            logged: metric → number of points that were logged when the checkpoint was saved.
 
         Raises:
             UserError: another process has the run, or its store does not know it.
         """
         probe_places(places_of_a_run(self.tracking_uri))
-        root = Path(names.JOURNAL_FOLDER)
         try:
-            self._journal = Journal(journal_of(root, run_id))
+            self._journal = Journal(journal_of(Path(names.JOURNAL_FOLDER), run_id))
         except JournalBusyError as error:
             raise UserError(
                 f"run {run_id} is being trained, or delivered, by another process; wait for it, or stop it"
             ) from error
         entries = read_entries(self._journal.folder)
         self._id = run_id
-        self._former_ids = [entry["journal"] for entry in entries if entry["kind"] == "run"]
-        self._expected = count_points(entries)
-        self._last_steps = last_steps(entries)
-        self.attempt = 2 + sum(entry["kind"] == "running" for entry in entries)
-        gaps = [*known_gaps(entries), seconds_since(entries)]
-        if gaps[-1] is None:
+        self._past = read_past(entries, self._store, run_id, logged or {})
+        self._expected = Counter(self._past.points)
+        self._last_steps = dict(self._past.last_steps)
+        if self._past.gaps[-1] is None:
             say("the clock was set back since this run was interrupted: how long it rested is not known")
-        self._forget_ending(entries)
+        self._description, back = tags_of_ending(entries)
+        if back:
+            self.log_tags(back)
         if not entries:
             self._take_over(run_id)
-        self._add({"kind": "running", "gap": gaps[-1], "milliseconds": _now()})
-        tags = {names.TAG_ATTEMPT: self.attempt, names.TAG_GAPS: json.dumps(gaps)}
-        self.log_tags({name: str(value) for name, value in tags.items()})
+        self._add({"kind": "running", "gap": self._past.gaps[-1], "milliseconds": _now()})
+        self.log_tags(self._past.tags())
         delivery = self._deliver()
         self._local_artifacts = local_artifacts(delivery.artifact_uri, Path.cwd()) if delivery.artifact_uri else None
-        return self.attempt
-
-    def _forget_ending(self, entries: Sequence[Entry]) -> None:
-        """Take back what the attempt before said of its end; this one says its own."""
-        tags: dict[str, str] = {}
-        for entry in entries:
-            tags |= entry["tags"] if entry["kind"] in ("run", "tags") else {}
-        ending = f"**{tags.get(names.TAG_VERDICT, '')}**: {tags.get(names.TAG_EVIDENCE, '')}"
-        self._description = tags.get(names.TAG_DESCRIPTION, "").removesuffix(ending).strip()
-        if tags.get(names.TAG_EVIDENCE):
-            self.log_tags({names.TAG_EVIDENCE: "", names.TAG_DESCRIPTION: self._description})
-        if tags.get(names.TAG_LAST_GOOD_STEP):
-            self.log_tags({names.TAG_LAST_GOOD_STEP: ""})
+        return self._past.attempt
 
     def _take_over(self, run_id: str) -> None:
         """Begin a journal of a run that another machine has logged, by what its store holds."""
@@ -245,9 +236,14 @@ class RunLogger(Logger):
             raise UserError(f"run {run_id} cannot be continued: {one_line(str(error), 200)}") from error
         self._add({"kind": "created", "run": run_id, "artifacts": artifacts, **self._address()})
 
+    def logged(self) -> dict[str, int]:
+        """Return metric → number of its points that were logged so far, by earlier attempts too."""
+        return dict(self._expected + self._past.beyond)
+
     @rank_zero_only
     def log_points(self, points: Sequence[Point]) -> None:
         """Keep points, each at its own step and time."""
+        points = [point._replace(name=_NOT_IN_NAMES.sub("_", point.name)) for point in points]
         points = [self._apart(point) for point in points if point.step > self._last_steps.get(point.name, -1)]
         self._expected.update(point.name for point in points)
         if points:
@@ -316,7 +312,9 @@ class RunLogger(Logger):
         done = self._writer.drain(min(self.patience, at_most), at_most)
         delivery = self._writer.delivery
         self._journal, self._writer, self._id = None, None, self.version
-        self.lost = conclude(delivery, self._store, self._expected, last_words, self._lost_files, done=done)
+        self.lost = conclude(
+            delivery, self._store, self._expected, last_words, self._lost_files, self._past.lost, done=done
+        )
         self._store.close()
 
     def _ending(self) -> dict[str, str]:
@@ -333,16 +331,12 @@ class RunLogger(Logger):
         return {"uri": absolute_uri(self.tracking_uri), "home": str(Path.cwd())}
 
     def _apart(self, point: Point) -> Point:
-        """Return a point that MLflow can store beside the one before it.
-
-        It takes one point a metric, step, value and millisecond, and few signs in names.
-        """
-        name = _NOT_IN_NAMES.sub("_", point.name)
-        step, milliseconds = self._stamps.get(name, (-1, 0))
+        """Return a point that MLflow can store beside the one before it: one a metric, step, value and millisecond."""
+        step, milliseconds = self._stamps.get(point.name, (-1, 0))
         if point.step == step and point.milliseconds <= milliseconds:
             point = point._replace(milliseconds=milliseconds + 1)
-        self._stamps[name] = (point.step, point.milliseconds)
-        return point._replace(name=name)
+        self._stamps[point.name] = (point.step, point.milliseconds)
+        return point
 
     def _deliver(self) -> Delivery:
         """Start the thread, and give it time to reach the run."""

@@ -1,0 +1,122 @@
+"""What earlier attempts of a run have logged, by its journal, its checkpoint and its store."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from lit_lossopt import names
+from lit_lossopt.tracking.delivery import count_points, last_steps
+from lit_lossopt.tracking.journal import Entry
+from lit_lossopt.tracking.lost_values import Lost
+from lit_lossopt.tracking.remote_store import RemoteStore
+from lit_lossopt.tracking.run_journals import known_gaps, seconds_since
+from lit_lossopt.tracking.run_store import TROUBLES
+from lit_lossopt.tracking.store_process import ProcessGoneError
+
+# Seconds to wait for a store that is asked what it holds beyond the journal.
+PATIENCE = 5.0
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known of a run's earlier attempts.
+
+    Attributes:
+        attempt: the number of the attempt that begins now.
+        former_ids: of the run, from before the store gave it its id.
+        points: metric → number of its points in the journal.
+        last_steps: metric → the last step that is not logged again.
+        gaps: the seconds before each further attempt, None where they are not known.
+        beyond: metric → number of points that were logged, and that the journal has not.
+        lost: those of them that the store has not either.
+    """
+
+    attempt: int = 1
+    former_ids: list[str] = field(default_factory=list)
+    points: Counter[str] = field(default_factory=Counter)
+    last_steps: dict[str, int] = field(default_factory=dict)
+    gaps: list[float | None] = field(default_factory=list)
+    beyond: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags that tell of the attempts, and of what they have lost."""
+        lost = {names.TAG_LOST: Lost(self.lost).text()} if self.lost else {}
+        return {names.TAG_ATTEMPT: str(self.attempt), names.TAG_GAPS: json.dumps(self.gaps), **lost}
+
+
+def read_past(entries: Sequence[Entry], store: RemoteStore, run_id: str, logged: Mapping[str, int]) -> Past:
+    """Return what the earlier attempts of a run have logged.
+
+    Args:
+        entries: of its journal.
+        store: of the run. It is asked where it may hold more than the journal.
+        run_id: of the run.
+        logged: metric → number of points that were logged when the checkpoint was saved.
+    """
+    points, steps = count_points(entries), last_steps(entries)
+    # A journal that is not here may be on another machine, with all that is missing.
+    beyond = Counter(logged) - points if entries else Counter[str]()
+    lost = Counter[str]()
+    if beyond or may_lack_points(entries):
+        there = _ask(store, run_id, count=bool(beyond))
+        steps = {name: max(there.steps.get(name, -1), steps.get(name, -1)) for name in there.steps | steps}
+        lost = Counter(logged) - (points | there.points) if there.answered else lost
+    attempt = 2 + sum(entry["kind"] == "running" for entry in entries)
+    former = [entry["journal"] for entry in entries if entry["kind"] == "run"]
+    return Past(attempt, former, points, steps, [*known_gaps(entries), seconds_since(entries)], beyond, lost)
+
+
+def may_lack_points(entries: Sequence[Entry]) -> bool:
+    """Return whether a store may hold points that the journal does not.
+
+    It may where a process was killed while the disk was full, and where the journal says so.
+    """
+    sessions = [entry for entry in entries if entry["kind"] in ("run", "running", "end")]
+    ended = bool(sessions) and sessions[-1]["kind"] == "end" and "killed" not in sessions[-1]
+    return bool(entries) and (not ended or any(entry["kind"] == "stored" for entry in entries))
+
+
+def tags_of_ending(entries: Sequence[Entry]) -> tuple[str, dict[str, str]]:
+    """Return a run's description without its end, and the tags that take back what was said of that end."""
+    tags: dict[str, str] = {}
+    for entry in entries:
+        tags |= entry["tags"] if entry["kind"] in ("run", "tags") else {}
+    ending = f"**{tags.get(names.TAG_VERDICT, '')}**: {tags.get(names.TAG_EVIDENCE, '')}"
+    description = tags.get(names.TAG_DESCRIPTION, "").removesuffix(ending).strip()
+    back = {names.TAG_EVIDENCE: "", names.TAG_DESCRIPTION: description} if tags.get(names.TAG_EVIDENCE) else {}
+    # What was lost after the checkpoint is trained, and logged, again.
+    back |= {name: "" for name in (names.TAG_LAST_GOOD_STEP, names.TAG_LOST) if tags.get(name)}
+    return description, back
+
+
+@dataclass
+class _Held:
+    """What a store holds of a run, as far as it has answered."""
+
+    steps: dict[str, int] = field(default_factory=dict)
+    points: Counter[str] = field(default_factory=Counter)
+    answered: bool = False
+
+
+def _ask(store: RemoteStore, run_id: str, *, count: bool) -> _Held:
+    """Return what the store holds; nothing where it does not answer in time."""
+    held = _Held()
+
+    def ask() -> None:
+        with suppress(*TROUBLES, ProcessGoneError):
+            known = store.find_run(run_id)
+            steps = store.last_steps(known)
+            points = store.counts(known) if count else {}
+            held.steps, held.points, held.answered = steps, Counter(points), True
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    # One that answers later does not change what was decided.
+    return _Held(held.steps, held.points, held.answered)
