@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import sys
 from collections.abc import Mapping
 
 from lit_lossopt.config_check import import_refusal
 from lit_lossopt.config_merge import COMMAND_LINE, Settings
-from lit_lossopt.errors import one_line
+from lit_lossopt.errors import did_you_mean, one_line
 
 # Lines that lead to a reason but are none.
 _NOISE = re.compile(
@@ -25,21 +27,52 @@ _WORDING = (
     (re.compile(r"\.? ?Got value: .*$"), ""),
 )
 
+_PARSED_CLASS = re.compile(r"Namespace\(class_path='([\w.]+)', init_args=Namespace\((.*)")
+
 
 def readable(message: str, settings: Settings, typed: Mapping[str, str | None]) -> str:
     """Return the parser's message as one line; ``typed`` holds the flags that are not part of the settings."""
     key = _key(message)
     denied = re.search(r"Importing '([\w.]+)' is not allowed", message)
-    reason = import_refusal(denied[1]) if denied else _reason(message)
+    # The base class, which the parser tries after the class that was named.
+    is_a_try = denied and denied[1] == "lightning.Callback"
+    reason = import_refusal(denied[1]) if denied and not is_a_try else _unknown_class(message) or _reason(message)
     if not key:
         return one_line(reason)
     value = typed.get(key, settings.value(key))
     if value is None:
         given = re.search(r"(?:Given|Got) value: (.*)", message)
         value = given[1].strip() if given else None
+    parsed = _PARSED_CLASS.search(str(value or ""))
+    if parsed:
+        # What was parsed so far is no text that a person wrote.
+        value = parsed[1].rpartition(".")[2]
+        reason = _missing(key, parsed[1], parsed[2]) or reason
     shown = "" if value is None or isinstance(value, dict) else f"={value}"
     was_typed = any(key == name or key.startswith(f"{name}.") for name in typed)
     return one_line(f"{key}{shown} from {COMMAND_LINE if was_typed else settings.origin(key)}: {reason}")
+
+
+def _missing(key: str, class_path: str, parsed: str) -> str:
+    """Return which arguments a class needs and was not given, and how to give them; empty where it has all."""
+    module, _, name = class_path.rpartition(".")
+    # A class that the parser has looked at is imported.
+    found = getattr(sys.modules.get(module), name, None)
+    parameters = inspect.signature(found).parameters.values() if found else ()
+    wanted = [one.name for one in parameters if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
+    missing = [one for one in wanted if re.search(rf"\b{one}=None\b", parsed)]
+    flags = " ".join(f"--{key}.{one}=…" for one in missing)
+    return f"{name} needs {' and '.join(missing)}; add {flags} behind it" if missing else ""
+
+
+def _unknown_class(message: str) -> str:
+    """Return which callbacks or loggers there are, where a name is that of none; otherwise an empty text."""
+    named = re.search(r"Expected a dot import path string: (\w+)", message)
+    package = re.search(r"lightning\.pytorch\.(?:callbacks|loggers)", message)
+    if not (named and package):
+        return ""
+    known = sorted(getattr(sys.modules.get(package[0]), "__all__", ()))
+    return f"no such class{did_you_mean(named[1], known)}; known by name: {', '.join(known)}"
 
 
 def _key(message: str) -> str:

@@ -270,6 +270,17 @@ TYPED_WRONG = [
     ("--data.val_fraction=0.001", "data.val_fraction=0.001: 1437 training images of 10 classes cannot be split"),
     ("--model.decay_biases=maybe", "model.decay_biases=maybe from the command line: expected bool"),
     ("--trainer.logger=CSVLogger", "trainer.logger=CSVLogger from the command line"),
+    ("--trainer.logger+=CSVLogger", "CSVLogger needs save_dir; add --trainer.logger.save_dir=…"),
+    ("--trainer.callbacks+=EarlyStopping", "EarlyStopping needs monitor; add --trainer.callbacks.monitor=…"),
+    (
+        "--trainer.callbacks+=EarlyStop",
+        "callbacks=EarlyStop from the command line: no such class (did you mean 'EarlySt",
+    ),
+    ("--trainer.logger+=CSVLoger", "no such class (did you mean 'CSVLogger'?)"),
+    (
+        "--trainer.callbacks+=Timer --trainer.callbacks.verbose=x",
+        "trainer.callbacks.verbose=x from the command line: exp",
+    ),
     ("--trainer.val_check_interval=1000", "an epoch has 20 steps"),
     ("--trainer.limit_train_batches=0", "nothing to train"),
     ("--trainer.num_nodes=2", "start several machines with torchrun"),
