@@ -225,6 +225,24 @@ def test_a_run_that_was_killed_while_the_disk_was_full_logs_no_step_twice_and_no
     assert not run.tags.get("lossopt.lost")
 
 
+def test_a_file_that_is_put_off_on_a_full_disk_is_counted_as_lost(
+    disk: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(disk)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    logger = RunLogger("one", patience=60)
+    logger.start("one")
+    shutil.rmtree(disk / "mlruns/one", ignore_errors=True)
+    (disk / "mlruns/one").touch()
+    logger.log_text("what it says", "a.txt")
+    fill(disk)
+    logger.log_text("what it says", "b.txt")
+    end(logger)
+    said = capsys.readouterr().err
+    assert logger.lost.others["file"] == 2, said
+    assert "2 files of this run are lost" in said
+
+
 def test_a_disk_that_becomes_read_only_ends_no_run_as_killed(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,8 +14,9 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.journal import LOG, Journal, entries_between, points_entry, tags_entry
+from lit_lossopt.tracking.remote_store import DEATHS, RemoteStore
 from lit_lossopt.tracking.run_store import RunGoneError, StoreError, is_final, tell, understood
-from lit_lossopt.tracking.store_process import ProcessGoneError, StoreProcess
+from lit_lossopt.tracking.store_process import ProcessGoneError, StoreProcess, running_process
 from lit_lossopt.tracking.store_server import Request
 
 
@@ -108,3 +109,42 @@ def test_a_process_whose_urgent_call_is_stuck_is_busy() -> None:
     process.close()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_store_is_found_where_its_folder_was_moved_although_its_process_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    monkeypatch.chdir(before)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    store = RemoteStore("sqlite:///mlflow.db")
+    header = {"experiment": "one", "run_name": "x", "tags": {}, "milliseconds": 1, "journal": "j"}
+    run_id, _ = store.create_run({**header, "artifact_root": str(before / "mlruns")})
+    store.send(run_id, [points_entry([("a", 1.0, 1, 1)])], before)
+    before.rename(after)
+    kill_the_process()
+    assert store.counts(run_id) == {"a": 1}
+    assert not before.exists()
+    store.close()
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_now_and_then_is_started_again_however_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = RemoteStore(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    for _ in range(DEATHS + 2):
+        with pytest.raises(RunGoneError):
+            store.find_run("none")
+        kill_the_process()
+    assert store.elsewhere
+    store.close()
+
+
+def kill_the_process() -> None:
+    process = running_process()
+    os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(ProcessGoneError):
+        process.ask(Request(0, "counts", ("x",)))

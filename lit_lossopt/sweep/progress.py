@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lit_lossopt.sweep.trial import Engine, Outcome, Progress, Trial, Watch
+from lit_lossopt.sweep.trial import ENDED, Engine, Outcome, Progress, Trial, Watch
 
 REFRESHES = 4
 # Of the last trials, whose durations tell how long the next ones take.
@@ -80,7 +80,7 @@ class SweepDisplay:
     def ended(self, outcome: Outcome) -> None:
         """Note how a trial ended."""
         self._ended += 1
-        self._failed += outcome.status not in (0, 3)
+        self._failed += outcome.status not in ENDED
         self._seconds = [*self._seconds, outcome.seconds][-_RECENT:]
         self._shown_best = self._best()
 

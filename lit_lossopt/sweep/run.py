@@ -28,12 +28,11 @@ from lit_lossopt.sweep.plan_file import GRID, Plan
 from lit_lossopt.sweep.points import Point
 from lit_lossopt.sweep.progress import described
 from lit_lossopt.sweep.selection import edge, final, winner
-from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
+from lit_lossopt.sweep.trial import ENDED, Engine, Outcome, Trial, Watch
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.sweeps import SweepRuns
 from lit_lossopt.tracking.trial_runs import TrialRun
 
-DIVERGED = 3
 # A trial whose process was killed is tried again twice, by one parent or several.
 MOST_KILLS = 3
 _NO_CHECKPOINTS = "--trainer.enable_checkpointing=false"
@@ -221,7 +220,7 @@ class Sweep:
 
     def _note(self, outcome: Outcome, count: str) -> None:
         trial = outcome.trial
-        words = {0: "", DIVERGED: "diverged, "}.get(outcome.status)
+        words = ENDED.get(outcome.status)
         if words is not None and trial.phase != TEST and not self._is_done(trial):
             self.failed[trial.key] = f"{described(trial)}: it ended, but the store has no run of it"
             self.say(f"{count} {self.failed[trial.key]}")

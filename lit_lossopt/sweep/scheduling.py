@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lit_lossopt.sweep.interruption import Interrupted, noted_signals
-from lit_lossopt.sweep.trial import Outcome, Progress, Trial, Watch
+from lit_lossopt.sweep.trial import ENDED, Outcome, Progress, Trial, Watch
 
 # A trial is started at most so often; only one whose process was killed is started again.
 ATTEMPTS = 3
@@ -18,7 +18,6 @@ ATTEMPTS = 3
 PATIENCE = 12.0
 # Seconds between two looks at what trials print.
 LOOK = 0.25
-DIVERGED = 3
 # Exit statuses of a trial that somebody stopped: as good as killed.
 _STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
@@ -153,7 +152,7 @@ class Schedule:
         killed = (status < 0 or status in _STOPPED) and not attempt.too_long
         if killed and self._done(attempt.trial):
             yield self._outcome(attempt, 0)
-        elif stopping and status not in (0, DIVERGED):
+        elif stopping and status not in ENDED:
             return
         elif killed and attempt.count < ATTEMPTS:
             self._queue.appendleft((attempt.trial, attempt.count + 1))
@@ -162,7 +161,7 @@ class Schedule:
 
     def _outcome(self, attempt: Attempt, status: int) -> Outcome:
         seconds = time.monotonic() - attempt.started
-        said = self._workers.last_words(attempt, failed=status not in (0, DIVERGED))
+        said = self._workers.last_words(attempt, failed=status not in ENDED)
         if attempt.too_long:
             said = f"stopped after {seconds:.0f} seconds, more than a trial may take; it said: {said}"
         return Outcome(attempt.trial, status, attempt.count, seconds, said)

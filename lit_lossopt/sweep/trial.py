@@ -32,14 +32,18 @@ class Trial:
     kills: int = 0
 
 
+# Exit statuses of a trial that came to its end, and what is said of it. Any other one has failed.
+ENDED = {0: "", 3: "diverged, ", 4: "some of its record was lost, "}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a trial ended.
 
     Attributes:
         trial: which.
-        status: its exit status: 0 done, 3 diverged, other numbers: failed (4: values were lost); −9 and such: killed
-            by that signal.
+        status: its exit status: one of ``ENDED``, or another number where it failed; −9 and such: killed by that
+            signal.
         attempts: which try this was, from 1; kills under earlier sweep processes count.
         seconds: from its start to its end.
         said: its last line of output.

@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from lit_lossopt import names
 from lit_lossopt.errors import one_line
@@ -58,6 +59,7 @@ class Delivery:
         # Metric → number of points that the store held when it was last asked.
         self.found: dict[str, int] | None = None
         self._file_failures = 0
+        self._postponed = _read_postponed(journal.folder)
         self._not_there: set[str] = set()
         for entry in iterate_entries(journal.folder):
             self._remember(entry)
@@ -131,11 +133,13 @@ class Delivery:
 
     def postponed(self) -> list[Entry]:
         """Return the entries of files that could not be stored."""
-        try:
-            found: list[Entry] = json.loads((self.journal.folder / POSTPONED).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        return found
+        return list(self._postponed)
+
+    def forget_postponed(self) -> int:
+        """Drop the files that are put off and of which the disk takes no note; return how many there are."""
+        dropped = [] if self._note_postponed() else self._postponed
+        self._postponed = [entry for entry in self._postponed if entry not in dropped]
+        return len(dropped)
 
     def _advance(self, count: int) -> None:
         self.position += count
@@ -201,8 +205,18 @@ class Delivery:
             self._postpone(left)
 
     def _postpone(self, entries: list[Entry]) -> None:
-        with suppress(OSError):
-            (self.journal.folder / POSTPONED).write_text(json.dumps(entries), encoding="utf-8")
+        self._postponed = entries
+        self._note_postponed()
+
+    def _note_postponed(self) -> bool:
+        """Write down which files are put off, for whoever delivers next; return whether the disk took it."""
+        if self._postponed == _read_postponed(self.journal.folder):
+            return True
+        try:
+            (self.journal.folder / POSTPONED).write_text(json.dumps(self._postponed), encoding="utf-8")
+        except OSError:
+            return False
+        return True
 
     def _begin(self, entry: Entry) -> None:
         self._remember(entry)
@@ -216,6 +230,14 @@ class Delivery:
             self.header = moved_header(entry, home_of(self.journal.folder))
         elif entry["kind"] == "created" and entry["run"] not in self._not_there:
             self.run_id, self.artifact_uri = entry["run"], entry["artifacts"]
+
+
+def _read_postponed(journal: Path) -> list[Entry]:
+    try:
+        found: list[Entry] = json.loads((journal / POSTPONED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return found
 
 
 def count_points(entries: Iterable[Entry]) -> Counter[str]:

@@ -51,7 +51,7 @@ def conclude(
         missing = delivery.waiting()
         found = _send_alone(delivery, store, [*last_words, tags_entry({names.TAG_UNDELIVERED: missing})])
     lost = count_lost(delivery, expected, found, len(last_words))
-    lost.add("file", len(files))
+    lost.add("file", len(files) + delivery.forget_postponed())
     lost_now = lost.values
     lost.points.update(before)
     if lost:
@@ -65,7 +65,8 @@ def conclude(
         say(f"{journal.folder} did not take the end of this run{reason}; sync asks the store for it")
     _say_missing(delivery, missing, done=done)
     if lost:
-        say(f"{lost.text()} of this run are lost: {journal.folder} took no more{reason}; make room for the next run")
+        verb = "is" if lost.values + lost.others.total() == 1 else "are"
+        say(f"{lost.text()} of this run {verb} lost: {journal.folder} took no more{reason}; make room for the next run")
     if done:
         journal.close()
     return lost
@@ -80,7 +81,9 @@ def _say_missing(delivery: Delivery, missing: int, *, done: bool) -> None:
     """Say what waits in the journal, and what the store refused."""
     files, folder = len(delivery.postponed()), delivery.journal.folder
     if missing or files or not done:
-        what = f"{missing} values" + (f" and {files} files" if files else "")
+        parts = [f"{missing} values"] if missing else []
+        parts += [f"{files} files"] if files else []
+        what = " and ".join(parts) or "the last words"
         reason = f" ({delivery.gone or delivery.problem})" if delivery.gone or delivery.problem else ""
         say(
             f"{what} of this run are not in {delivery.store.uri}{reason}; they are kept in {folder}; "

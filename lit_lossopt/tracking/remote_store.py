@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lit_lossopt.tracking.addresses import check_uri, sqlite_path, tame_client
+from lit_lossopt.tracking.addresses import absolute_uri, check_uri, sqlite_path, tame_client
 from lit_lossopt.tracking.journal import Entry
+from lit_lossopt.tracking.places import store_here
 from lit_lossopt.tracking.run_store import StoreError, understood
 from lit_lossopt.tracking.store_process import ProcessGoneError, StoreProcess, let_go, running_process
 from lit_lossopt.tracking.store_server import Place, Request, Stores
@@ -36,6 +37,7 @@ class RemoteStore:
         self.uri = check_uri(uri)
         tame_client()
         self._number = next(_numbers)
+        self._home = Path.cwd()
         self._process: StoreProcess | None = None
         self._here: Stores | None = None
         self._deaths = 0
@@ -139,14 +141,15 @@ class RemoteStore:
         while self._here is None:
             try:
                 answer = self._reached().ask(request)
+                # Only a call that kills one process after the other is better made here.
+                self._deaths = 0
                 break
             except ProcessGoneError as error:
                 if self._closed:
                     raise StoreError("the run has ended", final=False) from error
                 self._deaths += 1
                 if self._deaths > DEATHS:
-                    self._here = Stores()
-                    self._here.answer(self._opening())
+                    self._here = self._opened_here()
         else:
             answer = self._here.answer(request)
         if answer.told:
@@ -163,5 +166,15 @@ class RemoteStore:
             self._process = process
         return process
 
+    def _opened_here(self) -> Stores:
+        stores = Stores()
+        opened = stores.answer(self._opening())
+        if opened.told:
+            raise understood(opened.told)
+        return stores
+
     def _opening(self) -> Request:
-        return Request(self._number, "open", (Place(self.uri, str(Path.cwd()), dict(os.environ)),))
+        """Return what opens the store, where it is now: the working folder may have been moved."""
+        here = Path.cwd()
+        uri = store_here({"uri": absolute_uri(self.uri), "home": str(self._home)}, here)
+        return Request(self._number, "open", (Place(uri, str(here), dict(os.environ)),))

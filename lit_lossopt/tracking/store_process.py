@@ -188,6 +188,6 @@ def running_process() -> StoreProcess:
 
 
 def let_go(process: Any) -> None:
-    """End the process if nobody keeps it, or if it is stuck."""
-    if process is not None and (process.busy or not _keeper.holders):
+    """End the process if nobody keeps it, or if the given one is stuck."""
+    if not _keeper.holders or (process is not None and process.busy):
         _keeper.end()
