@@ -21,6 +21,7 @@ from torchvision.transforms import v2
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, channel_statistics, check_all_have_some
 from lit_lossopt.data.classes import check_labels, choose_classes, keep_classes
+from lit_lossopt.data.held_out import check_held_out
 from lit_lossopt.data.mixing import Mixing, mix_labels
 from lit_lossopt.data.splits import stratified_split
 from lit_lossopt.data.summary import data_line
@@ -269,27 +270,8 @@ class ImageDataModule(pl.LightningDataModule):
                 f"--ckpt_path: trained on the classes {', '.join(state_dict['class_names'])}, not on "
                 f"{', '.join(self.class_names)}; use the run's config.yaml"
             )
-        mine = self._split_settings()
         deciding = self._deciding(self.trainer.state.fn if self.trainer else None)
-        then = {name: value for name, value in state_dict["split"].items() if name in deciding}
-        differing = [f"--{name}={value}" for name, value in then.items() if mine[name] != value]
-        if deciding - then.keys():
-            raise UserError(
-                "--ckpt_path: these weights were trained where validation or test images had a folder or file of their "
-                "own, and those drawn now may have been trained on; use the data of then, or train anew"
-            )
-        pools = {self.pool, state_dict.get("pool")} - {None}
-        if deciding and len(pools) > 1:
-            raise UserError(
-                "--ckpt_path: these are not the images of when these weights were trained (files were added, removed "
-                "or renamed, or arrays changed), so some of those held out now were trained on; use the images of "
-                "then, or train anew"
-            )
-        if differing:
-            raise UserError(
-                "--ckpt_path: other images were held out when these weights were trained, so some of those asked for "
-                f"were trained on; add {' '.join(differing)}"
-            )
+        check_held_out(state_dict, self._split_settings(), deciding, self.pool)
         self._statistics = state_dict["scale"], state_dict["shift"]
 
     def _split_settings(self) -> dict[str, Any]:
