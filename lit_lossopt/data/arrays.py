@@ -17,7 +17,7 @@ from lit_lossopt.data.array_cache import DAMAGED
 from lit_lossopt.data.array_labels import check_numbering, class_labels
 from lit_lossopt.data.batches import LabelledImages
 from lit_lossopt.data.image_data import ImageDataModule, Split
-from lit_lossopt.data.splits import check_test_fraction, draw_test_images
+from lit_lossopt.data.splits import check_test_fraction, draw_test_images, drawn_places
 from lit_lossopt.errors import UserError, one_line, printable
 from lit_lossopt.paths import given_path
 
@@ -90,15 +90,20 @@ class ArrayDataModule(ImageDataModule):
 
     def test_labels(self) -> Tensor:
         """Return the labels of the test images, given or drawn."""
-        return self._test.labels if self._test is not None else self.read("test").labels
+        if self._test is not None:
+            return self._test.labels
+        labels = self._given.labels
+        return labels[drawn_places(labels, self.test_fraction, self.seed, self._wanted())[1]]
 
     def read(self, split: Split) -> LabelledImages:
         """Return the images of a split in the order given; those to predict are the test images."""
         if self._test is not None:
             return self._given if split == "train" else self._test
-        wanted = {label: self._names[label] for label in self._labels_kept}
-        train, test = draw_test_images(self._given, self.test_fraction, self.seed, wanted)
+        train, test = draw_test_images(self._given, self.test_fraction, self.seed, self._wanted())
         return train if split == "train" else test
+
+    def _wanted(self) -> dict[int, str]:
+        return {label: self._names[label] for label in self._labels_kept}
 
     def _split_settings(self) -> dict[str, Any]:
         drawn = {"data.test_fraction": self.test_fraction} if self._test is None else {}
