@@ -8,7 +8,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from lit_lossopt.errors import UserError, did_you_mean
+from lit_lossopt.errors import UserError, did_you_mean, printable
+from lit_lossopt.paths import settle_home
 from lit_lossopt.redaction import redact
 
 # Commands that take the words behind them, and return an exit status.
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        settle_home()
         return _dispatch(words)
     except BrokenPipeError:
         # Whoever read the output has had enough (lossopt configs | head).
@@ -34,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if os.environ.get("LOSSOPT_TRACEBACK"):
             raise
-        print(redact(f"lossopt: {error}"), file=sys.stderr)
+        print(printable(redact(f"lossopt: {error}")), file=sys.stderr)
         return 2
 
 

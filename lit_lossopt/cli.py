@@ -22,6 +22,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lit_lossopt import ranks
 from lit_lossopt.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
+from lit_lossopt.callbacks.data_line import DataLine
 from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
 from lit_lossopt.callbacks.health_watch import DivergedError, HealthWatch
 from lit_lossopt.callbacks.optimizer_phases import OptimizerPhases
@@ -43,7 +44,8 @@ from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.launcher import LOST
 from lit_lossopt.module import LossOptModule
 from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
-from lit_lossopt.parser_types import register_types
+from lit_lossopt.parser_types import at_home, register_types
+from lit_lossopt.paths import given_path
 from lit_lossopt.preflight import check_batches, check_budget, check_left, check_optimizer, check_shares
 from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.resume import Continuation, claim_settings, continue_run, last_checkpoint, unfinished_checkpoint
@@ -162,10 +164,13 @@ class LossOptCLI(LightningCLI):
         """Leave running to ``run``, so that errors of what was typed are apart from errors of training."""
 
     def before_instantiate_classes(self) -> None:
-        """Set the threads before anything computes."""
+        """Set the threads before anything computes; find the home folder for what only hands paths on."""
         threads = self._get(self.config, "threads")
         if threads:
             torch.set_num_threads(threads)
+        trainer = self.config[self.command]["trainer"]
+        for name in ("logger", "profiler"):
+            trainer[name] = at_home(trainer.get(name))
 
     def instantiate_classes(self) -> None:
         """Build everything; pretrained weights are not read where a checkpoint brings trained ones."""
@@ -209,6 +214,7 @@ class LossOptCLI(LightningCLI):
         self.checkpoints.step_values = probe.step_values = step_values
         self.signals = SignalStop(self.checkpoints.save_before_stopping if keeps else None, step_values.flush)
         return [
+            DataLine(),
             FinalEvaluation(),
             OptimizerPhases(),
             probe,
@@ -269,7 +275,7 @@ class LossOptCLI(LightningCLI):
             path = last_checkpoint(settings["tracking"]["experiment"])
         if not path:
             return None
-        self.checkpoint, used, problem = read_best_of(Path(path))
+        self.checkpoint, used, problem = read_best_of(given_path(path))
         if problem:
             print(f"lossopt: {problem}; the one before it is used", file=sys.stderr)
         return used

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from lit_lossopt.command_line import Prepared
-from lit_lossopt.errors import Notice, UserError
+from lit_lossopt.errors import Notice, UserError, printable
 from lit_lossopt.parser_messages import readable
 
 # What a person typed can also show itself only while training: the libraries' words, and what they mean here.
@@ -59,6 +59,8 @@ def quieten() -> None:
     plain = warnings.formatwarning
 
     def one_line_notice(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> str:
-        return f"lossopt: {message}\n" if issubclass(category, Notice) else plain(message, category, *place, **line)
+        if issubclass(category, Notice):
+            return f"lossopt: {printable(str(message))}\n"
+        return plain(message, category, *place, **line)
 
     warnings.formatwarning = one_line_notice

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lit_lossopt.config_check import check_settings, folded
 from lit_lossopt.config_files import find_config, is_file
 from lit_lossopt.config_merge import DEFAULTS, Settings, merge_flags
 from lit_lossopt.config_yaml import load_config
-from lit_lossopt.errors import UserError
+from lit_lossopt.errors import UserError, printable
+from lit_lossopt.paths import given_path
 from lit_lossopt.record_switch import check_together, unrecorded, without_switch
 from lit_lossopt.signatures import FAMILIES
 
@@ -112,9 +112,13 @@ def split_words(words: list[str]) -> CommandLine:
     """Sort the words after the command.
 
     Raises:
-        UserError: a word that is neither a flag nor a flag's value, or a flag without its value.
+        UserError: a word that is neither a flag nor a flag's value, a flag without its value, or a word that is
+            not UTF-8.
     """
     line, queue = CommandLine(), list(words)
+    unreadable = next((word for word in words if not _is_utf8(word)), None)
+    if unreadable is not None:
+        raise UserError(f"{printable(unreadable)}: not UTF-8, and a config can hold nothing else; rename the file")
     while queue:
         key, value = next_flag(queue)
         if key in ("config", "allow-import", "resume") or folded(key):
@@ -150,6 +154,14 @@ def next_flag(queue: list[str]) -> Flag:
     return key, queue.pop(0)
 
 
+def _is_utf8(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _check_checkpoint(prepared: Prepared) -> None:
     typed = dict(prepared.rest)
     given = typed.get("ckpt_path", prepared.settings.tree.get("ckpt_path"))
@@ -164,7 +176,7 @@ def _check_checkpoint(prepared: Prepared) -> None:
         return
     if isinstance(given, str) and "://" in given:
         raise UserError(f"--ckpt_path {given}: only a local file is loaded; download it first if you trust it")
-    if given is not None and not is_file(Path(str(given))):
+    if given is not None and not is_file(given_path(str(given))):
         raise UserError(f"--ckpt_path {given}: no such file")
 
 

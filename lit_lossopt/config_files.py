@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_lossopt.errors import UserError, did_you_mean
+from lit_lossopt.paths import given_path
 
 _PACKAGE = Path(__file__).resolve().parent
 _ENDINGS = ("", ".yaml", ".yml")
@@ -96,4 +97,4 @@ def _candidates(name: str) -> list[Path]:
     folders = [Path()]
     if Path(name).name == name:
         folders += [Path("configs"), shipped_folder()]
-    return [folder / f"{name}{ending}" for folder in folders for ending in _ENDINGS]
+    return [folder / given_path(f"{name}{ending}") for folder in folders for ending in _ENDINGS]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+# Control characters, surrogates, and what breaks a line or a paragraph.
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 
 
 class UserError(Exception):
@@ -23,6 +27,24 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word.lower(), list(candidates), n=1, cutoff=0.5)
     near = near or [name for name in candidates if word and name.startswith(word.lower())]
     return f" (did you mean {candidates[near[0]]!r}?)" if near else ""
+
+
+def printable(text: str) -> str:
+    r"""Return a text without what a terminal obeys and without what no file of text can hold.
+
+    Control characters, line breaks and bytes that are not UTF-8 (of names of files) become escapes.
+
+    >>> print(printable("caf\udce9 \x1b[31m"))
+    caf\xe9 \x1b[31m
+    """
+    return "".join(_escape(sign) if unicodedata.category(sign) in _UNPRINTABLE else sign for sign in text)
+
+
+def _escape(sign: str) -> str:
+    code = ord(sign)
+    # Python keeps byte n of a file's name that is not UTF-8 as the character 0xDC00 + n.
+    is_byte = code < 0x100 or 0xDC80 <= code <= 0xDCFF
+    return f"\\x{code & 0xFF:02x}" if is_byte else f"\\u{code:04x}"
 
 
 def one_line(text: str, limit: int = 400) -> str:

@@ -9,9 +9,17 @@ from typing import IO, Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from numpy.typing import NDArray
 
+from lit_lossopt.errors import one_line
 from lit_lossopt.lr_range import RangeTest
+
+# Inches: matplotlib draws no more than 65,536 dots, and half of that takes gigabytes.
+_LARGEST = 24.0
+_MOST_NAMES = 50
+_LONGEST = 24
+_BOX = "□"
 
 
 def confusion_figure(matrix: NDArray[np.integer[Any]], class_names: Sequence[str], title: str) -> Figure:
@@ -21,14 +29,16 @@ def confusion_figure(matrix: NDArray[np.integer[Any]], class_names: Sequence[str
     bright column is a class it says too often, and a single one means that it has collapsed.
     """
     size = len(matrix)
+    shown = drawable(class_names)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    side = max(4.0, 1.6 + 0.55 * size)
+    side = min(max(4.0, 1.6 + 0.55 * size), _LARGEST)
+    every = -(-size // _MOST_NAMES)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
-    axes.set_xticks(range(size), class_names, rotation=45, ha="right")
-    axes.set_yticks(range(size), class_names)
+    axes.set_xticks(range(0, size, every), shown[::every], rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(range(0, size, every), shown[::every], parse_math=False)
     axes.set(xlabel="predicted", ylabel="true", title=f"{title}: {np.trace(matrix) / max(1, matrix.sum()):.1%} right")
     if size <= 20:
         for row in range(size):
@@ -36,6 +46,19 @@ def confusion_figure(matrix: NDArray[np.integer[Any]], class_names: Sequence[str
                 colour = "white" if share[row, column] > 0.5 else "black"
                 axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=colour, fontsize=8)
     return figure
+
+
+def drawable(names: Sequence[str]) -> list[str]:
+    """Return names as they can be drawn, cut to a readable length.
+
+    What the font has no picture of becomes a box, and then the name's number stands in front.
+    """
+    font = get_font(findfont(FontProperties()))
+    found = []
+    for number, name in enumerate(names):
+        drawn = "".join(sign if font.get_char_index(ord(sign)) else _BOX for sign in one_line(name, _LONGEST))
+        found.append(drawn if _BOX not in drawn else f"{number}: {drawn}")
+    return found
 
 
 def images_figure(images: NDArray[np.uint8], row_names: Sequence[str], title: str) -> Figure:

@@ -33,6 +33,7 @@ from lit_lossopt.losses import contract_of
 from lit_lossopt.model import NetworkFactory, build_network
 from lit_lossopt.parser_messages import readable
 from lit_lossopt.parser_types import register_types
+from lit_lossopt.paths import given_path
 from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.saved import Saved, read_saved
 from lit_lossopt.trained import TrainedClassifier
@@ -73,7 +74,7 @@ def find_saved(run: str | os.PathLike[str], which: Which = "best") -> Saved:
     """
     if which not in ("best", "last"):
         raise UserError(f"which={which}: best or last")
-    path = Path(run).expanduser()
+    path = given_path(run)
     if is_file(path):
         return read_saved(path)
     file = Path(f"{which}.ckpt")

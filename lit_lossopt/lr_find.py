@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 
 from lit_lossopt import names
+from lit_lossopt.callbacks.data_line import DataLine
 from lit_lossopt.callbacks.optimizer_phases import OptimizerPhases
 from lit_lossopt.callbacks.range_test import RangeSweep
 from lit_lossopt.callbacks.signals import SignalStop
@@ -20,6 +21,7 @@ from lit_lossopt.command_line import Prepared
 from lit_lossopt.errors import UserError
 from lit_lossopt.lr_range import RangeTest, geometric
 from lit_lossopt.lr_request import COMMAND, Request, without_flags
+from lit_lossopt.paths import given_path
 from lit_lossopt.recording import Recorder
 
 NO_SUGGESTION = 1
@@ -44,7 +46,8 @@ class RangeTestCLI(LossOptCLI):
     def _callbacks(self, given: object, *, bar: bool) -> list[pl.Callback]:
         """Return what a range test needs: it evaluates and keeps nothing, and diverges on purpose."""
         self.signals = SignalStop()
-        return [OptimizerPhases(), self.sweep, StepValues(self.sweep.look), _Said(self.sweep), Verdict(), self.signals]
+        said = [_Said(self.sweep), Verdict(), self.signals]
+        return [DataLine(), OptimizerPhases(), self.sweep, StepValues(self.sweep.look), *said]
 
     def after_instantiate_classes(self) -> None:
         """Try what can be tried before a run exists."""
@@ -86,7 +89,7 @@ def find_rate(request: Request) -> int:
     if status or sweep.found is None:
         return status
     if request.png:
-        _write(Path(request.png), sweep.picture)
+        _write(given_path(request.png), sweep.picture)
     for line in answer(sweep.found):
         print(f"{sweep.title}: {line}")
     if sweep.found.suggestion is None:

@@ -6,8 +6,11 @@ import numbers
 from typing import Any
 
 import torch
+from jsonargparse import Namespace
 from jsonargparse.typing import register_type
 from torch import Tensor
+
+from lit_lossopt.paths import given_path
 
 
 def register_types() -> None:
@@ -28,3 +31,13 @@ def _read_number(value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("expected a number")  # noqa: TRY004  # the parser expects a ValueError
     return value
+
+
+def at_home(settings: Any) -> Any:
+    """Return settings with ``~`` at the beginning of a text as the home folder."""
+    if isinstance(settings, list):
+        return [at_home(one) for one in settings]
+    if isinstance(settings, dict | Namespace):
+        for name, value in settings.items():
+            settings[name] = at_home(value)
+    return str(given_path(settings)) if isinstance(settings, str) and settings.startswith("~/") else settings

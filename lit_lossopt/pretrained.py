@@ -16,6 +16,7 @@ from torchvision import models
 
 from lit_lossopt.config_files import is_file
 from lit_lossopt.errors import did_you_mean, one_line
+from lit_lossopt.paths import given_path
 from lit_lossopt.weights import fetch_weights, load_backbone, read_weights
 
 _LEFT_UNREAD: ContextVar[bool] = ContextVar("left_unread", default=False)
@@ -154,7 +155,7 @@ def _locate(name: str, weights: str) -> Path:
     chosen = known.__members__.get(weights.removeprefix(f"{known.__name__}."))
     if chosen is not None:
         return fetch_weights(chosen.url)
-    path = Path(weights).expanduser()
+    path = given_path(weights)
     if "://" in weights or not is_file(path):
         raise ValueError(
             f"neither a local file nor weights of {name}"

@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_lossopt.data import ImageDataModule
+from lit_lossopt.data.summary import data_parameters
 from lit_lossopt.errors import UserError
 from lit_lossopt.model import count_parameters
 from lit_lossopt.module import LossOptModule
@@ -162,7 +163,10 @@ def _data_facts(trainer: pl.Trainer) -> dict[str, Any]:
     if not isinstance(data, ImageDataModule):
         return {}
     shares = {"batch_size_per_device": data.batch_size // trainer.world_size} if trainer.world_size > 1 else {}
-    return {f"data.{name}": value for name, value in {**data.facts(), **shares}.items()}
+    return {
+        f"data.{name}": value
+        for name, value in {**data_parameters(data.class_names, data.sizes()), **data.facts(), **shares}.items()
+    }
 
 
 def _built(module: LossOptModule) -> dict[str, Any]:

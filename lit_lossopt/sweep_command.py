@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lit_lossopt.paths import given_path
 from lit_lossopt.sweep.command import Options, dry_run, read_options, resources, the_plan
 from lit_lossopt.sweep.lock import FOLDER, alone
 from lit_lossopt.sweep.plan_file import Plan
@@ -95,7 +95,7 @@ def _engine(plan: Plan, options: Options, main: Main) -> Engine:
 def _compare(plan: Plan, runs: SweepRuns, options: Options, main: Main) -> int:
     """Show the verdict on the sweep's runs, and write its page, which the parent run keeps too; return the status."""
     name = plan.name if plan.name == plan.experiment else f"{plan.experiment}-{plan.name}"
-    page = Path(options.report or f"{FOLDER}/{name}.html")
+    page = given_path(options.report or f"{FOLDER}/{name}.html")
     status = main(["compare", "--experiment", plan.experiment, "--filter", runs.filter(), "--html", str(page)])
     if status == 0:
         runs.keep(page)

@@ -6,7 +6,6 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.losses import LossContract, Probabilities, predicted_classes
+from lit_lossopt.paths import given_path
 from lit_lossopt.saved import Saved
 
 Outputs = Literal["logits", "probabilities"]
@@ -178,7 +178,7 @@ class TrainedClassifier:
                     f"images: {type(image).__name__}: neither pixels, nor Pillow's image, nor a file's path"
                 )
             try:
-                pixels = pixels_of(image, rules) if isinstance(image, Image) else decode_image(Path(image), rules)
+                pixels = pixels_of(image, rules) if isinstance(image, Image) else decode_image(given_path(image), rules)
             except (UnusableImage, OSError, ValueError) as error:
                 raise UserError(f"images: {image}: {one_line(str(error), 200)}") from error
             decoded.append(pixels)

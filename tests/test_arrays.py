@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.data import ArrayDataModule, ArrayFileDataModule
+from lit_lossopt.data import ArrayDataModule, ArrayFileDataModule, LabelledImages
+from lit_lossopt.data.image_data import Split
 from lit_lossopt.errors import UserError
 from lit_lossopt.tracking.runs import read_runs
 
@@ -64,10 +66,32 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"images": IMAGES[:0], "labels": LABELS[:0]}, "there is no image"),
     ({"images": "mine.npz"}, "--data=ArrayFileDataModule --data.file=….npz"),
     ({"labels": LABELS[:7]}, r"data.labels: \[7\], but there are 120 images"),
-    ({"labels": np.eye(3)[LABELS]}, r"labels.argmax\(1\)"),
-    ({"labels": LABELS / 1}, "data.labels: torch.float64, but class indices are integers"),
-    ({"labels": LABELS - 1}, "data.labels: -1 … 1, but there are 2 classes: 0 … 1"),
-    ({"labels": LABELS * 2}, "no image of class '1'"),
+    ({"labels": np.eye(3)[LABELS]}, r"\[120, 3\], but one class .* one-hot: labels.argmax\(1\)$"),
+    ({"labels": torch.eye(3, dtype=torch.bool)[LABELS]}, r"one-hot: labels.argmax\(1\)$"),
+    (
+        {"labels": np.tri(3, dtype=int)[LABELS]},
+        r"multi-label \(80 images have more than one class, 0 have none\), which cannot",
+    ),
+    ({"labels": np.eye(4)[LABELS][:, 1:]}, r"multi-label \(0 images have more than one class, 40 have none"),
+    ({"labels": np.full((120, 3), 1 / 3)}, r"probabilities, and the likeliest class of each is labels.argmax\(1\)"),
+    ({"labels": np.full((120, 3), 0.7)}, "neither classes nor one-hot"),
+    ({"labels": LABELS[None]}, r"data.labels: \[1, 120\], but there are 120 images"),
+    ({"labels": LABELS / 2}, "data.labels: label 1 is 0.5, but class indices are integers"),
+    ({"labels": np.where(LABELS == 1, np.nan, LABELS)}, "label 1 is nan, .* without a class are to be left out"),
+    ({"labels": LABELS.astype(complex)}, "data.labels: complex128, but class indices are integers"),
+    ({"labels": np.array(["cat", "dog", "eel"])[LABELS]}, r"'cat'.* is no number; .*numpy.unique\(labels, return_inv"),
+    (
+        {"labels": LABELS - 1},
+        r"data.labels: -1 … 1, but classes are numbered from 0; .*numpy.unique\(labels, return_inv",
+    ),
+    ({"labels": LABELS * 2}, "no image of class '1'.*without gaps"),
+    ({"labels": LABELS + 1}, "no image of class '0'.*without gaps"),
+    ({"labels": np.where(LABELS, LABELS, 10**12)}, "data.labels: 1 … 1000000000000, .*no image of class '0'"),
+    ({"labels": LABELS * 10**12}, "data.labels: 0 … 2000000000000, .*no image of class '1'"),
+    ({"labels": LABELS * 2.0**62}, "label 1 is 4.61169e\\+18, but class indices"),
+    ({"labels": LABELS.astype(np.uint64) * 2**63}, "data.labels: up to 9223372036854775808, but class"),
+    ({"labels": LABELS * 10**12, "class_names": ["a", "b", "c"]}, "0 … 2000000000000, but there are 3 classes: 0 … 2"),
+    ({"test_images": IMAGES, "test_labels": LABELS * 10**12}, "data.test_labels: 0 … 2000000000000, but there are 3"),
     ({"labels": LABELS * 0}, "at least two different"),
     ({"class_names": ["a", "b"]}, "data.labels: 0 … 2, but there are 2 classes: 0 … 1"),
     ({"class_names": ["a", "b", "c", "d"]}, "no image of class 'd'"),
@@ -77,6 +101,39 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"test_images": IMAGES[:, :, :4, :4], "test_labels": LABELS}, r"data.test_images: \[1, 4, 4\] each"),
     ({"test_fraction": 1.0}, "data.test_fraction=1.0: must lie between 0 and 1"),
 ]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        LABELS[:, None], LABELS[:, None, None], LABELS.astype(np.uint8), LABELS.astype(np.float32), LABELS.tolist(),
+        LABELS.astype(object), torch.from_numpy(LABELS)[:, None], torch.from_numpy(LABELS).bfloat16(),
+    ],
+    ids=["a column", "a cube", "bytes", "floats", "a list", "objects", "a column of torch", "halves"],
+)  # fmt: skip
+def test_labels_that_mean_one_class_each_are_taken_as_such(labels: Any) -> None:
+    data = ArrayDataModule(IMAGES, labels, IMAGES, labels)
+    for split in ("train", "test"):
+        assert data.read(split).labels.tolist() == LABELS.tolist()
+    assert data.class_names == ["0", "1", "2"]
+
+
+def test_booleans_are_two_classes() -> None:
+    data = ArrayDataModule(IMAGES, LABELS > 0)
+    assert data.read("train").labels.dtype == torch.int64
+    assert data.class_names == ["0", "1"]
+
+
+@pytest.mark.parametrize("wrong", [LABELS[:, None], LABELS / 1, LABELS[:7], LABELS + 1, LABELS - 1])
+def test_labels_that_a_module_of_ones_own_reads_are_checked(wrong: Any) -> None:
+    class Own(ArrayDataModule):
+        def read(self, split: Split) -> LabelledImages:
+            return replace(super().read(split), labels=torch.from_numpy(wrong))
+
+    with pytest.raises(
+        UserError, match=r"^data: labels .*, but read\(\) of this data module must return \[120\] int64"
+    ):
+        Own(IMAGES, LABELS, IMAGES, LABELS).setup("fit")
 
 
 @pytest.mark.parametrize(("given", "message"), REFUSED, ids=[message for _, message in REFUSED])
@@ -102,6 +159,11 @@ def test_a_file_of_arrays_trains_and_tests_on_what_was_held_out(capsys: pytest.C
     assert main(["fit", "--config", "adam", *data, "--trainer.max_epochs=4"]) == 0
     (run,) = read_runs("lit_lossopt")
     assert run.params["data.file"] == "mine.npz"
+    counts = {name: run.params[f"data.{name}"] for name in ("class_names", "train_images", "val_images", "test_images")}
+    assert counts == {"class_names": "dark, grey, light", "train_images": "86", "val_images": "10", "test_images": "24"}
+    assert (
+        "data: 3 classes (dark, grey, light); 86 training, 10 validation, 24 test images\n" in capsys.readouterr().out
+    )
     checkpoint = f"--ckpt_path=mlruns/lit_lossopt/{run.run_id}/artifacts/checkpoints/best.ckpt"
     assert main(["test", *data, checkpoint]) == 0
     assert read_runs("lit_lossopt")[0].metrics["test/accuracy"] > 0.9

@@ -73,6 +73,18 @@ def test_bookkeeping_that_a_run_lacks() -> None:
     assert found(group([replace(runs[0], params=params), *runs[1:]])) == ARMS
 
 
+def test_what_a_run_says_of_its_data_makes_no_arms() -> None:
+    said = {"data.class_names": "cat, dog", "data.train_images": "64", "data.val_images": "8", "data.test_images": "24"}
+    runs = paired({})
+    newer = [replace(one, params={**one.params, **said}) if place % 2 else one for place, one in enumerate(runs)]
+    fewer = {**said, "data.train_images": "63", "data.test_images": "0"}
+    changed = [replace(one, params={**one.params, **fewer}) if place % 3 else one for place, one in enumerate(newer)]
+    for mixed in (newer, changed):
+        grouping = group(mixed)
+        assert found(grouping) == ARMS
+        assert not any("data" in note for note in grouping.notes)
+
+
 def test_what_was_left_aside_is_said_in_one_note() -> None:
     grouping = group(paired({"foo": "{port}", "job_number": "{n}", "same": "1"}))
     (note,) = grouping.notes

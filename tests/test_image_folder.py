@@ -211,8 +211,8 @@ def test_a_test_folder_of_its_own_serves_any_seed(apart: Path, capsys: pytest.Ca
 
 LAYOUTS: list[tuple[tuple[str, ...], str]] = [
     ((), "there is no folder"),
-    (("train/cat",), "train holds 1 class folders; at least two"),
-    (("cat",), "images holds 1 class folders; at least two"),
+    (("train/cat",), "train holds 1 class folder; at least two"),
+    (("cat",), "images holds 1 class folder; at least two"),
     (("train/cat", "train/dog"), "no images in .*train"),
     (("cat", "dog"), "no images in .*images"),
     (("cat", "dog", "test"), r"holds test/ but no train/, so it is not clear what to train on"),

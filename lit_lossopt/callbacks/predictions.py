@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from lit_lossopt.errors import UserError
+from lit_lossopt.errors import UserError, printable
+from lit_lossopt.paths import given_path
 
 
 class PredictionTable(pl.Callback):
@@ -21,7 +21,7 @@ class PredictionTable(pl.Callback):
     """
 
     def __init__(self, path: str = "predictions.csv") -> None:
-        self.path = Path(path)
+        self.path = given_path(path)
         self._classes: list[Tensor] = []
         self._probabilities: list[Tensor] = []
 
@@ -66,5 +66,5 @@ class PredictionTable(pl.Callback):
             # Fewer than there are if the Trainer was told to stop early (limit_predict_batches).
             sources = data.images("predict").sources[: len(classes)]
             for source, label, row in zip(sources, classes, probabilities, strict=True):
-                writer.writerow([source, class_names[label], *(f"{value:.6g}" for value in row)])
+                writer.writerow([printable(source), class_names[label], *(f"{value:.6g}" for value in row)])
         print(f"{len(classes)} predictions in {self.path}")

@@ -24,6 +24,7 @@ from lit_lossopt.compare.metric_choice import choose_metric, default_margin, hig
 from lit_lossopt.compare.units import as_shares, typed_margin, typed_target
 from lit_lossopt.compare.words import answer
 from lit_lossopt.errors import UserError
+from lit_lossopt.paths import given_path
 from lit_lossopt.tracking.addresses import is_server, tracking_uri
 from lit_lossopt.tracking.runs import Experiment, Run, experiments_of, find_experiment, read_runs, with_histories
 
@@ -141,7 +142,7 @@ def _write(
 
 def _written(flag: str, place: str, write: Callable[[Path], object]) -> None:
     try:
-        write(Path(place))
+        write(given_path(place))
     except OSError as error:
         raise UserError(f"compare {flag} {place}: cannot be written: {error.strerror or error}") from error
     print(f"{flag.removeprefix('--')}: {place}")

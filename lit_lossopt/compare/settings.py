@@ -20,7 +20,7 @@ SWEEP_ARM = "arm"
 FRAMEWORK = "framework"
 # Ends of parameter names that say nothing of the method: machine, place, time, and what comes of the rest.
 _NO_SETTING = {
-    "accelerator", "array_job_id", "array_task_id", "cache", "cache_dir", "commit", "created", "cuda",
+    "accelerator", "array_job_id", "array_task_id", "cache", "cache_dir", "class_names", "commit", "created", "cuda",
     "dataloader_num_workers", "date", "datetime", "device", "devices", "download", "epoch", "eval_batch_size",
     "exp_name", "experiment", "experiment_id", "experiment_name", "git_commit", "git_hash", "git_sha",
     "global_rank", "gpu", "gpu_id", "gpu_ids", "gpus", "host", "hostname", "hub_token", "job_id", "job_name",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_lossopt.errors import Notice, one_line
+from lit_lossopt.paths import given_path
 
 Arrays = dict[str, NDArray[Any]]
 # What numpy and zipfile raise for a file that is cut off, overwritten, or fails its checksum.
@@ -27,7 +28,7 @@ DAMAGED = (
 
 def user_cache() -> Path:
     """Return the user's folder for what can be made anew: below ``XDG_CACHE_HOME``, by default ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_lossopt"
+    return given_path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_lossopt"
 
 
 def is_kept(file: Path) -> bool:

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from lit_lossopt.data.array_cache import DAMAGED
+from lit_lossopt.data.array_labels import check_numbering, class_labels
 from lit_lossopt.data.batches import LabelledImages
 from lit_lossopt.data.image_data import ImageDataModule, Split
-from lit_lossopt.data.splits import check_test_fraction, draw_test_images
-from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.data.splits import check_test_fraction, draw_test_images, drawn_places
+from lit_lossopt.errors import UserError, one_line, printable
+from lit_lossopt.paths import given_path
 
 REQUIRED = ("images", "labels")
 OPTIONAL = ("test_images", "test_labels", "class_names")
@@ -28,7 +30,7 @@ class ArrayDataModule(ImageDataModule):
 
     Args:
         images: ``[N, C, H, W]`` uint8, height and width equal.
-        labels: ``[N]`` integers 0 … K − 1.
+        labels: ``[N]`` or ``[N, 1]`` integers 0 … K − 1; whole floats and booleans count as such.
         test_images: test images of the same shape.
         test_labels: their labels.
         class_names: names of the K classes; default: the labels as they are, up to the largest.
@@ -46,7 +48,7 @@ class ArrayDataModule(ImageDataModule):
         labels: Any,
         test_images: Any = None,
         test_labels: Any = None,
-        class_names: Sequence[str] | None = None,
+        class_names: Sequence[str | bytes] | None = None,
         test_fraction: float = 0.2,
         **options: Any,
     ) -> None:
@@ -58,8 +60,8 @@ class ArrayDataModule(ImageDataModule):
         self._test = None if test_images is None else _labelled("test_", test_images, test_labels)
         if class_names is not None and np.ndim(class_names) != 1:
             raise UserError(f"data.class_names={class_names}: a list of names is needed, one a class")
-        classes = int(self._given.labels.max()) + 1
-        self._names = [str(name) for name in (range(classes) if class_names is None else class_names)]
+        numbered = range(check_numbering("data.labels", self._given.labels)) if class_names is None else ()
+        self._names = [_name(name) for name in (numbered if class_names is None else class_names)]
         self._check_fit()
         super().__init__(**options)
 
@@ -86,13 +88,22 @@ class ArrayDataModule(ImageDataModule):
             digest.update(chunk.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
+    def test_labels(self) -> Tensor:
+        """Return the labels of the test images, given or drawn."""
+        if self._test is not None:
+            return self._test.labels
+        labels = self._given.labels
+        return labels[drawn_places(labels, self.test_fraction, self.seed, self._wanted())[1]]
+
     def read(self, split: Split) -> LabelledImages:
         """Return the images of a split in the order given; those to predict are the test images."""
         if self._test is not None:
             return self._given if split == "train" else self._test
-        wanted = {label: self._names[label] for label in self._labels_kept}
-        train, test = draw_test_images(self._given, self.test_fraction, self.seed, wanted)
+        train, test = draw_test_images(self._given, self.test_fraction, self.seed, self._wanted())
         return train if split == "train" else test
+
+    def _wanted(self) -> dict[int, str]:
+        return {label: self._names[label] for label in self._labels_kept}
 
     def _split_settings(self) -> dict[str, Any]:
         drawn = {"data.test_fraction": self.test_fraction} if self._test is None else {}
@@ -107,7 +118,8 @@ class ArrayDataModule(ImageDataModule):
                     f"{len(self._names)} classes: 0 … {len(self._names) - 1}"
                 )
         if len(self._names) < 2 or len(set(self._names)) < len(self._names):
-            raise UserError(f"data.class_names={self._names}: at least two different classes are needed")
+            shown = one_line(str(self._names), 200)
+            raise UserError(f"data.class_names={shown}: at least two different classes are needed")
         present = set(self._given.labels.tolist())
         missing = [name for label, name in enumerate(self._names) if label not in present]
         if missing:
@@ -134,7 +146,7 @@ class ArrayFileDataModule(ArrayDataModule):
     """
 
     def __init__(self, file: str | os.PathLike[str], test_fraction: float = 0.2, **options: Any) -> None:
-        self.file = Path(file)
+        self.file = given_path(file)
         arrays = _read_npz(self.file)
         super().__init__(
             images=arrays["images"],
@@ -164,13 +176,17 @@ def _read_npz(file: Path) -> dict[str, Any]:
 
 
 def _labelled(prefix: str, images: Any, labels: Any) -> LabelledImages:
-    images, labels = _as_tensor(images), _as_tensor(labels)
+    images = _as_tensor(images)
     _check_images(f"data.{prefix}images", images)
-    _check_labels(f"data.{prefix}labels", labels, len(images))
+    labels = class_labels(f"data.{prefix}labels", labels, len(images))
     kind = f"{prefix or 'train_'}images".removesuffix("_images")
     # A copy: what the caller does with the arrays later changes no training.
     kept = images.clone(memory_format=torch.channels_last)
-    return LabelledImages(kept, labels.to(torch.int64, copy=True), [f"{kind}/{index}" for index in range(len(images))])
+    return LabelledImages(kept, labels, [f"{kind}/{index}" for index in range(len(images))])
+
+
+def _name(given: Any) -> str:
+    return printable(given.decode("utf-8", "surrogateescape") if isinstance(given, bytes) else str(given))
 
 
 def _as_tensor(values: Any) -> Tensor:
@@ -198,13 +214,3 @@ def _check_images(name: str, images: Tensor) -> None:
         raise UserError(f"{name}: {shape}, but [N, C, H, W] with equal height and width is needed; crop or resize them")
     if not images.numel():
         raise UserError(f"{name}: {shape}: there is no image")
-
-
-def _check_labels(name: str, labels: Tensor, count: int) -> None:
-    shape = list(labels.shape)
-    if labels.ndim == 2:
-        raise UserError(f"{name}: {shape}, but class indices [N] are needed; from one-hot rows: labels.argmax(1)")
-    if shape != [count]:
-        raise UserError(f"{name}: {shape}, but there are {count} images")
-    if labels.is_floating_point() or labels.dtype == torch.bool or labels.is_complex():
-        raise UserError(f"{name}: {labels.dtype}, but class indices are integers 0 … K − 1")

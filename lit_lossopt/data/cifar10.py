@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from lit_lossopt.data.array_cache import cached_arrays, is_kept, user_cache
+from lit_lossopt.data.array_cache import Arrays, cached_arrays, is_kept, user_cache
 from lit_lossopt.data.batches import LabelledImages, as_images
 from lit_lossopt.data.cifar10_archive import CHANNELS, CLASS_NAMES, SIDE, read_archive
 from lit_lossopt.data.image_data import ImageDataModule, Split
 from lit_lossopt.download import DownloadError, check_url, download
 from lit_lossopt.errors import Notice, UserError
+from lit_lossopt.paths import given_path
 
 ARCHIVE = "cifar-10-python.tar.gz"
 SIZE = 170_498_071
@@ -57,13 +59,13 @@ class CIFAR10DataModule(ImageDataModule):
         cache: str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = given_path(folder)
         self.download = download
-        self.archive = Path(archive) if archive else None
+        self.archive = given_path(archive) if archive else None
         self.urls = URLS if urls is None else tuple(urls)
         if not self.urls:
             raise UserError("data.urls=[]: no address to fetch from; leave it out, or set --data.download=false")
-        self.cache = Path(cache) if cache else user_cache() / "cifar10"
+        self.cache = given_path(cache) if cache else user_cache() / "cifar10"
         try:
             for url in self.urls:
                 check_url(url)
@@ -99,11 +101,20 @@ class CIFAR10DataModule(ImageDataModule):
         """Return the images of a split in the official order."""
         part = "train" if split == "train" else "test"
         names = (f"{part}_images", f"{part}_labels")
-        arrays = cached_arrays(self._kept, names, lambda: read_archive(self._verified_archive()))
+        arrays = cached_arrays(self._kept, names, self._arrays)
         images, labels = (arrays[name] for name in names)
         return LabelledImages(
             as_images(images), torch.from_numpy(labels), [f"cifar10/{split}/{i}" for i in range(len(labels))]
         )
+
+    def test_labels(self) -> Tensor | None:
+        """Return the labels of the test images, once the archive was decoded."""
+        if not is_kept(self._kept):
+            return None
+        return torch.from_numpy(cached_arrays(self._kept, ["test_labels"], self._arrays)["test_labels"])
+
+    def _arrays(self) -> Arrays:
+        return read_archive(self._verified_archive())
 
     @property
     def _kept(self) -> Path:

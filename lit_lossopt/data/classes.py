@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from lit_lossopt.data.batches import LabelledImages
+from lit_lossopt.data.summary import listed
 from lit_lossopt.errors import UserError, did_you_mean
 
 
@@ -22,11 +23,29 @@ def choose_classes(wanted: Sequence[str | int] | None, available: Sequence[str])
     for name in chosen:
         if name not in available:
             raise UserError(
-                f"data.classes: no class {name!r}{did_you_mean(name, available)}; there are: {', '.join(available)}"
+                f"data.classes: no class {name!r}{did_you_mean(name, available)}; there are: {listed(available)}"
             )
     if len(chosen) < 2 or len(set(chosen)) < len(chosen):
         raise UserError(f"data.classes={chosen}: name at least two different classes")
     return [available.index(name) for name in chosen]
+
+
+def check_labels(data: LabelledImages, classes: int) -> None:
+    """Refuse what a data module's ``read`` returns as labels, if it is not one class index an image.
+
+    Args:
+        data: images with the dataset's own labels.
+        classes: how many classes the dataset has.
+
+    Raises:
+        UserError: the labels have another shape, type or range.
+    """
+    labels = data.labels
+    needed = f"read() of this data module must return [{len(data.images)}] int64, 0 … {classes - 1}"
+    if labels.shape != (len(data.images),) or labels.dtype != torch.int64:
+        raise UserError(f"data: labels {list(labels.shape)} {labels.dtype}, but {needed}")
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise UserError(f"data: labels {int(labels.min())} … {int(labels.max())}, but {needed}")
 
 
 def keep_classes(data: LabelledImages, kept: Sequence[int], classes: int) -> LabelledImages:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from torch import Tensor
 
 from lit_lossopt.data.batches import LabelledImages, as_images
 from lit_lossopt.data.image_data import ImageDataModule, Split
@@ -33,6 +34,10 @@ class DigitsDataModule(ImageDataModule):
     def image_size(self) -> int:
         """Eight pixels."""
         return 8
+
+    def test_labels(self) -> Tensor:
+        """Return the labels of the test images."""
+        return self.read("test").labels
 
     def read(self, split: Split) -> LabelledImages:
         """Return the images of a split, pixel values 0 … 16 spread to 0 … 240."""

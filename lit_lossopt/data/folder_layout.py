@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,10 +11,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lit_lossopt.data.decoding import ENDINGS
-from lit_lossopt.errors import UserError, did_you_mean
+from lit_lossopt.data.split_names import mentioned_split, splits_among
+from lit_lossopt.errors import Notice, UserError, did_you_mean
 
-LAYOUTS = "images are expected as train/<class>/* and test/<class>/*, or as <class>/* alone, to be split by the seed"
-_NAMES_OF_SPLITS = ("test", "val", "valid", "validation")
+LAYOUTS = (
+    "images are expected as train/<class>/* and test/<class>/* (and val/<class>/* if wanted), or as <class>/* alone, "
+    "to be split by the seed"
+)
+_SHOWN = 5
+# How many folders around each other are looked through for classes.
+_DEEPEST = 4
+# What archives and file servers leave behind.
+_LEFT_BEHIND = {"__macosx", "@eadir", "$recycle.bin", "lost+found", "system volume information", "__pycache__"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders whose subfolders are classes.
+
+    Attributes:
+        train: the training images; the whole folder, if it holds no splits.
+        val: the validation images; None: they are drawn from the training images.
+        test: the test images; None: there are none, or they are drawn.
+    """
+
+    train: Path
+    val: Path | None = None
+    test: Path | None = None
 
 
 @dataclass
@@ -29,54 +53,103 @@ class FoundFiles:
     unreadable: dict[Path, str] = field(default_factory=dict)
 
 
-def class_base(folder: Path) -> Path:
-    """Return the folder that holds the classes: ``train/`` if there is one, otherwise ``folder`` itself.
+def find_layout(folder: Path) -> Layout:
+    """Return the folders that hold classes: those of the splits in any usual spelling, or ``folder`` itself.
 
     Raises:
-        UserError: there is no such folder, it may not be looked into, or it holds other splits than ``train/``.
+        UserError: there is no such folder, it may not be looked into, or it is not clear what to train on.
     """
     with _looking_into(folder):
-        return _class_base(folder)
+        if not folder.is_dir():
+            raise UserError(
+                f"data.folder: there is no folder {folder}; {LAYOUTS}; name the folder that holds them with "
+                "--data.folder=…"
+            )
+    names = _folders(folder)
+    splits = splits_among(names)
+    if not splits:
+        _check_no_hidden_splits(folder, names)
+        return Layout(folder)
+    if "train" not in splits:
+        name = next(iter(splits.values()))[0]
+        raise UserError(
+            f"data.folder: {folder} holds {name}/ but no train/, so it is not clear what to train on; {LAYOUTS} (a "
+            f"class cannot be called {name})"
+        )
+    for found in splits.values():
+        if len(found) > 1:
+            raise UserError(
+                f"data.folder: {folder} holds {found[0]}/ and {found[1]}/, so it is not clear which to read; merge "
+                "them, or rename the one that is not meant"
+            )
+    _mention_unread(folder, splits["train"][0], [name for name in names if [name] not in splits.values()])
+    return Layout(**{split: folder / found[0] for split, found in splits.items()})
 
 
-def _class_base(folder: Path) -> Path:
-    if not folder.is_dir():
+def _mention_unread(folder: Path, train: str, names: Sequence[str]) -> None:
+    if names and _readable_folders(folder / train):
+        note = f"data.folder: folders beside {folder / train} that are not read: {_listed(names)}"
+        warnings.warn(note, Notice, stacklevel=2)
+
+
+def _check_no_hidden_splits(folder: Path, names: Sequence[str]) -> None:
+    """Refuse a folder whose would-be classes are splits under unusual names, or hold splits themselves.
+
+    Raises:
+        UserError: they are, or do.
+    """
+    mentioned = [split for split in map(mentioned_split, names) if split]
+    if len(set(mentioned)) > 1 and 2 * len(mentioned) >= len(names):
         raise UserError(
-            f"data.folder: there is no folder {folder}; {LAYOUTS}; name the folder that holds them with --data.folder=…"
+            f"data.folder: {folder} holds {_listed(names)}, which look like splits and not like classes; {LAYOUTS}"
         )
-    if (folder / "train").is_dir():
-        return folder / "train"
-    split = next((name for name in _NAMES_OF_SPLITS if (folder / name).is_dir()), None)
-    if split:
-        raise UserError(
-            f"data.folder: {folder} holds {split}/ but no train/, so it is not clear what to train on; {LAYOUTS} (a "
-            f"class cannot be called {split})"
-        )
-    return folder
+    for name in names if len(names) > 1 else ():
+        below = splits_among(_readable_folders(folder / name))
+        if len(below) > 1:
+            inner = [found[0] for _, found in sorted(below.items(), key=lambda item: item[0] != "train")]
+            raise UserError(
+                f"data.folder: {folder / name} holds {_listed(inner)}, splits below a class; turn it round: "
+                f"{inner[0]}/{name}/*; {LAYOUTS}"
+            )
 
 
 def class_folders(base: Path) -> list[str]:
-    """Return the names of the classes, sorted.
+    """Return the names of the class folders, sorted.
 
     Raises:
         UserError: there are fewer than two, or ``base`` may not be looked into.
     """
     found = _folders(base)
     if len(found) < 2:
-        raise UserError(f"data.folder: {base} holds {len(found)} class folders; at least two are needed; {LAYOUTS}")
+        count = f"{len(found)} class folder{'s' * (len(found) != 1)}"
+        raise UserError(
+            f"data.folder: {base} holds {count}; at least two are needed{_what_it_wraps(base, found)}; {LAYOUTS}"
+        )
     return found
 
 
-def check_test_folders(test: Path, class_names: Sequence[str]) -> None:
-    """Refuse folders of test images that belong to no class: a misspelt name would drop its images.
+def _what_it_wraps(base: Path, found: Sequence[str]) -> str:
+    """Return where the classes or splits lie that a folder wraps in another, as a remedy; empty if it does not."""
+    inner = base
+    for _ in range(_DEEPEST):
+        if len(found) == 1:
+            inner = inner / found[0]
+            found = _readable_folders(inner)
+    if inner == base or not found:
+        return ""
+    return f", and {inner} holds {_listed(found)}: take --data.folder={inner}, or move them up into {base}"
+
+
+def check_class_folders(base: Path, class_names: Sequence[str]) -> None:
+    """Refuse folders of a split that belong to no class: a misspelt name would drop its images.
 
     Raises:
         UserError: there is one.
     """
-    strange = [name for name in _folders(test) if name not in class_names]
+    strange = [name for name in _folders(base) if name not in class_names]
     if strange:
         raise UserError(
-            f"data.folder: {test / strange[0]} belongs to no class of the training images"
+            f"data.folder: {base / strange[0]} belongs to no class of the training images"
             f"{did_you_mean(strange[0], class_names)}; rename or remove it"
         )
 
@@ -128,7 +201,24 @@ def _count_beside_classes(base: Path, found: FoundFiles) -> None:
 
 def _folders(base: Path) -> list[str]:
     with _looking_into(base):
-        return sorted(entry.name for entry in base.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in base.iterdir() if entry.is_dir() and not _is_passed_over(entry.name))
+
+
+def _readable_folders(base: Path) -> list[str]:
+    """Return none of a folder that may not be looked into: what becomes of it, reading its images decides."""
+    try:
+        return _folders(base)
+    except UserError:
+        return []
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _LEFT_BEHIND
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 @contextmanager

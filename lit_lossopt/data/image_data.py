@@ -20,15 +20,17 @@ from torchvision.transforms import v2
 
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, channel_statistics, check_all_have_some
-from lit_lossopt.data.classes import choose_classes, keep_classes
+from lit_lossopt.data.classes import check_labels, choose_classes, keep_classes
+from lit_lossopt.data.held_out import check_held_out
 from lit_lossopt.data.mixing import Mixing, mix_labels
 from lit_lossopt.data.splits import stratified_split
+from lit_lossopt.data.summary import data_line
 from lit_lossopt.errors import Notice, UserError
 from lit_lossopt.ranks import WHOLE, Share
 from lit_lossopt.seeds import derive_seed
 
 NOTE_TEST_IMAGES = "data.validate_on_test: val/… is measured on the test images; choose nothing by it"
-Split = Literal["train", "test", "predict"]
+Split = Literal["train", "val", "test", "predict"]
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -37,7 +39,8 @@ class ImageDataModule(pl.LightningDataModule):
     Args:
         batch_size: images a training batch, on all devices together.
         eval_batch_size: images a batch in validation, test and prediction; has no influence on results.
-        val_fraction: share of the training images held out for validation, stratified by class, chosen by the seed.
+        val_fraction: share of the training images held out for validation, stratified by class, chosen by the seed;
+            without effect where the data bring validation images of their own.
         classes: names of the classes to keep, in the order of their labels; None keeps all.
         drop_last: leave out an epoch's last batch if it is smaller. It would be a step of more noise than the others,
             taken just before the evaluation: with plain SGD on CIFAR-10 (a last batch of 16) it cost about four points
@@ -100,7 +103,16 @@ class ImageDataModule(pl.LightningDataModule):
 
     @abstractmethod
     def read(self, split: Split) -> LabelledImages:
-        """Return all images of a split, with the dataset's own labels."""
+        """Return all images of a split, with the dataset's own labels; ``val`` only where it is not drawn."""
+
+    @property
+    def val_is_drawn(self) -> bool:
+        """Whether the seed draws the validation images from the training images."""
+        return True
+
+    def test_labels(self) -> Tensor | None:
+        """Return the dataset's own labels of the test images, where that takes no long reading; None: not known."""
+        return None
 
     @property
     def pool(self) -> str | None:
@@ -134,6 +146,18 @@ class ImageDataModule(pl.LightningDataModule):
     def images(self, split: Literal["train", "val", "test", "predict"]) -> LabelledImages:
         """Return the images of a split that ``setup`` has read."""
         return self._splits[split]
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of images in use of each split, as far as it is known."""
+        found = {split: len(images) for split, images in self._splits.items()}
+        labels = None if "test" in found else self.test_labels()
+        if labels is not None:
+            found["test"] = int(torch.isin(labels, torch.tensor(self._labels_kept)).sum())
+        return found
+
+    def summary(self, stage: str) -> str:
+        """Return the classes and the number of images that a stage works with, in one line."""
+        return data_line(self.class_names, self.sizes(), stage)
 
     def checksums(self) -> dict[str, str]:
         """Return the SHA-256 of the images in use with their labels, as the split left them."""
@@ -246,33 +270,23 @@ class ImageDataModule(pl.LightningDataModule):
                 f"--ckpt_path: trained on the classes {', '.join(state_dict['class_names'])}, not on "
                 f"{', '.join(self.class_names)}; use the run's config.yaml"
             )
-        mine = self._split_settings()
         deciding = self._deciding(self.trainer.state.fn if self.trainer else None)
-        then = {name: value for name, value in state_dict["split"].items() if name in deciding}
-        differing = [f"--{name}={value}" for name, value in then.items() if mine[name] != value]
-        pools = {self.pool, state_dict.get("pool")} - {None}
-        if deciding and len(pools) > 1:
-            raise UserError(
-                "--ckpt_path: these are not the images of when these weights were trained (files were added, removed "
-                "or renamed, or arrays changed), so some of those held out now were trained on; use the images of "
-                "then, or train anew"
-            )
-        if differing:
-            raise UserError(
-                "--ckpt_path: other images were held out when these weights were trained, so some of those asked for "
-                f"were trained on; add {' '.join(differing)}"
-            )
+        check_held_out(state_dict, self._split_settings(), deciding, self.pool)
         self._statistics = state_dict["scale"], state_dict["shift"]
 
     def _split_settings(self) -> dict[str, Any]:
-        settings = {"data.val_fraction": self.val_fraction, "data.validate_on_test": self.validate_on_test}
-        return {"seed_everything": self.seed, **settings}
+        on_test = {"data.validate_on_test": self.validate_on_test}
+        if not self.val_is_drawn:
+            return on_test
+        return {"seed_everything": self.seed, "data.val_fraction": self.val_fraction, **on_test}
 
     def _deciding(self, command: str | None) -> set[str]:
         """Return the settings that decide which images ``command`` may evaluate because they were held out."""
         settings = set(self._split_settings())
         if command == "test" and "data.test_fraction" in settings:
             return {"seed_everything", "data.test_fraction"}
+        if command == "validate" and not self.val_is_drawn:
+            return set()
         return settings if command in ("validate", "fit") else set()
 
     def _evaluation_batches(self, split: str) -> BatchLoader:
@@ -315,6 +329,10 @@ class ImageDataModule(pl.LightningDataModule):
             warnings.warn(NOTE_TEST_IMAGES, Notice, stacklevel=2)
             self._splits["train"], self._splits["val"] = training, self._keep(self.read("test"))
             return
+        if not self.val_is_drawn:
+            self._check_size(training)
+            self._splits["train"], self._splits["val"] = training, self._keep(self.read("val"))
+            return
         try:
             train, val = stratified_split(training.labels, self.val_fraction, derive_seed(self.seed, "split"))
         except ValueError as error:
@@ -334,6 +352,7 @@ class ImageDataModule(pl.LightningDataModule):
             )
 
     def _keep(self, data: LabelledImages) -> LabelledImages:
+        check_labels(data, len(self.all_class_names))
         return keep_classes(data, self._labels_kept, len(self.all_class_names))
 
 

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from lit_lossopt.data.batches import LabelledImages, as_images
 from lit_lossopt.data.decoding import DecodingRules, Resize
-from lit_lossopt.data.folder_layout import check_test_folders, class_base, class_folders, image_files
+from lit_lossopt.data.folder_layout import check_class_folders, class_folders, find_layout, image_files
 from lit_lossopt.data.image_cache import default_cache, read_images
 from lit_lossopt.data.image_data import ImageDataModule, Split
 from lit_lossopt.data.splits import check_test_fraction, draw_test_images
-from lit_lossopt.errors import Notice, UserError
+from lit_lossopt.errors import Notice, UserError, printable
+from lit_lossopt.paths import given_path
 
 LISTED = 10
 
@@ -30,7 +32,8 @@ class ImageFolderDataModule(ImageDataModule):
     pixels stands in ``lit_lossopt.data.decoding``. Before training all files are looked at, the test images too.
 
     Args:
-        folder: holds ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone.
+        folder: holds ``train/<class>/*`` and ``test/<class>/*``, perhaps ``val/<class>/*``, or ``<class>/*`` alone; the
+            splits are known under their usual names too (``Training``, ``test_set``, ``valid``).
         test_fraction: without ``train/``: share of the images that are test images, stratified by class, chosen by the
             seed.
         size: height and width in pixels to which images are brought.
@@ -61,23 +64,26 @@ class ImageFolderDataModule(ImageDataModule):
         if size < 1 or max_pixels < 1:
             raise UserError(f"data.size={size}, data.max_pixels={max_pixels}: must be at least 1")
         check_test_fraction(test_fraction)
-        self.folder = Path(folder)
+        self.folder = given_path(folder)
         self.test_fraction = test_fraction
         self.size = size
         self.rules = DecodingRules(size, resize, max_pixels)
         self.on_bad_image = on_bad_image
-        self.predict_folder = Path(predict_folder) if predict_folder else None
-        self.cache = Path(cache) if cache else default_cache()
-        self._base = class_base(self.folder)
-        self._names = class_folders(self._base)
+        self.predict_folder = given_path(predict_folder) if predict_folder else None
+        self.cache = given_path(cache) if cache else default_cache()
+        self._layout = find_layout(self.folder)
+        self._base = self._layout.train
+        self._folders = class_folders(self._base)
+        self._names = [printable(name) for name in self._folders]
         self._bad: dict[Path, dict[Path, str]] = {}
         self._pool: str | None = None
-        self._at_hand: LabelledImages | None = None
+        self._at_hand: dict[Path, LabelledImages] = {}
+        self._test_labels: Tensor | None = None
         super().__init__(**options)
 
     @property
     def all_class_names(self) -> list[str]:
-        """Names of the class folders, sorted."""
+        """Names of the class folders, sorted; what cannot be printed in them as escapes."""
         return self._names
 
     @property
@@ -96,6 +102,11 @@ class ImageFolderDataModule(ImageDataModule):
         return self._base == self.folder
 
     @property
+    def val_is_drawn(self) -> bool:
+        """Whether the seed draws the validation images: there is no ``val/``."""
+        return self._layout.val is None
+
+    @property
     def pool(self) -> str | None:
         """Digest of the names of the images that the seed splits, once they were read."""
         return self._pool
@@ -107,23 +118,38 @@ class ImageFolderDataModule(ImageDataModule):
     def setup(self, stage: str) -> None:
         """Look at all files before training, then read what the stage needs, once."""
         if stage == "fit" and self._base not in self._bad:
-            test = self.folder / "test"
-            apart = test.is_dir() and not self.test_is_drawn
-            self._at_hand = self._look_at(self._base, *([test] if apart else []))[0]
+            splits = [split for split in (self._base, self._layout.val, self._layout.test) if split]
+            found = dict(zip(splits, self._look_at(*splits), strict=True))
+            if self._layout.test:
+                self._test_labels = found.pop(self._layout.test).labels
+            self._at_hand = found
         super().setup(stage)
+
+    def test_labels(self) -> Tensor | None:
+        """Return the labels of the test images; None before they were looked at."""
+        missing = not self.test_is_drawn and self._layout.test is None
+        return torch.empty(0, dtype=torch.int64) if missing else self._test_labels
 
     def read(self, split: Split) -> LabelledImages:
         """Return the images of a split, sorted by path."""
         if split == "predict" and self.predict_folder:
             return self._look_at(self.predict_folder, labelled=False)[0]
+        if split == "val" and self._layout.val:
+            return self._read_base(self._layout.val)
         if split != "train" and not self.test_is_drawn:
-            return self._look_at(self.folder / "test")[0]
-        everything, self._at_hand = self._at_hand or self._look_at(self._base)[0], None
+            # Named as it would be where there is none.
+            return self._read_base(self._layout.test or self.folder / "test")
+        everything = self._read_base(self._base)
         if not self.test_is_drawn:
             return everything
         wanted = {label: self._names[label] for label in self._labels_kept}
         train, test = draw_test_images(everything, self.test_fraction, self.seed, wanted)
+        self._test_labels = test.labels
         return train if split == "train" else test
+
+    def _read_base(self, base: Path) -> LabelledImages:
+        at_hand = self._at_hand.pop(base, None)
+        return self._look_at(base)[0] if at_hand is None else at_hand
 
     def _split_settings(self) -> dict[str, Any]:
         drawn = {"data.test_fraction": self.test_fraction} if self.test_is_drawn else {}
@@ -153,8 +179,8 @@ class ImageFolderDataModule(ImageDataModule):
 
     def _usable(self, base: Path, *, labelled: bool) -> LabelledImages:
         if labelled and base != self._base and len(self._labels_kept) == len(self._names) and base.is_dir():
-            check_test_folders(base, self._names)
-        found = image_files(base, self._names if labelled else None)
+            check_class_folders(base, self._folders)
+        found = image_files(base, self._folders if labelled else None)
         if found.left_out:
             kinds = ", ".join(f"{count} {kind}" for kind, count in found.left_out.most_common(LISTED))
             warnings.warn(f"data.folder: files below {base} that are left out: {kinds}", Notice, stacklevel=2)
@@ -164,7 +190,7 @@ class ImageFolderDataModule(ImageDataModule):
         self._bad[base] = dict(sorted((refused | found.unreadable).items()))
         usable = [file for position, file in enumerate(files) if position not in decoded.refused]
         parts = [file.relative_to(base).parts for file in usable]
-        label_of = {name: label for label, name in enumerate(self._names)} if labelled else {}
+        label_of = {name: label for label, name in enumerate(self._folders)} if labelled else {}
         labels = torch.tensor([label_of.get(names[0], -1) for names in parts], dtype=torch.int64)
         if labelled and base == self._base:
             self._pool = _digest("/".join(names) for names in parts)
@@ -175,10 +201,11 @@ class ImageFolderDataModule(ImageDataModule):
         if not len(images):
             raise UserError(f"data.{'folder' if labelled else 'predict_folder'}: no images in {base}{left}")
         present = set(images.labels.tolist())
-        missing = [self._names[label] for label in self._labels_kept if label not in present]
+        missing = [label for label in self._labels_kept if label not in present]
         if missing and labelled:
+            name, place = self._names[missing[0]], base / self._folders[missing[0]]
             raise UserError(
-                f"data.folder: no images of class {missing[0]!r} in {base / missing[0]}{left}; add some, or name the "
+                f"data.folder: no images of class {name!r} in {place}{left}; add some, or name the "
                 "other classes with --data.classes=[…]"
             )
 

@@ -46,9 +46,19 @@ def draw_test_images(
     Raises:
         UserError: a class is too small to be in both.
     """
+    train, test = (everything.take(places) for places in drawn_places(everything.labels, fraction, seed, classes))
+    return train, test
+
+
+def drawn_places(labels: Tensor, fraction: float, seed: int, classes: Mapping[int, str]) -> tuple[Tensor, Tensor]:
+    """Return the places ``[M]`` of training and of test images among labels ``[N]``; see ``draw_test_images``.
+
+    Raises:
+        UserError: a class is too small to be in both.
+    """
     stay, held_out = [], []
     for label, name in classes.items():
-        places = (everything.labels == label).nonzero().flatten()
+        places = (labels == label).nonzero().flatten()
         count = max(1, round(fraction * len(places)))
         if count >= len(places):
             raise UserError(
@@ -59,8 +69,7 @@ def draw_test_images(
         order = torch.randperm(len(places), generator=generator)
         held_out.append(places[order[:count]])
         stay.append(places[order[count:]])
-    train, test = (everything.take(torch.cat(parts).sort().values) for parts in (stay, held_out))
-    return train, test
+    return torch.cat(stay).sort().values, torch.cat(held_out).sort().values
 
 
 def _images(count: int) -> str:

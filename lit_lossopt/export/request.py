@@ -11,6 +11,7 @@ from typing import Literal, NoReturn, cast
 
 from lit_lossopt.config_check import EXPORT_EXTRA
 from lit_lossopt.errors import UserError, did_you_mean
+from lit_lossopt.paths import given_path
 
 # Ending -> the packages that write it and read it back.
 PACKAGES = {
@@ -52,7 +53,7 @@ def parse_request(words: Sequence[str]) -> Request:
     typed = _parser().parse_args(words)
     request = Request(
         run=cast("str", typed.run),
-        to=Path(typed.to).expanduser() if typed.to else None,
+        to=given_path(typed.to) if typed.to else None,
         which=typed.which,
         outputs=typed.outputs,
         overwrite=typed.overwrite,

@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 from urllib.request import pathname2url, url2pathname
 
 from lit_lossopt.errors import UserError
+from lit_lossopt.paths import with_home
 from lit_lossopt.redaction import has_secret_query
 
 # A page of 25,000 points takes a busy server half a minute; retries are our own.
@@ -24,8 +25,8 @@ def tracking_uri() -> str:
     if "mlflow" in sys.modules or (not given and any(Path("mlruns").glob("[0-9]*/meta.yaml"))):
         import mlflow
 
-        return str(mlflow.get_tracking_uri())
-    return given or f"sqlite:///{pathname2url(str(Path('mlflow.db').absolute()))}"
+        return with_home(str(mlflow.get_tracking_uri()))
+    return with_home(given) if given else f"sqlite:///{pathname2url(str(Path('mlflow.db').absolute()))}"
 
 
 def tame_client() -> None:

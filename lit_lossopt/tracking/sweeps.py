@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlflow import get_tracking_uri
-
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.redaction import redact
-from lit_lossopt.tracking.addresses import local_path
+from lit_lossopt.tracking.addresses import local_path, tracking_uri
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
 from lit_lossopt.tracking.trial_runs import ENDED, TrialRun, read_header, seconds_between
@@ -44,7 +42,7 @@ class SweepRuns:
     def __post_init__(self) -> None:
         for name in ("mlflow", "alembic", "sqlalchemy"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._store = Store(get_tracking_uri())
+        self._store = Store(tracking_uri())
         self._experiment_id = ""
 
     def artifacts_are_here(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.paths import given_path
 from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
@@ -182,7 +183,7 @@ def _folders(wanted: list[str]) -> list[Path]:
     known = sorted(path for path in root.glob("*") if (path / LOG).is_file())
     found = []
     for name in wanted:
-        matching = journals_of(root, name) or [Path(name)]
+        matching = journals_of(root, name) or [given_path(name)]
         if not (matching[0] / LOG).is_file():
             raise UserError(f"sync {name}: there is no such journal in {root.absolute()}; it holds {len(known)}")
         found += matching

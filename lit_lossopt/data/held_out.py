@@ -1,0 +1,43 @@
+"""Whether images that are held out now were held out when some weights were trained."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from lit_lossopt.errors import UserError
+
+
+def check_held_out(
+    state: Mapping[str, Any], settings: Mapping[str, Any], deciding: Collection[str], pool: str | None
+) -> None:
+    """Refuse to evaluate weights on images that they may have been trained on.
+
+    Args:
+        state: what the data module has said of itself beside the weights.
+        settings: what decides now which images are held out, as typed.
+        deciding: those of them that the command depends on; none of its images are drawn where it is empty.
+        pool: what names the set of images that the seed splits now.
+
+    Raises:
+        UserError: other images were held out then, or drawn from others.
+    """
+    then = {name: value for name, value in state["split"].items() if name in deciding}
+    if set(deciding) - then.keys():
+        raise UserError(
+            "--ckpt_path: these weights were trained where validation or test images had a folder or file of their "
+            "own, and those drawn now may have been trained on; use the data of then, or train anew"
+        )
+    pools = {pool, state.get("pool")} - {None}
+    if deciding and len(pools) > 1:
+        raise UserError(
+            "--ckpt_path: these are not the images of when these weights were trained (files were added, removed "
+            "or renamed, or arrays changed), so some of those held out now were trained on; use the images of "
+            "then, or train anew"
+        )
+    differing = [f"--{name}={value}" for name, value in then.items() if settings[name] != value]
+    if differing:
+        raise UserError(
+            "--ckpt_path: other images were held out when these weights were trained, so some of those asked for "
+            f"were trained on; add {' '.join(differing)}"
+        )

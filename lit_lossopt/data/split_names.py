@@ -1,0 +1,50 @@
+"""Names of folders that hold a split of the data: train, Training, test_set, val2017."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+SplitName = Literal["train", "val", "test"]
+
+_WORDS: dict[SplitName, str] = {
+    "train": "train|training|trn",
+    "val": "val|valid|validate|validating|validation|dev|devel|development",
+    "test": "test|testing|tests|tst",
+}
+# What stands beside the word and says no more: "dataset_train", "Test Images", "val2017".
+_BESIDE = r"(?:the|my|data|dataset|image|images|img|imgs|picture|pictures|photo|photos|set|sets|split|folder|\d+)*"
+_SPLITS = {split: re.compile(f"{_BESIDE}(?:{words}){_BESIDE}") for split, words in _WORDS.items()}
+_MENTIONS = {split: re.compile(f"(?:{words})(?:set|data)?") for split, words in _WORDS.items()}
+
+
+def split_of(name: str) -> SplitName | None:
+    """Return the split that a folder of this name holds, or None.
+
+    >>> [split_of(name) for name in ("Train", "testing", "Validation_set", "val2017", "tram")]
+    ['train', 'test', 'val', 'val', None]
+    """
+    letters = re.sub(r"[\W_]+", "", name).lower()
+    return next((split for split, pattern in _SPLITS.items() if pattern.fullmatch(letters)), None)
+
+
+def mentioned_split(name: str) -> SplitName | None:
+    """Return the split that one of a name's words names, or None.
+
+    >>> [mentioned_split(name) for name in ("trainA", "test-cats", "cats_val", "contest")]
+    ['train', 'test', 'val', None]
+    """
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    found = (split for word in words for split, one in _MENTIONS.items() if one.fullmatch(word.lower()))
+    return next(found, None)
+
+
+def splits_among(names: Iterable[str]) -> dict[SplitName, list[str]]:
+    """Return split -> the names of folders that hold it, sorted; splits without one are left out."""
+    found: dict[SplitName, list[str]] = {}
+    for name in sorted(names):
+        split = split_of(name)
+        if split:
+            found.setdefault(split, []).append(name)
+    return found
