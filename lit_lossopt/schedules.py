@@ -77,7 +77,12 @@ def with_warmup(make_scheduler: Callable[[Optimizer], Any] | None, optimizer: Op
     """
     if warmup < 0:
         raise ValueError(f"lr_warmup={warmup}: must not be negative")
-    asked = {group["lr"] for group in optimizer.param_groups}
+    if (make_scheduler or warmup) and not all("lr" in group for group in optimizer.param_groups):
+        raise ValueError(
+            f"{type(optimizer).__name__} has no learning rate that a schedule could change; leave model.lr_scheduler "
+            "and model.lr_warmup out"
+        )
+    asked = {group["lr"] for group in optimizer.param_groups if "lr" in group}
     scheduler = make_scheduler(optimizer) if make_scheduler else None
     if len(asked) > len(set(_highest_rates(scheduler, optimizer))) > 0:
         raise ValueError(

@@ -154,7 +154,8 @@ class StepValues(pl.Callback):
 
 def learning_rates(optimizers: list[torch.optim.Optimizer]) -> dict[str, float]:
     """Return metric name → learning rate: one name where all parameter groups agree, otherwise one a group."""
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    # Some optimizers find their own step, and have no rate.
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups if "lr" in group]
     rates = [float(group["lr"]) for group in groups]
     if len(set(rates)) <= 1:
         return {names.TRAIN_LR: rates[0]} if rates else {}
