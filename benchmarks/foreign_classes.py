@@ -2,7 +2,7 @@
 
 A class passes if it trains, or if it is refused in one line before a run exists. Nothing else may happen.
 
-Run, where the packages of ``PACKAGES`` are installed: ``python -m benchmarks.foreign_classes`` (half an hour on a core);
+Run, where the packages of ``PACKAGES`` are installed: ``python -m benchmarks.foreign_classes`` (half an hour);
 ``python -m benchmarks.foreign_classes timm.optim`` tries one and prints what it finds.
 """
 
@@ -14,11 +14,9 @@ import inspect
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -29,11 +27,12 @@ import torch
 from torch import nn
 
 from benchmarks.harness import machine, write_json
-from lit_lossopt.losses import LossContract, class_indices, contract_of, one_hot, one_per_class, register_loss, softmax
+from lit_lossopt.losses import LossContract, class_indices, one_hot, one_per_class, register_loss, softmax
 
 STEPS = 12
 FIT = (
-    "fit", "--data=DigitsDataModule", "--threads=1", f"--trainer.max_steps={STEPS}", "--trainer.enable_progress_bar=false",
+    "fit", "--data=DigitsDataModule", "--threads=1", f"--trainer.max_steps={STEPS}",
+    "--trainer.enable_progress_bar=false",
     "--probe.images=0", "--model.network.channels=[4,8]", "--model.network.hidden=16",
 )  # fmt: skip
 # For arguments without a default.
@@ -152,7 +151,11 @@ def _outcome(package: Package, name: str) -> dict[str, str]:
 def _arguments(package: Package, name: str) -> list[str]:
     """Return flags for the arguments that a class has no default for, as far as they are known."""
     signature = inspect.signature(getattr(importlib.import_module(package.module), name)).parameters.values()
-    missing = [one.name for one in signature if one.default is one.empty and one.name in GIVEN]
+    missing = [
+        one.name
+        for one in signature
+        if (one.default is one.empty or (one.name == "lr" and not isinstance(one.default, float))) and one.name in GIVEN
+    ]
     return [f"--model.{package.kind}.{argument}={GIVEN[argument]}" for argument in missing]
 
 

@@ -46,7 +46,8 @@ def typed_errors(prepared: Prepared) -> Iterator[None]:
             raise UserError(
                 "trainer.accelerator=gpu: torch finds no GPU here; leave it out to train on the CPU"
             ) from error
-        raise UserError(readable(str(error), prepared.settings, dict(prepared.rest))) from error
+        fault = _of_constructor(error)
+        raise UserError(fault or readable(str(error), prepared.settings, dict(prepared.rest))) from error
     except UserError:
         raise
     except Exception as error:
@@ -54,6 +55,15 @@ def typed_errors(prepared: Prepared) -> Iterator[None]:
         if ranks.lost_another(error):
             raise
         raise UserError(f"{_maker(error)}{described(error)}; LOSSOPT_TRACEBACK=1 shows the way there") from error
+
+
+def _of_constructor(error: BaseException) -> str:
+    """Return what a constructor has raised without a word for a reader, on which the parser has put its own words."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    maker = _maker(error)
+    speaks = isinstance(error, ValueError | TypeError) and str(error)
+    return f"{maker}{described(error)}" if maker and not speaks else ""
 
 
 def _maker(error: BaseException) -> str:

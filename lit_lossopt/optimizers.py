@@ -103,11 +103,16 @@ def build_optimizer(
     return built
 
 
+def has_rate(group: dict[str, Any]) -> bool:
+    """Return whether a parameter group has a learning rate: some optimizers find their own step, and have none."""
+    return group.get("lr") is not None
+
+
 def _scale_rates(built: Optimizer) -> None:
     """Give each group its share of the learning rate."""
     for group in built.param_groups:
         factor = group.get("lr_factor", 1.0)
-        if "lr" in group:
+        if has_rate(group):
             # Not in place: groups may share a tensor.
             group["lr"] = group["lr"] * factor
         elif factor != 1:

@@ -173,5 +173,6 @@ def _built(module: LossOptModule) -> dict[str, Any]:
         **({"network.weights_sha256": digest} if digest else {}),
         **{f"optimizer.{name}": value for name, value in defaults.items() if value is not None},
         "parameters": count_parameters(module.network),
+        **({"criterion.parameters": learned} if (learned := count_parameters(module.criterion)) else {}),
         "threads": torch.get_num_threads(),
     }

@@ -28,6 +28,7 @@ from lit_lossopt.schedules import WarmUp
 # Optimizers of other packages may do something else at every tenth step, as Lookahead does at every sixth.
 STEPS_OF_FOREIGN, IMAGES_OF_FOREIGN = 11, 16
 _KNOWN = ("torch.", "lit_lossopt.")
+_NO_VIEW = "view size is not compatible"
 
 
 class TrialStep:
@@ -41,20 +42,37 @@ class TrialStep:
 
     def __init__(self, module: LossOptModule, trainer: pl.Trainer, batch: Batch) -> None:
         self.module, self.trainer = module, trainer
-        self.plugin, device = trainer.precision_plugin, trainer.strategy.root_device
+        self.plugin = trainer.precision_plugin
+        self._copy()
+        device = trainer.strategy.root_device
+        self.batch = batch[0].to(device), batch[1].to(device)
+
+    def _copy(self) -> None:
+        module, device = self.module, self.trainer.strategy.root_device
         with _blamed(f"model.network={type(module.network).__name__}"):
             self.network = self.plugin.convert_module(copy.deepcopy(module.network).to(device))
         self.loss_key = f"model.criterion={type(module.criterion).__name__}"
         with _blamed(self.loss_key):
             self.criterion = self.plugin.convert_module(copy.deepcopy(module.criterion).to(device))
-        self.batch = batch[0].to(device), batch[1].to(device)
 
     def check(self) -> Any:
         """Make the optimizer and its schedule, and steps of each; return the schedule, or None.
 
+        An optimizer that flattens weights as views cannot do so under channels_last: then the network leaves it.
+
         Raises:
             UserError: they refuse their arguments, each other, or this kind of training.
         """
+        try:
+            return self._check()
+        except UserError as error:
+            if _NO_VIEW not in str(error):
+                raise
+        self.module.network.to(memory_format=torch.contiguous_format)
+        self._copy()
+        return self._check()
+
+    def _check(self) -> Any:
         with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
             optimizer = self._optimizer()
             key = f"model.optimizer={type(optimizer).__name__}"

@@ -516,7 +516,7 @@ def test_no_run_begins_where_artifacts_cannot_be_kept(capsys: pytest.CaptureFixt
             "there are: val/loss, val/accuracy, best/val_accuracy",
         ),
         (
-            [PLATEAU.split()[0], PLATEAU.split()[1], "--trainer.limit_val_batches=0"],
+            [*PLATEAU.split(), "--trainer.limit_val_batches=0"],
             "there are none (trainer.limit_val_batches=0)",
         ),
     ],

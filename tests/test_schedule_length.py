@@ -72,7 +72,7 @@ ARGUMENTS: dict[Any, dict[str, Any]] = {
 
 
 def steps_of(optimizer: torch.optim.Optimizer, scheduler: Any, count: int) -> list[tuple[float, ...]]:
-    seen = []
+    seen: list[tuple[float, ...]] = []
     for _ in range(count):
         group = optimizer.param_groups[0]
         seen.append((group["lr"], group["momentum"]))
