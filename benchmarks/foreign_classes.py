@@ -74,13 +74,12 @@ PACKAGES = (
     Package("heavyball", "heavyball", "optimizer"),
     Package("adan-pytorch", "adan_pytorch", "optimizer"),
     Package("sophia-opt", "sophia_opt", "optimizer"),
-    Package("galore-torch", "galore_torch", "optimizer"),
     Package("pytorch-metric-learning", "pytorch_metric_learning.losses", "criterion"),
     Package("timm", "timm.loss", "criterion"),
     Package("segmentation-models-pytorch", "segmentation_models_pytorch.losses", "criterion"),
     Package("kornia", "kornia.losses", "criterion"),
     Package("monai", "monai.losses", "criterion"),
-    Package("focal-loss-pytorch", "focal_loss_pytorch.focal_loss_pytorch", "criterion"),
+    Package("balanced-loss", "balanced_loss", "criterion"),
     Package("pytorch_optimizer", "pytorch_optimizer.loss", "criterion"),
 )
 
@@ -150,11 +149,18 @@ def _outcome(package: Package, name: str) -> dict[str, str]:
 
 def _arguments(package: Package, name: str) -> list[str]:
     """Return flags for the arguments that a class has no default for, as far as they are known."""
-    signature = inspect.signature(getattr(importlib.import_module(package.module), name)).parameters.values()
+    classes = getattr(importlib.import_module(package.module), name).__mro__
+    parameters = {
+        one.name: one.default
+        for kind in reversed(classes)
+        if "__init__" in vars(kind)
+        for one in inspect.signature(kind.__init__).parameters.values()
+    }
     missing = [
-        one.name
-        for one in signature
-        if (one.default is one.empty or (one.name == "lr" and not isinstance(one.default, float))) and one.name in GIVEN
+        argument
+        for argument, default in parameters.items()
+        if (default is inspect.Parameter.empty or (argument == "lr" and not isinstance(default, float)))
+        and argument in GIVEN
     ]
     return [f"--model.{package.kind}.{argument}={GIVEN[argument]}" for argument in missing]
 

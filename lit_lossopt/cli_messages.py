@@ -28,7 +28,7 @@ _REMEDIES = {
     "Tried to step": "model.lr_scheduler: its total_steps are fewer than the steps of training",
 }
 # Whose constructors are on the way to a person's classes.
-_MAKERS = ("lit_lossopt.cli", "lit_lossopt.lr_find", "lit_lossopt.module", "lightning.", "jsonargparse.")
+_MAKERS = ("lit_lossopt.", "lightning.", "jsonargparse.", "argparse", "torch.", "torchvision.")
 
 
 def remedy_for(error: Exception) -> str | None:
@@ -58,12 +58,11 @@ def typed_errors(prepared: Prepared) -> Iterator[None]:
 
 
 def _of_constructor(error: BaseException) -> str:
-    """Return what a constructor has raised without a word for a reader, on which the parser has put its own words."""
+    """Return what a constructor of another package has raised, on which the parser has put its own words."""
     while error.__cause__ is not None:
         error = error.__cause__
     maker = _maker(error)
-    speaks = isinstance(error, ValueError | TypeError) and str(error)
-    return f"{maker}{described(error)}" if maker and not speaks else ""
+    return f"{maker}{described(error)}" if maker else ""
 
 
 def _maker(error: BaseException) -> str:
@@ -84,6 +83,8 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # Lightning 2.6 uses what torch 2.15 deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # Such a precision is refused.
+    warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU")
     # Evaluating needs no checkpoint callback.
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
     plain = warnings.formatwarning

@@ -130,6 +130,11 @@ def check_first_batch(
         )
     _check_labels(labels, num_classes)
     wanted = [len(labels), contract.num_outputs(num_classes)]
+    if wanted[1] != num_classes and (wanted[1], num_classes) != (1, 2):
+        raise ValueError(
+            f"{name}: its contract asks for {wanted[1]} outputs on {num_classes} classes, but the predicted class is "
+            f"the largest of {num_classes} outputs; have a loss of embeddings take as many as there are classes"
+        )
     if list(outputs.shape) != wanted:
         raise ValueError(
             f"model.network gives outputs {list(outputs.shape)} for {len(labels)} images; {name} on {num_classes} "

@@ -25,9 +25,10 @@ from lit_lossopt.module import Batch, LossOptModule
 from lit_lossopt.schedule_fit import misfit
 from lit_lossopt.schedules import WarmUp
 
-# Optimizers of other packages may do something else at every tenth step, as Lookahead does at every sixth.
-STEPS_OF_FOREIGN, IMAGES_OF_FOREIGN = 11, 16
-_KNOWN = ("torch.", "lit_lossopt.")
+# Optimizers of other packages may do something else at every tenth step, as Lookahead does at every sixth. Losses and
+# networks may keep something from the step before.
+STEPS_OF_OPTIMIZER, STEPS_OF_OTHERS, IMAGES = 11, 2, 16
+_KNOWN = ("torch.", "torchvision.", "lit_lossopt.")
 _NO_VIEW = "view size is not compatible"
 
 
@@ -121,10 +122,11 @@ class TrialStep:
             self._step(optimizer, self.batch)
             backbone.freeze(frozen=False)
         self._step(optimizer, self.batch)
-        if not type(optimizer).__module__.startswith(_KNOWN):
-            few = self.batch[0][:IMAGES_OF_FOREIGN], self.batch[1][:IMAGES_OF_FOREIGN]
-            for _ in range(STEPS_OF_FOREIGN):
-                self._step(optimizer, few)
+        others = _is_foreign(self.criterion) or _is_foreign(self.network)
+        more = STEPS_OF_OPTIMIZER if _is_foreign(optimizer) else STEPS_OF_OTHERS if others else 0
+        for _ in range(more):
+            self._step(optimizer, (self.batch[0][:IMAGES], self.batch[1][:IMAGES]))
+        if _is_foreign(optimizer):
             _switch(optimizer, "eval")
             self._check_state(optimizer)
 
@@ -171,6 +173,10 @@ def _blamed(key: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise UserError(f"{key}: {described(error)}") from error
+
+
+def _is_foreign(made: object) -> bool:
+    return not type(made).__module__.startswith(_KNOWN)
 
 
 def _switch(optimizer: Optimizer, phase: str) -> None:

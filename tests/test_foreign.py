@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -62,7 +63,8 @@ def by_hand(epochs: int) -> tuple[list[float], float]:
     data.setup("fit")
     torch.manual_seed(derive_seed(0, "weights"))
     network, criterion = MiniCNN(in_channels=1, image_size=8).to(memory_format=torch.channels_last), Temperature()
-    groups = [{"params": network.parameters()}, {"params": criterion.parameters(), "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": network.parameters()}]
+    groups += [{"params": criterion.parameters(), "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, weight_decay=0.01)
     seen: list[float] = []
     for epoch in range(epochs):
@@ -81,8 +83,9 @@ def by_hand(epochs: int) -> tuple[list[float], float]:
 @pytest.mark.parametrize("criterion", [Temperature, Proxies])
 def test_a_losss_parameters_are_a_group_of_their_own_that_does_not_decay(criterion: type[nn.Module]) -> None:
     network, loss = MiniCNN(in_channels=1, image_size=8), criterion()
-    for factory in (torch.optim.AdamW, optimizers.Muon, optimizers.SGDW):
-        built = build_optimizer(lambda groups, make=factory: make(groups), network, loss, decay_biases=True)
+    factories: list[Any] = [torch.optim.AdamW, optimizers.Muon, optimizers.SGDW]
+    for factory in factories:
+        built = build_optimizer(factory, network, loss, decay_biases=True)
         (learned,) = [group for group in built.param_groups if group["name"].startswith("criterion")]
         assert [id(one) for one in learned["params"]] == [id(one) for one in loss.parameters()]
         assert learned["weight_decay"] == 0
