@@ -138,13 +138,13 @@ def _outcome(package: Package, name: str) -> dict[str, str]:
     if package.kind == "optimizer":
         return _fit(words)
     loss = getattr(importlib.import_module(package.module), name)
-    outcome: dict[str, str] = {}
+    found = {}
     for targets, encode in CONTRACTS.items():
         register_loss(loss, LossContract(encode, one_per_class, softmax))
-        outcome = _fit(words)
-        if outcome["outcome"] != "refused":
-            return {**outcome, "targets": targets}
-    return outcome
+        found[targets] = _fit(words)
+        if found[targets]["outcome"] != "refused":
+            return {**found[targets], "targets": targets}
+    return found["class indices"]
 
 
 def _arguments(package: Package, name: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any, Literal, cast
 
 import lightning.pytorch as pl
@@ -218,7 +219,8 @@ class LossOptModule(pl.LightningModule):
             ValueError: the network refuses the images, or its outputs do not suit the loss.
         """
         images, labels = batch
-        with evaluating(self.network, self.criterion), torch.no_grad():
+        quiet = warnings.catch_warnings(action="ignore")  # training says it again
+        with evaluating(self.network, self.criterion), torch.no_grad(), quiet:
             try:
                 outputs = self(images)
             except Exception as error:
