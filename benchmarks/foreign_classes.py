@@ -28,6 +28,7 @@ from torch import nn
 
 from benchmarks.harness import machine, write_json
 from lit_lossopt.losses import LossContract, class_indices, one_hot, one_per_class, register_loss, softmax
+from lit_lossopt.tracking.store_process import kept_process
 
 STEPS = 12
 FIT = (
@@ -106,7 +107,8 @@ def tried(package: Package) -> dict[str, Any]:
     """Return how each class of a package fared."""
     names = sorted(_classes(package))
     outcomes = {}
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    # One process that writes to the store, for each would import MLflow anew.
+    with kept_process(), tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
         for name in names:
             outcomes[name] = _outcome(package, name)

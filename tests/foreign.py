@@ -101,11 +101,17 @@ class FaultyNetwork(nn.Module):
 class Plain(torch.optim.Optimizer):
     """Gradient descent without a learning rate, at a fixed step, with a fault."""
 
-    def __init__(self, params: Iterable[Any], step_size: float = 0.1, fault: str = "") -> None:
+    def __init__(
+        self,
+        params: Iterable[Any],
+        step_size: float = 0.1,
+        fault: str = "",
+        clip: Callable[[int], float] = lambda step: step**0.25,
+    ) -> None:
         if fault == "made":
             raise LookupError("no such rule")
         super().__init__(params, {"step_size": step_size})
-        self.fault, self.steps, self.training = fault, 0, fault != "phases"
+        self.fault, self.steps, self.training, self.clip = fault, 0, fault != "phases", clip
 
     def train(self) -> None:
         self.training = True

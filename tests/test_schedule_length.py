@@ -54,7 +54,7 @@ def test_a_schedule_follows_the_training_also_where_that_becomes_longer(capsys: 
     assert main([*words, "--trainer.max_epochs=1"]) == 0
     first = rates(runs()[-1])
     assert first == pytest.approx(cosine(8, 8))
-    assert not capsys.readouterr().err
+    assert "lr_scheduler" not in capsys.readouterr().err
     assert main([*words, "--trainer.max_epochs=2", "--ckpt_path=last"]) == 0
     assert "the schedule goes on as that of a training of 16 steps in place of 8" in capsys.readouterr().out
     assert rates(runs()[-1]) == pytest.approx(cosine(16, 16)[8:])
@@ -169,10 +169,11 @@ def test_what_does_not_fit_is_one_line_before_the_run(capsys: pytest.CaptureFixt
     assert "model.lr_scheduler.T_max=trainings from the command line: expected" in capsys.readouterr().err
     assert not list(Path("mlruns").glob("journal/*"))
     assert main([*FIT, *COSINE, "--model.lr_scheduler.T_max=100", "--trainer.max_steps=2"]) == 0
-    assert capsys.readouterr().err == (
-        "lossopt: model.lr_scheduler.T_max=100: the training has 2 steps, so the rate ends at 100% of its peak; "
-        "T_max=training fits any length\n"
+    said = (
+        "model.lr_scheduler.T_max=100: the training has 2 steps, so the rate ends at 100% of its peak; T_max=training"
     )
+    # A slow store may say so too.
+    assert f"lossopt: {said} fits any length" in capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.parametrize(
