@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import io
+import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lit_lossopt.backbone import Backbone
+from lit_lossopt.callbacks.optimizer_phases import switch_phase
 from lit_lossopt.errors import UserError, described
 from lit_lossopt.losses import loss_of
 from lit_lossopt.module import Batch, LossOptModule
@@ -114,8 +116,8 @@ class TrialStep:
 
     def _train(self, optimizer: Optimizer) -> None:
         """Make steps as the training does, an evaluation in front."""
-        _switch(optimizer, "eval")
-        _switch(optimizer, "train")
+        switch_phase(optimizer, "eval")
+        switch_phase(optimizer, "train")
         if self.module.frozen_epochs:
             backbone = Backbone(self.network)
             backbone.freeze(frozen=True)
@@ -127,7 +129,7 @@ class TrialStep:
         for _ in range(more):
             self._step(optimizer, (self.batch[0][:IMAGES], self.batch[1][:IMAGES]))
         if _is_foreign(optimizer):
-            _switch(optimizer, "eval")
+            switch_phase(optimizer, "eval")
             self._check_state(optimizer)
 
     def _step(self, optimizer: Optimizer, batch: Batch) -> None:
@@ -158,9 +160,11 @@ class TrialStep:
             file.seek(0)
             self._optimizer().load_state_dict(torch.load(file, weights_only=True))
         except Exception as error:
+            more = isinstance(error, pickle.UnpicklingError)
+            why = "it holds more than tensors, numbers and texts" if more else described(error, 150)
             raise UserError(
-                f"model.optimizer={type(optimizer).__name__}: its state cannot be kept in a checkpoint "
-                f"({described(error, 150)}); to train without one: --trainer.enable_checkpointing=false"
+                f"model.optimizer={type(optimizer).__name__}: its state cannot be kept in a checkpoint and read again "
+                f"({why}); to train without one: --trainer.enable_checkpointing=false"
             ) from error
 
 
@@ -177,12 +181,6 @@ def _blamed(key: str) -> Iterator[None]:
 
 def _is_foreign(made: object) -> bool:
     return not type(made).__module__.startswith(_KNOWN)
-
-
-def _switch(optimizer: Optimizer, phase: str) -> None:
-    switch = getattr(optimizer, phase, None)
-    if callable(switch):
-        switch()
 
 
 def _name(scheduler: Any) -> str:
