@@ -62,8 +62,8 @@ none, `val/nll`, `val/brier` and `val/ece` stay empty.
 {_glossary()}
 A first batch is tried before training: shapes that would broadcast, targets outside a loss's range, raw outputs where
 log-probabilities belong, labels that are no classes or all ignored are refused with the reason. A loss averages over
-the batch (`reduction: mean`). `L1Loss` is least at the median, which is 0 for any class rarer than half: on ten classes
-it collapses.
+the batch (`reduction: mean`); one that adds up, on whatever level, is refused. `L1Loss` is least at the median, which
+is 0 for any class rarer than half: on ten classes it collapses.
 
 Another loss needs one registration, in a module that `--allow-import` names:
 
@@ -73,6 +73,12 @@ from lit_lossopt.losses import LossContract, one_hot, one_per_class, register_lo
 register_loss(MyLoss, LossContract(one_hot, one_per_class, probabilities=softmax, source="…"))
 ```
 
+**What a loss learns itself**, such as a temperature or a direction for each class (ArcFace, ProxyAnchor), is trained
+with the network: in a parameter group of its own, `criterion`, at the optimizer's rate and without weight decay. It is
+kept in checkpoints and gone on with to the bit. The predicted class is the largest of the network's K outputs; one on
+embeddings takes K of them (`embedding_size`), and where its own directions decide the class, accuracy tells little.
+Buffers that a loss changes at each call are changed by training alone, not by evaluations.
+
 ## Optimizers
 
 `--model.optimizer=NAME`; arguments as `--model.optimizer.lr=0.1`. Of torch: {of_torch}. (`SparseAdam` needs sparse
@@ -81,7 +87,12 @@ gradients, and is refused.) Of this package:
 {table(["optimizer", "what it is", "source"], ours)}
 With `pip install 'lit_lossopt[optimizers]'` also those of pytorch_optimizer by their own names: `Lion`, `SOAP`,
 `ScheduleFreeAdamW` and many more. Schedule-Free is switched between training and evaluation; a checkpoint holds the
-weights that were evaluated.
+weights that were evaluated. Beside a schedule or a warm-up they train, and one line says that they average in place of
+one. An optimizer without a learning rate (`AliG`) logs none, and takes no schedule.
+
+Optimizer, loss and network are tried before a run exists, on copies, on the training's device and in its precision:
+one step, and a dozen for an optimizer of another package, whose state must also pass through a checkpoint. Whatever
+they raise is one line that names the setting. (`LOSSOPT_TRACEBACK=1` shows the whole.)
 
 **Weight decay.** `SGD`, `Adam` and `RMSprop` add it to the gradient (L2); `SGDW`, `AdamW` and `Muon` shrink the weights
 apart from it (decoupled). `--model.decay_biases=false` keeps it off biases and norms.
@@ -95,6 +106,13 @@ several looks at a batch, with the same dropout in each. Gradients are clipped b
 (`ChainedScheduler` and `SequentialLR` are made of other schedules, and `LambdaLR` and `MultiplicativeLR` of a function:
 from Python only.) `--model.lr_warmup=N` puts a linear warm-up in front, in the same unit; `ReduceLROnPlateau` follows a
 metric, and is refused behind one.
+
+**A schedule as long as the training**: `T_max`, `total_steps` and `total_iters` may be the word `training`. It stands
+for the steps or epochs that the training leaves behind the warm-up, on any data:
+`--model.lr_scheduler=CosineAnnealingLR --model.lr_scheduler.T_max=training`. `warmup_cosine` does so. A training that
+goes on to more epochs takes the rates that the longer one has from there on; where optimizer and schedule begin afresh,
+the word stands for what is left. A number that does not fit is said in one line before training (a cosine that ends at
+99 % of its peak), or refused where the schedule would fail on the way (`OneCycleLR` with too few steps).
 """
 
 

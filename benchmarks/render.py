@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.claims_section import with_claims
+from benchmarks.foreign_section import foreign_section
 from benchmarks.harness import RESULTS
 from benchmarks.live_section import live_section
 from benchmarks.reference import NOTE, reference_page, table
@@ -37,7 +38,8 @@ def pages() -> dict[str, str]:
             # Not before it was measured.
             sweep_study(_load("sweep_cifar10_jpeg")) if (RESULTS / "sweep_cifar10_jpeg.json").is_file() else "",
         ),
-        "losses_and_optimizers.md": reference_page(),
+        "losses_and_optimizers.md": reference_page()
+        + (foreign_section(_load("foreign_classes")) if (RESULTS / "foreign_classes.json").is_file() else ""),
         "measures.md": with_claims((DOCS / "measures.md").read_text(encoding="utf-8"), _load("claims")),
         "benchmarks.md": benchmarks_page(
             *map(

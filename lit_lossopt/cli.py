@@ -40,19 +40,30 @@ from lit_lossopt.command_line import LAST, Prepared
 from lit_lossopt.config_check import ALLOWED_IMPORTS, LINKED
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.distribution import Distribution
-from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.errors import UserError, described, one_line
 from lit_lossopt.launcher import LOST
 from lit_lossopt.module import LossOptModule
+from lit_lossopt.monitors import check_monitors, check_plateau
 from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
 from lit_lossopt.parser_types import at_home, register_types
 from lit_lossopt.paths import given_path
-from lit_lossopt.preflight import check_batches, check_budget, check_left, check_optimizer, check_shares
+from lit_lossopt.preflight import (
+    check_batches,
+    check_budget,
+    check_left,
+    check_numbers,
+    check_precision,
+    check_shares,
+    check_threads,
+)
 from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.resume import Continuation, claim_settings, continue_run, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.run_description import RunDescription, resolved_config
 from lit_lossopt.tracking.addresses import where_to_look
 from lit_lossopt.tracking.description import trial_key
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.training_length import batches_of_epoch, planned_length
+from lit_lossopt.trial_step import TrialStep
 
 # Incomplete: it came to its end, and something of it was lost, as the disk was full.
 DIVERGED, INCOMPLETE, INTERRUPTED, TERMINATED = 3, 4, 130, 143
@@ -167,6 +178,7 @@ class LossOptCLI(LightningCLI):
         """Set the threads before anything computes; find the home folder for what only hands paths on."""
         threads = self._get(self.config, "threads")
         if threads:
+            check_threads(threads)
             torch.set_num_threads(threads)
         trainer = self.config[self.command]["trainer"]
         for name in ("logger", "profiler"):
@@ -234,19 +246,33 @@ class LossOptCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Try everything that can be tried before a run exists: what does not fit is said now."""
         self.distribution.join(self.trainer)
+        check_precision(self.trainer, self._get(self.config_init, "trainer").get("precision"))
         self._find_checkpoint()
         if self.command == "fit":
             check_budget(self.trainer)
-            self.datamodule.prepare_data()
-            self.datamodule.setup("fit")
-            if self.checkpoint:
-                self._check_checkpoint()
-            check_batches(self.trainer, len(self.datamodule.train_dataloader()))
-            for loader in (self.datamodule.val_dataloader(), self.datamodule.train_dataloader()):
-                batch = self.datamodule.on_after_batch_transfer(next(iter(loader)), 0)
-                self.model.check_batch(batch)
-            check_shares(self.trainer, self.datamodule, self.model)
-            check_optimizer(self.model, self.trainer, batch)
+            check_numbers(self.trainer)
+            check_monitors(self.model, self.trainer)
+            self._try_batches()
+
+    def _try_batches(self) -> None:
+        """Try data, network, loss, optimizer and schedule."""
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit")
+        batches = len(self.datamodule.train_dataloader())
+        length = planned_length(self.trainer, batches_of_epoch(self.trainer, batches))
+        self.model.schedule.planned = length.counted_in(self.model.schedule.unit)
+        if self.checkpoint:
+            self._check_checkpoint()
+        check_batches(self.trainer, batches)
+        for loader in (self.datamodule.val_dataloader(), self.datamodule.train_dataloader()):
+            batch = self.datamodule.on_after_batch_transfer(next(iter(loader)), 0)
+            self.model.check_batch(batch)
+        check_shares(self.trainer, self.datamodule, self.model)
+        trial = TrialStep(self.model, self.trainer, batch)
+        check_plateau(trial.check(), self.model, self.trainer)
+        note = trial.misfit()
+        if note and self.trainer.is_global_zero:
+            print(f"lossopt: {note}", file=sys.stderr)
 
     def _find_checkpoint(self) -> None:
         """Read the checkpoint that was asked for, and have the Trainer take the one that was whole."""
@@ -282,6 +308,9 @@ class LossOptCLI(LightningCLI):
 
     def _check_checkpoint(self) -> None:
         """Refuse weights of another loss, other classes or another split before a run exists."""
+        now = resolved_config(self._parser(self.command), self.config[self.command])
+        self.continuation = Continuation(self.checkpoint, self.checkpoint.get(CONFIG_KEY, ""), now)
+        self.model.begins_optimizer_afresh = self.continuation.optimizer_afresh
         state = self.checkpoint.get(type(self.datamodule).__qualname__)
         self.trainer.state.fn = TrainerFn.FITTING
         self.datamodule.trainer = self.trainer
@@ -308,11 +337,14 @@ class LossOptCLI(LightningCLI):
             raise
         except MisconfigurationException as error:
             raise UserError(one_line(str(error))) from error
-        except (RuntimeError, ValueError, KeyError) as error:
+        except UserError:
+            raise
+        except Exception as error:
             remedy = remedy_for(error)
-            if remedy is None:
+            if remedy is None and (self.command == "fit" or ranks.lost_another(error)):
                 raise
-            raise UserError(f"{remedy} ({one_line(str(error), 200)})") from error
+            problem = described(error)
+            raise UserError(f"{remedy} ({problem})" if remedy else f"{self.command}: {problem}") from error
         finally:
             self.release()
         if self.command == "fit":
@@ -326,18 +358,22 @@ class LossOptCLI(LightningCLI):
         logger, run_id = self.trainer.logger, self.checkpoint.get(RUN_KEY)
         logger = logger if isinstance(logger, RunLogger) else None
         if self.command == "fit" and self.checkpoint:
-            now = resolved_config(self._parser(self.command), self.config[self.command])
-            found = Continuation(self.checkpoint, self.checkpoint.get(CONFIG_KEY, ""), now)
+            found = self.continuation
             if found.changed:
                 check_left(self.trainer, self.checkpoint)
             self.checkpoints.ends_where_it_did = not found.changed
             self.checkpoints.callbacks_afresh = found.callbacks_afresh
-            self.model.begins_optimizer_afresh = found.optimizer_afresh
             if logger and run_id:
                 continue_run(logger, run_id, found, force=self.resume == "force")
             elif logger:
                 print("a new run begins from the checkpoint, which names none", flush=True)
             self.model.begins_run = bool(logger and (logger.continues or not run_id))
+            if (before := self.model.schedule.moved_from) is not None:
+                print(
+                    f"the schedule goes on as that of a training of {self.model.schedule.planned} "
+                    f"{self.model.schedule.unit}s in place of {before}",
+                    flush=True,
+                )
             if not self.model.begins_run:
                 self.checkpoints.goes_on_from = Path(self.config[self.command]["ckpt_path"]).parent
         elif logger and run_id and (attached := logger.attach(run_id)):

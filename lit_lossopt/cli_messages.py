@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from typing import Any
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from lit_lossopt import ranks
 from lit_lossopt.command_line import Prepared
-from lit_lossopt.errors import Notice, UserError, printable
+from lit_lossopt.errors import Notice, UserError, described, printable
 from lit_lossopt.parser_messages import readable
 
 # What a person typed can also show itself only while training: the libraries' words, and what they mean here.
@@ -25,6 +27,8 @@ _REMEDIES = {
     "channel, and on images of this size that is a batch of at least two",
     "Tried to step": "model.lr_scheduler: its total_steps are fewer than the steps of training",
 }
+# Whose constructors are on the way to a person's classes.
+_MAKERS = ("lit_lossopt.", "lightning.", "jsonargparse.", "argparse", "torch.", "torchvision.")
 
 
 def remedy_for(error: Exception) -> str | None:
@@ -42,7 +46,32 @@ def typed_errors(prepared: Prepared) -> Iterator[None]:
             raise UserError(
                 "trainer.accelerator=gpu: torch finds no GPU here; leave it out to train on the CPU"
             ) from error
-        raise UserError(readable(str(error), prepared.settings, dict(prepared.rest))) from error
+        fault = _of_constructor(error)
+        raise UserError(fault or readable(str(error), prepared.settings, dict(prepared.rest))) from error
+    except UserError:
+        raise
+    except Exception as error:
+        # Classes of other packages raise whatever they like.
+        if ranks.lost_another(error):
+            raise
+        raise UserError(f"{_maker(error)}{described(error)}; LOSSOPT_TRACEBACK=1 shows the way there") from error
+
+
+def _of_constructor(error: BaseException) -> str:
+    """Return what a constructor of another package has raised, on which the parser has put its own words."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    maker = _maker(error)
+    return f"{maker}{described(error)}" if maker else ""
+
+
+def _maker(error: BaseException) -> str:
+    """Return whose constructor has raised an error, if one has."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        made = frame.f_locals.get("self")
+        if frame.f_code.co_name == "__init__" and not type(made).__module__.startswith(_MAKERS):
+            return f"{type(made).__name__} cannot be made: "
+    return ""
 
 
 def quieten() -> None:
@@ -54,6 +83,8 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # Lightning 2.6 uses what torch 2.15 deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # Such a precision is refused.
+    warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU")
     # Evaluating needs no checkpoint callback.
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
     plain = warnings.formatwarning

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 # Control characters, surrogates, and what breaks a line or a paragraph.
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
@@ -51,3 +53,20 @@ def one_line(text: str, limit: int = 400) -> str:
     """Return ``text`` with white space folded, cut to ``limit`` characters."""
     folded = " ".join(text.split())
     return folded if len(folded) <= limit else folded[: limit - 1] + "…"
+
+
+def described(error: BaseException, limit: int = 300) -> str:
+    """Return what an exception says, in one line.
+
+    Text that was written for a reader stands alone. The key of a KeyError, or an assertion without a text, says nothing
+    by itself: its kind, its file and its line stand beside it.
+    """
+    text = one_line(str(error), limit)
+    if text and isinstance(error, ValueError | RuntimeError | TypeError):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if not frames:
+        return said
+    raised = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
+    return f"{said} ({raised}{'' if text else f': {frames[-1].line}'})"

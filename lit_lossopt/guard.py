@@ -6,12 +6,14 @@ belong to torch's loss classes and not to a contract, so that they also catch a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from lit_lossopt.losses import FocalLoss, HingeLoss, LossContract, SquaredHingeLoss, SquentropyLoss
+from lit_lossopt.errors import described
+from lit_lossopt.losses import FocalLoss, HingeLoss, LossContract, SquaredHingeLoss, SquentropyLoss, computed
 
 Check = Callable[[nn.Module, Tensor, Tensor], str | None]
 
@@ -91,6 +93,19 @@ CHECKS: dict[type[nn.Module], tuple[Check, ...]] = {
 }
 
 
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Put modules into evaluation mode, and back into the mode in which they were."""
+    modes = [module.training for module in modules]
+    try:
+        for module in modules:
+            module.eval()
+        yield
+    finally:
+        for module, training in zip(modules, modes, strict=True):
+            module.train(training)
+
+
 def check_first_batch(
     criterion: nn.Module, contract: LossContract, outputs: Tensor, labels: Tensor, num_classes: int
 ) -> None:
@@ -115,6 +130,11 @@ def check_first_batch(
         )
     _check_labels(labels, num_classes)
     wanted = [len(labels), contract.num_outputs(num_classes)]
+    if wanted[1] != num_classes and (wanted[1], num_classes) != (1, 2):
+        raise ValueError(
+            f"{name}: its contract asks for {wanted[1]} outputs on {num_classes} classes, but the predicted class is "
+            f"the largest of {num_classes} outputs; have a loss of embeddings take as many as there are classes"
+        )
     if list(outputs.shape) != wanted:
         raise ValueError(
             f"model.network gives outputs {list(outputs.shape)} for {len(labels)} images; {name} on {num_classes} "
@@ -124,16 +144,40 @@ def check_first_batch(
         inputs, targets = contract.encode_outputs(outputs), contract.targets(labels, outputs)
     except ValueError as error:
         raise ValueError(f"{name} {error}") from error
+    except Exception as error:
+        raise ValueError(f"model.criterion={name}: its contract fails on a first batch: {described(error)}") from error
     for loss_class, checks in CHECKS.items():
         for check in checks if isinstance(criterion, loss_class) else ():
             problem = check(criterion, inputs, targets)
             if problem:
                 raise ValueError(f"{name}: {problem}; mend the targets in its contract (register_loss)")
-    loss = criterion(inputs, targets)
+    _check_value(criterion, inputs, targets)
+
+
+def _check_value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
+    """Refuse what is not one finite number, or a sum over the batch in place of a mean."""
+    name = type(criterion).__name__
+    loss = _value(criterion, inputs, targets)
+    if not isinstance(loss, Tensor):
+        raise ValueError(f"{name} gives a {type(loss).__name__}; a loss is one number, as a tensor")  # noqa: TRY004  # of a config
     if loss.ndim:
         raise ValueError(f"{name} gives {list(loss.shape)} values for a batch; a loss is one number: use its mean")
     if not bool(torch.isfinite(loss)):
         raise ValueError(f"{name} is {float(loss)} on the first batch, before any step; check labels and weights")
+    twice = _value(criterion, inputs.repeat(2, *[1] * (inputs.ndim - 1)), targets.repeat(2, *[1] * (targets.ndim - 1)))
+    if abs(float(loss)) > _tolerance(inputs) and abs(float(twice) / float(loss) - 2) < _tolerance(inputs):
+        raise ValueError(
+            f"{name} of a batch given twice is twice that of the batch: it adds up over the batch; a loss here is a "
+            "mean, so that neither the learning rate nor the values depend on the batch's size"
+        )
+
+
+def _value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+    try:
+        return computed(criterion, inputs, targets)
+    except Exception as error:
+        name = type(criterion).__name__
+        raise ValueError(f"model.criterion={name} fails on a first batch: {described(error)}") from error
 
 
 def _tolerance(values: Tensor) -> float:

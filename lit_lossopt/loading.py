@@ -28,7 +28,7 @@ from lit_lossopt.checkpoint_file import previous_of
 from lit_lossopt.config_check import ALLOWED_IMPORTS, check_imports
 from lit_lossopt.config_files import is_file
 from lit_lossopt.config_merge import Settings
-from lit_lossopt.errors import Notice, UserError, one_line
+from lit_lossopt.errors import Notice, UserError, described, one_line
 from lit_lossopt.losses import contract_of
 from lit_lossopt.model import NetworkFactory, build_network
 from lit_lossopt.parser_messages import readable
@@ -117,8 +117,8 @@ def built(saved: Saved, allow: Sequence[str] = (), device: str | torch.device = 
                 image_size=saved.image_size,
                 num_outputs=contract.num_outputs(len(saved.classes)),
             )
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{saved.path}: its network cannot be built ({one_line(str(error), 300)})") from error
+    except Exception as error:  # a person's own class may raise anything
+        raise UserError(f"{saved.path}: its network cannot be built ({described(error)})") from error
     try:
         network.load_state_dict(saved.weights)
     except RuntimeError as error:
@@ -141,6 +141,8 @@ def _instantiated(chosen: Mapping[str, Any], path: Path, allow: Sequence[str]) -
             model = parser.instantiate_classes(parser.parse_object(tree)).model
     except (ArgumentError, ValueError, TypeError, ImportError) as error:
         raise UserError(readable(str(error), Settings(tree, {"model": str(path)}), {})) from error
+    except Exception as error:
+        raise UserError(f"{path}: its network or its loss cannot be made ({described(error)})") from error
     return model.network, model.criterion
 
 

@@ -160,6 +160,30 @@ def contract_of(criterion: nn.Module) -> LossContract:
     )
 
 
+def loss_of(criterion: nn.Module, contract: LossContract, outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss of outputs ``[N, M]`` for labels ``[N]``, or ``[N, K]`` where images are mixed."""
+    if outputs.dtype in (torch.float16, torch.bfloat16):
+        # A loss is a sum of many terms: half precision would overflow in some losses and not in others.
+        outputs = outputs.float()
+    targets = contract.targets(labels, outputs)
+    return computed(criterion, contract.encode_outputs(outputs), targets)
+
+
+def computed(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Return what a loss makes of its inputs; in evaluation mode it learns nothing from them.
+
+    Some losses keep statistics in buffers at each call. How often is evaluated must not change a training.
+    """
+    kept = []
+    if not criterion.training:
+        buffers = ((part, name, buffer) for part in criterion.modules() for name, buffer in part._buffers.items())  # noqa: SLF001  # the dictionary that an assignment changes
+        kept = [(part, name, buffer, buffer.clone()) for part, name, buffer in buffers if buffer is not None]
+    loss: Tensor = criterion(inputs, targets)
+    for part, name, buffer, before in kept:
+        part._buffers[name] = buffer.copy_(before)  # noqa: SLF001  # as above
+    return loss
+
+
 class FocalLoss(nn.Module):
     """Cross-entropy that gives little weight to what is already right: the mean of −(1 − p)^γ log p.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any, Literal, cast
 
 import lightning.pytorch as pl
@@ -13,15 +14,16 @@ from torch import Tensor, nn
 
 from lit_lossopt import names
 from lit_lossopt.backbone import Backbone
-from lit_lossopt.errors import UserError
-from lit_lossopt.guard import check_first_batch
-from lit_lossopt.losses import contract_of, predicted_classes
+from lit_lossopt.errors import UserError, described
+from lit_lossopt.guard import check_first_batch, evaluating
+from lit_lossopt.losses import contract_of, loss_of, predicted_classes
 from lit_lossopt.model import MiniCNN, NetworkFactory, build_network
 from lit_lossopt.names import CONFIG_KEY, CRITERION_KEY, STATE_KEY
 from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
 from lit_lossopt.ranks import from_first
-from lit_lossopt.schedules import with_warmup
+from lit_lossopt.schedule_plan import SchedulePlan
 from lit_lossopt.seeds import derive_seed
+from lit_lossopt.training_length import length_behind
 from lit_lossopt.yardsticks import Yardsticks
 
 Batch = tuple[Tensor, Tensor]
@@ -80,9 +82,7 @@ class LossOptModule(pl.LightningModule):
             num_outputs=self.contract.num_outputs(num_classes),
         ).to(memory_format=torch.channels_last)
         self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=1e-3)
-        self.make_lr_scheduler = lr_scheduler
-        self.lr_scheduler_interval = lr_scheduler_interval
-        self.lr_warmup = lr_warmup
+        self.schedule = SchedulePlan(lr_scheduler, lr_scheduler_interval, lr_warmup)
         self.decay_biases = decay_biases
         _check_backbone(frozen_epochs, backbone_lr_factor)
         self.frozen_epochs = frozen_epochs
@@ -110,18 +110,16 @@ class LossOptModule(pl.LightningModule):
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of outputs ``[N, M]`` for labels ``[N]``, or ``[N, K]`` where images are mixed."""
-        if outputs.dtype in (torch.float16, torch.bfloat16):
-            # A loss is a sum of many terms: half precision would overflow in some losses and not in others.
-            outputs = outputs.float()
-        targets = self.contract.targets(labels, outputs)
-        loss: Tensor = self.criterion(self.contract.encode_outputs(outputs), targets)
-        return loss
+        return loss_of(self.criterion, self.contract, outputs, labels)
 
-    def new_optimizer(self, network: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Return a fresh optimizer over the parameter groups of the network, or of a copy of it."""
+    def new_optimizer(
+        self, network: nn.Module | None = None, criterion: nn.Module | None = None
+    ) -> torch.optim.Optimizer:
+        """Return a fresh optimizer over the parameter groups of network and loss, or of copies of them."""
         return build_optimizer(
             self.make_optimizer,
             network or self.network,
+            criterion or self.criterion,
             decay_biases=self.decay_biases,
             backbone_lr_factor=self.backbone_lr_factor,
         )
@@ -129,7 +127,7 @@ class LossOptModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and, if there is one, its schedule."""
         optimizer = self.new_optimizer()
-        scheduler = with_warmup(self.make_lr_scheduler, optimizer, self.lr_warmup)
+        scheduler = self.schedule.made_for(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             # Stepped by PlateauSchedule.
             self.plateau = scheduler
@@ -137,8 +135,12 @@ class LossOptModule(pl.LightningModule):
                 scheduler.load_state_dict(self._plateau_state)
         if scheduler is None or self.plateau:
             return optimizer
-        schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_scheduler_interval}
+        schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self.schedule.unit}
         return {"optimizer": optimizer, "lr_scheduler": cast("LRSchedulerConfigType", schedule)}
+
+    def on_train_start(self) -> None:
+        """Have a training that has become longer begin with its own rates."""
+        self.schedule.set_rates(self.trainer.optimizers[0])
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Look at the first batch before learning from it."""
@@ -217,24 +219,25 @@ class LossOptModule(pl.LightningModule):
             ValueError: the network refuses the images, or its outputs do not suit the loss.
         """
         images, labels = batch
-        was_training = self.network.training
-        self.network.eval()
-        try:
-            with torch.no_grad():
+        quiet = warnings.catch_warnings(action="ignore")  # training says it again
+        with evaluating(self.network, self.criterion), torch.no_grad(), quiet:
+            try:
                 outputs = self(images)
-                check_first_batch(self.criterion, self.contract, outputs, labels, self.num_classes)
-        except (RuntimeError, IndexError, AttributeError) as error:
-            raise ValueError(f"model.network or model.criterion fails on a first batch: {error}") from error
-        finally:
-            self.network.train(was_training)
+            except Exception as error:
+                name = type(self.network).__name__
+                raise ValueError(f"model.network={name} fails on a first batch: {described(error)}") from error
+            check_first_batch(self.criterion, self.contract, outputs, labels, self.num_classes)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say which loss the outputs were trained for, and what a resumed run goes on with."""
         checkpoint[CRITERION_KEY] = type(self.criterion).__name__
         checkpoint[CONFIG_KEY] = self.run_config
-        plateau = self.plateau.state_dict() if self.plateau else None
-        state = {"best_val_accuracy": self.best_val_accuracy, "plateau": plateau}
-        checkpoint[STATE_KEY] = {**state, "confusion": self.confusion.get(names.VAL)}
+        checkpoint[STATE_KEY] = {
+            "best_val_accuracy": self.best_val_accuracy,
+            "plateau": self.plateau.state_dict() if self.plateau else None,
+            "schedule": self.schedule.state_dict(),
+            "confusion": self.confusion.get(names.VAL),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that another loss trained: their outputs mean something else.
@@ -251,6 +254,10 @@ class LossOptModule(pl.LightningModule):
             self.confusion[names.VAL] = state["confusion"]
         # A loss that is not finite by now has diverged, and is no matter of labels.
         self._checked = True
+        if self.schedule.planned is not None:
+            behind = length_behind(checkpoint).counted_in(self.schedule.unit) or 0
+            saved = state.get("schedule", {})
+            self.schedule.go_on(checkpoint, saved, behind, afresh=self.begins_optimizer_afresh)
         if self.begins_optimizer_afresh:
             # Their states hold the settings of then, which would win over those of now.
             checkpoint["optimizer_states"], checkpoint["lr_schedulers"], self._plateau_state = [], [], None

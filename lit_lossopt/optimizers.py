@@ -13,6 +13,8 @@ from torch.optim import Muon as MatrixMuon
 from lit_lossopt.backbone import Backbone
 
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
+# Name of the group that holds a loss's own parameters.
+OF_LOSS = "criterion"
 
 
 def parameter_groups(
@@ -59,30 +61,62 @@ def _by_decay(part: str, parameters: list[nn.Parameter], *, decay_biases: bool) 
     return [group for group in groups if group["params"]]
 
 
+def loss_groups(criterion: nn.Module) -> list[dict[str, Any]]:
+    """Return the group of a loss's own parameters, such as a learned temperature; none where it has none.
+
+    They learn at the optimizer's rate. They do not decay: a temperature or a class's direction is not the better for
+    being small.
+    """
+    parameters = [parameter for parameter in criterion.parameters() if parameter.requires_grad]
+    return [{"name": OF_LOSS, "params": parameters, "weight_decay": 0.0}] if parameters else []
+
+
 def build_optimizer(
-    optimizer: OptimizerCallable, network: nn.Module, *, decay_biases: bool, backbone_lr_factor: float = 1.0
+    optimizer: OptimizerCallable,
+    network: nn.Module,
+    criterion: nn.Module | None = None,
+    *,
+    decay_biases: bool,
+    backbone_lr_factor: float = 1.0,
 ) -> Optimizer:
-    """Return the optimizer over the network's parameter groups, the backbone's with their own rate.
+    """Return the optimizer over the parameter groups of network and loss, the backbone's with their own rate.
 
     Raises:
         ValueError: the optimizer refuses its arguments, for example a negative learning rate.
     """
     groups = parameter_groups(network, decay_biases=decay_biases, backbone_lr_factor=backbone_lr_factor)
+    learned = loss_groups(criterion) if criterion else []
     try:
-        built = optimizer(groups)
+        built = optimizer([*groups, *learned])
     except ValueError as error:
-        if len(groups) > 1 and "parameter groups" in str(error):
-            raise ValueError(f"{error}: leave backbone_lr_factor at 1 and decay_biases at true") from error
-        raise
-    for group in built.param_groups:
-        # Not in place: groups may share a tensor.
-        group["lr"] = group["lr"] * group.get("lr_factor", 1.0)
+        if "parameter groups" not in str(error):
+            raise
+        reasons = ["leave backbone_lr_factor at 1 and decay_biases at true"] if len(groups) > 1 else []
+        reasons += [f"{type(criterion).__name__} has parameters of its own, which need one"] if learned else []
+        raise ValueError(f"{error}: {'; '.join(reasons)}" if reasons else str(error)) from error
+    _scale_rates(built)
     if isinstance(built, torch.optim.SparseAdam):
         raise ValueError("SparseAdam updates only sparse gradients, which images do not give; take Adam")  # noqa: TRY004
     if isinstance(built, torch.optim.LBFGS):
         # It flattens weights and gradients as views, which channels_last does not allow.
         network.to(memory_format=torch.contiguous_format)
     return built
+
+
+def has_rate(group: dict[str, Any]) -> bool:
+    """Return whether a parameter group has a learning rate: some optimizers find their own step, and have none."""
+    return group.get("lr") is not None
+
+
+def _scale_rates(built: Optimizer) -> None:
+    """Give each group its share of the learning rate."""
+    for group in built.param_groups:
+        factor = group.get("lr_factor", 1.0)
+        if has_rate(group):
+            # Not in place: groups may share a tensor.
+            group["lr"] = group["lr"] * factor
+        elif factor != 1:
+            raise ValueError(f"{type(built).__name__} has no learning rate; leave backbone_lr_factor at 1")
 
 
 class SGDW(SGD):
@@ -131,7 +165,8 @@ class Muon(Optimizer):
 
     torch's Muon takes matrices only. A convolution's weight ``[O, I, H, W]`` is given to it as the matrix
     ``[O, H·W·I]`` or ``[O, I·H·W]``, whichever is a view in its memory layout: orthogonalisation does not depend on the
-    order of columns. Biases, norms and the last layer, whose rows are classes, go to AdamW.
+    order of columns. Biases, norms and the last layer, whose rows are classes, go to AdamW, and so does what a loss
+    learns.
 
     Args:
         params: parameters or groups, in the network's order.
@@ -164,7 +199,8 @@ class Muon(Optimizer):
     ) -> None:
         given = list(params)
         groups: list[dict[str, Any]] = given if given and isinstance(given[0], dict) else [{"params": given}]
-        matrices = [p for group in groups for p in group["params"] if p.ndim > 1]
+        # Of a loss with matrices of its own, the network's last layer is still the last.
+        matrices = [p for group in groups if group.get("name") != OF_LOSS for p in group["params"] if p.ndim > 1]
         hidden = {id(parameter) for parameter in matrices[:-1]}
         if not hidden:
             raise ValueError("Muon needs a hidden layer: this network has only one weight matrix; take AdamW")

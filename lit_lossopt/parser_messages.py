@@ -49,6 +49,8 @@ def readable(message: str, settings: Settings, typed: Mapping[str, str | None]) 
         value = parsed[1].rpartition(".")[2]
         reason = _missing(key, parsed[1], parsed[2]) or reason
     shown = "" if value is None or isinstance(value, dict) else f"={value}"
+    if re.search(r"=<.* at 0x\w+>$", shown):
+        shown, reason = "", "its default is nothing that a config can hold; give it a value"
     was_typed = any(key == name or key.startswith(f"{name}.") for name in typed)
     return one_line(f"{key}{shown} from {COMMAND_LINE if was_typed else settings.origin(key)}: {reason}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jsonargparse import Namespace
@@ -11,10 +11,15 @@ from jsonargparse.typing import register_type
 from torch import Tensor
 
 from lit_lossopt.paths import given_path
+from lit_lossopt.schedule_plan import LENGTHS
 
 
 def register_types() -> None:
-    """Have the parser read and write tensors and plain numbers."""
+    """Have the parser read and write tensors, plain numbers, and ``training`` as the length of a schedule."""
+    for schedule, name in LENGTHS.items():
+        allowed: Any = int | Literal["training"]
+        # The parser goes by annotations, and a class of ours would be another class path.
+        schedule.__init__.__annotations__[name] = allowed | None if name == "total_steps" else allowed
     register_type(numbers.Number, serializer=_read_number, deserializer=_read_number, fail_already_registered=False)
     register_type(Tensor, serializer=Tensor.tolist, deserializer=_read_tensor, fail_already_registered=False)
 

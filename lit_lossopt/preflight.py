@@ -1,24 +1,64 @@
-"""What is tried before a run exists: budget, evaluations, optimizer and schedule."""
+"""What is tried before a run exists: the Trainer's numbers, its budget, its evaluations, shares of several devices."""
 
 from __future__ import annotations
 
-import copy
-import warnings
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.cli import ReduceLROnPlateau
-from torch.optim.lr_scheduler import LRScheduler
 
-from lit_lossopt import names
-from lit_lossopt.backbone import Backbone
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.data.batches import check_all_have_some
-from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.module import Batch, LossOptModule
-from lit_lossopt.schedules import with_warmup
+from lit_lossopt.errors import UserError
+from lit_lossopt.guard import evaluating
+from lit_lossopt.module import LossOptModule
+from lit_lossopt.training_length import length_behind
+
+# Threads beyond the machine's cores repeat a run of a larger machine; far beyond, none can be started.
+MOST_THREADS = 1024
+
+
+def check_threads(threads: int) -> None:
+    """Refuse more threads than a process can be expected to start.
+
+    Raises:
+        UserError: there are more.
+    """
+    if threads > MOST_THREADS:
+        raise UserError(
+            f"threads={threads}: this machine has {os.cpu_count()} cores, and no process gets more than {MOST_THREADS} "
+            "threads here; take one a core"
+        )
+
+
+def check_numbers(trainer: pl.Trainer) -> None:
+    """Refuse numbers of the Trainer about which Lightning is silent, or fails only while training.
+
+    Raises:
+        UserError: the first of them.
+    """
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+        value = getattr(trainer, name)
+        if value is not None and value < 1:
+            raise UserError(f"trainer.{name}={value}: must be at least 1")
+    clip = trainer.gradient_clip_val
+    if clip is not None and clip < 0:
+        raise UserError(f"trainer.gradient_clip_val={clip:g}: must be above 0; leave it out to clip nothing")
+
+
+def check_precision(trainer: pl.Trainer, asked: object) -> None:
+    """Refuse a precision in whose place Lightning takes another one.
+
+    Raises:
+        UserError: the run would be recorded as what it is not.
+    """
+    if str(asked) in ("16", "16-mixed") and str(trainer.precision) != "16-mixed":
+        raise UserError(
+            f"trainer.precision={asked}: on this device Lightning trains in {trainer.precision} in its place; ask for "
+            f"--trainer.precision={trainer.precision}, as which the run is then recorded"
+        )
 
 
 def check_budget(trainer: pl.Trainer) -> None:
@@ -38,11 +78,10 @@ def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
     Raises:
         UserError: its steps or epochs are as many as the limit.
     """
-    loops = checkpoint["loops"]["fit_loop"]
-    epochs = loops["epoch_progress"]["current"]["processed"] + bool(loops["epoch_loop.batch_progress"]["is_last_batch"])
-    for name, done in (("max_steps", checkpoint["global_step"]), ("max_epochs", epochs)):
+    behind = length_behind(checkpoint)
+    for name, done in (("max_steps", behind.steps), ("max_epochs", behind.epochs)):
         limit = getattr(trainer, name)
-        if limit is not None and 0 < limit <= done:
+        if limit is not None and done is not None and 0 < limit <= done:
             raise UserError(
                 f"--ckpt_path: nothing is left to train, it has come to {done} of trainer.{name}={limit}; raise that"
             )
@@ -97,68 +136,7 @@ def loss_is_mean_of_shares(module: LossOptModule, devices: int) -> bool:
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(len(labels), module.contract.num_outputs(module.num_classes), generator=generator)
     shares = zip(outputs.chunk(devices), labels.chunk(devices), strict=True)
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(module.criterion):
         whole = module.loss(outputs, labels)
         mean = torch.stack([module.loss(*share) for share in shares]).mean()
     return bool(torch.isclose(whole, mean, rtol=1e-4, atol=1e-6))
-
-
-def check_optimizer(module: LossOptModule, trainer: pl.Trainer, batch: Batch) -> None:
-    """Make optimizer and schedule on a copy of the network, and one step of each.
-
-    Raises:
-        UserError: they refuse their arguments, each other, or this kind of training.
-    """
-    network = copy.deepcopy(module.network)
-    try:
-        with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
-            optimizer = module.new_optimizer(network)
-            _check_closure(optimizer, trainer)
-            scheduler = with_warmup(module.make_lr_scheduler, optimizer, module.lr_warmup)
-
-            def closure() -> torch.Tensor:
-                optimizer.zero_grad()
-                loss = module.loss(network(batch[0].to(module.dtype)), batch[1])
-                loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-                return loss
-
-            if module.frozen_epochs:
-                backbone = Backbone(network)
-                backbone.freeze(frozen=True)
-                optimizer.step(closure)  # type: ignore[arg-type]  # a tensor is what optimizers take
-                backbone.freeze(frozen=False)
-            optimizer.step(closure)  # type: ignore[arg-type]  # a tensor is what optimizers take
-            if isinstance(scheduler, ReduceLROnPlateau):
-                _check_plateau(module, trainer, scheduler.monitor)
-            elif isinstance(scheduler, LRScheduler):
-                scheduler.step()
-    except (ValueError, TypeError, ArithmeticError, AttributeError, RuntimeError) as error:
-        raise UserError(f"model.optimizer or model.lr_scheduler: {one_line(str(error))}") from error
-
-
-def _check_plateau(module: LossOptModule, trainer: pl.Trainer, monitor: str) -> None:
-    quantities = ["loss", "accuracy", *(["nll", "brier", "ece"] if module.contract.probabilities else [])]
-    known = [names.metric(names.VAL, quantity) for quantity in quantities]
-    if monitor not in known:
-        raise ValueError(f"ReduceLROnPlateau.monitor={monitor}: not measured; there are: {', '.join(known)}")
-    if module.lr_scheduler_interval != "epoch" or trainer.check_val_every_n_epoch != 1:
-        raise ValueError(
-            "ReduceLROnPlateau needs an evaluation whenever it counts: leave model.lr_scheduler_interval at epoch and "
-            "trainer.check_val_every_n_epoch at 1"
-        )
-
-
-def _check_closure(optimizer: torch.optim.Optimizer, trainer: pl.Trainer) -> None:
-    if not isinstance(optimizer, torch.optim.LBFGS):
-        return
-    if trainer.world_size > 1:
-        raise ValueError(
-            "LBFGS decides by the loss how often it looks at a batch, and each device has the loss of its own share; "
-            "take --trainer.devices=1"
-        )
-    # Lightning clears gradients only before the first of a step's batches.
-    if trainer.accumulate_grad_batches > 1:
-        raise ValueError(
-            "LBFGS looks at a step's batch several times: raise data.batch_size in place of "
-            "trainer.accumulate_grad_batches"
-        )

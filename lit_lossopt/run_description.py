@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from jsonargparse import Namespace
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_lossopt.data import ImageDataModule
@@ -101,15 +102,30 @@ def typed_words(words: Sequence[str]) -> list[str]:
 
 def _without_sweep(config: Any) -> Any:
     """Return a parsed config that repeats a run without making it a sweep's trial."""
-    alone = config.clone()
+    alone = _without_functions(config)
     alone.tracking.tags = alone.tracking.parent = None
     return alone
 
 
 def resolved_config(parser: Any, config: Any) -> dict[str, Any]:
     """Return a parsed config as plain values, defaults included."""
-    found: dict[str, Any] = json.loads(parser.dump(config, skip_unset=False, format="json"))
+    found: dict[str, Any] = json.loads(parser.dump(_without_functions(config), skip_unset=False, format="json"))
     return found
+
+
+def _without_functions(config: Any) -> Any:
+    """Return a copy of a parsed config without defaults that no text can hold, such as a function.
+
+    Left out, they are the same again when the config is read.
+    """
+    copied = config.clone()
+    for key, node in list(copied.items(branches=True)):
+        if key.endswith("init_args") and isinstance(node, Namespace):
+            signature = inspect.signature(_imported(copied[f"{key.removesuffix('init_args')}class_path"])).parameters
+            for name, parameter in signature.items():
+                if callable(parameter.default) and node.get(name) is parameter.default:
+                    del node[name]
+    return copied
 
 
 def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any]:
@@ -177,5 +193,6 @@ def _built(module: LossOptModule) -> dict[str, Any]:
         **({"network.weights_sha256": digest} if digest else {}),
         **{f"optimizer.{name}": value for name, value in defaults.items() if value is not None},
         "parameters": count_parameters(module.network),
+        **({"criterion.parameters": learned} if (learned := count_parameters(module.criterion)) else {}),
         "threads": torch.get_num_threads(),
     }

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from lit_lossopt.optimizers import has_rate
+
 
 class WarmUp(LRScheduler):
     """A rate that rises linearly to what another schedule begins with, and then follows it.
@@ -77,7 +79,12 @@ def with_warmup(make_scheduler: Callable[[Optimizer], Any] | None, optimizer: Op
     """
     if warmup < 0:
         raise ValueError(f"lr_warmup={warmup}: must not be negative")
-    asked = {group["lr"] for group in optimizer.param_groups}
+    if (make_scheduler or warmup) and not all(map(has_rate, optimizer.param_groups)):
+        raise ValueError(
+            f"{type(optimizer).__name__} has no learning rate that a schedule could change; leave model.lr_scheduler "
+            "and model.lr_warmup out"
+        )
+    asked = {group["lr"] for group in optimizer.param_groups if has_rate(group)}
     scheduler = make_scheduler(optimizer) if make_scheduler else None
     if len(asked) > len(set(_highest_rates(scheduler, optimizer))) > 0:
         raise ValueError(

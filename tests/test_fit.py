@@ -258,6 +258,11 @@ TYPED_WRONG = [
     ("--seed_everything=true", "seed_everything=true from the command line: expected a whole number"),
     ("--seed_everything=-1", "seed_everything=-1 from the command line: must be >=0"),
     ("--threads=0", "threads=0 from the command line: must be >0"),
+    ("--threads=100000", "threads=100000: this machine has"),
+    ("--trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: must be at least 1"),
+    ("--trainer.check_val_every_n_epoch=0", "trainer.check_val_every_n_epoch=0: must be at least 1"),
+    ("--trainer.gradient_clip_val=-1", "trainer.gradient_clip_val=-1: must be above 0"),
+    ("--trainer.accelerator=cpu --trainer.precision=16-mixed", "ask for --trainer.precision=bf16-mixed"),
     ("--model.criterion=CTCLoss", "CTCLoss: no contract says"),
     ("--model.lr_warmup=3 --model.lr_scheduler=ReduceLROnPlateau --model.lr_scheduler.monitor=val/loss", "lr_warmup=3"),
     ("--model.network.dropout=2", "dropout=2.0: must be in [0, 1)"),
@@ -288,16 +293,16 @@ TYPED_WRONG = [
     ("--model.criterion.reduction=sum", "reduction=sum: a loss here is a mean"),
     ("--model.criterion.weight=[1,2]", "fails on a first batch"),
     ("--model.optimizer=SparseAdam", "SparseAdam updates only sparse gradients"),
-    ("--model.lr_scheduler=StepLR --model.lr_scheduler.step_size=0", "model.optimizer or model.lr_scheduler"),
-    ("--model.network=torchvision.models.AlexNet", "model.network or model.criterion fails on a first batch"),
+    ("--model.lr_scheduler=StepLR --model.lr_scheduler.step_size=0", "model.lr_scheduler=StepLR: "),
+    ("--model.network=torchvision.models.AlexNet", "model.network=AlexNet fails on a first batch"),
     ("--model.network=torch.nn.Flatten", "outputs [144, 64] for 144 images"),
     ("--model.network=tests.test_fit._Narrow --allow-import=tests", "gives outputs [144, 3] for 144 images; CrossEnt"),
     ("--model.optimizer=LBFGS --trainer.accumulate_grad_batches=4", "LBFGS looks at a step's batch several times"),
     ("--model.optimizer=Muon --model.optimizer.lr=-1", "Learning rate should be >= 0"),
     ("--model.optimizer=Muon --model.optimizer.adjust_lr_fn=foo", "foo is not supported"),
     ("--model.optimizer=torch.optim.Muon", "Muon only supports 2D parameters"),
-    ("--model.optimizer=AdaHessian", "model.optimizer or model.lr_scheduler: "),
-    ("--model.optimizer=LOMO", "model.optimizer or model.lr_scheduler: "),
+    ("--model.optimizer=AdaHessian", "model.optimizer=AdaHessian: "),
+    ("--model.optimizer=LOMO", "model.optimizer"),
     ("--model.criterion.ignore_index=3", "that class would never be trained"),
     (
         "--model.lr_scheduler=ReduceLROnPlateau --model.lr_scheduler.monitor=val/los",
@@ -513,10 +518,33 @@ def test_no_run_begins_where_artifacts_cannot_be_kept(capsys: pytest.CaptureFixt
     assert read_runs_or_none() is None
 
 
-def test_a_metric_that_early_stopping_does_not_find_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    callback = "--trainer.callbacks=EarlyStopping"
-    assert main(["fit", callback, "--trainer.callbacks.monitor=val_loss", "--trainer.max_epochs=1"]) == 2
-    assert "EarlyStopping has no such metric" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trainer.callbacks=EarlyStopping", "--trainer.callbacks.monitor=val_loss"], "(did you mean 'val/loss'?)"),
+        (["--trainer.callbacks=ModelCheckpoint", "--trainer.callbacks.monitor=acc"], "ModelCheckpoint.monitor=acc"),
+        (
+            ["--trainer.callbacks=EarlyStopping", "--trainer.callbacks.monitor=val/nll", "--model.criterion=MSELoss"],
+            "",
+        ),
+        (
+            ["--trainer.callbacks=EarlyStopping", "--trainer.callbacks.monitor=val/nll", "--model.criterion=L1Loss"],
+            "there are: val/loss, val/accuracy, best/val_accuracy",
+        ),
+        (
+            [*PLATEAU.split(), "--trainer.limit_val_batches=0"],
+            "there are none (trainer.limit_val_batches=0)",
+        ),
+    ],
+)
+def test_a_metric_that_is_not_measured_is_refused_before_a_run_exists(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *words, "--trainer.max_epochs=1"]) == (2 if message else 0)
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert not message or shown.count("\n") == 1
+    assert bool(read_runs_or_none()) is not bool(message)
 
 
 @pytest.mark.parametrize("off", ["logger", "enable_checkpointing", "enable_progress_bar"])

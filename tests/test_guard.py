@@ -92,6 +92,33 @@ def test_outputs_of_another_size_are_refused(outputs: Tensor) -> None:
         check_first_batch(nn.CrossEntropyLoss(), contract_of(nn.CrossEntropyLoss()), outputs, LABELS, K)
 
 
+def test_outputs_that_are_no_scores_of_classes_are_refused() -> None:
+    embedding = LossContract(class_indices, lambda _: 64, None)
+    with pytest.raises(ValueError, match="asks for 64 outputs on 3 classes"):
+        check_first_batch(nn.CrossEntropyLoss(), embedding, torch.zeros(4, 64), LABELS, K)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_sum_over_the_batch_is_refused_wherever_it_stands(reduction: str) -> None:
+    criterion = _Wrapped(nn.CrossEntropyLoss(reduction=reduction, weight=torch.tensor([1.0, 2.0, 3.0])))
+    contract = contract_of(nn.CrossEntropyLoss())
+    if reduction == "mean":
+        check_first_batch(criterion, contract, OUTPUTS, LABELS, K)
+        return
+    with pytest.raises(ValueError, match="it adds up over the batch"):
+        check_first_batch(criterion, contract, OUTPUTS, LABELS, K)
+
+
+class _Wrapped(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        loss: Tensor = self.inner(outputs, targets)
+        return loss
+
+
 def test_a_loss_that_is_not_a_finite_number_is_refused() -> None:
     contract = contract_of(nn.CrossEntropyLoss())
     with pytest.raises(ValueError, match="a loss is one number"):

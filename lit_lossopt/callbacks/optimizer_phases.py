@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lightning.pytorch as pl
+from torch.optim import Optimizer
 
 
 class OptimizerPhases(pl.Callback):
@@ -31,8 +32,16 @@ class OptimizerPhases(pl.Callback):
         _switch(trainer, "eval")
 
 
+def switch_phase(optimizer: Optimizer, phase: str) -> None:
+    """Call an optimizer's ``train`` or ``eval``, if it has them.
+
+    Before its first step there is nothing to switch to, and some fail.
+    """
+    switch = getattr(optimizer, phase, None)
+    if callable(switch) and (phase == "train" or optimizer.state):
+        switch()
+
+
 def _switch(trainer: pl.Trainer, phase: str) -> None:
     for optimizer in trainer.optimizers:
-        switch = getattr(optimizer, phase, None)
-        if callable(switch):
-            switch()
+        switch_phase(optimizer, phase)

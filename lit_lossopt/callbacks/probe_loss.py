@@ -11,7 +11,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch import Tensor, nn
 
 from lit_lossopt import names
@@ -19,6 +18,7 @@ from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.errors import UserError
 from lit_lossopt.probe_schedule import probe_steps
 from lit_lossopt.seeds import derive_seed
+from lit_lossopt.training_length import accumulation, planned_length
 
 OFF = "--probe.images=0 leaves it out"
 
@@ -112,7 +112,8 @@ class ProbeLoss(pl.Callback):
         if not (self.images and trainer.is_global_zero and trainer.loggers and isinstance(data, HasTrainingImages)):
             return
         self._examples = _draw(data, self._of_this_run())
-        planned, batches = _planned(trainer)
+        planned = planned_length(trainer, trainer.num_training_batches).steps
+        batches = min(accumulation(trainer).values())
         self._steps = probe_steps(
             data.seed, planned, data.batch_size * batches, len(self._examples), min(state["first"], step)
         )
@@ -218,23 +219,6 @@ def _draw(data: HasTrainingImages, count: int) -> Examples:
     train = data.images("train")
     generator = torch.Generator().manual_seed(derive_seed(data.seed, "probe"))
     return train.take(torch.randperm(len(train), generator=generator)[:count].sort().values)
-
-
-def _planned(trainer: pl.Trainer) -> tuple[int | None, int]:
-    """Return the last planned step, or None if nothing limits them, and how many batches one step has at least.
-
-    The Trainer's own estimate takes the accumulation of the epoch that it is asked in for that of all epochs.
-    """
-    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # it is there
-    changing = next((one for one in callbacks if isinstance(one, GradientAccumulationScheduler)), None)
-    of_epoch = changing.get_accumulate_grad_batches if changing else lambda _: trainer.accumulate_grad_batches
-    at_least = min(changing.scheduling.values()) if changing else trainer.accumulate_grad_batches
-    limits = [trainer.max_steps] if trainer.max_steps >= 0 else []
-    if trainer.max_epochs is not None and trainer.max_epochs >= 0 and math.isfinite(trainer.num_training_batches):
-        limits.append(
-            sum(math.ceil(trainer.num_training_batches / of_epoch(epoch)) for epoch in range(trainer.max_epochs))
-        )
-    return min(limits, default=None), at_least
 
 
 def _now(device: torch.device) -> float:

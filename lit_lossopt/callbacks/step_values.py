@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lit_lossopt import names, ranks
+from lit_lossopt.optimizers import has_rate
 from lit_lossopt.recording import Point, send_points
 
 COPY_EVERY = 50
@@ -154,7 +155,7 @@ class StepValues(pl.Callback):
 
 def learning_rates(optimizers: list[torch.optim.Optimizer]) -> dict[str, float]:
     """Return metric name → learning rate: one name where all parameter groups agree, otherwise one a group."""
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups if has_rate(group)]
     rates = [float(group["lr"]) for group in groups]
     if len(set(rates)) <= 1:
         return {names.TRAIN_LR: rates[0]} if rates else {}
