@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,6 +149,17 @@ def next_flag(queue: list[str]) -> Flag:
     if key in _LOOKING or not queue or queue[0].startswith("--"):
         return key, None
     return key, queue.pop(0)
+
+
+def without_flags(words: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Return words without the flags of some keys and their values."""
+    queue, kept = list(words), []
+    while queue:
+        before = list(queue)
+        key, _ = next_flag(queue)
+        if key not in keys:
+            kept += before[: len(before) - len(queue)]
+    return kept
 
 
 def _check_checkpoint(prepared: Prepared) -> None:

@@ -62,6 +62,9 @@ TAG_COMMIT = "mlflow.source.git.commit"
 TAG_DESCRIPTION = "mlflow.note.content"
 TAG_COLOUR = "mlflow.runColor"
 TAG_PARENT = "mlflow.parentRunId"
+# Of an experiment: what kind of work it is. Without it, versions of MLflow that guess may take it for another kind.
+TAG_KIND = "mlflow.experimentKind"
+TRAINING_KIND = "custom_model_development"
 
 CONFIG_ARTIFACT = "config.yaml"
 PROVENANCE_ARTIFACT = "provenance.json"

@@ -162,6 +162,12 @@ class RunCheckpoints(Checkpoint):
         """Save the state in which a signal ends training or validation."""
         self._save_last(trainer, validation_due=trainer.validating)
 
+    def last_saved(self) -> tuple[int, Path] | None:
+        """Return the step and the file of the last state that can be gone on with; None if there is none."""
+        if self.dirpath is None or not is_whole(self._path("last")):
+            return None
+        return self._saved_step, self._path("last")
+
     def _has_best(self, trainer: pl.Trainer) -> bool:
         """Bring the best state to where the run's folder is now; return whether what is to come must be better.
 

@@ -67,6 +67,19 @@ def conclude(
     return lost
 
 
+def experiment_of(delivery: Delivery, store: RemoteStore) -> str:
+    """Return the id of a run's experiment; empty where the store does not tell it soon."""
+    found: list[str] = []
+
+    def ask() -> None:
+        with suppress(*TROUBLES, ProcessGoneError):
+            found.append(store.experiment_past(str(delivery.run_id)))
+
+    if delivery.run_id and not delivery.gone:
+        _in_time(ask)
+    return found[0] if found else ""
+
+
 def say(message: str) -> None:
     """Tell the person at the terminal, in one line without passwords."""
     print(redact(f"lossopt: {message}"), file=sys.stderr, flush=True)
