@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from lit_lossopt.errors import UserError, did_you_mean
 from lit_lossopt.program import find_modules_here
 from lit_lossopt.redaction import redact
+from lit_lossopt.terminal_text import tell
 
 # Commands that take the words behind them, and return an exit status.
 _WORKERS = {
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if os.environ.get("LOSSOPT_TRACEBACK"):
             raise
-        print(redact(f"lossopt: {error}"), file=sys.stderr)
+        tell(redact(f"lossopt: {error}"), sys.stderr)
         return 2
 
 

@@ -50,6 +50,7 @@ from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.resume import Continuation, claim_settings, continue_run, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.run_description import RunDescription, resolved_config
 from lit_lossopt.stopped import stopped_line, stopped_lines
+from lit_lossopt.terminal_text import tell
 from lit_lossopt.tracking.description import trial_key
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.next_steps import next_steps
@@ -273,7 +274,7 @@ class LossOptCLI(LightningCLI):
             return None
         self.checkpoint, used, problem = read_best_of(Path(path))
         if problem:
-            print(f"lossopt: {problem}; the one before it is used", file=sys.stderr)
+            tell(f"lossopt: {problem}; the one before it is used", sys.stderr)
         return used
 
     def _check_checkpoint(self) -> None:
@@ -296,7 +297,7 @@ class LossOptCLI(LightningCLI):
         except SIGTERMException:
             return self._say_stopped("SIGTERM", TERMINATED)
         except DivergedError as error:
-            print(f"diverged: {error}", file=sys.stderr)
+            tell(f"diverged: {error}", sys.stderr)
             return DIVERGED
         except SystemExit:
             if self.trainer.interrupted:
@@ -355,4 +356,6 @@ class LossOptCLI(LightningCLI):
         best = self.trainer.callback_metrics.get(BEST_VAL_ACCURACY)
         shown = [f"best val accuracy {float(best):.4f}"] if best is not None else []
         run = f"run {logger.version} in experiment {logger.name}"
-        print("\n".join([*shown, run, *next_steps(logger.name, logger.experiment_id, logger.tracking_uri)]), flush=True)
+        # What is no training is compared with none.
+        steps = [] if self.record else next_steps(logger.name, logger.experiment_id, logger.tracking_uri)
+        print("\n".join([*shown, run, *steps]), flush=True)

@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lit_lossopt.command_line import Prepared
 from lit_lossopt.errors import Notice, UserError
 from lit_lossopt.parser_messages import readable
+from lit_lossopt.terminal_text import printable
 
 # What a person typed can also show itself only while training: the libraries' words, and what they mean here.
 _REMEDIES = {
@@ -59,6 +60,10 @@ def quieten() -> None:
     plain = warnings.formatwarning
 
     def one_line_notice(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> str:
-        return f"lossopt: {message}\n" if issubclass(category, Notice) else plain(message, category, *place, **line)
+        return (
+            f"lossopt: {printable(str(message))}\n"
+            if issubclass(category, Notice)
+            else plain(message, category, *place, **line)
+        )
 
     warnings.formatwarning = one_line_notice

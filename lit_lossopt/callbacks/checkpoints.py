@@ -17,6 +17,7 @@ from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Recorder
+from lit_lossopt.terminal_text import tell
 
 VALIDATION_DUE = "lossopt_validation_due"
 STOPPED = "lossopt_stopped"
@@ -255,7 +256,7 @@ class RunCheckpoints(Checkpoint):
         """Say it the first time; sizes in a message change from one to the next."""
         if about not in self._said:
             self._said.add(about)
-            print(f"lossopt: {one_line(message)}", file=sys.stderr)
+            tell(f"lossopt: {one_line(message)}", sys.stderr)
 
     def _path(self, name: str) -> Path:
         return Path(str(self.dirpath)) / f"{name}.ckpt"

@@ -24,6 +24,7 @@ from lit_lossopt.compare.metric_choice import choose_metric, default_margin, hig
 from lit_lossopt.compare.units import as_shares, typed_margin, typed_target
 from lit_lossopt.compare.words import answer
 from lit_lossopt.errors import UserError
+from lit_lossopt.program import typed
 from lit_lossopt.tracking.addresses import is_server, tracking_uri
 from lit_lossopt.tracking.runs import Experiment, Run, experiments_of, find_experiment, read_runs, with_histories
 
@@ -39,6 +40,16 @@ def compare(words: Sequence[str]) -> int:
     Raises:
         UserError: a flag, name or filter does not fit, or nothing can be compared.
     """
+    show_comparison(words)
+    return 0
+
+
+def show_comparison(words: Sequence[str]) -> tuple[Comparison, Sequence[str]]:
+    """Compare runs and print what was found; return it, and the answer in words.
+
+    Raises:
+        UserError: as from ``compare``.
+    """
     options = parse(words)
     runs, experiments = _read(options)
     if options.log and len(experiments) != 1:
@@ -52,8 +63,8 @@ def compare(words: Sequence[str]) -> int:
     if options.log:
         _log(comparison, said, experiments)
     if not options.html:
-        print("\nWith curves and every number: lossopt compare --html report.html")
-    return 0
+        print(f"\nWith curves and every number: {typed(['compare', *words, '--html', 'report.html'])}")
+    return comparison, said
 
 
 def compared(runs: Sequence[Run], options: Namespace, title: str) -> Comparison:

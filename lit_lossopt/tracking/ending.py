@@ -10,6 +10,7 @@ from contextlib import suppress
 from lit_lossopt import names
 from lit_lossopt.errors import one_line
 from lit_lossopt.redaction import redact
+from lit_lossopt.terminal_text import tell
 from lit_lossopt.tracking.delivery import Delivery, refusal_entry
 from lit_lossopt.tracking.journal import Entry, tags_entry
 from lit_lossopt.tracking.lost_values import Lost, count_lost, stored_only
@@ -82,7 +83,7 @@ def experiment_of(delivery: Delivery, store: RemoteStore) -> str:
 
 def say(message: str) -> None:
     """Tell the person at the terminal, in one line without passwords."""
-    print(redact(f"lossopt: {message}"), file=sys.stderr, flush=True)
+    tell(redact(f"lossopt: {message}"), sys.stderr)
 
 
 def _say_missing(delivery: Delivery, missing: int, *, done: bool) -> None:
