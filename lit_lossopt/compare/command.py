@@ -26,9 +26,9 @@ from lit_lossopt.compare.words import answer
 from lit_lossopt.errors import UserError
 from lit_lossopt.program import typed
 from lit_lossopt.tracking.addresses import is_server, tracking_uri
+from lit_lossopt.tracking.next_steps import LOCAL_PAGE, TRAINING
 from lit_lossopt.tracking.runs import Experiment, Run, experiments_of, find_experiment, read_runs, with_histories
 
-LOCAL_PAGE = "http://127.0.0.1:5000"
 # What says where on an axis an evaluation lies.
 _CLOCKS = (names.TRAIN_SECONDS, names.EXAMPLES, names.EPOCHS, LOGGED_EPOCH)
 _YARDSTICKS = [names.metric(part, quantity) for part in (names.VAL, names.TEST) for quantity in YARDSTICKS]
@@ -125,7 +125,7 @@ def _runs_address() -> str:
     if is_server(uri) and not uri.startswith("http"):
         return ""
     root = uri.rstrip("/") if is_server(uri) else LOCAL_PAGE
-    return f"{root}/#/experiments/{{experiment_id}}/runs/{{run_id}}"
+    return f"{root}/#/experiments/{{experiment_id}}/runs/{{run_id}}?{TRAINING}"
 
 
 def _write(
