@@ -8,9 +8,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from lit_lossopt.errors import UserError, did_you_mean, printable
+from lit_lossopt.errors import UserError, did_you_mean
 from lit_lossopt.paths import settle_home
+from lit_lossopt.program import find_modules_here
 from lit_lossopt.redaction import redact
+from lit_lossopt.terminal_text import tell
 
 # Commands that take the words behind them, and return an exit status.
 _WORKERS = {
@@ -25,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 2 something typed is wrong, 3 diverged, 4 done but values were lost, 130 and 143 interrupted.
     """
+    if argv is None:
+        find_modules_here()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         settle_home()
@@ -33,10 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has had enough (lossopt configs | head).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except KeyboardInterrupt as stop:
+        # What had something to save has said so before.
+        print("lossopt: stopped by Ctrl-C", file=sys.stderr)
+        return int(getattr(stop, "status", 130))
     except UserError as error:
         if os.environ.get("LOSSOPT_TRACEBACK"):
             raise
-        print(printable(redact(f"lossopt: {error}")), file=sys.stderr)
+        tell(redact(f"lossopt: {error}"), sys.stderr)
         return 2
 
 

@@ -25,6 +25,7 @@ from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
 from lit_lossopt.callbacks.data_line import DataLine
 from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
 from lit_lossopt.callbacks.health_watch import DivergedError, HealthWatch
+from lit_lossopt.callbacks.line_stream import lines_above_bars
 from lit_lossopt.callbacks.optimizer_phases import OptimizerPhases
 from lit_lossopt.callbacks.pictures import AugmentationPicture, ConfusionPicture
 from lit_lossopt.callbacks.plateau import PlateauSchedule
@@ -59,9 +60,11 @@ from lit_lossopt.preflight import (
 from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.resume import Continuation, claim_settings, continue_run, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.run_description import RunDescription, resolved_config
-from lit_lossopt.tracking.addresses import where_to_look
+from lit_lossopt.stopped import stopped_line, stopped_lines
+from lit_lossopt.terminal_text import tell
 from lit_lossopt.tracking.description import trial_key
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.next_steps import next_steps
 from lit_lossopt.training_length import batches_of_epoch, planned_length
 from lit_lossopt.trial_step import TrialStep
 
@@ -120,7 +123,7 @@ class LossOptCLI(LightningCLI):
     """
 
     def __init__(self, prepared: Prepared, record: str = "") -> None:
-        self.command = prepared.command
+        self.command, self.words, self.record = prepared.command, prepared.words, record
         self.resume, self.unrecorded = prepared.resume, prepared.unrecorded
         self.checkpoint: dict[str, Any] = {}
         # Lets others resume a run of the same settings.
@@ -303,7 +306,7 @@ class LossOptCLI(LightningCLI):
             return None
         self.checkpoint, used, problem = read_best_of(given_path(path))
         if problem:
-            print(f"lossopt: {problem}; the one before it is used", file=sys.stderr)
+            tell(f"lossopt: {problem}; the one before it is used", sys.stderr)
         return used
 
     def _check_checkpoint(self) -> None:
@@ -324,16 +327,16 @@ class LossOptCLI(LightningCLI):
         """Run the command; return the exit status."""
         self._find_run()
         try:
-            with self.signals.listening():
+            with self.signals.listening(), lines_above_bars():
                 super()._run_subcommand(self.command)
         except SIGTERMException:
-            return TERMINATED
+            return self._say_stopped("SIGTERM", TERMINATED)
         except DivergedError as error:
-            print(f"diverged: {error}", file=sys.stderr)
+            tell(f"diverged: {error}", sys.stderr)
             return DIVERGED
         except SystemExit:
             if self.trainer.interrupted:
-                return INTERRUPTED
+                return self._say_stopped("Ctrl-C", INTERRUPTED)
             raise
         except MisconfigurationException as error:
             raise UserError(one_line(str(error))) from error
@@ -379,10 +382,22 @@ class LossOptCLI(LightningCLI):
         elif logger and run_id and (attached := logger.attach(run_id)):
             print(f"test results go to run {attached}")
 
+    def _say_stopped(self, by: str, status: int) -> int:
+        """Say what is left of a run that was stopped, and how to go on; return the exit status."""
+        if self.command == "fit" and not self.record:
+            step, saved = self.trainer.global_step, self.checkpoints.last_saved()
+            lines = stopped_lines(self.words, by, step, saved, self.resume)
+        else:
+            lines = [stopped_line(self.words[0], by)]
+        print("\n".join(lines), file=sys.stderr, flush=True)
+        return status
+
     def _say_where(self, logger: Any) -> None:
         if not isinstance(logger, RunLogger) or not logger.version:
             return
         best = self.trainer.callback_metrics.get(BEST_VAL_ACCURACY)
-        shown = f"best val accuracy {float(best):.4f}; " if best is not None else ""
-        where = where_to_look(logger.tracking_uri)
-        print(f"{shown}run {logger.version} in experiment {logger.name}; compare runs with: {where}")
+        shown = [f"best val accuracy {float(best):.4f}"] if best is not None else []
+        run = f"run {logger.version} in experiment {logger.name}"
+        # What is no training is compared with none.
+        steps = [] if self.record else next_steps(logger.name, logger.experiment_id, logger.tracking_uri)
+        print("\n".join([*shown, run, *steps]), flush=True)

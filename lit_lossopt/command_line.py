@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lit_lossopt.config_check import check_settings, folded
@@ -160,6 +161,17 @@ def _is_utf8(word: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def without_flags(words: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Return words without the flags of some keys and their values."""
+    queue, kept = list(words), []
+    while queue:
+        before = list(queue)
+        key, _ = next_flag(queue)
+        if key not in keys:
+            kept += before[: len(before) - len(queue)]
+    return kept
 
 
 def _check_checkpoint(prepared: Prepared) -> None:

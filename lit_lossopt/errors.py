@@ -10,6 +10,8 @@ from pathlib import Path
 
 # Control characters, surrogates, and what breaks a line or a paragraph.
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
+# What turns the direction of the text that follows.
+_TURNING = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class UserError(Exception):
@@ -39,7 +41,11 @@ def printable(text: str) -> str:
     >>> print(printable("caf\udce9 \x1b[31m"))
     caf\xe9 \x1b[31m
     """
-    return "".join(_escape(sign) if unicodedata.category(sign) in _UNPRINTABLE else sign for sign in text)
+    return "".join(_escape(sign) if _is_unprintable(sign) else sign for sign in text)
+
+
+def _is_unprintable(sign: str) -> bool:
+    return unicodedata.category(sign) in _UNPRINTABLE or sign in _TURNING
 
 
 def _escape(sign: str) -> str:

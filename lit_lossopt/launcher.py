@@ -24,6 +24,7 @@ from typing import IO, Any
 from lit_lossopt.command_line import Prepared, only_looks
 from lit_lossopt.config_yaml import load_value
 from lit_lossopt.errors import UserError
+from lit_lossopt.terminal_text import tell
 
 # Exit status of a rank that cannot go on because another has ended.
 LOST = 4
@@ -232,7 +233,7 @@ def _code(status: int) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"lossopt: {message}", file=sys.stderr, flush=True)
+    tell(f"lossopt: {message}", sys.stderr)
 
 
 def _end_with_starter() -> None:

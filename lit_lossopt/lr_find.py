@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +16,12 @@ from lit_lossopt.callbacks.signals import SignalStop
 from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.callbacks.verdict import Verdict
 from lit_lossopt.cli import LossOptCLI, build
-from lit_lossopt.command_line import Prepared
+from lit_lossopt.command_line import Prepared, without_flags
 from lit_lossopt.errors import UserError
 from lit_lossopt.lr_range import RangeTest, geometric
-from lit_lossopt.lr_request import COMMAND, Request, without_flags
+from lit_lossopt.lr_request import COMMAND, Request
 from lit_lossopt.paths import given_path
+from lit_lossopt.program import typed
 from lit_lossopt.recording import Recorder
 
 NO_SUGGESTION = 1
@@ -122,7 +122,7 @@ def command(words: Sequence[str], rates: dict[str, float]) -> str:
     """Return the training at these rates, as a person would type it."""
     keys = {f"model.optimizer.{name}": rate for name, rate in rates.items()}
     kept = without_flags(words, list(keys))
-    return f"lossopt fit {shlex.join([*kept, *(f'--{key}={rate:.2g}' for key, rate in keys.items())])}"
+    return typed(["fit", *kept, *(f"--{key}={rate:.2g}" for key, rate in keys.items())])
 
 
 def _write(path: Path, picture: bytes) -> None:

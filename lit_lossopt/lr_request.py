@@ -74,17 +74,6 @@ def read_request(words: Sequence[str]) -> Request:
     return Request(prepared, lowest, highest, int(steps), own.get("png", ""), tuple(theirs))
 
 
-def without_flags(words: Sequence[str], keys: Sequence[str]) -> list[str]:
-    """Return words without the flags of some keys and their values."""
-    queue, kept = list(words), []
-    while queue:
-        before = list(queue)
-        key, _ = next_flag(queue)
-        if key not in keys:
-            kept += before[: len(before) - len(queue)]
-    return kept
-
-
 def _split(queue: list[str]) -> tuple[dict[str, str], list[str]]:
     """Return this command's own flags, and the words for ``fit``."""
     own: dict[str, str] = {}

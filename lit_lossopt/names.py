@@ -44,8 +44,6 @@ TAG_REFUSED = "lossopt.refused"
 TAG_COMPARISON = "lossopt.comparison"
 # Of a range test of the learning rate, which is no training.
 TAG_RANGE_TEST = "lossopt.range_test"
-# Runs with one of them are no trainings to compare.
-TAGS_OF_NO_RESULT = (TAG_COMPARISON, TAG_RANGE_TEST)
 TAG_CONFIG_SHA256 = "lossopt.config_sha256"
 # Of a sweep and its trials: the parent run, the hash of merged settings, the levels' names, the part of the protocol.
 TAG_SWEEP = "lossopt.sweep"
@@ -57,11 +55,16 @@ ASIDE = "aside"
 # Of the sweep itself: the plan's name, and the hash of what it says.
 TAG_PLAN = "lossopt.plan"
 TAG_PLAN_SHA256 = "lossopt.plan_sha256"
+# Runs with one of them are no trainings to compare.
+TAGS_OF_NO_RESULT = (TAG_COMPARISON, TAG_RANGE_TEST, TAG_PLAN)
 # MLflow's own: the commit, a run's description, the colour of its lines in charts, and the run that it is nested in.
 TAG_COMMIT = "mlflow.source.git.commit"
 TAG_DESCRIPTION = "mlflow.note.content"
 TAG_COLOUR = "mlflow.runColor"
 TAG_PARENT = "mlflow.parentRunId"
+# Of an experiment: what kind of work it is. Without it, versions of MLflow that guess may take it for another kind.
+TAG_KIND = "mlflow.experimentKind"
+TRAINING_KIND = "custom_model_development"
 
 CONFIG_ARTIFACT = "config.yaml"
 PROVENANCE_ARTIFACT = "provenance.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from lit_lossopt import names
 from lit_lossopt.checkpoint_file import previous_of
 from lit_lossopt.errors import UserError
 from lit_lossopt.redaction import redact_leaves
+from lit_lossopt.terminal_text import tell
 from lit_lossopt.tracking.description import relevant_settings
 from lit_lossopt.tracking.journal import LOG, Entry, JournalBusyError, iterate_entries, read_delivered, read_entries
 from lit_lossopt.tracking.logger import RunLogger
@@ -133,11 +135,11 @@ def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bo
     else:
         why = f"settings have changed (--resume force goes on with that run): {differing}"
     if how.weights_alone or (differing and not force):
-        print(f"a new run begins from the checkpoint of run {run_id}, because {why}{afresh}", flush=True)
+        tell(f"a new run begins from the checkpoint of run {run_id}, because {why}{afresh}", sys.stdout)
         logger.continues = run_id
         return
     if differing:
-        print(f"settings have changed since: {differing}{afresh}", flush=True)
+        tell(f"settings have changed since: {differing}{afresh}", sys.stdout)
     attempt = logger.resume(run_id, how.logged)
     print(f"run {logger.version} goes on at step {how.step}, attempt {attempt}", flush=True)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from lit_lossopt.errors import UserError
 from lit_lossopt.paths import given_path
+from lit_lossopt.program import typed
+from lit_lossopt.redaction import redact
 from lit_lossopt.sweep.command import Options, dry_run, read_options, resources, the_plan
 from lit_lossopt.sweep.lock import FOLDER, alone
 from lit_lossopt.sweep.plan_file import Plan
 from lit_lossopt.sweep.trial import Engine
-from lit_lossopt.tracking.addresses import tracking_uri, where_to_look
+from lit_lossopt.terminal_text import tell
+from lit_lossopt.tracking.next_steps import places_to_look
 
 if TYPE_CHECKING:
     from lit_lossopt.tracking.sweeps import SweepRuns
@@ -39,11 +44,12 @@ def sweep(words: Sequence[str], main: Main) -> int:
         return 0
     with alone(plan.experiment):
         status, runs, last_lines = _run(plan, options, words, main)
-    if status in (0, 1) and (compared := _compare(plan, runs, options, main)):
+    if status in (0, 1) and not _compare(plan, runs, options):
         status = 1
-        last_lines.append(f"the comparison failed (exit {compared}); the same command compares again")
-    where = where_to_look(tracking_uri())
-    print("\n".join(["", *last_lines, f"every run: {where}"]), flush=True)
+        last_lines.append("the comparison failed; the same command compares again")
+    elif status not in (0, 1):
+        last_lines.append(f"  {typed(['sweep', *words])}")
+    tell("\n".join(["", *last_lines, *places_to_look(runs.experiment_id, runs.uri)]), sys.stdout)
     return status
 
 
@@ -92,11 +98,19 @@ def _engine(plan: Plan, options: Options, main: Main) -> Engine:
     return LocalEngine(resources(plan, options), seconds)
 
 
-def _compare(plan: Plan, runs: SweepRuns, options: Options, main: Main) -> int:
-    """Show the verdict on the sweep's runs, and write its page, which the parent run keeps too; return the status."""
+def _compare(plan: Plan, runs: SweepRuns, options: Options) -> bool:
+    """Show the verdict on the sweep's runs, write its page, and keep both with the parent run; return if it could."""
+    from lit_lossopt.compare.answer_metrics import answer_metrics
+    from lit_lossopt.compare.command import show_comparison
+
     name = plan.name if plan.name == plan.experiment else f"{plan.experiment}-{plan.name}"
     page = given_path(options.report or f"{FOLDER}/{name}.html")
-    status = main(["compare", "--experiment", plan.experiment, "--filter", runs.filter(), "--html", str(page)])
-    if status == 0:
-        runs.keep(page)
-    return status
+    words = ["--experiment", plan.experiment, "--filter", runs.filter(), "--html", str(page)]
+    try:
+        comparison, said = show_comparison(words)
+    except UserError as error:
+        tell(redact(f"lossopt: {error}"), sys.stderr)
+        return False
+    runs.keep(page)
+    runs.answer(answer_metrics(comparison), said)
+    return True

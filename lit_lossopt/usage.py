@@ -5,12 +5,14 @@ Every flag named here is checked by a test against the real parser.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from lit_lossopt.config_files import shipped_folder, shipped_names, shipped_plans, summary
 from lit_lossopt.config_merge import DEFAULTS
 from lit_lossopt.errors import UserError
 from lit_lossopt.signatures import class_paths
+from lit_lossopt.terminal_text import fitted, help_width
 
 COMMANDS = {
     "fit": "train, and record every step's loss in MLflow",
@@ -22,7 +24,7 @@ COMMANDS = {
     "export": "write a trained network for other programs: .safetensors, .onnx, .pt2; or log it as an MLflow model",
     "sweep": "compare losses, optimizers, rates and seeds by a plan, resumable",
     "sync": "deliver to MLflow what a killed run or a lost server left behind",
-    "demo": "the sweep of four optimizers on the embedded digits: lossopt sweep --config sweep_quick",
+    "demo": "the sweep of four optimizers on the embedded digits, by the plan sweep_quick",
     "configs": "list the shipped configs and plans, and what each shows",
     "completion": "print the shell completion script for bash or zsh",
 }
@@ -139,7 +141,7 @@ EXAMPLES = """\
 Examples
   lossopt demo
   lossopt fit --config sgd_momentum --config digits
-  lossopt fit --config adam --config digits --model.optimizer.lr=3e-3 --seed_everything 1
+  lossopt fit --config adam --config digits --model.optimizer.lr=3e-3
   lossopt fit --config sgd --model.criterion=MSELoss --data=DigitsDataModule
   lossopt compare --html report.html
   lossopt sweep --config sweep_quick --dry-run
@@ -147,63 +149,95 @@ Examples
 """
 
 
-def _listed(title: str, flags: Iterable[tuple[str, str]], width: int = 33) -> str:
-    return "\n".join([title, *(f"  {flag:<{width}}{text}" for flag, text in flags)])
-
-
-# The help of commands that take no settings.
-_OWN = {
-    "sweep": _listed("Usage: lossopt sweep --config PLAN [--config NAME ...] [--key=value ...]\n", SWEEP_FLAGS),
-    "demo": "Usage: lossopt demo [--workers N] [--dry-run] …     (as sweep takes them; under three minutes)",
+COMPARE_NOTE = "Diverged and collapsed runs count; interrupted, failed and running ones are listed and left out."
+# The whole help of commands without flags.
+USAGES = {
+    "demo": "Usage: lossopt demo [--workers N] [--dry-run] …\n\nFlags as sweep takes them. Under three minutes.",
     "sync": (
-        "Usage: lossopt sync [RUN ...]     (run ids or beginnings of them; default: all there are)\n\n"
+        "Usage: lossopt sync [RUN ...]\n\nRUN is a run's id or the beginning of one; without any, all there are. "
         "Safe to repeat. A run whose process was killed is marked KILLED."
     ),
-    "compare": (
-        _listed("Usage: lossopt compare [--experiment NAME] [--by NAME,NAME] [--html FILE]\n", COMPARE_FLAGS, 20)
-        + "\n\nDiverged and collapsed runs count; interrupted, failed and running ones are listed and left out."
-    ),
-    "export": _listed("Usage: lossopt export RUN --to FILE\n", EXPORT_FLAGS, 20) + f"\n\n{EXPORT_NOTE}",
     "configs": "Usage: lossopt configs",
-    "completion": 'Usage: eval "$(lossopt completion bash)"     (in ~/.bashrc; or zsh in ~/.zshrc)',
+    "completion": 'Usage: eval "$(lossopt completion bash)"\n\nIn ~/.bashrc; or zsh in ~/.zshrc.',
 }
+# Columns that a text needs beside its flag.
+_LEAST_TEXT = 40
+
+
+def _listed(title: str, rows: Iterable[tuple[str, str]], width: int = 33) -> str:
+    """Return rows of two columns within the terminal's width; where that is small, one below the other."""
+    room = help_width()
+    place = width + 2 if room >= width + 2 + _LEAST_TEXT else 6
+    return "\n".join([title, *(_row(f"  {name}", text, place, room) for name, text in rows)])
+
+
+def _row(head: str, text: str, place: int, room: int) -> str:
+    """Return a row whose text begins at a column, below the head where that is longer."""
+    beside = len(head) < place
+    begin = f"{head:<{place}}" if beside else " " * place
+    filled = textwrap.fill(
+        text, room, initial_indent=begin, subsequent_indent=" " * place, break_long_words=False, break_on_hyphens=False
+    )
+    return filled if beside else f"{head}\n{filled}"
+
+
+def _own_help(command: str) -> str:
+    """Return the help of a command that takes no settings of ``fit``; empty for the others."""
+    match command:
+        case "sweep":
+            usage = "Usage: lossopt sweep --config PLAN [--config NAME ...] [--key=value ...]\n"
+            return _listed(usage, SWEEP_FLAGS)
+        case "compare":
+            usage = "Usage: lossopt compare [--experiment NAME] [--by NAME,NAME] [--html FILE]\n"
+            return f"{_listed(usage, COMPARE_FLAGS, 20)}\n\n{COMPARE_NOTE}"
+        case "export":
+            return _listed("Usage: lossopt export RUN --to FILE\n", EXPORT_FLAGS, 20) + f"\n\n{EXPORT_NOTE}"
+        case _:
+            return USAGES.get(command, "")
 
 
 def overview() -> str:
     """Return the answer to ``lossopt --help``."""
-    commands = "\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items())
-    return (
+    text = (
         "Which loss, which optimizer, at which learning rate: controlled experiments on a small CNN.\n\n"
-        "Usage: python -m lit_lossopt COMMAND [--config NAME] [--key=value ...]     (or: lossopt COMMAND ...)\n\n"
-        f"Commands\n{commands}\n\n{EXAMPLES}\nCOMMAND --help tells its flags."
+        "Usage: python -m lit_lossopt COMMAND [--config NAME] [--key=value ...]\n"
+        "       lossopt COMMAND ...     (the same)\n\n"
+        f"{_listed('Commands', COMMANDS.items(), 12)}\n\n{EXAMPLES}\nCOMMAND --help tells its flags."
     )
+    return _within(text)
 
 
 def command_help(command: str) -> str:
     """Return the answer to ``lossopt COMMAND --help``."""
     head = f"{command}: {COMMANDS[command]}\n"
-    if command in _OWN:
-        return f"{head}\n{_OWN[command]}"
+    if own := _own_help(command):
+        return _within(f"{head}\n{own}")
     choices = {key.rpartition(".")[2]: ", ".join(class_paths(key)) for key in ("data",)}
     choices["criterion"] = "CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, FocalLoss, HingeLoss"
-    own = {"The range test": LR_FLAGS} if command == "lr-find" else {}
-    sections = [_listed(title, flags).format(**choices) for title, flags in {**own, **FLAGS}.items()]
+    sections = {"The range test": LR_FLAGS, **FLAGS} if command == "lr-find" else FLAGS
+    listed = [
+        _listed(title, [(flag, text.format(**choices)) for flag, text in flags]) for title, flags in sections.items()
+    ]
     default = DEFAULTS["model"]
     given = f"Without a config: {default['optimizer']['class_path']}, {default['criterion']}, the embedded digits."
-    return "\n\n".join([f"{head}\nUsage: lossopt {command} [--config NAME] [--key=value ...]", *sections, given])
+    return _within("\n\n".join([f"{head}\nUsage: lossopt {command} [--config NAME] [--key=value ...]", *listed, given]))
 
 
 def config_list() -> str:
-    """Return one line a shipped config or plan."""
+    """Return one entry a shipped config or plan."""
     shown = {
         "Shipped configs (fit --config NAME; several compose, the later wins):": shipped_names(),
         "Shipped plans (sweep --config NAME):": shipped_plans(),
     }
-    lines = [
-        [title, *(f"  {name:<28}{summary(shipped_folder() / f'{name}.yaml')}" for name in names)]
+    return "\n\n".join(
+        _listed(title, [(name, summary(shipped_folder() / f"{name}.yaml")) for name in names], 28)
         for title, names in shown.items()
-    ]
-    return "\n\n".join("\n".join(part) for part in lines)
+    )
+
+
+def _within(text: str) -> str:
+    """Return a text within the terminal's width."""
+    return fitted(text, help_width())
 
 
 def check_bare(command: str, rest: list[str]) -> None:

@@ -62,7 +62,7 @@ def test_runs_of_plain_calls_compare_by_arm(capsys: pytest.CaptureFixture[str]) 
     for name in ("Adam lr=0.001", "SGD lr=0.1", "SGD lr=0.01"):
         assert f"\n {name}  " in shown
     assert "not in 2,000" in shown
-    assert "lossopt compare --html report.html" in shown
+    assert "lossopt compare --csv tables --html report.html" in shown
     arms = rows(Path("tables/arms.csv"))
     assert [(arm["arm"], arm["runs"], arm["family"]) for arm in arms] == [
         ("Adam lr=0.001", "3", "Adam"), ("SGD lr=0.1", "3", "SGD"), ("SGD lr=0.01", "3", "SGD"),

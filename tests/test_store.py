@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.addresses import where_to_look
+from lit_lossopt.tracking.next_steps import next_steps
 from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.store import Store
 from tests.attempts import RUN
 from tests.zygote import Zygote, alive
 
@@ -42,3 +45,33 @@ def test_it_is_said_where_the_runs_can_be_seen(tmp_path: Path) -> None:
     assert where_to_look("elsewhere/my runs") == "mlflow ui --backend-store-uri 'elsewhere/my runs'"
     assert where_to_look("./mlruns") == where_to_look(f"file://{tmp_path}/mlruns") == "mlflow ui"
     assert where_to_look("http://127.0.0.1:5000") == "http://127.0.0.1:5000"
+
+
+def test_the_next_commands_name_a_store_that_is_no_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert next_steps("lit_lossopt", "3", f"sqlite:///{tmp_path}/mlflow.db") == [
+        "compare its runs: lossopt compare",
+        "look at them: mlflow ui, then open",
+        "  http://127.0.0.1:5000/#/experiments/3/runs?workflowType=machine_learning",
+    ]
+    server = "http://tracking.example:5000/"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert next_steps("my runs", "", server) == [
+        f"compare its runs: MLFLOW_TRACKING_URI={server} lossopt compare --experiment 'my runs'",
+        "look at them:",
+        "  http://tracking.example:5000/#/experiments",
+    ]
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(("before", "after"), [(None, "custom_model_development"), ("genai_development",) * 2])
+def test_an_experiment_is_marked_as_one_of_trainings(before: str | None, after: str, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(uri)
+    made = Store(uri).experiment_id("fresh", str(tmp_path))
+    assert client.get_experiment(made).tags["mlflow.experimentKind"] == "custom_model_development"
+    # Made by an earlier version, or by a person who has chosen.
+    earlier = client.create_experiment("earlier")
+    if before:
+        client.set_experiment_tag(earlier, "mlflow.experimentKind", before)
+    assert Store(uri).experiment_id("earlier", str(tmp_path)) == earlier
+    assert client.get_experiment(earlier).tags["mlflow.experimentKind"] == after

@@ -6,6 +6,7 @@ import fcntl
 import math
 import os
 import re
+import shlex
 import signal
 import sqlite3
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import yaml
@@ -37,6 +39,13 @@ from tests.plans import CurveEngine, log_curve, plan, write_plan
 from tests.zygote import Zygote
 
 pytestmark = pytest.mark.usefixtures("store")
+# A trial that gets Ctrl-C in its first step.
+INTERRUPTING = ["--trainer.callbacks+=tests.test_sweep.Interrupts", "--threads=1"]
+
+
+class Interrupts(pl.Callback):
+    def on_train_batch_start(self, *_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def hill(top: float, height: float = 0.9) -> Callable[[Trial], float]:
@@ -379,8 +388,6 @@ def test_two_plans_of_one_experiment_have_a_page_each(capsys: pytest.CaptureFixt
     write_plan(seeds=1, protocol="grid", experiment="both").rename("one.yaml")
 
     def logs(words: list[str]) -> int:
-        if words[0] == "compare":
-            return main(words)
         tracking = tuple(word for word in words if word.startswith("--tracking."))
         log_curve(Trial("", (), "arm", "grid", 0, {}, tracking), 0.9)
         return 0
@@ -405,20 +412,63 @@ def test_two_sweeps_of_an_experiment_at_once_are_refused(capsys: pytest.CaptureF
         pass
 
 
+def test_the_parent_keeps_the_answer_and_is_no_arm(capsys: pytest.CaptureFixture[str]) -> None:
+    write_plan(seeds=2, protocol="grid", extend=0, learning_rates={"from": 0.1, "to": 1.0, "points": 2})
+
+    def curve(words: list[str]) -> int:
+        tracking = tuple(word for word in words if word.startswith("--tracking."))
+        is_adam = any(word.endswith("optimizer=Adam") for word in words)
+        log_curve(Trial("", (), "arm", "grid", 0, {}, tracking), 0.9 if is_adam else 0.6)
+        return 0
+
+    command = ["--config", "plan.yaml", "--engine", "here"]
+    assert sweep(command, curve) == 0
+    shown = capsys.readouterr().out
+    (parent,) = (one for one in read_runs("plan") if names.TAG_PLAN in one.tags)
+    assert parent.metrics["val/accuracy"] == pytest.approx(0.9)
+    assert parent.metrics["answer/runs"] == 4
+    assert parent.metrics["answer/arms"] == 2
+    finals = {name: value for name, value in parent.metrics.items() if name.startswith("final/")}
+    assert finals == pytest.approx({"final/adam": 0.9, "final/sgd": 0.6})
+    assert all(math.isfinite(value) for value in parent.metrics.values())
+    first = next(line for line in shown.split("\n\n")[1].splitlines() if line)
+    assert parent.tags[names.TAG_DESCRIPTION].startswith(first)
+    page = f"http://127.0.0.1:5000/#/experiments/{parent.experiment_id}/runs?workflowType=machine_learning"
+    assert shown.splitlines()[-2:] == ["look at them: mlflow ui, then open", f"  {page}"]
+
+    # Run again, its metrics are there once a run, and it is neither an arm nor left out.
+    assert sweep(command, curve) == 0
+    capsys.readouterr()
+    assert main(["compare"]) == 0
+    shown = capsys.readouterr().out
+    assert "sweep plan" not in shown
+    assert "eft out" not in shown
+    assert re.search(r"^ *adam +4 ", shown, re.MULTILINE)
+
+
+def test_an_interrupted_sweep_names_the_command_that_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    write_plan(seeds=1, protocol="grid")
+    assert main(["sweep", "--config", "plan.yaml", "--engine", "here", "--allow-import=tests", *INTERRUPTING]) == 130
+    lines = capsys.readouterr().out.splitlines()
+    place = lines.index("interrupted; what has ended is kept, and the same command goes on:")
+    assert lines[place - 1] == "0 of 6 trials have results"
+    words = ["sweep", "--config", "plan.yaml", "--engine", "here", "--allow-import=tests", *INTERRUPTING]
+    assert shlex.split(lines[place + 1]) == ["lossopt", *words]
+
+
 def test_a_comparison_that_fails_is_said_and_is_the_status(capsys: pytest.CaptureFixture[str]) -> None:
     write_plan(seeds=1, protocol="grid")
 
-    def without_compare(words: list[str]) -> int:
-        if words[0] != "fit":
-            return 2
+    def curve(words: list[str]) -> int:
         tracking = tuple(word for word in words if word.startswith("--tracking."))
         log_curve(Trial("", (), "arm", "grid", 0, {}, tracking), 0.9)
         return 0
 
-    assert sweep(["--config", "plan.yaml", "--engine", "here"], without_compare) == 1
-    shown = capsys.readouterr().out
-    assert "6 of 6 trials have results" in shown
-    assert "the comparison failed (exit 2)" in shown
+    assert sweep(["--config", "plan.yaml", "--engine", "here", "--html=plan.yaml/page.html"], curve) == 1
+    shown = capsys.readouterr()
+    assert "compare --html plan.yaml/page.html: cannot be written" in shown.err
+    assert "6 of 6 trials have results" in shown.out
+    assert "the comparison failed" in shown.out
 
 
 def test_sigterm_between_two_phases_is_an_interruption() -> None:

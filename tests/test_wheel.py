@@ -35,6 +35,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
+OWN_NETWORK = """
+from torch import nn
+
+
+class Own(nn.Sequential):
+    def __init__(self, in_channels: int, image_size: int, num_outputs: int) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(in_channels * image_size**2, num_outputs))
+"""
+
+
 def test_the_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
@@ -74,3 +84,8 @@ def test_the_installed_wheel_runs_a_config_by_bare_name_from_another_folder(whee
         (steps,) = store.execute("select count(distinct step) from metrics where key = 'train/loss'").fetchone()
     assert steps == 20
     assert list((work / "mlruns" / "lit_lossopt").glob("*/artifacts/config.yaml"))
+    # The installed script finds modules of the working folder.
+    (work / "mynets.py").write_text(OWN_NETWORK)
+    script = [str(home / "bin" / "lossopt"), *fit, "--model.network=mynets.Own", "--allow-import", "mynets"]
+    done = subprocess.run(script, cwd=work, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ from lit_lossopt.callbacks.step_values import StepValues
 from lit_lossopt.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.recording import Recorder
+from lit_lossopt.terminal_text import tell
 
 VALIDATION_DUE = "lossopt_validation_due"
 STOPPED = "lossopt_stopped"
@@ -163,6 +164,12 @@ class RunCheckpoints(Checkpoint):
         """Save the state in which a signal ends training or validation."""
         self._save_last(trainer, validation_due=trainer.validating)
 
+    def last_saved(self) -> tuple[int, Path] | None:
+        """Return the step and the file of the last state that can be gone on with; None if there is none."""
+        if self.dirpath is None or not is_whole(self._path("last")):
+            return None
+        return self._saved_step, self._path("last")
+
     def _has_best(self, trainer: pl.Trainer) -> bool:
         """Bring the best state to where the run's folder is now; return whether what is to come must be better.
 
@@ -250,7 +257,7 @@ class RunCheckpoints(Checkpoint):
         """Say it the first time; sizes in a message change from one to the next."""
         if about not in self._said:
             self._said.add(about)
-            print(f"lossopt: {one_line(message)}", file=sys.stderr)
+            tell(f"lossopt: {one_line(message)}", sys.stderr)
 
     def _path(self, name: str) -> Path:
         return Path(str(self.dirpath)) / f"{name}.ckpt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lit_lossopt.callbacks.pictures import HasConfusion
 from lit_lossopt.checkpoint_file import write_checkpoint
 from lit_lossopt.health import AccuracyTrack, LossTrack, never_learned, predicts_one_class
 from lit_lossopt.recording import Recorder
+from lit_lossopt.terminal_text import tell
 
 LAST_GOOD = "last_good.ckpt"
 # What may not be finite, the worst last.
@@ -111,7 +113,7 @@ class HealthWatch(pl.Callback):
         stuck = never_learned(self._track, _budget(trainer), better=better)
         evidence = self._one_class[-1] if len(self._one_class) > 1 else stuck
         if evidence:
-            print(f"collapsed: {evidence}", flush=True)
+            tell(f"collapsed: {evidence}", sys.stdout)
             _set_verdict(trainer, "collapsed", evidence)
 
     def _keep(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

@@ -17,7 +17,7 @@ _GOING_ON = ("RUNNING", "SCHEDULED")
 
 
 def without_comparisons(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that are none of our own logged comparisons, nor range tests of a learning rate."""
+    """Return the runs that are none of our own comparisons, range tests and parents of sweeps."""
     return [run for run in runs if not set(names.TAGS_OF_NO_RESULT) & run.tags.keys()]
 
 

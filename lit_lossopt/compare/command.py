@@ -25,10 +25,11 @@ from lit_lossopt.compare.units import as_shares, typed_margin, typed_target
 from lit_lossopt.compare.words import answer
 from lit_lossopt.errors import UserError
 from lit_lossopt.paths import given_path
+from lit_lossopt.program import typed
 from lit_lossopt.tracking.addresses import is_server, tracking_uri
+from lit_lossopt.tracking.next_steps import LOCAL_PAGE, TRAINING
 from lit_lossopt.tracking.runs import Experiment, Run, experiments_of, find_experiment, read_runs, with_histories
 
-LOCAL_PAGE = "http://127.0.0.1:5000"
 # What says where on an axis an evaluation lies.
 _CLOCKS = (names.TRAIN_SECONDS, names.EXAMPLES, names.EPOCHS, LOGGED_EPOCH)
 _YARDSTICKS = [names.metric(part, quantity) for part in (names.VAL, names.TEST) for quantity in YARDSTICKS]
@@ -39,6 +40,16 @@ def compare(words: Sequence[str]) -> int:
 
     Raises:
         UserError: a flag, name or filter does not fit, or nothing can be compared.
+    """
+    show_comparison(words)
+    return 0
+
+
+def show_comparison(words: Sequence[str]) -> tuple[Comparison, Sequence[str]]:
+    """Compare runs and print what was found; return it, and the answer in words.
+
+    Raises:
+        UserError: as from ``compare``.
     """
     options = parse(words)
     runs, experiments = _read(options)
@@ -53,8 +64,8 @@ def compare(words: Sequence[str]) -> int:
     if options.log:
         _log(comparison, said, experiments)
     if not options.html:
-        print("\nWith curves and every number: lossopt compare --html report.html")
-    return 0
+        print(f"\nWith curves and every number: {typed(['compare', *words, '--html', 'report.html'])}")
+    return comparison, said
 
 
 def compared(runs: Sequence[Run], options: Namespace, title: str) -> Comparison:
@@ -115,7 +126,7 @@ def _runs_address() -> str:
     if is_server(uri) and not uri.startswith("http"):
         return ""
     root = uri.rstrip("/") if is_server(uri) else LOCAL_PAGE
-    return f"{root}/#/experiments/{{experiment_id}}/runs/{{run_id}}"
+    return f"{root}/#/experiments/{{experiment_id}}/runs/{{run_id}}?{TRAINING}"
 
 
 def _write(

@@ -26,6 +26,7 @@ from lit_lossopt.compare.drawing import Figure, style
 from lit_lossopt.compare.figures import figures, looks
 from lit_lossopt.compare.numerals import significant, unit
 from lit_lossopt.compare.page_data import MOST_POINTS, figure_data, style_data, thinned
+from lit_lossopt.terminal_text import printable
 
 TEMPLATES = files("lit_lossopt.compare") / "templates"
 SCRIPTS = ("marks.js", "figures.js", "page.js")
@@ -102,6 +103,7 @@ def _environment() -> Environment:
     made = Environment(
         loader=FunctionLoader(_template),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -110,14 +112,28 @@ def _environment() -> Environment:
     return made
 
 
+def _shown(value: object) -> object:
+    """Return what stands in the page for a value: names of a store may hold control characters."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def breakable(name: str) -> Markup:
     """Return a name, escaped, that may be broken behind ``_``."""
-    return Markup(str(escape(name)).replace("_", "_<wbr>"))  # noqa: S704  # escaped here
+    return Markup(str(escape(printable(name))).replace("_", "_<wbr>"))  # noqa: S704  # escaped here
+
+
+def _printable_in(value: object) -> object:
+    """Return data for a script with control characters spelled out in every text."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_printable_in(key): _printable_in(one) for key, one in value.items()}
+    return [_printable_in(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def script_json(value: object) -> Markup:
     """Return JSON that may stand in a script element: nothing in it can end the element or begin a comment."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(_printable_in(value), allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704  # escaped just above

@@ -18,6 +18,7 @@ from lit_lossopt.compare.measures import COMPLETED, YARDSTICKS
 from lit_lossopt.compare.nouns import shown_place, to_target
 from lit_lossopt.compare.numerals import significant, unit
 from lit_lossopt.compare.phrases import ratio, share
+from lit_lossopt.terminal_text import on_one_line
 
 # Characters of a line where the output is no terminal.
 PIPED_WIDTH = 100
@@ -46,23 +47,27 @@ def show(comparison: Comparison, words: Sequence[str], console: Console | None =
     piped = not console.is_terminal
     console.print()
     for place, sentence in enumerate(words):
-        console.print(Text(sentence, style="bold" if place == 0 else ""), soft_wrap=piped)
+        console.print(_text(sentence, style="bold" if place == 0 else ""), soft_wrap=piped)
     console.print()
     console.print(arm_table(comparison, console.width, plain=piped))
     for note in [*_legend(comparison), *comparison.notes, *_missing(comparison)]:
-        console.print(Text(note, style="dim"), soft_wrap=piped)
+        console.print(_text(note, style="dim"), soft_wrap=piped)
 
 
 def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
     """Return the table of arms, best first, with as many columns as fit ``width`` characters."""
-    shown = [f"{_ALIKE} {arm.name}" if _is_open(arm, comparison) else arm.name for arm in comparison.arms]
+    names = [_clean(arm.name) for arm in comparison.arms]
+    shown = [
+        f"{_ALIKE} {name}" if _is_open(arm, comparison) else name
+        for name, arm in zip(names, comparison.arms, strict=True)
+    ]
     columns = [column for column in _columns(comparison) if any(column.cells)]
     longest = max(cell_len(name) for name in shown)
     room = width - 2 - max(_LEAST_FOR_NAMES, min(longest, width // 3))
     # A box has an edge at either side, and a space between two columns.
     while len(columns) > 1 and sum(column.width for column in columns) + (0 if plain else 2 + len(columns)) > room:
         columns.remove(max(columns, key=lambda column: column.rank))
-    title = Text(f"{comparison.title}: {comparison.metric}, target {unit(comparison.metric).text(comparison.target)}")
+    title = _text(f"{comparison.title}: {comparison.metric}, target {unit(comparison.metric).text(comparison.target)}")
     table = Table(
         title=title, title_justify="left", title_style="", box=None if plain else box.SIMPLE_HEAD, padding=(0, 1)
     )
@@ -70,7 +75,7 @@ def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
     for column in columns:
         table.add_column(column.heading, justify="right", no_wrap=True)
     for place, name in enumerate(shown):
-        table.add_row(Text(name), *(Text(column.cells[place]) for column in columns))
+        table.add_row(_text(name), *(_text(column.cells[place]) for column in columns))
     return table
 
 
@@ -201,5 +206,9 @@ def _count(value: float) -> str:
     return "never" if isinf(value) else _number(value)
 
 
+def _text(text: str, style: str = "") -> Text:
+    return Text(_clean(text), style=style)
+
+
 def _clean(text: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in text)
+    return on_one_line(text)

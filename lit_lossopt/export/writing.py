@@ -16,6 +16,7 @@ from lit_lossopt.export.agreement import Agreement, agreement
 from lit_lossopt.export.formats import FORMATS, facts
 from lit_lossopt.export.request import Request
 from lit_lossopt.loading import built, find_saved
+from lit_lossopt.terminal_text import tell
 from lit_lossopt.trained import Classifier, TrainedClassifier
 
 
@@ -29,7 +30,7 @@ def fulfil(request: Request) -> int:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     saved = find_saved(request.run, request.which)
     if saved.note:
-        print(f"lossopt: {saved.note}", file=sys.stderr)
+        tell(f"lossopt: {saved.note}", sys.stderr)
     model = built(saved, request.allow)
     if request.to is not None:
         found = write(model, request, request.to)

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lit_lossopt.sweep.trial import ENDED, Engine, Outcome, Progress, Trial, Watch
+from lit_lossopt.terminal_text import fitted, on_one_line, printable
 
 REFRESHES = 4
 # Of the last trials, whose durations tell how long the next ones take.
@@ -63,9 +64,10 @@ class SweepDisplay:
     def say(self, text: str) -> None:
         """Print a line for good, above what moves."""
         if self._live is None:
-            print(text, file=self.console.file, flush=True)
+            print(printable(text), file=self.console.file, flush=True)
         else:
-            self.console.print(Text(text), soft_wrap=True)
+            # Commands are copied, and stay whole: not every line is broken.
+            self.console.print(Text(fitted(printable(text), self.console.width)), soft_wrap=True)
 
     def watch(self, progress: Progress) -> None:
         """Note what a worker does."""
@@ -95,7 +97,9 @@ class SweepDisplay:
         for worker, (progress, begun) in sorted(self._workers.items()):
             name = described(progress.trial) if progress.trial else "idle"
             since = clock(now - begun) if progress.trial else ""
-            rows.add_row(str(worker), Text(name), Text(said(progress.text), overflow="ellipsis"), since)
+            rows.add_row(
+                str(worker), Text(on_one_line(name)), Text(on_one_line(said(progress.text)), overflow="ellipsis"), since
+            )
         return Group(rows, Text(self.summary(), style="bold"), *self._best_lines())
 
     def summary(self) -> str:
@@ -117,7 +121,7 @@ class SweepDisplay:
     def _best_lines(self) -> list[Text]:
         ordered = sorted(self._shown_best.items(), key=lambda item: -item[1])
         shown = "   ".join(f"{arm} {accuracy:.4f}" for arm, accuracy in ordered)
-        return [Text(f"best val accuracy so far: {shown}", overflow="ellipsis")] if shown else []
+        return [Text(on_one_line(f"best val accuracy so far: {shown}"), overflow="ellipsis")] if shown else []
 
 
 class ShownEngine:

@@ -283,7 +283,7 @@ def summary(sweep: Sweep, *, interrupted: bool = False) -> list[str]:
     lines += [f"failed: {text}" for text in sweep.failed.values()]
     lines += sweep.notes
     if interrupted:
-        lines.append("interrupted; the same command goes on")
+        lines.append("interrupted; what has ended is kept, and the same command goes on:")
     elif sweep.left or sweep.failed.keys() - sweep.given_up:
         lines.append("the same command runs what is missing")
     return lines

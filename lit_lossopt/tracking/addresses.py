@@ -17,6 +17,8 @@ from lit_lossopt.redaction import has_secret_query
 
 # A page of 25,000 points takes a busy server half a minute; retries are our own.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
+# Shows the store in the working folder.
+BARE_UI = "mlflow ui"
 
 
 def tracking_uri() -> str:
@@ -122,8 +124,8 @@ def where_to_look(uri: str) -> str:
         return uri
     place = sqlite_path(uri) or local_path(uri) or (None if "://" in uri else Path(uri))
     if place is not None and place.absolute() in (Path("mlflow.db").absolute(), Path("mlruns").absolute()):
-        return "mlflow ui"
-    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+        return BARE_UI
+    return f"{BARE_UI} --backend-store-uri {shlex.quote(uri)}"
 
 
 def is_server(uri: str) -> bool:

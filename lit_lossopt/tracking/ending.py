@@ -10,6 +10,7 @@ from contextlib import suppress
 from lit_lossopt import names
 from lit_lossopt.errors import one_line
 from lit_lossopt.redaction import redact
+from lit_lossopt.terminal_text import tell
 from lit_lossopt.tracking.delivery import Delivery, refusal_entry
 from lit_lossopt.tracking.journal import Entry, tags_entry
 from lit_lossopt.tracking.lost_values import Lost, count_lost, stored_only
@@ -72,9 +73,22 @@ def conclude(
     return lost
 
 
+def experiment_of(delivery: Delivery, store: RemoteStore) -> str:
+    """Return the id of a run's experiment; empty where the store does not tell it soon."""
+    found: list[str] = []
+
+    def ask() -> None:
+        with suppress(*TROUBLES, ProcessGoneError):
+            found.append(store.experiment_past(str(delivery.run_id)))
+
+    if delivery.run_id and not delivery.gone:
+        _in_time(ask)
+    return found[0] if found else ""
+
+
 def say(message: str) -> None:
     """Tell the person at the terminal, in one line without passwords."""
-    print(redact(f"lossopt: {message}"), file=sys.stderr, flush=True)
+    tell(redact(f"lossopt: {message}"), sys.stderr)
 
 
 def _say_missing(delivery: Delivery, missing: int, *, done: bool) -> None:

@@ -21,7 +21,7 @@ from lit_lossopt.redaction import redact
 from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.delivery import Delivery, count_points
-from lit_lossopt.tracking.ending import conclude, say
+from lit_lossopt.tracking.ending import conclude, experiment_of, say
 from lit_lossopt.tracking.experiment import check_experiment
 from lit_lossopt.tracking.journal import (
     Entry,
@@ -86,6 +86,8 @@ class RunLogger(Logger):
         self._journal: Journal | None = None
         self._writer: Writer | None = None
         self._id: str | None = None
+        # Known at the end of a run that the store has taken.
+        self.experiment_id = ""
         self._attached = False
         self._local_artifacts: Path | None = None
         self._verdict, self._evidence = "completed", ""
@@ -315,6 +317,8 @@ class RunLogger(Logger):
         self.lost = conclude(
             delivery, self._store, self._expected, last_words, self._lost_files, self._past.lost, done=done
         )
+        if done and not self._attached:
+            self.experiment_id = experiment_of(delivery, self._store)
         self._store.close()
 
     def _ending(self) -> dict[str, str]:

@@ -96,6 +96,10 @@ class RemoteStore:
         found: dict[str, int] = self._past("counts", run_id)
         return found
 
+    def experiment_past(self, run_id: str) -> str:
+        """Return the id of a run's experiment, past a call that is stuck or takes long."""
+        return str(self._past("experiment_of", run_id))
+
     def holds(self, run_id: str, source: Path, name: str, home: Path) -> bool:
         """Return whether the artifacts have each file of a folder."""
         return bool(self._call("holds", run_id, source.absolute(), name, home))

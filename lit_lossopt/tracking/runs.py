@@ -18,7 +18,6 @@ __all__ = [
     "Experiment",
     "History",
     "Run",
-    "charts_page",
     "experiments_of",
     "find_experiment",
     "read_history",
@@ -117,15 +116,6 @@ def read_history(run_id: str, metric: str) -> History:
     asked = Run(run_id, "", "", {}, {}, {metric: 0.0})
     with _reading() as reader:
         return reader.histories([asked], None)[run_id][metric]
-
-
-def charts_page(experiment: str) -> str:
-    """Return the address, behind the server's own, of MLflow's page that draws an experiment's metrics."""
-    try:
-        found = find_experiment(experiment)
-    except UserError:
-        return "/"
-    return f"/#/experiments/{found.experiment_id}/runs?compareRunsMode=CHART"
 
 
 @contextmanager

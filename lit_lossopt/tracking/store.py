@@ -170,6 +170,10 @@ class Store:
         # The store keeps the point of the last step apart: no history is read.
         return {point.key: point.step for point in self.client.get_run(run_id).data._metric_objs}  # noqa: SLF001  # no public way
 
+    def experiment_of(self, run_id: str) -> str:
+        """Return the id of a run's experiment."""
+        return str(self.client.get_run(run_id).info.experiment_id)
+
     def artifact_uri(self, run_id: str) -> str:
         """Return where a run's artifacts lie."""
         return str(self.client.get_run(run_id).info.artifact_uri)
@@ -248,8 +252,9 @@ class Store:
                 # Without an explicit place, an experiment that `mlflow ui` made first has a proxied root, to which a
                 # direct client cannot write.
                 folder = None if is_server(self.uri) else (Path(artifact_root) / name).as_uri()
+                kind = {names.TAG_KIND: names.TRAINING_KIND}
                 try:
-                    return str(client.create_experiment(name, artifact_location=folder))
+                    return str(client.create_experiment(name, artifact_location=folder, tags=kind))
                 except MlflowException:
                     found = client.get_experiment_by_name(name)
                     if found is None:
@@ -259,6 +264,10 @@ class Store:
                 f"tracking.experiment={name}: it was deleted in {self.uri}; restore it (mlflow experiments restore "
                 f"--experiment-id {found.experiment_id}), or take another name"
             )
+        if names.TAG_KIND not in found.tags:
+            # Made by an earlier version of this package, or by another program.
+            with suppress(*STORE_ERRORS):
+                client.set_experiment_tag(found.experiment_id, names.TAG_KIND, names.TRAINING_KIND)
         return str(found.experiment_id)
 
     def _colour(self, experiment_id: str, arm: str) -> str:

@@ -6,11 +6,13 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from mlflow.entities import Metric
 
 from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
@@ -43,7 +45,7 @@ class SweepRuns:
         for name in ("mlflow", "alembic", "sqlalchemy"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._store = Store(tracking_uri())
-        self._experiment_id = ""
+        self._experiment_id = self._description = ""
 
     def artifacts_are_here(self) -> bool:
         """Return whether the experiment keeps the files of its runs in a folder, not behind a server.
@@ -63,6 +65,7 @@ class SweepRuns:
         """
         with _said(self._store.uri):
             self._experiment_id = self._store.experiment_id(self.experiment, str(Path("mlruns").absolute()))
+            self._description = description
             found = self._search(f"tags.`{names.TAG_PLAN}` = '{self.plan}'")
             before = found[0].data.tags.get(names.TAG_PLAN_SHA256) if found else sha256
             tags = {names.TAG_PLAN: self.plan, names.TAG_PLAN_SHA256: sha256, names.TAG_DESCRIPTION: description}
@@ -161,6 +164,29 @@ class SweepRuns:
                     self._store.keep(self.parent, file, "", Path.cwd())
         with suppress(*STORE_ERRORS):
             self._store.client.set_terminated(self.parent, status, time.time_ns() // 1_000_000)
+
+    def answer(self, metrics: Mapping[str, float], said: Sequence[str]) -> None:
+        """Keep what was found with the parent, as far as the store can: its numbers, and the answer in its description.
+
+        Args:
+            metrics: name → value.
+            said: sentences.
+        """
+        now = time.time_ns() // 1_000_000
+        text = redact("\n\n".join([*said, self._description]))
+        with suppress(*STORE_ERRORS):
+            self._store.client.log_batch(self.parent, [Metric(name, one, now, 0) for name, one in metrics.items()])
+            self._store.client.set_tag(self.parent, names.TAG_DESCRIPTION, text)
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment's id; empty before the store was asked."""
+        return self._experiment_id
+
+    @property
+    def uri(self) -> str:
+        """The store's address."""
+        return self._store.uri
 
     def filter(self) -> str:
         """Return what finds the trials of this sweep that its plan has, in MLflow's syntax."""

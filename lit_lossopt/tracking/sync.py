@@ -11,6 +11,7 @@ from lit_lossopt import names
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.paths import given_path
 from lit_lossopt.redaction import redact
+from lit_lossopt.terminal_text import tell
 from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
 from lit_lossopt.tracking.places import home_of, store_here
@@ -81,16 +82,13 @@ def _deliver(journal: Journal, stopped: bool) -> str:
         try:
             journal.append(*_end_of_killed(delivery, store, stopped))
         except Exception as error:  # noqa: BLE001  # whatever a store says is for the person to read
-            print(
-                redact(f"{journal.folder.name}: not delivered to {uri}: {one_line(str(error), 200)}"), file=sys.stderr
-            )
-            return "left"
+            return _left(journal.folder.name, uri, one_line(str(error), 200))
     begun, former = delivery.position, journal.folder.name
     problem = _run(delivery) or _verify(delivery)
     name = delivery.run_id or journal.folder.name
     was = f" (called {former} before its store had answered)" if former == delivery.header.get("journal") else ""
     if delivery.refused:
-        print(f"{name}: {uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}", file=sys.stderr)
+        tell(f"{name}: {uri} refused {len(delivery.refused)} entries: {delivery.refused[0]}", sys.stderr)
     if problem:
         return _left(name, uri, problem)
     print(redact(f"{name}{was}: {delivery.position - begun} entries delivered to {uri}"))
@@ -98,7 +96,7 @@ def _deliver(journal: Journal, stopped: bool) -> str:
 
 
 def _left(name: str, uri: str, problem: str) -> str:
-    print(redact(f"{name}: not delivered to {uri}: {problem}"), file=sys.stderr)
+    tell(redact(f"{name}: not delivered to {uri}: {problem}"), sys.stderr)
     return "left"
 
 

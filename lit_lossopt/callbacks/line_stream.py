@@ -1,0 +1,79 @@
+"""Lines of text on a terminal, kept whole above the progress bars that are drawn there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, TextIO, cast
+
+from tqdm import tqdm
+
+
+class LineStream:
+    """A terminal's stream that clears the progress bars before a line, and draws them again below it.
+
+    Without it, whatever prints while a bar is shown continues the bar's own line.
+
+    Args:
+        terminal: where lines go.
+        bars: the stream on which bars are drawn, on the same terminal.
+    """
+
+    def __init__(self, terminal: TextIO, bars: TextIO) -> None:
+        self.terminal = terminal
+        self._bars = bars
+        self._process = os.getpid()
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Print whole lines; keep the beginning of the next one until it ends.
+
+        What moves the cursor by itself is no line, and a forked process has no bars.
+        """
+        if os.getpid() != self._process or "\r" in text:
+            return self.terminal.write(text)
+        lines, end, begun = text.rpartition("\n")
+        if end:
+            self._print(f"{self._begun}{lines}{end}")
+            self._begun = ""
+        self._begun += begun
+        return len(text)
+
+    def close_line(self) -> None:
+        """Print a beginning whose line has not ended."""
+        if self._begun:
+            self._print(self._begun)
+            self._begun = ""
+
+    def _print(self, text: str) -> None:
+        with tqdm.external_write_mode(file=self._bars):
+            self.terminal.write(text)
+            # Another stream draws the bars, and must not come before.
+            self.terminal.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return anything else that a stream has."""
+        return getattr(self.terminal, name)
+
+
+@contextmanager
+def lines_above_bars() -> Iterator[None]:
+    """Have everything that is printed to a terminal stand in lines of its own, above the bars."""
+    bars = sys.stderr
+    streams = [LineStream(stream, bars) if stream.isatty() else None for stream in (sys.stdout, sys.stderr)]
+    out, error = (cast("TextIO", ours or given) for ours, given in zip(streams, (sys.stdout, sys.stderr), strict=True))
+    try:
+        with redirect_stdout(out), redirect_stderr(error):
+            yield
+    finally:
+        for stream in streams:
+            if stream is not None:
+                stream.close_line()
+
+
+def bars_stream() -> TextIO:
+    """Return the stream on which bars are drawn: standard error itself, so that it can be a terminal's alone."""
+    stream = sys.stderr
+    return stream.terminal if isinstance(stream, LineStream) else stream
