@@ -46,6 +46,7 @@ from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
 from lit_lossopt.parser_types import register_types
 from lit_lossopt.preflight import check_batches, check_budget, check_left, check_optimizer, check_shares
 from lit_lossopt.pretrained import weights_left_unread
+from lit_lossopt.quoted_values import check_quoted
 from lit_lossopt.resume import Continuation, claim_settings, continue_run, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.run_description import RunDescription, resolved_config
 from lit_lossopt.tracking.addresses import where_to_look
@@ -107,7 +108,7 @@ class LossOptCLI(LightningCLI):
     """
 
     def __init__(self, prepared: Prepared, record: str = "") -> None:
-        self.command = prepared.command
+        self.command, self.settings = prepared.command, prepared.settings
         self.resume, self.unrecorded = prepared.resume, prepared.unrecorded
         self.checkpoint: dict[str, Any] = {}
         # Lets others resume a run of the same settings.
@@ -154,6 +155,7 @@ class LossOptCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse without Lightning's warning about arguments given in Python."""
         self.config: Namespace = parser.parse_args(args)  # type: ignore[arg-type]  # a list here
+        check_quoted(self.settings, self.config[self.command])
 
     def _parse_ckpt_path(self) -> None:
         """Skip Lightning's own look into the checkpoint: ours hold no hyperparameters."""

@@ -1,4 +1,4 @@
-"""Types of arguments that a config can hold and the parser does not know by itself."""
+"""What the parser does not know by itself: our rules of YAML, and further types of arguments."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import numbers
 from typing import Any
 
 import torch
+import yaml
+from jsonargparse import _loaders_dumpers, set_dumper, set_loader
 from jsonargparse.typing import register_type
 from torch import Tensor
 
+from lit_lossopt.config_merge import COMMAND_LINE
+from lit_lossopt.config_yaml import StrictLoader, dump_yaml, load_value
+
 
 def register_types() -> None:
-    """Have the parser read and write tensors and plain numbers."""
+    """Have the parser read and write YAML by our rules, and know tensors, devices and plain numbers."""
+    set_loader("yaml", _read_yaml, exceptions=(yaml.YAMLError,))
+    set_dumper("yaml", dump_yaml)
+    # It reads numbers and truth values with a loader of its own, for which there is no public way.
+    _loaders_dumpers.yaml_default_loader = StrictLoader  # type: ignore[assignment]  # it begins as None
+    register_type(torch.device, deserializer=_read_device, fail_already_registered=False)
     register_type(numbers.Number, serializer=_read_number, deserializer=_read_number, fail_already_registered=False)
     register_type(Tensor, serializer=Tensor.tolist, deserializer=_read_tensor, fail_already_registered=False)
 
@@ -28,3 +38,15 @@ def _read_number(value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("expected a number")  # noqa: TRY004  # the parser expects a ValueError
     return value
+
+
+def _read_yaml(text: str) -> Any:
+    return load_value(text, COMMAND_LINE)
+
+
+def _read_device(name: Any) -> torch.device:
+    """Return the device of a name such as ``cuda:0``."""
+    try:
+        return torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError("expected a device, as cpu or cuda:0") from error
