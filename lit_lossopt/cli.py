@@ -58,6 +58,7 @@ from lit_lossopt.preflight import (
     check_threads,
 )
 from lit_lossopt.pretrained import weights_left_unread
+from lit_lossopt.quoted_values import check_quoted
 from lit_lossopt.resume import Continuation, claim_settings, continue_run, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.run_description import RunDescription, resolved_config
 from lit_lossopt.stopped import stopped_line, stopped_lines
@@ -124,6 +125,7 @@ class LossOptCLI(LightningCLI):
 
     def __init__(self, prepared: Prepared, record: str = "") -> None:
         self.command, self.words, self.record = prepared.command, prepared.words, record
+        self.settings = prepared.settings
         self.resume, self.unrecorded = prepared.resume, prepared.unrecorded
         self.checkpoint: dict[str, Any] = {}
         # Lets others resume a run of the same settings.
@@ -170,6 +172,7 @@ class LossOptCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse without Lightning's warning about arguments given in Python."""
         self.config: Namespace = parser.parse_args(args)  # type: ignore[arg-type]  # a list here
+        check_quoted(self.settings, self.config[self.command])
 
     def _parse_ckpt_path(self) -> None:
         """Skip Lightning's own look into the checkpoint: ours hold no hyperparameters."""

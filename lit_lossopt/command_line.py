@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lit_lossopt.config_check import check_settings, folded
+from lit_lossopt.config_check import check_finite, check_settings, folded
 from lit_lossopt.config_files import find_config, is_file
 from lit_lossopt.config_merge import DEFAULTS, Settings, merge_flags
-from lit_lossopt.config_yaml import load_config
+from lit_lossopt.config_yaml import dump_yaml, load_config, load_value
 from lit_lossopt.errors import UserError, printable
 from lit_lossopt.paths import given_path
 from lit_lossopt.record_switch import check_together, unrecorded, without_switch
@@ -69,7 +68,7 @@ class Prepared:
     def arguments(self) -> list[str]:
         """Return the words for the parser: one config holding everything that was merged, then the rest."""
         words = [f"--{key}" if value is None else f"--{key}={value}" for key, value in self.rest]
-        return [self.command, f"--config={json.dumps(self.settings.tree)}", *words]
+        return [self.command, f"--config={dump_yaml(self.settings.tree, in_braces=True)}", *words]
 
 
 def prepare(command: str, words: list[str]) -> Prepared:
@@ -83,6 +82,10 @@ def prepare(command: str, words: list[str]) -> Prepared:
     off, rest = unrecorded(settings, line.rest), without_switch(line.rest)
     keys = [key for key, _ in rest if key not in _LOOKING and not key.endswith(".help")]
     check_settings(settings, command, keys, line.allowed)
+    for key, text in rest:
+        # A run may be named .inf.
+        if key.startswith("trainer."):
+            check_finite(key, load_value(text or "", f"--{key}"), settings)
     prepared = Prepared(command, settings, rest, line.allowed, [command, *words], line.resume, off)
     _check_checkpoint(prepared)
     return prepared

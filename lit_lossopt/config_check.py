@@ -33,10 +33,7 @@ def check_settings(settings: Settings, command: str, flags: list[str], allowed: 
     Raises:
         UserError: the first thing wrong.
     """
-    found = first_not_finite(settings.tree)
-    if found:
-        key = found[0].replace(".init_args", "")
-        raise UserError(f"{key}={found[1]} from {settings.origin(key)}: not a finite number")
+    check_finite("", settings.tree, settings)
     groups = _groups(command)
     for name in set(flags) & set(GROUPS):
         raise UserError(f"{name} from {COMMAND_LINE}: give its parts, as {name}.{GROUPS[name]}")
@@ -46,6 +43,19 @@ def check_settings(settings: Settings, command: str, flags: list[str], allowed: 
         _check_import(key, class_path, settings.origin(key), [*ALLOWED_IMPORTS, *allowed])
     for family in FAMILIES:
         _check_class(family, settings)
+
+
+def check_finite(key: str, value: Any, settings: Settings) -> None:
+    """Refuse numbers that are infinite or none.
+
+    Raises:
+        UserError: the first of them.
+    """
+    found = first_not_finite(value, key)
+    if found:
+        name = found[0].replace(".init_args", "")
+        origin = COMMAND_LINE if key else settings.origin(name)
+        raise UserError(f"{name}={found[1]} from {origin}: not a finite number")
 
 
 def check_imports(tree: dict[str, Any], origin: str, allowed: Sequence[str]) -> None:

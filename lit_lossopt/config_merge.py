@@ -13,6 +13,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+from lit_lossopt.config_keys import nested, undotted
 from lit_lossopt.config_yaml import load_value
 from lit_lossopt.errors import UserError
 from lit_lossopt.signatures import FAMILIES, LISTS, class_parameters, full_class_path, shared_parameters
@@ -81,10 +82,11 @@ class Settings:
         """Lay ``tree`` over the settings; its keys may be dotted (``model.optimizer.lr: 0.1``).
 
         Raises:
-            UserError: a group of settings, or a class's arguments, is not a mapping.
+            UserError: a group of settings, or a class's arguments, is not a mapping; or a key stands twice, dotted and
+                nested.
         """
         before = {family: (self._class_at(family), self.origins.get(family)) for family, _ in COMPANIONS}
-        self._merge(self.tree, copy.deepcopy(tree), source, "")
+        self._merge(self.tree, undotted(copy.deepcopy(tree), source), source, "")
         for family, key in COMPANIONS:
             old_class, old_source = before[family]
             changed = old_class is not None and self._class_at(family) != old_class
@@ -101,7 +103,7 @@ class Settings:
             value = {"init_args": {argument: value}}
         elif family and argument:
             value = {argument: value}
-        self.merge(_nested(family or key, value), COMMAND_LINE)
+        self.merge(nested(family or key, value), COMMAND_LINE)
 
     def _wants_text(self, family: str, argument: str) -> bool:
         current = self._at(family) if family else None
@@ -121,9 +123,6 @@ class Settings:
     def _merge(self, into: Tree, tree: Tree, source: str, prefix: str) -> None:
         for name, value in tree.items():
             key, old = f"{prefix}{name}", into.get(name)
-            if "." in name:
-                self._merge(into, _nested(name, value), source, prefix)
-                continue
             if key in (TRACKING, LOGGER) or key.startswith(f"{TRACKING}."):
                 self.recording += [] if key == TRACKING and isinstance(value, dict) else [(key, value, source)]
                 if key == TRACKING and isinstance(value, bool):
@@ -206,10 +205,3 @@ def _as_class(key: str, value: Any, source: str) -> Any:
     if loose:
         form["init_args"] = {**(form.get("init_args") or {}), **loose}
     return form
-
-
-def _nested(key: str, value: Any) -> Tree:
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    tree: Tree = value
-    return tree

@@ -1,8 +1,9 @@
-"""Strict reading of one YAML file: what a lenient reader would accept in silence is refused with its place.
+"""YAML under one set of rules: what is written here is read back here unchanged.
 
-Refused: duplicate keys, numbers that are not finite, nesting deeper than any config needs, aliases that unfold into
-more than a config can hold ("billion laughs"), and files that are no text. Nothing here recurses on the input before
-its depth is known.
+Which plain word is a number, a truth value or nothing is decided by ``RULES`` alone, for reading and for writing.
+What a lenient reader would accept in silence is refused with its place. Refused are duplicate keys, nesting deeper than
+any config needs, aliases that unfold into more than a config can hold ("billion laughs"), and files that are no text.
+Nothing here recurses on the input before its depth is known.
 """
 
 from __future__ import annotations
@@ -20,39 +21,86 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
 MAX_NODES = 10_000
 
-# YAML 1.2 floats: PyYAML's own pattern (YAML 1.1) reads 1e-3 as a string.
-_FLOAT = re.compile(
-    r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?(?:[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)"
+_INT_TAG, _STR_TAG, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("int", "str", "merge"))
+_FLOAT = (
+    r"^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
     r"|[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
+# The plain words that are no text, as in YAML 1.2, each with the characters that it can begin with. YAML 1.1 would read
+# 010 as eight, 1:30 as ninety, a class named ``no`` as false, 2026-01-01 as a date, and 1e-3 as text. The underscore in
+# 1_000 is Python's.
+RULES = (
+    ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    (_INT_TAG, r"^(?:[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+)$", list("-+0123456789")),
+    (
+        "tag:yaml.org,2002:float",
+        (
+            r"^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+            r"|[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+        ),
+        list("-+0123456789."),
+    ),
+    (_MERGE, r"^(?:<<)$", ["<"]),
+)
+_LINE_ENDS = frozenset("\r\x85\u2028\u2029")
 
 
-_INT = "^(?:[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+)$"
-_MERGE = "tag:yaml.org,2002:merge"
-_KEY_TAGS = ("tag:yaml.org,2002:str", _MERGE)
+class StrictLoader(yaml.SafeLoader):
+    """PyYAML's safe loader under ``RULES``."""
 
-
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader with the plain numbers and truth values of YAML 1.2, and without dates.
-
-    YAML 1.1 reads 010 as eight, 1:30 as ninety and a class named ``no`` as false.
-    """
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # as PyYAML declares it
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Return a whole number; a leading zero means nothing."""
         text = str(self.construct_scalar(node)).replace("_", "")
         return int(text, 0) if "0x" in text or "0o" in text else int(text)
 
+    def construct_yaml_str(self, node: yaml.ScalarNode) -> str:
+        """Return a text; JSON writes what is beyond 16 bits as two halves."""
+        text = str(self.construct_scalar(node))
+        halves = any("\ud800" <= letter <= "\udfff" for letter in text)
+        return text.encode("utf-16", "surrogatepass").decode("utf-16") if halves else text
 
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if not tag.endswith((":float", ":int", ":bool", ":timestamp"))]
-    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(_INT), list("-+0123456789"))
-_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
-_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
+
+class StrictDumper(yaml.SafeDumper):
+    """PyYAML's safe dumper: a text that ``RULES`` would read as something else is put in quotes."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # as PyYAML declares it
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write everything out, as a person would."""
+        return True
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Write a text; only double quotes keep line ends of other kinds than the usual one."""
+        style = '"' if _LINE_ENDS.intersection(text) else None
+        return self.represent_scalar(_STR_TAG, str.__str__(text), style)
+
+
+for _tag, _pattern, _first in RULES:
+    for _kind in (StrictLoader, StrictDumper):
+        _kind.add_implicit_resolver(_tag, re.compile(_pattern), _first)
+StrictLoader.add_constructor(_INT_TAG, StrictLoader.construct_yaml_int)
+StrictLoader.add_constructor(_STR_TAG, StrictLoader.construct_yaml_str)
+# Where it is no key, it is a text.
+StrictLoader.add_constructor(_MERGE, StrictLoader.construct_yaml_str)
+StrictDumper.add_representer(str, StrictDumper.represent_text)
+# Members of an enumeration of texts are texts.
+StrictDumper.add_multi_representer(str, StrictDumper.represent_text)
+
+
+def dump_yaml(value: Any, *, in_braces: bool = False) -> str:
+    """Return ``value`` as YAML that ``load_strict`` reads back unchanged, but for tuples, which become lists.
+
+    Raises:
+        yaml.YAMLError: it holds something else than mappings, sequences, texts, numbers, truth values and None.
+    """
+    form: dict[str, Any] = {"default_flow_style": True, "width": math.inf} if in_braces else {}
+    text: str = yaml.dump(
+        value, Dumper=StrictDumper, allow_unicode=True, sort_keys=False, **{"default_flow_style": False, **form}
+    )
+    return text.removesuffix("\n").removesuffix("\n...") if in_braces else text
 
 
 def load_config(path: Path, label: str) -> dict[str, Any]:
@@ -78,12 +126,12 @@ def load_strict(text: str, label: str) -> Any:
     """
     try:
         _check_shape(text, label)
-        node = yaml.compose(text, Loader=_StrictLoader)
+        node = yaml.compose(text, Loader=StrictLoader)
         if node is None:
             return None
         _check_expansion(node, label)
         _check_keys(node, label)
-        loader = _StrictLoader("")
+        loader = StrictLoader("")
         return loader.construct_document(node)
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -93,12 +141,17 @@ def load_strict(text: str, label: str) -> Any:
 
 
 def load_value(text: str, label: str) -> Any:
-    """Return the value of a command-line flag: YAML where that parses, otherwise the text as it stands."""
+    """Return the value of a command-line flag: YAML where that parses, otherwise the text as it stands.
+
+    So is ``C:`` or ``{a,b}``, which YAML takes for keys without values.
+    """
     try:
         _check_shape(text, label)
     except yaml.YAMLError:
         return text
-    return load_strict(text, label)
+    value = load_strict(text, label)
+    keys_alone = isinstance(value, dict) and value and ": " not in text and not any(value.values())
+    return text if keys_alone else value
 
 
 def first_not_finite(value: Any, key: str = "") -> tuple[str, float] | None:
@@ -132,7 +185,7 @@ def _read_text(path: Path, label: str) -> str:
 def _check_shape(text: str, label: str) -> None:
     """Walk the events, which PyYAML makes without recursion, so that the later, recursive steps are safe."""
     depth = nodes = 0
-    for event in yaml.parse(text, Loader=_StrictLoader):
+    for event in yaml.parse(text, Loader=StrictLoader):
         nodes += isinstance(event, yaml.NodeEvent)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
@@ -167,8 +220,11 @@ def _check_keys(node: yaml.Node, label: str, prefix: str = "") -> None:
     seen: dict[str, int] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode) or key.tag not in _KEY_TAGS:
+        if not isinstance(key, yaml.ScalarNode) or key.tag not in (_STR_TAG, _INT_TAG, _MERGE):
             raise UserError(f"{label}, line {line}: a key must be a word, not {_plain(key)}")
+        if key.tag == _INT_TAG:
+            # All keys are texts; where an argument wants whole numbers as keys, the parser makes them of it.
+            key.tag = _STR_TAG
         if key.value in seen and key.tag != _MERGE:
             raise UserError(
                 f"{label}, line {line}: key {prefix}{key.value!s} stands twice (first in line {seen[key.value]})"

@@ -19,6 +19,7 @@ _NOISE = re.compile(
 )
 _WORDING = (
     (re.compile(r"^Type .* expects a function or a callable class: "), ""),
+    (re.compile(r"Expected an? <class 'str'>"), "expected a text; in a config put it in quotes"),
     (re.compile(r"Expected an? <class '(?:[\w.]*\.)?(\w+)'>"), r"expected \1"),
     (re.compile(r"Expected a typing\.Literal\[(.*?)\]"), r"expected one of \1"),
     (re.compile(r"^Expected "), "expected "),

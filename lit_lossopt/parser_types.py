@@ -1,4 +1,4 @@
-"""Types of arguments that a config can hold and the parser does not know by itself."""
+"""What the parser does not know by itself: our rules of YAML, and further types of arguments."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ import numbers
 from typing import Any, Literal
 
 import torch
-from jsonargparse import Namespace
+import yaml
+from jsonargparse import Namespace, _loaders_dumpers, set_dumper, set_loader
 from jsonargparse.typing import register_type
 from torch import Tensor
 
+from lit_lossopt.config_merge import COMMAND_LINE
+from lit_lossopt.config_yaml import StrictLoader, dump_yaml, load_value
 from lit_lossopt.paths import given_path
 from lit_lossopt.schedule_plan import LENGTHS
 
 
 def register_types() -> None:
-    """Have the parser read and write tensors, plain numbers, and ``training`` as the length of a schedule."""
+    """Have the parser read and write YAML by our rules, and know what a config may hold beside plain values.
+
+    These are tensors, devices, plain numbers, and ``training`` as the length of a schedule.
+    """
+    set_loader("yaml", _read_yaml, exceptions=(yaml.YAMLError,))
+    set_dumper("yaml", dump_yaml)
+    # It reads numbers and truth values with a loader of its own, for which there is no public way.
+    _loaders_dumpers.yaml_default_loader = StrictLoader  # type: ignore[assignment]  # it begins as None
     for schedule, name in LENGTHS.items():
         allowed: Any = int | Literal["training"]
         # The parser goes by annotations, and a class of ours would be another class path.
         schedule.__init__.__annotations__[name] = allowed | None if name == "total_steps" else allowed
+    register_type(torch.device, deserializer=_read_device, fail_already_registered=False)
     register_type(numbers.Number, serializer=_read_number, deserializer=_read_number, fail_already_registered=False)
     register_type(Tensor, serializer=Tensor.tolist, deserializer=_read_tensor, fail_already_registered=False)
 
@@ -46,3 +57,15 @@ def at_home(settings: Any) -> Any:
         for name, value in settings.items():
             settings[name] = at_home(value)
     return str(given_path(settings)) if isinstance(settings, str) and settings.startswith("~/") else settings
+
+
+def _read_yaml(text: str) -> Any:
+    return load_value(text, COMMAND_LINE)
+
+
+def _read_device(name: Any) -> torch.device:
+    """Return the device of a name such as ``cuda:0``."""
+    try:
+        return torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError("expected a device, as cpu or cuda:0") from error

@@ -7,6 +7,7 @@ import pytest
 
 from lit_lossopt.command_line import prepare
 from lit_lossopt.config_merge import DEFAULTS, Settings, merge_flags
+from lit_lossopt.errors import UserError
 
 SGD = {"class_path": "SGD", "init_args": {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}}
 ADAMW = {"class_path": "AdamW", "init_args": {"lr": 1e-3}}
@@ -129,11 +130,40 @@ def test_other_keys_merge_deeply_and_lists_replace() -> None:
 
 
 def test_dotted_keys_of_a_file_are_the_same_as_nested_ones() -> None:
-    tree = {"model.optimizer": SGD, "model.optimizer.lr": 1.0, "trainer.max_epochs": 2}
+    tree = {"model.optimizer": SGD, "model.optimizer.dampening": 0.5, "trainer.max_epochs": 2}
     settings = merged(DEFAULTS, tree)
-    assert optimizer(settings)["init_args"] == {"lr": 1.0, "momentum": 0.9, "weight_decay": 5e-4}
+    assert optimizer(settings)["init_args"] == {**SGD["init_args"], "dampening": 0.5}  # type: ignore[dict-item]  # one
     assert settings.tree["trainer"] == {"max_epochs": 2}
     assert optimizer(merged(DEFAULTS, {"model": {"optimizer.lr": 2.0}}))["init_args"] == {"lr": 2.0}
+
+
+def test_the_order_of_keys_within_a_file_means_nothing() -> None:
+    wanted = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.3}}
+    parts: list[dict[str, Any]] = [{"model.optimizer.lr": 0.3}, {"model": {"optimizer": "SGD"}}]
+    for first, second in (parts, parts[::-1]):
+        assert optimizer(merged(DEFAULTS, {**first, **second})) == wanted
+
+
+@pytest.mark.parametrize(
+    ("tree", "key"),
+    [
+        ({"model.optimizer.lr": 1.0, "model": {"optimizer": {"lr": 2.0}}}, "model.optimizer.lr"),
+        ({"model": {"optimizer.lr": 1.0, "optimizer": {"lr": 1.0}}}, "model.optimizer.lr"),
+        ({"model.optimizer": SGD, "model.optimizer.lr": 1.0}, "model.optimizer.lr"),
+        ({"model.optimizer": SGD, "model": {"optimizer": "Adam"}}, "model.optimizer"),
+        ({"model.optimizer.class_path": "SGD", "model": {"optimizer": {"class_path": "SGD"}}}, "model.optimizer.class"),
+        ({"trainer.max_epochs": 2, "trainer": {"max_epochs": 2}}, "trainer.max_epochs"),
+        ({"data.batch_size": 2, "data": {"init_args": {"batch_size": 2}}}, "data.batch_size"),
+        ({"tracking": {"tags": {"a": 1}}, "tracking.tags": {"a": 2}}, "tracking.tags.a"),
+    ],
+)
+def test_a_key_that_stands_twice_in_two_forms_is_refused(tree: dict[str, Any], key: str) -> None:
+    with pytest.raises(UserError, match=rf"^{key}.* from source 1: stands twice"):
+        merged(DEFAULTS, tree)
+
+
+def test_dots_in_the_names_of_tags_are_no_keys() -> None:
+    assert merged({"tracking": {"tags": {"team.name": "x"}}}).tree == {"tracking": {"tags": {"team.name": "x"}}}
 
 
 def test_the_source_of_each_value_is_known() -> None:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import math
 import random
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from lit_lossopt.config_yaml import first_not_finite, load_config, load_strict, load_value
+from lit_lossopt.config_yaml import dump_yaml, first_not_finite, load_config, load_strict, load_value
 from lit_lossopt.errors import UserError
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
@@ -28,8 +33,10 @@ REFUSED = {
     "unclosed": (b"a: [1, 2", "not valid YAML"),
     "python object": (b"a: !!python/object/apply:os.system ['true']", "not valid YAML"),
     "a list as key": (b"[1, 2]: 3", "a key must be a word, not a sequence"),
-    "a number as key": (b"a: {1: 2}", "a key must be a word, not 1"),
+    "a number as key": (b"a: {1.5: 2}", "a key must be a word, not 1.5"),
     "a truth value as key": (b"true: 2", "a key must be a word, not true"),
+    "a whole number as key, and as text": (b"a: {1: 2, '1': 3}", "key a.1 stands twice"),
+    "half a letter": (b'a: "\\ud800"', "not valid YAML"),
     "two documents": (b"a: 1\n---\nb: 2\n", "not valid YAML"),
 }
 REFUSED["3000 deep, block"] = (("\n".join(f"{' ' * i}a:" for i in range(900))).encode(), "nested deeper than")
@@ -51,12 +58,133 @@ def test_refused(tmp_path: Path, content: bytes, message: str) -> None:
         ("1e-3", 0.001), ("1e5", 1e5), ("-2.5E+3", -2500.0), (".5", 0.5), ("5.", 5.0), ("12", 12), ("true", True),
         ("null", None), ("1_000", 1000), ("010", 10), ("0x1f", 31), ("1:30", "1:30"), ("no", "no"),
         ("on", "on"), ("sgd", "sgd"), ("[1e-3, a]", [0.001, "a"]), ("2026-01-01", "2026-01-01"),
-        ("e3", "e3"), ("1e", "1e"), ("", None),
+        ("e3", "e3"), ("1e", "1e"), ("", None), ("~", None), ("off", "off"), ("0b11", "0b11"), ("0o17", 15), ("=", "="),
+        ("inf", "inf"), (".inf", math.inf), ("'0.1'", "0.1"), ('"\\ud83d\\ude00"', "😀"),
+        ("{0: 1, 3: 2}", {"0": 1, "3": 2}),
     ],
 )  # fmt: skip
 def test_values_are_read_as_yaml_1_2(text: str, value: object) -> None:
     assert load_strict(text, "x") == value
     assert type(load_strict(text, "x")) is type(value)
+
+
+# What another set of rules would read as a number, a date or nothing, and what YAML means something by.
+_PLAIN = [
+    "1e-3",
+    "1e3",
+    "1:30",
+    "0.1",
+    "null",
+    "~",
+    "Null",
+    "true",
+    "yes",
+    "no",
+    "on",
+    "off",
+    "y",
+    "n",
+    "010",
+    "0o10",
+    "0x1f",
+    "0b11",
+    "1_000",
+    ".inf",
+    "-.inf",
+    ".nan",
+    "inf",
+    "nan",
+    "2026-01-01",
+    "=",
+    "<<",
+    "+1",
+    "-0",
+    "1.",
+    ".5",
+    "1e",
+    "a:b",
+    "😀",
+]
+_ODD = [
+    *_PLAIN,
+    *[
+        "-",
+        "?",
+        ":",
+        "#",
+        "%",
+        "@",
+        "`",
+        "!",
+        "&",
+        "*",
+        "|",
+        ">",
+        "'",
+        '"',
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "a:",
+        "'x'",
+        "...",
+        "---",
+        "\x7f",
+        "\x00",
+        "\ufeff",
+    ],
+]
+_TEXTS = st.text(max_size=8) | st.sampled_from(
+    [*_ODD, "", " ", "\n", "\r", "\x85", "\u2028", "a\n b", " a", "a: b", "a #b"]
+)
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _TEXTS
+_VALUES = st.recursive(
+    _LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3), max_leaves=8
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(value=_VALUES, in_braces=st.booleans())
+@example(value={"0": 1, "1e3": ["1e3", "no", "null", "0.1"]}, in_braces=False)
+@example(value="\x85", in_braces=False)
+def test_what_is_written_is_read_back_unchanged(value: Any, in_braces: bool) -> None:
+    read = load_strict(dump_yaml(value, in_braces=in_braces), "x")
+    # As text, so that 1, 1.0 and True, or 0.0 and -0.0, are told apart.
+    assert repr(read) == repr(value)
+
+
+def test_nothing_but_the_rules_decides_what_a_plain_word_is() -> None:
+    plain = [word for word in _PLAIN if not isinstance(load_value(word, "x"), str | None)]
+    assert plain == [
+        "1e-3",
+        "1e3",
+        "0.1",
+        "true",
+        "010",
+        "0o10",
+        "0x1f",
+        "1_000",
+        ".inf",
+        "-.inf",
+        ".nan",
+        "+1",
+        "-0",
+        "1.",
+        ".5",
+    ]
+    assert all(dump_yaml([word]) == f"- '{word}'\n" for word in plain)
+
+
+def test_members_of_enumerations_and_tuples_are_written_as_what_they_hold() -> None:
+    assert dump_yaml({"interval": _Interval.step, "betas": (0.9, 0.999)}, in_braces=True) == (
+        "{interval: step, betas: [0.9, 0.999]}"
+    )
+
+
+class _Interval(StrEnum):
+    step = "step"
 
 
 def test_moderate_aliases_and_merge_keys_are_allowed() -> None:
@@ -67,7 +195,7 @@ def test_moderate_aliases_and_merge_keys_are_allowed() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["a: b: c", "[1, 2", "@x", "%", "'", "C:\\data: x:"])
+@pytest.mark.parametrize("text", ["a: b: c", "[1, 2", "@x", "%", "'", "C:\\data: x:", "C:", "{a,b}"])
 def test_a_flag_that_is_no_yaml_is_text(text: str) -> None:
     assert load_value(text, "--x") == text
 

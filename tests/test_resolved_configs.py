@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from lit_lossopt.__main__ import main
 from lit_lossopt.cli import LossOptCLI
 from lit_lossopt.cli_messages import quieten
 from lit_lossopt.command_line import prepare
@@ -34,12 +35,22 @@ class ParsedOnly(LossOptCLI):
         """Check nothing."""
 
 
-def resolved(words: list[str], command: str = "fit") -> dict[str, Any]:
+def parsed(words: list[str], command: str = "fit") -> ParsedOnly:
     quieten()
-    cli = ParsedOnly(prepare(command, words))
+    return ParsedOnly(prepare(command, words))
+
+
+def resolved(words: list[str], command: str = "fit") -> dict[str, Any]:
+    cli = parsed(words, command)
     text = cli._parser(command).dump(cli.config[command], skip_unset=False, format="json")
     config: dict[str, Any] = json.loads(text)
     return config
+
+
+def as_kept(words: list[str]) -> str:
+    """The config.yaml that a run of these words keeps."""
+    cli = parsed(words)
+    return str(cli._parser("fit").dump(cli.config["fit"], skip_unset=False))
 
 
 def chosen(names: tuple[str, ...]) -> dict[str, Any]:
@@ -128,6 +139,59 @@ def test_the_resolved_config_resolves_to_itself(tmp_path: Path) -> None:
     config = resolved(["--config", "adamw", "--config", "digits", "--model.network.hidden=7"])
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(config))
     assert resolved(["--config", "again.yaml"]) == config
+
+
+ODD_VALUES: list[list[str]] = [
+    *([f"--tracking.run_name={name}"] for name in ("1e-3", "1:30", "010", "0o10", "no", "2026-01-01", "1_000", ".inf")),
+    *(
+        [f"--tracking.run_name={name}"]
+        for name in ("[a, b]", "a: b", "# x", " x ", "\N{GRINNING FACE}", "a\nb", "\x85", "")
+    ),
+    ["--data.classes=['1e3','no','1:30','null','0.1','~']"],
+    ["--data=ImageFolderDataModule", "--data.folder=1e3"],
+    ["--trainer.callbacks+=GradientAccumulationScheduler", "--trainer.callbacks.scheduling={0: 1, 4: 2}"],
+    ["--trainer.callbacks+=Timer", "--trainer.callbacks.duration=00:00:01:30"],
+    ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=1e3"],
+    ["--trainer.callbacks+=WeightAveraging", "--trainer.callbacks.device=cpu"],
+    ["--model.optimizer.lr=1e-5", "--model.optimizer.eps=1_0e-9", "--model.optimizer.betas=[0.8, 1e-3]"],
+    ["--model.criterion.weight=[1, 1e3]", "--data.classes=[3,8]"],
+]
+
+
+@pytest.mark.parametrize("words", ODD_VALUES, ids=str)
+def test_what_a_run_keeps_is_accepted_and_resolves_equal(words: list[str]) -> None:
+    Path("kept.yaml").write_text(as_kept(words))
+    assert resolved(["--config", "kept.yaml"]) == resolved(words)
+    assert as_kept(["--config", "kept.yaml"]) == Path("kept.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainer: {max_steps: 1:30}", "trainer.max_steps=1:30 from odd.yaml: expected int"),
+        ("trainer: {max_steps: '3'}", "trainer.max_steps='3' from odd.yaml: in quotes it is a text, and here int is"),
+        ("model.optimizer.lr: '0.1'", "model.optimizer.lr='0.1' from odd.yaml: in quotes it is a text"),
+        ("trainer.callbacks: [{class_path: EarlyStopping, init_args: {monitor: a, patience: '3'}}]", "here int is"),
+        ("trainer: {fast_dev_run: no}", "trainer.fast_dev_run=no from odd.yaml: expected int"),
+        ("tracking: {run_name: 1e-3}", "run_name=0.001 from odd.yaml: expected a text; in a config put it in quotes"),
+        ("tracking: {run_name: 'null'}", "it is a text, and here it would be read as null"),
+        ("trainer: {gradient_clip_val: -.inf}", "trainer.gradient_clip_val=-inf from odd.yaml: not a finite number"),
+        ("trainer.max_steps: 3\ntrainer: {max_steps: 3}", "trainer.max_steps from odd.yaml: stands twice"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_with_its_place(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("odd.yaml").write_text(text)
+    assert main(["fit", "--config", "odd.yaml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+@pytest.mark.parametrize("typed", ["max_steps=1:30", "max_steps=1e3x", "gradient_clip_val=.inf", "fast_dev_run=yes"])
+def test_the_words_of_the_command_line_follow_the_same_rules(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", f"--trainer.{typed}"]) == 2
+    assert "from the command line: " in capsys.readouterr().err
 
 
 if __name__ == "__main__":  # python -m tests.test_resolved_configs: record anew, then read the difference

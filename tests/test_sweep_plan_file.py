@@ -26,6 +26,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"factor": {}}, r"sweep.factor: no such key \(did you mean 'factors'\?\)"),
     ({"base": 3}, r"sweep.base=3: give its parts"),
     ({"base": {"modle.optimizer": "SGD"}}, r"modle.optimizer: no such key \(did you mean 'model'\?\)"),
+    ({"base": {"trainer": {"max_epochs": 1}, "trainer.max_epochs": 2}}, r"base.trainer.max_epochs=2: stands twice"),
     ({"base": {"config": "digitz"}}, r"did you mean 'digits'"),
     ({"base": {"config": 3}}, r"sweep.base.config=3: expected the name of a config"),
     ({"base": {"seed_everything": 3}}, r"sweep.base.seed_everything: said for the whole sweep, by sweep.seeds"),

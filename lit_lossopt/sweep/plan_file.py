@@ -191,7 +191,11 @@ def _level(section: Section, name: str) -> Level:
     if not _NAME.match(name):
         raise UserError(f"{section.path}: {section.where}: a level's name is one word of letters, digits, . _ + -")
     keys = {key: value for key, value in section.tree.items() if key not in ("config", *_SEARCHES)}
-    flat = {key: text for name, value in keys.items() for key, text in _flat(name, value)}
+    pairs = [pair for name, value in keys.items() for pair in _flat(name, value)]
+    flat = dict(pairs)
+    twice = next((key for key in flat if sum(key == other for other, _ in pairs) > 1), "")
+    if twice:
+        raise section.wrong(twice, "stands twice, once with dots; leave one of them out")
     for key in flat:
         if key.partition(".")[0] in _OWN:
             instead = _OWN[key.partition(".")[0]]
