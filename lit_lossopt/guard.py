@@ -175,8 +175,8 @@ def _check_mean(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
     twice = float(_value(criterion, torch.cat([inputs, inputs]), torch.cat([targets, targets])))
     if abs(once) > _tolerance(inputs) and abs(twice / once - 2) < _tolerance(inputs):
         raise ValueError(
-            f"{type(criterion).__name__} of a batch given twice is twice that of the batch: it adds up over the batch; a "
-            "loss here is a mean, so that neither the learning rate nor the values depend on the batch's size"
+            f"{type(criterion).__name__} of a batch given twice is twice that of the batch: it adds up over the batch; "
+            "a loss here is a mean, so that neither the learning rate nor the values depend on the batch's size"
         )
 
 
