@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from lit_lossopt.errors import described
 from lit_lossopt.losses import FocalLoss, HingeLoss, LossContract, SquaredHingeLoss, SquentropyLoss, computed
 
+# Of so many examples it is asked whether a loss adds up: some compare each with each.
+FEW = 16
 Check = Callable[[nn.Module, Tensor, Tensor], str | None]
 
 
@@ -164,11 +166,17 @@ def _check_value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
         raise ValueError(f"{name} gives {list(loss.shape)} values for a batch; a loss is one number: use its mean")
     if not bool(torch.isfinite(loss)):
         raise ValueError(f"{name} is {float(loss)} on the first batch, before any step; check labels and weights")
-    twice = _value(criterion, inputs.repeat(2, *[1] * (inputs.ndim - 1)), targets.repeat(2, *[1] * (targets.ndim - 1)))
-    if abs(float(loss)) > _tolerance(inputs) and abs(float(twice) / float(loss) - 2) < _tolerance(inputs):
+    _check_mean(criterion, inputs[:FEW], targets[:FEW])
+
+
+def _check_mean(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
+    """Refuse a sum over the batch: of the same examples given twice it is twice as much."""
+    once = float(_value(criterion, inputs, targets))
+    twice = float(_value(criterion, torch.cat([inputs, inputs]), torch.cat([targets, targets])))
+    if abs(once) > _tolerance(inputs) and abs(twice / once - 2) < _tolerance(inputs):
         raise ValueError(
-            f"{name} of a batch given twice is twice that of the batch: it adds up over the batch; a loss here is a "
-            "mean, so that neither the learning rate nor the values depend on the batch's size"
+            f"{type(criterion).__name__} of a batch given twice is twice that of the batch: it adds up over the batch; "
+            "a loss here is a mean, so that neither the learning rate nor the values depend on the batch's size"
         )
 
 
