@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.callbacks_section import with_callbacks
 from benchmarks.claims_section import with_claims
 from benchmarks.harness import RESULTS
 from benchmarks.live_section import live_section
@@ -38,6 +39,9 @@ def pages() -> dict[str, str]:
             sweep_study(_load("sweep_cifar10_jpeg")) if (RESULTS / "sweep_cifar10_jpeg.json").is_file() else "",
         ),
         "losses_and_optimizers.md": reference_page(),
+        "callbacks.md": with_callbacks(
+            (DOCS / "callbacks.md").read_text(encoding="utf-8"), _load("lightning_callbacks")
+        ),
         "measures.md": with_claims((DOCS / "measures.md").read_text(encoding="utf-8"), _load("claims")),
         "benchmarks.md": benchmarks_page(
             *map(

@@ -22,6 +22,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lit_lossopt import ranks
 from lit_lossopt.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
+from lit_lossopt.callbacks.epoch_settings import EpochSettings
 from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
 from lit_lossopt.callbacks.health_watch import DivergedError, HealthWatch
 from lit_lossopt.callbacks.optimizer_phases import OptimizerPhases
@@ -41,10 +42,18 @@ from lit_lossopt.data import ImageDataModule
 from lit_lossopt.distribution import Distribution
 from lit_lossopt.errors import UserError, one_line
 from lit_lossopt.launcher import LOST
+from lit_lossopt.lightning_callbacks import check_built
 from lit_lossopt.module import LossOptModule
 from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
 from lit_lossopt.parser_types import register_types
-from lit_lossopt.preflight import check_batches, check_budget, check_left, check_optimizer, check_shares
+from lit_lossopt.preflight import (
+    check_batches,
+    check_budget,
+    check_device_stats,
+    check_left,
+    check_optimizer,
+    check_shares,
+)
 from lit_lossopt.pretrained import weights_left_unread
 from lit_lossopt.quoted_values import check_quoted
 from lit_lossopt.resume import Continuation, claim_settings, continue_run, last_checkpoint, unfinished_checkpoint
@@ -180,6 +189,7 @@ class LossOptCLI(LightningCLI):
         loggers = self._loggers(given)
         own = given.get("callbacks") or []
         own = own if isinstance(own, list) else [own]
+        check_built(own)
         callbacks = self._callbacks(given, bar=not any(isinstance(one, BaseBar) for one in own))
         self.distribution = Distribution(given, frozen=bool(self._get(self.config_init, "model").frozen_epochs))
         together = self.distribution.trainer_arguments(loggers or False)
@@ -212,6 +222,7 @@ class LossOptCLI(LightningCLI):
         self.signals = SignalStop(self.checkpoints.save_before_stopping if keeps else None, step_values.flush)
         return [
             FinalEvaluation(),
+            EpochSettings(),
             OptimizerPhases(),
             probe,
             step_values,
@@ -230,6 +241,7 @@ class LossOptCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Try everything that can be tried before a run exists: what does not fit is said now."""
         self.distribution.join(self.trainer)
+        check_device_stats(self.trainer)
         self._find_checkpoint()
         if self.command == "fit":
             check_budget(self.trainer)

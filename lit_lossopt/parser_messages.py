@@ -38,7 +38,8 @@ def readable(message: str, settings: Settings, typed: Mapping[str, str | None]) 
     if value is None:
         given = re.search(r"(?:Given|Got) value: (.*)", message)
         value = given[1].strip() if given else None
-    shown = "" if value is None or isinstance(value, dict) else f"={value}"
+    # What the parser has made of classes tells a person nothing.
+    shown = "" if value is None or isinstance(value, dict) or "Namespace(" in str(value) else f"={value}"
     was_typed = any(key == name or key.startswith(f"{name}.") for name in typed)
     return one_line(f"{key}{shown} from {COMMAND_LINE if was_typed else settings.origin(key)}: {reason}")
 
