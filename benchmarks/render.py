@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.callbacks_section import with_callbacks
 from benchmarks.claims_section import with_claims
 from benchmarks.foreign_section import foreign_section
 from benchmarks.harness import RESULTS
@@ -40,6 +41,9 @@ def pages() -> dict[str, str]:
         ),
         "losses_and_optimizers.md": reference_page()
         + (foreign_section(_load("foreign_classes")) if (RESULTS / "foreign_classes.json").is_file() else ""),
+        "callbacks.md": with_callbacks(
+            (DOCS / "callbacks.md").read_text(encoding="utf-8"), _load("lightning_callbacks")
+        ),
         "measures.md": with_claims((DOCS / "measures.md").read_text(encoding="utf-8"), _load("claims")),
         "benchmarks.md": benchmarks_page(
             *map(

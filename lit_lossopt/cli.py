@@ -23,6 +23,7 @@ from lit_lossopt import ranks
 from lit_lossopt.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.callbacks.console import EvaluationLines, ProgressBar
 from lit_lossopt.callbacks.data_line import DataLine
+from lit_lossopt.callbacks.epoch_settings import EpochSettings
 from lit_lossopt.callbacks.final_evaluation import FinalEvaluation
 from lit_lossopt.callbacks.health_watch import DivergedError, HealthWatch
 from lit_lossopt.callbacks.line_stream import lines_above_bars
@@ -43,6 +44,7 @@ from lit_lossopt.data import ImageDataModule
 from lit_lossopt.distribution import Distribution
 from lit_lossopt.errors import UserError, described, one_line
 from lit_lossopt.launcher import LOST
+from lit_lossopt.lightning_callbacks import check_built
 from lit_lossopt.module import LossOptModule
 from lit_lossopt.monitors import check_monitors, check_plateau
 from lit_lossopt.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
@@ -51,6 +53,7 @@ from lit_lossopt.paths import given_path
 from lit_lossopt.preflight import (
     check_batches,
     check_budget,
+    check_device_stats,
     check_left,
     check_numbers,
     check_precision,
@@ -201,6 +204,7 @@ class LossOptCLI(LightningCLI):
         loggers = self._loggers(given)
         own = given.get("callbacks") or []
         own = own if isinstance(own, list) else [own]
+        check_built(own)
         callbacks = self._callbacks(given, bar=not any(isinstance(one, BaseBar) for one in own))
         self.distribution = Distribution(given, frozen=bool(self._get(self.config_init, "model").frozen_epochs))
         together = self.distribution.trainer_arguments(loggers or False)
@@ -234,6 +238,7 @@ class LossOptCLI(LightningCLI):
         return [
             DataLine(),
             FinalEvaluation(),
+            EpochSettings(),
             OptimizerPhases(),
             probe,
             step_values,
@@ -253,6 +258,7 @@ class LossOptCLI(LightningCLI):
         """Try everything that can be tried before a run exists: what does not fit is said now."""
         self.distribution.join(self.trainer)
         check_precision(self.trainer, self._get(self.config_init, "trainer").get("precision"))
+        check_device_stats(self.trainer)
         self._find_checkpoint()
         if self.command == "fit":
             check_budget(self.trainer)

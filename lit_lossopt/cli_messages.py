@@ -87,6 +87,10 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU")
     # Evaluating needs no checkpoint callback.
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+    # What is evaluated and predicted with is the average, which a checkpoint keeps as its weights.
+    warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback, but loading a checkpoint")
+    # It works without counting operations.
+    warnings.filterwarnings("ignore", message="When using the `ThroughputMonitor`")
     plain = warnings.formatwarning
 
     def one_line_notice(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> str:

@@ -10,6 +10,7 @@ from lit_lossopt.config_files import find_config, is_file
 from lit_lossopt.config_merge import DEFAULTS, Settings, merge_flags
 from lit_lossopt.config_yaml import dump_yaml, load_config, load_value
 from lit_lossopt.errors import UserError, printable
+from lit_lossopt.lightning_callbacks import check_named, flag_for_parser, settings_for_parser
 from lit_lossopt.paths import given_path
 from lit_lossopt.record_switch import check_together, unrecorded, without_switch
 from lit_lossopt.signatures import FAMILIES
@@ -67,8 +68,9 @@ class Prepared:
 
     def arguments(self) -> list[str]:
         """Return the words for the parser: one config holding everything that was merged, then the rest."""
-        words = [f"--{key}" if value is None else f"--{key}={value}" for key, value in self.rest]
-        return [self.command, f"--config={dump_yaml(self.settings.tree, in_braces=True)}", *words]
+        words = [f"--{key}" if value is None else f"--{key}={flag_for_parser(key, value)}" for key, value in self.rest]
+        tree = settings_for_parser(self.settings)
+        return [self.command, f"--config={dump_yaml(tree, in_braces=True)}", *words]
 
 
 def prepare(command: str, words: list[str]) -> Prepared:
@@ -86,6 +88,7 @@ def prepare(command: str, words: list[str]) -> Prepared:
         # A run may be named .inf.
         if key.startswith("trainer."):
             check_finite(key, load_value(text or "", f"--{key}"), settings)
+    check_named(settings, rest)
     prepared = Prepared(command, settings, rest, line.allowed, [command, *words], line.resume, off)
     _check_checkpoint(prepared)
     return prepared

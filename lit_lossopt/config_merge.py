@@ -195,13 +195,22 @@ def _as_class(key: str, value: Any, source: str) -> Any:
         return {"class_path": full_class_path(key, value)}
     if not isinstance(value, dict):
         return value
-    clash = [name for name in value if name not in _CLASS_KEYS and name in (value.get("init_args") or {})]
-    if clash:
-        raise UserError(f"{key}.{clash[0]} from {source}: stands twice, with init_args and without")
-    loose = {name: item for name, item in value.items() if name not in _CLASS_KEYS}
-    form = {name: item for name, item in value.items() if name in _CLASS_KEYS}
+    form = with_init_args(key, value, source)
     if isinstance(form.get("class_path"), str):
         form["class_path"] = full_class_path(key, form["class_path"])
-    if loose:
-        form["init_args"] = {**(form.get("init_args") or {}), **loose}
     return form
+
+
+def with_init_args(key: str, choice: Tree, source: str) -> Tree:
+    """Return a class with its arguments under ``init_args``, where they may also stand beside its name.
+
+    Raises:
+        UserError: an argument stands in both places.
+    """
+    given = choice.get("init_args") or {}
+    loose = {name: item for name, item in choice.items() if name not in _CLASS_KEYS}
+    clash = next((name for name in loose if name in given), "")
+    if clash:
+        raise UserError(f"{key}.{clash} from {source}: stands twice, with init_args and without")
+    form = {name: item for name, item in choice.items() if name in _CLASS_KEYS}
+    return {**form, "init_args": {**given, **loose}} if loose else form

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.callbacks import DeviceStatsMonitor
 
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.data.batches import check_all_have_some
@@ -85,6 +88,23 @@ def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
             raise UserError(
                 f"--ckpt_path: nothing is left to train, it has come to {done} of trainer.{name}={limit}; raise that"
             )
+
+
+def check_device_stats(trainer: pl.Trainer) -> None:
+    """Refuse ``DeviceStatsMonitor`` where what it reads the processor with is not installed.
+
+    Raises:
+        UserError: says what to install.
+    """
+    on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # it is there
+        if isinstance(callback, DeviceStatsMonitor) and not importlib.util.find_spec("psutil"):
+            wants_cpu = callback._cpu_stats  # noqa: SLF001  # Lightning tells it nowhere else
+            if wants_cpu or (on_cpu and wants_cpu is None):
+                raise UserError(
+                    "trainer.callbacks=DeviceStatsMonitor: psutil, with which it reads the processor, is not "
+                    "installed; pip install psutil"
+                )
 
 
 def check_batches(trainer: pl.Trainer, batches: int) -> None:

@@ -127,6 +127,14 @@ def shared_parameters(key: str) -> set[str]:
     }
 
 
+@cache
+def exported_names(place: str) -> frozenset[str]:
+    """Return the names that the file ``place`` imports from elsewhere, as an ``__init__.py`` does."""
+    path = _locate(place)
+    tree = ast.parse(path.read_text(encoding="utf-8")) if path else ast.Module([], [])
+    return frozenset(name.name for item in tree.body if isinstance(item, ast.ImportFrom) for name in item.names)
+
+
 def function_parameters(place: str, class_name: str, function: str = "__init__") -> dict[str, str]:
     """Return parameter name -> annotation text of a method in the file ``place`` (empty where it has none)."""
     definition = _classes(place).get(class_name)

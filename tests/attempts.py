@@ -31,6 +31,12 @@ EVERYTHING = [
 ]  # fmt: skip
 OFTEN = "--checkpoints.every_n_steps=2"
 TIMES = ("time/train_seconds",)
+# What Lightning's monitors measure of the machine, from each attempt's beginning on. LearningRateMonitor logs a rate
+# twice at the step that begins an epoch.
+OF_THE_MACHINE = ("DeviceStatsMonitor", *(f"{stage}/{what}" for stage in ("train", "validate") for what in (
+    "batches", "device", "samples", "time",
+)))  # fmt: skip
+TWICE = "lr-"
 
 
 class Attempts:
@@ -115,9 +121,10 @@ def histories(folder: Path) -> dict[str, Any]:
     run = read_at(folder)
     assert run.status == "FINISHED"
     found: dict[str, Any] = {"verdict": run.tags["lossopt.verdict"], "evidence": run.tags.get("lossopt.evidence")}
-    for name in run.metrics:
+    found["of the machine"] = {name for name in run.metrics if name.startswith(OF_THE_MACHINE)}
+    for name in run.metrics.keys() - found["of the machine"]:
         history = stored_points(run.run_id, name)
-        assert len(set(history.steps)) == len(history.steps), name
+        assert name.startswith(TWICE) or len(set(history.steps)) == len(history.steps), name
         found[name] = (history.steps.tolist(), [] if name in TIMES else history.values.tolist())
     return found
 

@@ -97,3 +97,7 @@ class PauseAt(pl.Callback):
         else:
             while Path(MARK).exists():
                 time.sleep(0.01)
+
+
+def nothing(trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    """Do nothing, where Lightning's ``LambdaCallback`` asks for a function."""

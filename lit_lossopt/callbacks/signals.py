@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_lossopt import ranks
@@ -72,7 +73,7 @@ class SignalStop(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Stop before a batch of validation."""
-        self._stop(trainer)
+        self._stop(trainer, amid_validation=True)
 
     def on_test_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -97,13 +98,22 @@ class SignalStop(pl.Callback):
             raise KeyboardInterrupt
         self.received = number
 
-    def _stop(self, trainer: pl.Trainer) -> None:
+    def _stop(self, trainer: pl.Trainer, *, amid_validation: bool = False) -> None:
         received = ranks.highest(self.received or 0)
         if not received:
             return
         if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.global_step:
+            if amid_validation:
+                _take_back_weights(trainer)
             if self.save:
                 self.save(trainer)
             elif self.flush and ranks.several():
                 self.flush(trainer, trainer.lightning_module)
         raise SIGTERMException if received == signal.SIGTERM else KeyboardInterrupt
+
+
+def _take_back_weights(trainer: pl.Trainer) -> None:
+    """Give the network the weights that are trained, where a validation has lent it their average."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # it is there
+        if isinstance(callback, WeightAveraging):
+            callback.on_validation_epoch_end(trainer, trainer.lightning_module)

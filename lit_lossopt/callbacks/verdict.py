@@ -6,12 +6,25 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_lossopt.callbacks.health_watch import DivergedError
+from lit_lossopt.errors import UserError
 from lit_lossopt.ranks import lost_another
 from lit_lossopt.recording import Recorder
 
 
 class Verdict(pl.Callback):
     """Tells an interruption (Ctrl-C, SIGTERM, another rank gone), which is missing data, from a failure."""
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse to call it completed where some callback has kept training from taking a step.
+
+        Raises:
+            UserError: it has.
+        """
+        if not trainer.global_step:
+            raise UserError(
+                "nothing was trained: training was ended before its first step; look at trainer.callbacks and "
+                "trainer.max_time"
+            )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Set the verdict; one that diverged has said so itself."""

@@ -101,6 +101,11 @@ class BatchLoader:
             yield batch if now.numbers is None else (*batch, now.numbers.index_select(0, rows))
 
 
+def batch_length(batch: Sequence[Tensor]) -> int:
+    """Return the number of images in a batch, as Lightning's ``ThroughputMonitor`` asks for it."""
+    return len(batch[0])
+
+
 def check_all_have_some(kind: str, count: int, batch_size: int, ranks: int) -> None:
     """Refuse an evaluation in which a rank would have nothing to do.
 
