@@ -54,6 +54,7 @@ from lit_lossopt.preflight import (
     check_batches,
     check_budget,
     check_device_stats,
+    check_groups,
     check_left,
     check_numbers,
     check_precision,
@@ -284,7 +285,7 @@ class LossOptCLI(LightningCLI):
         check_plateau(trial.check(), self.model, self.trainer)
         note = trial.misfit()
         if note and self.trainer.is_global_zero:
-            print(f"lossopt: {note}", file=sys.stderr)
+            tell(f"lossopt: {note}", sys.stderr)
 
     def _find_checkpoint(self) -> None:
         """Read the checkpoint that was asked for, and have the Trainer take the one that was whole."""
@@ -329,6 +330,8 @@ class LossOptCLI(LightningCLI):
         if state:
             self.datamodule.load_state_dict(state)
         self.model.on_load_checkpoint(self.checkpoint)
+        if not self.continuation.optimizer_afresh:
+            check_groups(self.checkpoint, self.model.new_optimizer())
         # Until training begins, loaders serve whole batches.
         self.datamodule.trainer = None
 
@@ -398,7 +401,7 @@ class LossOptCLI(LightningCLI):
             lines = stopped_lines(self.words, by, step, saved, self.resume)
         else:
             lines = [stopped_line(self.words[0], by)]
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        tell("\n".join(lines), sys.stderr)
         return status
 
     def _say_where(self, logger: Any) -> None:
@@ -407,6 +410,10 @@ class LossOptCLI(LightningCLI):
         best = self.trainer.callback_metrics.get(BEST_VAL_ACCURACY)
         shown = [f"best val accuracy {float(best):.4f}"] if best is not None else []
         run = f"run {logger.version} in experiment {logger.name}"
-        # What is no training is compared with none.
-        steps = [] if self.record else next_steps(logger.name, logger.experiment_id, logger.tracking_uri)
+        # What is no training is compared with none; of a sweep's trials the sweep says it, once.
+        steps = (
+            []
+            if self.record or logger.is_nested
+            else next_steps(logger.name, logger.experiment_id, logger.tracking_uri)
+        )
         print("\n".join([*shown, run, *steps]), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from lit_lossopt import ranks
 from lit_lossopt.command_line import Prepared
 from lit_lossopt.errors import Notice, UserError, described, printable
 from lit_lossopt.parser_messages import readable
+from lit_lossopt.terminal_text import fitted, width_of
 
 # What a person typed can also show itself only while training: the libraries' words, and what they mean here.
 _REMEDIES = {
@@ -95,7 +97,8 @@ def quieten() -> None:
 
     def one_line_notice(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> str:
         if issubclass(category, Notice):
-            return f"lossopt: {printable(str(message))}\n"
+            text = f"lossopt: {printable(str(message))}\n"
+            return fitted(text, width_of(sys.stderr)) if sys.stderr and sys.stderr.isatty() else text
         return plain(message, category, *place, **line)
 
     warnings.formatwarning = one_line_notice

@@ -35,10 +35,7 @@ RULES = (
     (_INT_TAG, r"^(?:[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+)$", list("-+0123456789")),
     (
         "tag:yaml.org,2002:float",
-        (
-            r"^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
-            r"|[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-        ),
+        _FLOAT,
         list("-+0123456789."),
     ),
     (_MERGE, r"^(?:<<)$", ["<"]),
@@ -150,7 +147,7 @@ def load_value(text: str, label: str) -> Any:
     except yaml.YAMLError:
         return text
     value = load_strict(text, label)
-    keys_alone = isinstance(value, dict) and value and ": " not in text and not any(value.values())
+    keys_alone = isinstance(value, dict) and value and ": " not in text and all(one is None for one in value.values())
     return text if keys_alone else value
 
 

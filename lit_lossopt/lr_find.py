@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lit_lossopt.lr_request import COMMAND, Request
 from lit_lossopt.paths import given_path
 from lit_lossopt.program import typed
 from lit_lossopt.recording import Recorder
+from lit_lossopt.terminal_text import tell
 
 NO_SUGGESTION = 1
 _NOT_TESTED = {
@@ -91,7 +93,7 @@ def find_rate(request: Request) -> int:
     if request.png:
         _write(given_path(request.png), sweep.picture)
     for line in answer(sweep.found):
-        print(f"{sweep.title}: {line}")
+        tell(f"{sweep.title}: {line}", sys.stdout)
     if sweep.found.suggestion is None:
         return NO_SUGGESTION
     print(command(request.words, scaled_rates(cli.model.new_optimizer(), sweep.found.suggestion)))

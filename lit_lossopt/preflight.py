@@ -36,6 +36,22 @@ def check_threads(threads: int) -> None:
         )
 
 
+def check_groups(checkpoint: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Refuse the state of an optimizer that had other groups of parameters.
+
+    Raises:
+        UserError: it had more or fewer.
+    """
+    states = checkpoint.get("optimizer_states") or []
+    then = len(states[0]["param_groups"]) if states else len(optimizer.param_groups)
+    if then != len(optimizer.param_groups):
+        raise UserError(
+            f"--ckpt_path: its optimizer had {then} groups of parameters, and that of now has "
+            f"{len(optimizer.param_groups)}: other parameters are trained (a loss's own ones were not, in the first "
+            "version); use the settings and the version of then, or train anew"
+        )
+
+
 def check_numbers(trainer: pl.Trainer) -> None:
     """Refuse numbers of the Trainer about which Lightning is silent, or fails only while training.
 

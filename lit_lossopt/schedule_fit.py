@@ -44,7 +44,8 @@ def misfit(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str,
     warmup = scheduler.length if isinstance(scheduler, WarmUp) else 0
     inner = scheduler.after if isinstance(scheduler, WarmUp) else scheduler
     if 0 < length <= warmup:
-        return f"model.lr_warmup={warmup}: the training has {length} {unit}s, so the rate never reaches its full height"
+        counted = _counted(length, unit)
+        return f"model.lr_warmup={warmup}: the training has {counted}, so the rate never reaches its full height"
     rest = length - warmup
     if follows:
         return ""
@@ -56,7 +57,7 @@ def misfit(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str,
     ends = f", so the rate ends at {shares[1]:.0%} of its peak" if shares else ""
     names = [name for kind, name in LENGTHS.items() if isinstance(inner, kind)]
     word = f"; {names[0]}={TRAINING} fits any length" if names else ""
-    return f"model.lr_scheduler.{found}: the training has {rest} {unit}s{behind}{ends}{word}"
+    return f"model.lr_scheduler.{found}: the training has {_counted(rest, unit)}{behind}{ends}{word}"
 
 
 def _shares(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str) -> tuple[float, float] | None:
@@ -122,3 +123,7 @@ _LOOKS: dict[type[LRScheduler], Callable[[Any, int], str]] = {
     StepLR: _step_size,
     CyclicLR: _cycle,
 }
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}{'s' * (number != 1)}"

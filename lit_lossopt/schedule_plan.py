@@ -114,8 +114,8 @@ class SchedulePlan:
             return make
         if self.length is None:
             raise ValueError(
-                f"{asked[0]}={TRAINING}: nothing limits this training; set trainer.max_epochs or trainer.max_steps, or "
-                f"give a number of {self.unit}s"
+                f"{asked[0]}={TRAINING}: neither trainer.max_epochs nor trainer.max_steps limits this training "
+                f"(trainer.max_time has no number of steps); set one of them, or give a number of {self.unit}s"
             )
         rest = max(1, self.length - self.warmup)
         return lambda optimizer: make(optimizer, **dict.fromkeys(asked, rest))

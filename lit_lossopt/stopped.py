@@ -29,7 +29,8 @@ def stopped_lines(words: Sequence[str], by: str, step: int, saved: tuple[int, Pa
     again = rest if resume == "auto" else [*without_flags(rest, _RESUMING), "--ckpt_path", shown_path(file)]
     return [
         f"stopped by {by} at step {step}",
-        f"saved: step {saved_step}, in {shown_path(file)}{behind}",
+        f"saved: step {saved_step}{behind}, in",
+        f"  {shown_path(file)}",
         "go on with:",
         f"  {typed([command, *again])}",
     ]

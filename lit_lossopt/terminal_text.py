@@ -35,8 +35,11 @@ def fitted(text: str, width: int) -> str:
     return "\n".join(_broken(line, width) for line in text.split("\n"))
 
 
-def tell(text: str, stream: TextIO) -> None:
+def tell(text: str, stream: TextIO | None) -> None:
     """Print a text for a person: safely, and on a terminal within its width."""
+    if stream is None:
+        # It was closed by whoever started the program.
+        return
     safe = printable(text)
     print(fitted(safe, width_of(stream)) if stream.isatty() else safe, file=stream, flush=True)
 
@@ -44,7 +47,8 @@ def tell(text: str, stream: TextIO) -> None:
 def width_of(stream: TextIO) -> int:
     """Return the columns of the terminal behind a stream."""
     try:
-        return max(_LEAST, os.get_terminal_size(stream.fileno()).columns)
+        # Some terminals do not say how wide they are.
+        return max(_LEAST, os.get_terminal_size(stream.fileno()).columns or PIPED_WIDTH)
     except (OSError, ValueError):
         return PIPED_WIDTH
 

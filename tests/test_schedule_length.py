@@ -164,7 +164,10 @@ def test_what_does_not_fit_is_one_line_before_the_run(capsys: pytest.CaptureFixt
     assert shown.count("\n") == 1
     unlimited = ["--trainer.max_epochs=-1", "--trainer.max_time=00:00:01:00"]
     assert main([*FIT, *COSINE, WORD, *unlimited]) == 2
-    assert "T_max=training: nothing limits this training" in capsys.readouterr().err
+    assert (
+        "T_max=training: neither trainer.max_epochs nor trainer.max_steps limits this training"
+        in capsys.readouterr().err
+    )
     assert main([*FIT, *COSINE, "--model.lr_scheduler.T_max=trainings"]) == 2
     assert "model.lr_scheduler.T_max=trainings from the command line: expected" in capsys.readouterr().err
     assert not list(Path("mlruns").glob("journal/*"))

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.terminal_text import fitted
 from lit_lossopt.tracking.runs import read_runs
 from tests.pause import MARK, MOMENT
+from tests.plans import write_plan
 from tests.screen import Screen, Terminal
 from tests.stored import stored_points
 from tests.zygote import Zygote
@@ -62,9 +64,11 @@ def test_a_stopped_training_leaves_whole_lines_and_the_command_that_goes_on(
     checkpoint = f"mlruns/lit_lossopt/{run.run_id}/artifacts/checkpoints/last.ckpt"
     command = f"lossopt {shlex.join(words)} --ckpt_path {checkpoint}"
     said = [text for text in screen.paragraphs if text and not EVALUATION.fullmatch(text)]
-    assert said[0].startswith("data: 10 classes ")
-    assert said[1:] == [
-        f"stopped by Ctrl-C at step {step}", f"saved: step {step}, in {checkpoint}", "go on with:", f"  {command}"
+    data = "data: 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); 1293 training, 144 validation, 360 test images"
+    lines = len(fitted(data, terminal.columns).splitlines())
+    assert " ".join(said[:lines]) == data
+    assert said[lines:] == [
+        f"stopped by Ctrl-C at step {step}", f"saved: step {step}, in", f"  {checkpoint}", "go on with:", f"  {command}"
     ]  # fmt: skip
     if terminal.columns == 80:
         assert main(shlex.split(command)[1:]) == 0
@@ -78,8 +82,9 @@ def test_a_training_on_a_terminal_ends_with_lines_alone(terminal: Terminal, zygo
     shown = [text for text in terminal.screen().paragraphs if text]
     assert sum(text.startswith("epoch ") and len(text) <= 80 for text in shown) == 6
     (run,) = read_runs("my trials")
-    assert shown[0].startswith("data: 10 classes ")
-    assert shown[7:] == [
+    data = [text for text in shown if not text.startswith("epoch ")][: 2 if terminal.columns == 80 else 1]
+    assert data[0].startswith("data: 10 classes ")
+    assert shown[6 + len(data) :] == [
         f"best val accuracy {run.metrics['best/val_accuracy']:.4f}",
         f"run {run.run_id} in experiment my trials",
         "compare its runs: lossopt compare --experiment 'my trials'",
@@ -92,3 +97,16 @@ def test_a_bar_is_for_terminals_alone(zygote: Zygote, tmp_path: Path) -> None:
     output = tmp_path / "output.txt"
     assert zygote.wait(zygote.start([*WORDS, "--trainer.max_epochs=1"], tmp_path, output, {})) == 0
     assert "\r" not in output.read_text()
+
+
+@pytest.mark.slow
+def test_trials_in_this_process_leave_the_display_of_their_sweep_alone(
+    terminal: Terminal, zygote: Zygote, tmp_path: Path
+) -> None:
+    write_plan(seeds=1, protocol="grid", extend=0)
+    words = ["sweep", "--config=plan.yaml", "--engine=here"]
+    assert zygote.wait(start(zygote, words, terminal, tmp_path, TERM="xterm")) == 0
+    shown = terminal.screen().paragraphs
+    assert sum(bool(re.match(r"\[\d/6\] grid (sgd|adam) lr=[\d.]+ seed=\d: val accuracy", text)) for text in shown) == 6
+    assert not [text for text in shown if "it/s" in text or "Epoch " in text]
+    assert sum("look at them" in text for text in shown) == 1

@@ -14,8 +14,9 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from lit_lossopt import names
-from lit_lossopt.callbacks.line_stream import bars_stream
+from lit_lossopt.callbacks.line_stream import bars_stream, is_bare_terminal
 from lit_lossopt.callbacks.step_values import StepValues
+from lit_lossopt.terminal_text import width_of
 
 
 class EvaluationLines(pl.Callback):
@@ -57,7 +58,7 @@ class ProgressBar(TQDMProgressBar):
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=10, leave=False)
-        if not sys.stderr.isatty():
+        if not is_bare_terminal(sys.stderr):
             self.disable()
 
     def init_sanity_tqdm(self) -> Tqdm:
@@ -112,13 +113,12 @@ def _room(terminal: TextIO) -> tuple[int, int]:
 
     It would begin a new line otherwise, and the bar could not be cleared any more.
     """
-    size = os.get_terminal_size(terminal.fileno())
-    return max(1, size.columns - 3), size.lines
+    return max(1, width_of(terminal) - 3), os.get_terminal_size(terminal.fileno()).lines or 24
 
 
 def _clear_line(terminal: TextIO) -> None:
     """Clear what stands in the line of the cursor: the bar, and what was typed behind it."""
-    blank = " " * (os.get_terminal_size(terminal.fileno()).columns - 1)
+    blank = " " * (width_of(terminal) - 1)
     terminal.write(f"\r{blank}\r")
     terminal.flush()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Protocol, runtime_checkable
 
 import lightning.pytorch as pl
+
+from lit_lossopt.terminal_text import tell
 
 
 @runtime_checkable
@@ -22,4 +25,4 @@ class DataLine(pl.Callback):
         """Print the line, once the data are set up."""
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, HasSummary) and trainer.is_global_zero:
-            print(data.summary(stage), flush=True)
+            tell(data.summary(stage), sys.stdout)

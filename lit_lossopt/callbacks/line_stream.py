@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
 
+from rich.file_proxy import FileProxy
 from tqdm import tqdm
 
 
@@ -26,6 +28,8 @@ class LineStream:
         self._bars = bars
         self._process = os.getpid()
         self._begun = ""
+        # Threads of libraries may print too.
+        self._lock = threading.RLock()
 
     def write(self, text: str) -> int:
         """Print whole lines; keep the beginning of the next one until it ends.
@@ -34,18 +38,23 @@ class LineStream:
         """
         if os.getpid() != self._process or "\r" in text:
             return self.terminal.write(text)
-        lines, end, begun = text.rpartition("\n")
-        if end:
-            self._print(f"{self._begun}{lines}{end}")
-            self._begun = ""
-        self._begun += begun
+        with self._lock:
+            lines, end, begun = (self._begun + text).rpartition("\n")
+            self._begun = begun
+            if end:
+                self._print(f"{lines}{end}")
         return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Print several texts."""
+        self.write("".join(lines))
 
     def close_line(self) -> None:
         """Print a beginning whose line has not ended."""
-        if self._begun:
-            self._print(self._begun)
-            self._begun = ""
+        with self._lock:
+            begun, self._begun = self._begun, ""
+            if begun:
+                self._print(begun)
 
     def _print(self, text: str) -> None:
         with tqdm.external_write_mode(file=self._bars):
@@ -62,7 +71,7 @@ class LineStream:
 def lines_above_bars() -> Iterator[None]:
     """Have everything that is printed to a terminal stand in lines of its own, above the bars."""
     bars = sys.stderr
-    streams = [LineStream(stream, bars) if stream.isatty() else None for stream in (sys.stdout, sys.stderr)]
+    streams = [LineStream(stream, bars) if is_bare_terminal(stream) else None for stream in (sys.stdout, sys.stderr)]
     out, error = (cast("TextIO", ours or given) for ours, given in zip(streams, (sys.stdout, sys.stderr), strict=True))
     try:
         with redirect_stdout(out), redirect_stderr(error):
@@ -71,6 +80,11 @@ def lines_above_bars() -> Iterator[None]:
         for stream in streams:
             if stream is not None:
                 stream.close_line()
+
+
+def is_bare_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal on which nothing else draws, as the display of a sweep does."""
+    return stream is not None and stream.isatty() and not isinstance(stream, FileProxy)
 
 
 def bars_stream() -> TextIO:

@@ -80,17 +80,17 @@ def _rows(values: NDArray[Any]) -> str:
     if not np.isin(numbers, (0, 1)).all():
         shares = (numbers >= 0).all() and np.allclose(numbers.sum(axis=1), 1, atol=1e-3)
         return (
-            "its rows are probabilities, and the likeliest class of each is labels.argmax(1)"
+            "its rows are probabilities, and the likeliest class of each is numpy.argmax(labels, 1)"
             if shares
             else "its rows are neither classes nor one-hot; make them one number an image"
         )
     marked = numbers.sum(axis=1)
     if (marked == 1).all():
-        return "its rows are one-hot: labels.argmax(1)"
+        return "its rows are one-hot: numpy.argmax(labels, 1)"
     none, several = int((marked == 0).sum()), int((marked > 1).sum())
     return (
         f"its rows are multi-label ({several} images have more than one class, {none} have none), which cannot be "
-        "trained here; keep the images of exactly one class, then labels.argmax(1)"
+        "trained here; keep the images of exactly one class, then numpy.argmax(labels, 1)"
     )
 
 

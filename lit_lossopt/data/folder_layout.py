@@ -73,11 +73,14 @@ def find_layout(folder: Path) -> Layout:
     if "train" not in splits:
         name = next(iter(splits.values()))[0]
         raise UserError(
-            f"data.folder: {folder} holds {name}/ but no train/, so it is not clear what to train on; {LAYOUTS} (a "
-            f"class cannot be called {name})"
+            f"data.folder: {folder} holds {name}/ but no train/, so it is not clear what to train on; {LAYOUTS}; if "
+            f"{name} is a class, move the classes into {folder}/train/, where any name will do"
         )
-    for found in splits.values():
-        if len(found) > 1:
+    for split, found in splits.items():
+        # A split's own name is meant, whatever stands beside it: train/ beside train2017/. Of Train/ and train/, not.
+        if split in found and split not in (name.lower() for name in found if name != split):
+            splits[split] = [split]
+        elif len(found) > 1:
             raise UserError(
                 f"data.folder: {folder} holds {found[0]}/ and {found[1]}/, so it is not clear which to read; merge "
                 "them, or rename the one that is not meant"
@@ -101,7 +104,8 @@ def _check_no_hidden_splits(folder: Path, names: Sequence[str]) -> None:
     mentioned = [split for split in map(mentioned_split, names) if split]
     if len(set(mentioned)) > 1 and 2 * len(mentioned) >= len(names):
         raise UserError(
-            f"data.folder: {folder} holds {_listed(names)}, which look like splits and not like classes; {LAYOUTS}"
+            f"data.folder: {folder} holds {_listed(names)}, which look like splits and not like classes; {LAYOUTS}; if "
+            f"they are classes, move them into {folder}/train/, where any name will do"
         )
     for name in names if len(names) > 1 else ():
         below = splits_among(_readable_folders(folder / name))

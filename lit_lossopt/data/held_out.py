@@ -7,6 +7,9 @@ from typing import Any
 
 from lit_lossopt.errors import UserError
 
+# Decides which validation images are drawn; there where they are.
+_DRAWN = "data.val_fraction"
+
 
 def check_held_out(
     state: Mapping[str, Any], settings: Mapping[str, Any], deciding: Collection[str], pool: str | None
@@ -22,6 +25,12 @@ def check_held_out(
     Raises:
         UserError: other images were held out then, or drawn from others.
     """
+    if _DRAWN in state["split"] and _DRAWN not in settings and deciding:
+        raise UserError(
+            "--ckpt_path: validation images were drawn from the training images when these weights were trained, and "
+            "have a folder or file of their own now, so the training images are others; use the data of then, or train "
+            "anew"
+        )
     then = {name: value for name, value in state["split"].items() if name in deciding}
     if set(deciding) - then.keys():
         raise UserError(

@@ -28,7 +28,7 @@ def conclude(
     expected: Mapping[str, int],
     last_words: Sequence[Entry],
     files: Sequence[str],
-    before: Mapping[str, int],
+    before: Lost,
     *,
     done: bool,
 ) -> Lost:
@@ -41,7 +41,7 @@ def conclude(
         last_words: the entries of verdict and status. They are sent alone where there is no time for the rest, and the
             journal has room for them where the disk takes nothing else.
         files: why files could not be kept, one reason each.
-        before: metric → number of points that earlier attempts have lost.
+        before: what earlier attempts have lost.
         done: whether all was sent, so that the journal can be closed.
     """
     journal = delivery.journal
@@ -54,7 +54,7 @@ def conclude(
     lost = count_lost(delivery, expected, found, len(last_words))
     lost.add("file", len(files) + delivery.forget_postponed())
     lost_now = lost.values
-    lost.points.update(before)
+    lost.add_earlier(before)
     if lost:
         tag = tags_entry({names.TAG_LOST: lost.text()})
         last_words = [tag, *last_words]
@@ -66,7 +66,7 @@ def conclude(
         say(f"{journal.folder} did not take the end of this run{reason}; sync asks the store for it")
     _say_missing(delivery, missing, done=done)
     if lost:
-        verb = "is" if lost.values + lost.others.total() == 1 else "are"
+        verb = "is" if lost.values + lost.others.total() == 1 and not lost.earlier else "are"
         say(f"{lost.text()} of this run {verb} lost: {journal.folder} took no more{reason}; make room for the next run")
     if done:
         journal.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,14 +24,16 @@ class Lost:
     Attributes:
         points: metric → number of its values.
         others: kind of a journal's entry → how many.
+        earlier: what an earlier attempt has said to be lost, in words.
     """
 
     points: Counter[str] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter)
+    earlier: str = ""
 
     def __bool__(self) -> bool:
         """Return whether anything is lost."""
-        return bool(self.points or self.others)
+        return bool(self.points or self.others or self.earlier)
 
     @property
     def values(self) -> int:
@@ -41,14 +44,25 @@ class Lost:
         """Return it in words."""
         shown = ", ".join(f"{name} {count:,}" for name, count in self.points.most_common(SHOWN))
         more = f", and of {len(self.points) - SHOWN} more metrics" if len(self.points) > SHOWN else ""
-        parts = [f"{_number(self.values, 'value')} ({shown}{more})"] if self.points else []
+        parts = [self.earlier] if self.earlier else []
+        parts += [f"{_number(self.values, 'value')} ({shown}{more})"] if self.points else []
         parts += [_number(count, _WORDS[kind]) for kind, count in sorted(self.others.items())]
         return " and ".join(parts)
+
+    def add_earlier(self, before: Lost) -> None:
+        """Add what earlier attempts have lost."""
+        self.points.update(before.points)
+        self.earlier = before.earlier
 
     def add(self, kind: str, count: int) -> None:
         """Add entries of a kind."""
         if count:
             self.others[kind] += count
+
+
+def is_of_values(text: str) -> bool:
+    """Return whether a text of what is lost tells of values alone: they are trained, and logged, again."""
+    return not any(re.search(rf"\d {word}s?\b", text) for word in _WORDS.values())
 
 
 def count_lost(delivery: Delivery, expected: Mapping[str, int], found: Mapping[str, int] | None, last: int) -> Lost:

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lit_lossopt import names
 from lit_lossopt.tracking.delivery import count_points, last_steps
 from lit_lossopt.tracking.journal import Entry
-from lit_lossopt.tracking.lost_values import Lost
+from lit_lossopt.tracking.lost_values import Lost, is_of_values
 from lit_lossopt.tracking.remote_store import RemoteStore
 from lit_lossopt.tracking.run_journals import known_gaps, seconds_since
 from lit_lossopt.tracking.run_store import TROUBLES
@@ -33,7 +34,8 @@ class Past:
         last_steps: metric → the last step that is not logged again.
         gaps: the seconds before each further attempt, None where they are not known.
         beyond: metric → number of points that were logged, and that the journal has not.
-        lost: those of them that the store has not either.
+        lost: what earlier attempts have lost.
+        tag: what to tag the run with as lost; None where its tag stays as it is.
     """
 
     attempt: int = 1
@@ -42,11 +44,12 @@ class Past:
     last_steps: dict[str, int] = field(default_factory=dict)
     gaps: list[float | None] = field(default_factory=list)
     beyond: Counter[str] = field(default_factory=Counter)
-    lost: Counter[str] = field(default_factory=Counter)
+    lost: Lost = field(default_factory=Lost)
+    tag: str | None = None
 
     def tags(self) -> dict[str, str]:
         """Return the tags that tell of the attempts, and of what they have lost."""
-        lost = {names.TAG_LOST: Lost(self.lost).text()} if self.lost else {}
+        lost = {} if self.tag is None else {names.TAG_LOST: self.tag}
         return {names.TAG_ATTEMPT: str(self.attempt), names.TAG_GAPS: json.dumps(self.gaps), **lost}
 
 
@@ -62,14 +65,23 @@ def read_past(entries: Sequence[Entry], store: RemoteStore, run_id: str, logged:
     points, steps = count_points(entries), last_steps(entries)
     # A journal that is not here may be on another machine, with all that is missing.
     beyond = Counter(logged) - points if entries else Counter[str]()
-    lost = Counter[str]()
+    there = None
     if beyond or may_lack_points(entries):
         there = _ask(store, run_id, count=bool(beyond))
+    if there is not None:
         steps = {name: max(there.steps.get(name, -1), steps.get(name, -1)) for name in there.steps | steps}
-        lost = Counter(logged) - (points | there.points) if there.answered else lost
+    lost = Counter(logged) - (points | there.points) if there is not None and beyond else Counter[str]()
+    before = _tags(entries).get(names.TAG_LOST, "")
+    if before and not (logged and (there is not None or not beyond) and is_of_values(before)):
+        # Nobody knows whether it is back.
+        what, tag = Lost(earlier=before), None
+    else:
+        what = Lost(lost)
+        tag = what.text() if before or lost else None
     attempt = 2 + sum(entry["kind"] == "running" for entry in entries)
     former = [entry["journal"] for entry in entries if entry["kind"] == "run"]
-    return Past(attempt, former, points, steps, [*known_gaps(entries), seconds_since(entries)], beyond, lost)
+    gaps = [*known_gaps(entries), seconds_since(entries)]
+    return Past(attempt, former, points, steps, gaps, beyond, what, tag)
 
 
 def may_lack_points(entries: Sequence[Entry]) -> bool:
@@ -84,39 +96,39 @@ def may_lack_points(entries: Sequence[Entry]) -> bool:
 
 def tags_of_ending(entries: Sequence[Entry]) -> tuple[str, dict[str, str]]:
     """Return a run's description without its end, and the tags that take back what was said of that end."""
-    tags: dict[str, str] = {}
-    for entry in entries:
-        tags |= entry["tags"] if entry["kind"] in ("run", "tags") else {}
+    tags = _tags(entries)
     ending = f"**{tags.get(names.TAG_VERDICT, '')}**: {tags.get(names.TAG_EVIDENCE, '')}"
     description = tags.get(names.TAG_DESCRIPTION, "").removesuffix(ending).strip()
     back = {names.TAG_EVIDENCE: "", names.TAG_DESCRIPTION: description} if tags.get(names.TAG_EVIDENCE) else {}
-    # What was lost after the checkpoint is trained, and logged, again.
-    back |= {name: "" for name in (names.TAG_LAST_GOOD_STEP, names.TAG_LOST) if tags.get(name)}
+    if tags.get(names.TAG_LAST_GOOD_STEP):
+        back[names.TAG_LAST_GOOD_STEP] = ""
     return description, back
 
 
-@dataclass
-class _Held:
-    """What a store holds of a run, as far as it has answered."""
-
-    steps: dict[str, int] = field(default_factory=dict)
-    points: Counter[str] = field(default_factory=Counter)
-    answered: bool = False
+def _tags(entries: Sequence[Entry]) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for entry in entries:
+        tags |= entry["tags"] if entry["kind"] in ("run", "tags") else {}
+    return tags
 
 
-def _ask(store: RemoteStore, run_id: str, *, count: bool) -> _Held:
-    """Return what the store holds; nothing where it does not answer in time."""
-    held = _Held()
+class _Held(NamedTuple):
+    """What a store holds of a run: metric → last step, and metric → number of points."""
+
+    steps: dict[str, int]
+    points: Counter[str]
+
+
+def _ask(store: RemoteStore, run_id: str, *, count: bool) -> _Held | None:
+    """Return what the store holds; None where it does not answer in time."""
+    answers: list[_Held] = []
 
     def ask() -> None:
         with suppress(*TROUBLES, ProcessGoneError):
             known = store.find_run(run_id)
-            steps = store.last_steps(known)
-            points = store.counts(known) if count else {}
-            held.steps, held.points, held.answered = steps, Counter(points), True
+            answers.append(_Held(store.last_steps(known), Counter(store.counts(known) if count else {})))
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    # One that answers later does not change what was decided.
-    return _Held(held.steps, held.points, held.answered)
+    return answers[0] if answers else None
