@@ -77,7 +77,6 @@ PACKAGES = (
     Package("sophia-opt", "sophia_opt", "optimizer"),
     Package("pytorch-metric-learning", "pytorch_metric_learning.losses", "criterion"),
     Package("timm", "timm.loss", "criterion"),
-    Package("segmentation-models-pytorch", "segmentation_models_pytorch.losses", "criterion"),
     Package("kornia", "kornia.losses", "criterion"),
     Package("monai", "monai.losses", "criterion"),
     Package("balanced-loss", "balanced_loss", "criterion"),
@@ -164,7 +163,8 @@ def _arguments(package: Package, name: str) -> list[str]:
         if (default is inspect.Parameter.empty or (argument == "lr" and not isinstance(default, float)))
         and argument in GIVEN
     ]
-    return [f"--model.{package.kind}.{argument}={GIVEN[argument]}" for argument in missing]
+    words = [f"--model.{package.kind}.{argument}={GIVEN[argument]}" for argument in missing]
+    return [*words, *(["--model.criterion.reduction=mean"] if parameters.get("reduction") == "none" else [])]
 
 
 def _fit(words: list[str]) -> dict[str, str]:
@@ -180,7 +180,7 @@ def _fit(words: list[str]) -> dict[str, str]:
     if status in (0, DIVERGED):
         return {"outcome": "diverges" if status else "works", **({"reason": reason} if status else {})}
     fine = status == REFUSED and reason.count("\n") == 0 and _runs() == before
-    return {"outcome": "refused" if fine else "crashed", "reason": reason}
+    return {"outcome": "refused", "reason": reason} if fine else {"outcome": "crashed", "reason": f"{status}: {reason}"}
 
 
 def _runs() -> int:

@@ -18,16 +18,17 @@ def foreign_section(content: dict[str, Any]) -> str:
     return f"""
 ## Classes of other packages
 
-Every public class of these packages, as it is imported, with its own defaults (rates, sizes and margins that it has no
-default for are given), each in `{content["command"]}`. A loss is registered with class indices, then with one-hot rows.
-*Refused* is one line before a run exists; nothing else may happen. On the way to a class, `--allow-import PACKAGE` lets
-a config name it.
+Every public class of these packages, with its own defaults, in a training of twelve steps on the digits. Rates, sizes
+and margins that it has no default for are given, and means in place of a `reduction` of `none`. A loss is registered
+with class indices, then with one-hot rows. *Refused* is one line before a run exists; nothing else may happen.
+`--allow-import PACKAGE` lets a config name them. Losses of pictures and volumes are among those refused.
 
 {table(headings, rows)}
 Refused, and why:
 
 {refused}
-Command: `python -m benchmarks.foreign_classes`, where the packages are installed.
+Command: `python -m benchmarks.foreign_classes`, where the packages are installed. Each training:
+`{content["command"]}`
 """
 
 
