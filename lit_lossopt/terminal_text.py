@@ -13,6 +13,8 @@ from lit_lossopt import errors
 # Characters of a line of help where there is no terminal that has a width.
 PIPED_WIDTH = 120
 _LEAST = 40
+# Ends of lines of every kind, and tabs: no terminal does more for them than that.
+_ENDS = "\n\t\u2028\u2029"
 # A command is copied from the terminal, and must stay one line.
 _COMMAND = re.compile(r"\b(python -m|lossopt [a-z]|mlflow [a-z]|pip install|apt-get|export [A-Z])")
 
@@ -22,7 +24,7 @@ def printable(text: str) -> str:
 
     Names may come from anywhere: a store that others write to, a config, a folder of images.
     """
-    return "".join(sign if sign in "\n\t" else errors.printable(sign) for sign in text)
+    return "".join(sign if sign in _ENDS else errors.printable(sign) for sign in text)
 
 
 def on_one_line(text: str) -> str:
