@@ -356,6 +356,10 @@ class LossOptCLI(LightningCLI):
         best = self.trainer.callback_metrics.get(BEST_VAL_ACCURACY)
         shown = [f"best val accuracy {float(best):.4f}"] if best is not None else []
         run = f"run {logger.version} in experiment {logger.name}"
-        # What is no training is compared with none.
-        steps = [] if self.record else next_steps(logger.name, logger.experiment_id, logger.tracking_uri)
+        # What is no training is compared with none; of a sweep's trials the sweep says it, once.
+        steps = (
+            []
+            if self.record or logger.is_nested
+            else next_steps(logger.name, logger.experiment_id, logger.tracking_uri)
+        )
         print("\n".join([*shown, run, *steps]), flush=True)

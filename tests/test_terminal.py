@@ -15,6 +15,7 @@ import pytest
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.runs import read_runs
 from tests.pause import MARK, MOMENT
+from tests.plans import write_plan
 from tests.screen import Screen, Terminal
 from tests.stored import stored_points
 from tests.zygote import Zygote
@@ -89,3 +90,16 @@ def test_a_bar_is_for_terminals_alone(zygote: Zygote, tmp_path: Path) -> None:
     output = tmp_path / "output.txt"
     assert zygote.wait(zygote.start([*WORDS, "--trainer.max_epochs=1"], tmp_path, output, {})) == 0
     assert "\r" not in output.read_text()
+
+
+@pytest.mark.slow
+def test_trials_in_this_process_leave_the_display_of_their_sweep_alone(
+    terminal: Terminal, zygote: Zygote, tmp_path: Path
+) -> None:
+    write_plan(seeds=1, protocol="grid", extend=0)
+    words = ["sweep", "--config=plan.yaml", "--engine=here"]
+    assert zygote.wait(start(zygote, words, terminal, tmp_path, TERM="xterm")) == 0
+    shown = terminal.screen().paragraphs
+    assert sum(bool(re.match(r"\[\d/6\] grid (sgd|adam) lr=[\d.]+ seed=\d: val accuracy", text)) for text in shown) == 6
+    assert not [text for text in shown if "it/s" in text or "Epoch " in text]
+    assert sum("look at them" in text for text in shown) == 1

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from lit_lossopt import names
-from lit_lossopt.callbacks.line_stream import bars_stream
+from lit_lossopt.callbacks.line_stream import bars_stream, is_bare_terminal
 from lit_lossopt.callbacks.step_values import StepValues
 
 
@@ -57,7 +57,7 @@ class ProgressBar(TQDMProgressBar):
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=10, leave=False)
-        if not sys.stderr.isatty():
+        if not is_bare_terminal(sys.stderr):
             self.disable()
 
     def init_sanity_tqdm(self) -> Tqdm:

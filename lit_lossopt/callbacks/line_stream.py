@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
 
+from rich.file_proxy import FileProxy
 from tqdm import tqdm
 
 
@@ -62,7 +63,7 @@ class LineStream:
 def lines_above_bars() -> Iterator[None]:
     """Have everything that is printed to a terminal stand in lines of its own, above the bars."""
     bars = sys.stderr
-    streams = [LineStream(stream, bars) if stream.isatty() else None for stream in (sys.stdout, sys.stderr)]
+    streams = [LineStream(stream, bars) if is_bare_terminal(stream) else None for stream in (sys.stdout, sys.stderr)]
     out, error = (cast("TextIO", ours or given) for ours, given in zip(streams, (sys.stdout, sys.stderr), strict=True))
     try:
         with redirect_stdout(out), redirect_stderr(error):
@@ -71,6 +72,11 @@ def lines_above_bars() -> Iterator[None]:
         for stream in streams:
             if stream is not None:
                 stream.close_line()
+
+
+def is_bare_terminal(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal on which nothing else draws, as the display of a sweep does."""
+    return stream.isatty() and not isinstance(stream, FileProxy)
 
 
 def bars_stream() -> TextIO:

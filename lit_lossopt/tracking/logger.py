@@ -117,6 +117,11 @@ class RunLogger(Logger):
         return (self._writer.delivery.run_id if self._writer else None) or self._id
 
     @property
+    def is_nested(self) -> bool:
+        """Whether the run stands below another one, as a trial below its sweep."""
+        return names.TAG_PARENT in self._tags
+
+    @property
     def tracking_uri(self) -> str:
         """Where the runs are kept."""
         return self._store.uri
