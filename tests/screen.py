@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
 import re
-import select
 import struct
 import termios
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+_END = b"<all was read>"
 _CONTROL = re.compile(r"\x1b\[(\d*)([A-Za-z])|\x1b\[\?\d+[hl]|[\r\n]|[^\r\n\x1b]+")
 
 
@@ -85,22 +88,27 @@ class Screen:
 
 
 class Terminal:
-    """A pseudo-terminal, to whose ``path`` a program writes; ``sent`` is everything that it wrote."""
+    """A pseudo-terminal, to whose ``path`` a program writes; ``sent`` is everything that it wrote.
+
+    It is read all the time: a program that nobody reads stops when the terminal is full.
+    """
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
         self._ours, self._theirs = pty.openpty()
         fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.path = Path(os.ttyname(self._theirs))
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.sent = ""
-        self._rest = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def type(self, keys: bytes) -> None:
         """Type keys: the terminal echoes them, Ctrl-C as ``^C``; whom a signal goes to is the test's affair."""
         os.write(self._ours, keys)
 
     def read_until(self, enough: Callable[[str], bool], seconds: float = 120.0) -> None:
-        """Read until what was sent is enough.
+        """Wait until what was sent is enough.
 
         Raises:
             AssertionError: it was not, after so long.
@@ -108,35 +116,25 @@ class Terminal:
         until = time.monotonic() + seconds
         while not enough(self.sent):
             assert time.monotonic() < until, self.sent
-            self._read(0.2)
+            time.sleep(0.01)
 
     def screen(self) -> Screen:
         """Return what stands on the terminal, with what was sent last."""
-        while self._read(0.0):
-            continue
+        os.write(self._theirs, _END)
+        self.read_until(lambda sent: sent.endswith(_END.decode()))
+        self.sent = self.sent.removesuffix(_END.decode())
         screen = Screen(self.columns)
         screen.feed(self.sent)
         return screen
 
     def close(self) -> None:
         """Give the terminal back."""
-        os.close(self._ours)
         os.close(self._theirs)
+        self._reader.join()
+        os.close(self._ours)
 
-    def _read(self, seconds: float) -> bool:
-        if not select.select([self._ours], [], [], seconds)[0]:
-            return False
-        *whole, self._rest = _characters(self._rest + os.read(self._ours, 65536))
-        self.sent += "".join(part.decode() for part in whole)
-        return True
-
-
-def _characters(received: bytes) -> tuple[bytes, bytes]:
-    """Return what are whole characters, and the beginning of one that is still to come."""
-    for left in range(min(4, len(received) + 1)):
-        try:
-            received[: len(received) - left].decode()
-        except UnicodeDecodeError:
-            continue
-        return received[: len(received) - left], received[len(received) - left :]
-    raise AssertionError(received)
+    def _read(self) -> None:
+        # The other end is closed: an error on Linux, an end of file elsewhere.
+        with suppress(OSError):
+            while received := os.read(self._ours, 65536):
+                self.sent += self._decoder.decode(received)
