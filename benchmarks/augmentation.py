@@ -13,9 +13,9 @@ from torchvision.transforms import v2
 
 from benchmarks.harness import interleave, ratio, write
 from benchmarks.throughput import BATCH, RandomImages, through_trainer
-from lit_lossopt.cli_messages import quieten
 from lit_lossopt.data.augmentation import BatchTransform, ColorJitter, Cutout, HorizontalFlip, PadCrop
 from lit_lossopt.data.mixing import CutMix
+from lit_lossopt.training.library_messages import quieten
 
 ARMS: dict[str, list[BatchTransform | v2.Transform]] = {
     "none": [],

@@ -22,10 +22,10 @@ import torch
 from benchmarks.harness import interleave, ratio, write
 from benchmarks.throughput import BATCH, RandomImages
 from benchmarks.tracking import Stopwatch
-from lit_lossopt.callbacks.checkpoints import RunCheckpoints
-from lit_lossopt.cli import TRAINER_DEFAULTS
-from lit_lossopt.cli_messages import quieten
-from lit_lossopt.module import LossOptModule
+from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
+from lit_lossopt.training.cli import TRAINER_DEFAULTS
+from lit_lossopt.training.library_messages import quieten
+from lit_lossopt.training.module import LossOptModule
 
 WARM_UP = 30
 ARMS = {"no checkpoints": None, "every 200 steps": 200}

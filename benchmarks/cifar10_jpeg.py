@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import machine, write_json
-from lit_lossopt.errors import one_line
-from lit_lossopt.tracking.runs import Run, read_history, read_runs
+from lit_lossopt.core.errors import one_line
+from lit_lossopt.tracking.reading.runs import Run, read_history, read_runs
 
 EXPERIMENT = "cifar10_jpeg"
 CONFIGS = ("sgd", "sgd_momentum", "sgd_momentum_weight_decay", "adam", "rmsprop", "binary_bce")

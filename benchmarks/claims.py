@@ -6,7 +6,8 @@ probe losses) and goes through the measures of ``compare``. Then its three quest
 - *Holm a question*: paired t tests, Holm over the pairs of each question by itself (as until this was measured);
 - *Bonferroni*: over all pairs of all questions;
 - *permutations*: single-step max-|t| over permutations of the arms within seeds (Westfall and Young 1993);
-- *one level*: single-step max-|t| over normal draws, what ``compare`` does (``lit_lossopt.compare.family``).
+- *one level*: single-step max-|t| over normal draws, what ``compare`` does.
+  See ``lit_lossopt.comparison.statistics.family``.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from numpy.typing import NDArray
 from scipy import special
 
 from benchmarks.harness import machine, write_json
-from lit_lossopt import names
-from lit_lossopt.compare.axes import common_axis
-from lit_lossopt.compare.comparison import ArmRuns
-from lit_lossopt.compare.family import LEVEL, family_of_equals
-from lit_lossopt.compare.measures import Yardstick, measure
-from lit_lossopt.tracking.records import History, Run
+from lit_lossopt.comparison.comparison import ArmRuns
+from lit_lossopt.comparison.measures.axes import common_axis
+from lit_lossopt.comparison.measures.trial import Yardstick, measure
+from lit_lossopt.comparison.statistics.family import LEVEL, family_of_equals
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.records import History, Run
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]

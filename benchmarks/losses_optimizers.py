@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.cifar10_jpeg import Trial, content, run_trials
 from benchmarks.harness import write_json
-from lit_lossopt.tracking.runs import Run
+from lit_lossopt.tracking.reading.runs import Run
 
 OPTIMIZERS = ("sgd_momentum", "adam", "muon")
 # Mean squared error and one-vs-rest average over ten outputs, nine of them easy: their gradients are some ten times

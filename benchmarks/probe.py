@@ -20,12 +20,12 @@ from lightning.pytorch.loggers.logger import DummyLogger
 
 from benchmarks.harness import interleave, ratio, write
 from benchmarks.throughput import BATCH, RandomImages
-from lit_lossopt.callbacks.probe_loss import ProbeLoss
-from lit_lossopt.callbacks.step_values import StepValues
-from lit_lossopt.cli import TRAINER_DEFAULTS
-from lit_lossopt.cli_messages import quieten
-from lit_lossopt.module import LossOptModule
-from lit_lossopt.probe_schedule import number_of_pairs, probe_steps
+from lit_lossopt.training.callbacks.probe_loss import ProbeLoss
+from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.cli import TRAINER_DEFAULTS
+from lit_lossopt.training.library_messages import quieten
+from lit_lossopt.training.module import LossOptModule
+from lit_lossopt.training.probe_schedule import number_of_pairs, probe_steps
 
 PLANNED, WARM_UP, IMAGES = 5_000, 20, 256
 WINDOW = 4 * PLANNED // number_of_pairs(PLANNED, BATCH, IMAGES)

@@ -20,8 +20,8 @@ from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
 from benchmarks.harness import interleave, ratio, write
-from lit_lossopt import names
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import read_runs
 
 WANTED = 10.0
 OURS, PUBLIC = "lit_lossopt", "get_metric_history, one call a run"
@@ -30,7 +30,7 @@ LARGE = (200, 5000)
 _FRESH = """
 import re, sys, time
 from pathlib import Path
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 read_runs(sys.argv[1])

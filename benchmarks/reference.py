@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from lit_lossopt import losses as own_losses
+from lit_lossopt.config.signatures import class_paths
 from lit_lossopt.losses import (
     binary_or_one_hot,
     class_indices,
@@ -20,8 +20,8 @@ from lit_lossopt.losses import (
     sigmoid_normalised,
     softmax,
 )
+from lit_lossopt.losses import losses as own_losses
 from lit_lossopt.optimizers import SGDW, Muon
-from lit_lossopt.signatures import class_paths
 
 NOTE = "<!-- Rendered from benchmarks/results by `make docs`; run the benchmark anew, do not edit this page. -->\n"
 

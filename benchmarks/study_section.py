@@ -8,7 +8,7 @@ from typing import Any
 from scipy import special
 
 from benchmarks.reference import table
-from lit_lossopt.compare.family import family_of_equals
+from lit_lossopt.comparison.statistics.family import family_of_equals
 
 
 def sweep_study(study: dict[str, Any]) -> str:

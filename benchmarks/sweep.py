@@ -22,10 +22,10 @@ from functools import partial
 import numpy as np
 
 from benchmarks.harness import Measure, interleave, ratio, write
-from lit_lossopt import names
-from lit_lossopt.sweep.local import LocalEngine
-from lit_lossopt.sweep.trial import Outcome, Resources, Trial
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.core import names
+from lit_lossopt.sweeps.engines.local import LocalEngine
+from lit_lossopt.sweeps.trial import Outcome, Resources, Trial
+from lit_lossopt.tracking.reading.runs import read_runs
 
 TRIALS, TYPED_TRIALS, BATCH, STEPS, CLASSES = 12, 3, 64, 150, 10
 _numbers = itertools.count()

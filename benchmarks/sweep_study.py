@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import machine, write_json
-from lit_lossopt import names
-from lit_lossopt.compare.command import compared
-from lit_lossopt.compare.compare_flags import parse
-from lit_lossopt.compare.comparison import Arm, Comparison, Contrast, Estimate, Sensitivity
-from lit_lossopt.compare.paper_figures import write_figures
-from lit_lossopt.compare.words import answer
-from lit_lossopt.tracking.runs import Run, read_runs
+from lit_lossopt.comparison.command import compared
+from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Estimate, Sensitivity
+from lit_lossopt.comparison.flags import parse
+from lit_lossopt.comparison.report.paper_figures import write_figures
+from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import Run, read_runs
 
 EXPERIMENT = "sweep_cifar10_jpeg"
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"

@@ -22,12 +22,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.harness import interleave, ratio, write
-from lit_lossopt.cli import TRAINER_DEFAULTS
-from lit_lossopt.cli_messages import quieten
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, as_images
 from lit_lossopt.data.image_data import ImageDataModule, Split
-from lit_lossopt.model import MiniCNN
-from lit_lossopt.module import LossOptModule
+from lit_lossopt.networks.mini_cnn import MiniCNN
+from lit_lossopt.training.cli import TRAINER_DEFAULTS
+from lit_lossopt.training.library_messages import quieten
+from lit_lossopt.training.module import LossOptModule
 
 BATCH, STEPS, WARM_UP = 64, 120, 20
 IMAGES = BATCH * (STEPS + WARM_UP)

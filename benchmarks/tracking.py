@@ -23,14 +23,14 @@ from torch import Tensor
 
 from benchmarks.harness import interleave, ratio, write
 from benchmarks.throughput import BATCH, RandomImages
-from lit_lossopt.callbacks.health_watch import HealthWatch
-from lit_lossopt.callbacks.step_values import StepValues
-from lit_lossopt.callbacks.training_clock import TrainingClock
-from lit_lossopt.cli import TRAINER_DEFAULTS
-from lit_lossopt.cli_messages import quieten
 from lit_lossopt.data import DigitsDataModule, ImageDataModule
-from lit_lossopt.module import Batch, LossOptModule
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.training.callbacks.health_watch import HealthWatch
+from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.callbacks.training_clock import TrainingClock
+from lit_lossopt.training.cli import TRAINER_DEFAULTS
+from lit_lossopt.training.library_messages import quieten
+from lit_lossopt.training.module import Batch, LossOptModule
 
 STORE = "sqlite:///mlflow.db"
 WANTED = {"32×32": 0.98, "digits": 0.95}

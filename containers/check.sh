@@ -121,8 +121,8 @@ arrived() {
   train_with_server --entrypoint=python train -c '
 import sys
 from mlflow import MlflowClient
-from lit_lossopt import names
-from lit_lossopt.tracking.runs import read_history, read_runs
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import read_history, read_runs
 
 runs = read_runs(names.EXPERIMENT)
 for run in runs:

@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lit_lossopt.loading import load
-    from lit_lossopt.trained import TrainedClassifier
+    from lit_lossopt.inference.classifier import TrainedClassifier
+    from lit_lossopt.inference.load import load
 
 __version__ = "0.1.0"
 __all__ = ["TrainedClassifier", "load"]
-_LAZY = {"TrainedClassifier": "lit_lossopt.trained", "load": "lit_lossopt.loading"}
+_LAZY = {"TrainedClassifier": "lit_lossopt.inference.classifier", "load": "lit_lossopt.inference.load"}
 
 
 def __getattr__(name: str) -> Any:

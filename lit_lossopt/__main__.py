@@ -8,16 +8,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from lit_lossopt.errors import UserError, did_you_mean
-from lit_lossopt.paths import settle_home
-from lit_lossopt.program import find_modules_here
-from lit_lossopt.redaction import redact
-from lit_lossopt.terminal_text import tell
+from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.core.paths import settle_home
+from lit_lossopt.core.program import find_modules_here
+from lit_lossopt.core.redaction import redact
+from lit_lossopt.core.terminal_text import tell
 
 # Commands that take the words behind them, and return an exit status.
 _WORKERS = {
-    "compare": "lit_lossopt.compare.command:compare",
-    "export": "lit_lossopt.export.command:export",
+    "compare": "lit_lossopt.comparison.command:compare",
+    "export": "lit_lossopt.inference.export.command:export",
     "sync": "lit_lossopt.tracking.sync:sync",
 }
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    from lit_lossopt import usage
+    from lit_lossopt.config import help as usage
 
     command, rest = (words[0], words[1:]) if words else ("--help", [])
     if command in ("-h", "--help", "help"):
@@ -59,7 +59,7 @@ def _dispatch(words: list[str]) -> int:
 
         print(__version__)
     elif command == "__complete":
-        from lit_lossopt.completion import candidates
+        from lit_lossopt.config.completion import candidates
 
         print("\n".join(candidates(rest)))
     elif command not in usage.COMMANDS:
@@ -71,14 +71,14 @@ def _dispatch(words: list[str]) -> int:
         usage.check_bare(command, rest)
         print(usage.config_list())
     elif command == "completion":
-        from lit_lossopt.completion import script
+        from lit_lossopt.config.completion import script
 
         print(script(rest), end="")
     elif command in _WORKERS:
         module, _, function = _WORKERS[command].partition(":")
         return int(getattr(importlib.import_module(module), function)(rest))
     elif command in ("sweep", "demo"):
-        from lit_lossopt.sweep_command import DEMO, sweep
+        from lit_lossopt.sweeps.command import DEMO, sweep
 
         return sweep([*(DEMO if command == "demo" else ()), *rest], main)
     else:
@@ -87,8 +87,8 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _train(command: str, rest: list[str]) -> int:
-    from lit_lossopt.command_line import prepare
-    from lit_lossopt.launcher import become_rank, launch, processes_to_start, will_track
+    from lit_lossopt.config.words import prepare
+    from lit_lossopt.training.distributed.launcher import become_rank, launch, processes_to_start, will_track
 
     prepared = prepare(command, rest)
     _need_temporary_folder()
@@ -99,14 +99,14 @@ def _train(command: str, rest: list[str]) -> int:
 
     with kept_process(ahead=will_track(prepared)):
         # Ten seconds of imports, so only after everything that can be checked without them.
-        from lit_lossopt.cli import run_trainer
+        from lit_lossopt.training.cli import run_trainer
 
         return run_trainer(prepared)
 
 
 def _find_rate(rest: list[str]) -> int:
-    from lit_lossopt.launcher import processes_to_start, will_track
-    from lit_lossopt.lr_request import read_request
+    from lit_lossopt.training.distributed.launcher import processes_to_start, will_track
+    from lit_lossopt.training.lr_find.request import read_request
 
     request = read_request(rest)
     _need_temporary_folder()
@@ -115,7 +115,7 @@ def _find_rate(rest: list[str]) -> int:
     from lit_lossopt.tracking.store_process import kept_process
 
     with kept_process(ahead=will_track(request.prepared)):
-        from lit_lossopt.lr_find import find_rate
+        from lit_lossopt.training.lr_find.command import find_rate
 
         return find_rate(request)
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from lit_lossopt.tracking.journal import read_entries
-from lit_lossopt.tracking.runs import Run, read_runs
+from lit_lossopt.tracking.reading.runs import Run, read_runs
 from tests.pause import MARK, MOMENT
 from tests.stored import stored_points
 from tests.zygote import Zygote, alive

@@ -7,7 +7,7 @@ from math import inf, isfinite, nan
 
 import numpy as np
 
-from lit_lossopt.compare.comparison import (
+from lit_lossopt.comparison.comparison import (
     Arm,
     BudgetCurve,
     Comparison,
@@ -18,8 +18,8 @@ from lit_lossopt.compare.comparison import (
     Sensitivity,
     Trial,
 )
-from lit_lossopt.compare.oscillation import roughness
-from lit_lossopt.tracking.runs import History, Run
+from lit_lossopt.comparison.measures.oscillation import roughness
+from lit_lossopt.tracking.reading.runs import History, Run
 
 NAMES = ("adam", "sgd_momentum", "rmsprop", "muon", "sgd lr=10")
 SPEEDS = (9.0, 6.0, 7.5, 8.0, 3.0)

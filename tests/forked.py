@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lit_lossopt.sweep.fork_server import ForkServer, Started
+from lit_lossopt.sweeps.engines.fork_server import ForkServer, Started
 
 THIS = "tests.forked"
 

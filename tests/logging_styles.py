@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_lossopt import names
+from lit_lossopt.core import names
 
 Floats = NDArray[np.float64]
 Points = dict[str, list[tuple[int, float]]]

@@ -9,13 +9,13 @@ from typing import Any
 
 import yaml
 
-from lit_lossopt import names
-from lit_lossopt.recording import Point
-from lit_lossopt.sweep.command import read_options, the_plan
-from lit_lossopt.sweep.plan_file import Plan
-from lit_lossopt.sweep.points import LEARNING_RATE
-from lit_lossopt.sweep.trial import Outcome, Progress, Trial, Watch
+from lit_lossopt.core import names
+from lit_lossopt.sweeps.options import read_options, the_plan
+from lit_lossopt.sweeps.plan.file import Plan
+from lit_lossopt.sweeps.plan.points import LEARNING_RATE
+from lit_lossopt.sweeps.trial import Outcome, Progress, Trial, Watch
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.recording import Point
 
 TWO_ARMS: dict[str, Any] = {
     "base": {"data": "DigitsDataModule", "trainer.max_epochs": 1},

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from lit_lossopt.checkpoint_file import write_checkpoint
+from lit_lossopt.training.checkpoint_file import write_checkpoint
 
-MINI = "lit_lossopt.model.MiniCNN"
+MINI = "lit_lossopt.networks.MiniCNN"
 
 
 def write_network(

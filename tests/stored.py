@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mlflow.tracking import MlflowClient
 
-from lit_lossopt.tracking.runs import History
+from lit_lossopt.tracking.reading.runs import History
 
 
 def stored_points(run_id: str, metric: str) -> History:

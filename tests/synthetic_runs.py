@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lit_lossopt import names
-from lit_lossopt.compare.assemble import compare_arms
-from lit_lossopt.compare.comparison import ArmRuns, Comparison
-from lit_lossopt.tracking.runs import History, Run
+from lit_lossopt.comparison.comparison import ArmRuns, Comparison
+from lit_lossopt.comparison.pipeline import compare_arms
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import History, Run
 
 Floats = NDArray[np.float64]
 ACCURACY = names.metric(names.VAL, "accuracy")

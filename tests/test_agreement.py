@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from lit_lossopt.compare import conclusions, numerals, phrases
-from lit_lossopt.compare.comparison import BudgetCurve, Comparison, Contrast, Decision
-from lit_lossopt.compare.contrasts import (
+from lit_lossopt.comparison.comparison import BudgetCurve, Comparison, Contrast, Decision
+from lit_lossopt.comparison.report import conclusions, phrases
+from lit_lossopt.comparison.report import numbers as numerals
+from lit_lossopt.comparison.report.numbers import unit
+from lit_lossopt.comparison.report.tables import contrast_table
+from lit_lossopt.comparison.report.terminal import show
+from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.comparison.statistics.contrasts import (
     BEYOND,
     CLIMB_BACK,
     NEITHER,
@@ -23,11 +28,7 @@ from lit_lossopt.compare.contrasts import (
     Sample,
     contrasts,
 )
-from lit_lossopt.compare.numerals import unit
-from lit_lossopt.compare.tables import contrast_table
-from lit_lossopt.compare.terminal import show
-from lit_lossopt.compare.words import answer
-from lit_lossopt.tracking.runs import Run
+from lit_lossopt.tracking.reading.runs import Run
 from tests.synthetic_runs import ACCURACY, Floats, arm, arms_of, compared, rising, run
 
 SEEDS = 8

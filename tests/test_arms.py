@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from lit_lossopt.compare.arms import group
-from lit_lossopt.compare.candidates import candidates, notes_on
-from lit_lossopt.compare.measures import seed_of
-from lit_lossopt.compare.metric_choice import choose_metric, default_margin, higher_is_better
-from lit_lossopt.compare.settings import plain, resolve
-from lit_lossopt.errors import UserError
-from lit_lossopt.tracking.records import History, Run
+from lit_lossopt.comparison.grouping.arms import group
+from lit_lossopt.comparison.grouping.candidates import candidates, notes_on
+from lit_lossopt.comparison.grouping.settings import plain, resolve
+from lit_lossopt.comparison.measures.trial import seed_of
+from lit_lossopt.comparison.metric import choose_metric, default_margin, higher_is_better
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.tracking.reading.records import History, Run
 
 ADAM = {"optimizer": "Adam", "optimizer.lr": "0.001", "optimizer.betas": "[0.9, 0.999]", "optimizer.eps": "1e-08",
         "optimizer.weight_decay": "0.0", "optimizer.amsgrad": "False",

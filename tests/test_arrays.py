@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.data import ArrayDataModule, ArrayFileDataModule, LabelledImages
 from lit_lossopt.data.image_data import Split
-from lit_lossopt.errors import UserError
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
 
 LABELS = np.arange(120) % 3
 IMAGES = np.random.default_rng(0).integers(0, 90, (120, 1, 8, 8), dtype=np.uint8)

@@ -13,9 +13,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.errors import UserError
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
 
 FIT = ["fit", "--config=sgd", "--config=digits", "--threads=1", "--trainer.max_epochs=1"]
 NO_BOTO = importlib.util.find_spec("boto3") is None

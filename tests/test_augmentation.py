@@ -14,13 +14,13 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform, ColorJitter, Cutout, HorizontalFlip, PadCrop
 from lit_lossopt.data.mixing import CutMix, Mixing, MixUp
-from lit_lossopt.errors import UserError
-from lit_lossopt.figures import images_figure
 from lit_lossopt.losses import contract_of, registered_losses
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
+from lit_lossopt.training.figures import images_figure
 from tests.stored import stored_points
 
 MEAN = torch.tensor([10.4, 20.6, 30.0])

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lit_lossopt import names
-from lit_lossopt.compare.axes import common_axis
-from lit_lossopt.compare.comparison import ArmRuns, Comparison
-from lit_lossopt.compare.figures import figures
-from lit_lossopt.compare.words import answer
-from lit_lossopt.tracking.runs import History, Run
+from lit_lossopt.comparison.comparison import ArmRuns, Comparison
+from lit_lossopt.comparison.measures.axes import common_axis
+from lit_lossopt.comparison.report.figures import figures
+from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import History, Run
 from tests.logging_styles import EPOCHS, PER_EPOCH, STYLES, Style, Training, every_fifth_epoch, training
 from tests.synthetic_runs import ACCURACY, arm, compared
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lit_lossopt.compare.arms import Grouping, group
-from lit_lossopt.compare.measures import seed_of
-from lit_lossopt.compare.pairing import is_seed
-from lit_lossopt.errors import UserError
-from lit_lossopt.tracking.records import Run
+from lit_lossopt.comparison.grouping.arms import Grouping, group
+from lit_lossopt.comparison.grouping.pairing import is_seed
+from lit_lossopt.comparison.measures.trial import seed_of
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.tracking.reading.records import Run
 from tests.test_arms import run
 
 WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")

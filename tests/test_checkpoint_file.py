@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import torch
 
-from lit_lossopt.checkpoint_file import (
+from lit_lossopt.core.part_files import remove_parts
+from lit_lossopt.training.checkpoint_file import (
     DamagedError,
     link_checkpoint,
     previous_of,
     read_verified,
     write_checkpoint,
 )
-from lit_lossopt.part_files import remove_parts
 
 
 def content(value: float) -> dict[str, Any]:
@@ -136,7 +136,7 @@ KILLED_WHILE_SAVING = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from lit_lossopt.checkpoint_file import write_checkpoint
+from lit_lossopt.training.checkpoint_file import write_checkpoint
 name, at = sys.argv[2], int(sys.argv[3])
 module, function = {"fsync": (os, "fsync"), "link": (os, "link"), "replace": (Path, "replace")}[name]
 original, count = getattr(module, function), 0

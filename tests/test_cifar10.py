@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.data import CIFAR10DataModule
 from lit_lossopt.data.cifar10 import SHA256, SIZE
-from lit_lossopt.errors import Notice, UserError
 from tests.cifar10_official import members, table, write_archive
 
 NOT_OFFICIAL = "not the official CIFAR-10"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.data.cifar10_archive import CLASS_NAMES, FOLDER, LARGEST_MEMBER, MOST_BYTES, read_archive
-from lit_lossopt.errors import UserError
 from tests.cifar10_official import Members, members, python2_pickle, table, write_archive
 
 

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.data import ArrayDataModule
 from lit_lossopt.data.summary import listed
-from lit_lossopt.errors import UserError
-from lit_lossopt.figures import confusion_figure, drawable, write_png
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
+from lit_lossopt.training.figures import confusion_figure, drawable, write_png
 
 # Bytes that are not UTF-8, what a terminal obeys, a length that no line has, and what matplotlib takes for a formula.
 STRANGE = {b"caf\xe9": r"caf\xe9", b"\x1b[31mred": r"\x1b[31mred", b"x" * 250: "x" * 250, rb"$\frac$": r"$\frac$"}

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from lit_lossopt.compare.climb_back import climb_back
-from lit_lossopt.compare.oscillation_words import oscillation
-from lit_lossopt.compare.words import answer
-from lit_lossopt.tracking.runs import Run
+from lit_lossopt.comparison.measures.climb_back import climb_back
+from lit_lossopt.comparison.report.oscillation_words import oscillation
+from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.tracking.reading.runs import Run
 from tests.synthetic_runs import arm, compared, run
 
 Floats = NDArray[np.float64]

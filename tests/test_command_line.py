@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.completion import candidates
-from lit_lossopt.config_files import shipped_names
-from lit_lossopt.signatures import FAMILIES
-from lit_lossopt.usage import COMMANDS, EXPORT_FLAGS
+from lit_lossopt.config.completion import candidates
+from lit_lossopt.config.files import shipped_names
+from lit_lossopt.config.help import COMMANDS, EXPORT_FLAGS
+from lit_lossopt.config.signatures import FAMILIES
 
 WITHOUT_EXTRA = dataclasses.replace(FAMILIES["model.optimizer"], more=None)
 
@@ -149,8 +149,8 @@ def test_output_may_be_cut_short() -> None:
 def test_an_optimizer_of_the_extra_that_is_missing_names_the_install_line(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lit_lossopt.config_check._installed", lambda _: False)
-    monkeypatch.setattr("lit_lossopt.signatures.FAMILIES", {**FAMILIES, "model.optimizer": WITHOUT_EXTRA})
+    monkeypatch.setattr("lit_lossopt.config.check._installed", lambda _: False)
+    monkeypatch.setattr("lit_lossopt.config.signatures.FAMILIES", {**FAMILIES, "model.optimizer": WITHOUT_EXTRA})
     assert main(["fit", f"--model.optimizer={name}"]) == 2
     assert "pip install 'lit_lossopt[optimizers]'" in capsys.readouterr().err
 

@@ -14,10 +14,11 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.compare import command, terminal
-from lit_lossopt.compare.compare_flags import flags, parse
-from lit_lossopt.tracking.runs import read_runs
-from lit_lossopt.usage import COMPARE_FLAGS, command_help
+from lit_lossopt.comparison import command
+from lit_lossopt.comparison.flags import flags, parse
+from lit_lossopt.comparison.report import terminal
+from lit_lossopt.config.help import COMPARE_FLAGS, command_help
+from lit_lossopt.tracking.reading.runs import read_runs
 from tests.logging_styles import EPOCHS, PER_EPOCH, STYLES, training
 from tests.plain_runs import learning, log_run
 

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lit_lossopt import names
-from lit_lossopt.compare.assemble import fastest
-from lit_lossopt.compare.comparison import ArmRuns, Comparison, Decision
-from lit_lossopt.compare.csv_files import write_tables
-from lit_lossopt.compare.words import answer
-from lit_lossopt.errors import UserError
-from lit_lossopt.tracking.runs import Run
+from lit_lossopt.comparison.comparison import ArmRuns, Comparison, Decision
+from lit_lossopt.comparison.pipeline import fastest
+from lit_lossopt.comparison.report.csv_files import write_tables
+from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.tracking.reading.runs import Run
 from tests.synthetic_runs import ACCURACY, STEPS, arm, arms_of, compared, history, rising, run
 
 Floats = NDArray[np.float64]
@@ -453,6 +453,8 @@ def test_no_run_reaches_the_target() -> None:
 
 def test_a_verdict_needs_no_heavy_imports() -> None:
     heavy = ("torch", "lightning", "mlflow", "matplotlib", "plotly", "pandas")
-    code = f"import sys, lit_lossopt.compare.words; print([name for name in {heavy} if name in sys.modules])"
+    code = (
+        f"import sys, lit_lossopt.comparison.report.verdict; print([name for name in {heavy} if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_lossopt.config_files import find_config, shipped_folder, shipped_names, summary
-from lit_lossopt.errors import UserError
+from lit_lossopt.config.files import find_config, shipped_folder, shipped_names, summary
+from lit_lossopt.core.errors import UserError
 
 
 @pytest.mark.parametrize("name", ["sgd_momentum", "sgd_momentum.yaml"])

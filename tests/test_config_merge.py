@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from lit_lossopt.command_line import prepare
-from lit_lossopt.config_merge import DEFAULTS, Settings, merge_flags
-from lit_lossopt.errors import UserError
+from lit_lossopt.config.merge import DEFAULTS, Settings, merge_flags
+from lit_lossopt.config.words import prepare
+from lit_lossopt.core.errors import UserError
 
 SGD = {"class_path": "SGD", "init_args": {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}}
 ADAMW = {"class_path": "AdamW", "init_args": {"lr": 1e-3}}

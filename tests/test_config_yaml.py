@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lit_lossopt.config_yaml import dump_yaml, first_not_finite, load_config, load_strict, load_value
-from lit_lossopt.errors import UserError
+from lit_lossopt.config.strict_yaml import dump_yaml, first_not_finite, load_config, load_strict, load_value
+from lit_lossopt.core.errors import UserError
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lit_lossopt import usage
-from lit_lossopt.command_line import prepare
+from lit_lossopt.config import help as usage
+from lit_lossopt.config.words import prepare
 
 ROOT = Path(__file__).parent.parent
 INSTRUCTION = re.compile(r"^([A-Z]+) (.*)$")

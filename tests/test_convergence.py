@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lit_lossopt.compare.convergence import (
+from lit_lossopt.comparison.measures.convergence import (
     area_under_curve,
     best_value,
     final_value,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_lossopt.compare.curves import extremes, grid, middle, on_grid, regular, smooth
+from lit_lossopt.comparison.report.curves import extremes, grid, middle, on_grid, regular, smooth
 
 
 def test_the_running_mean_is_the_slow_one() -> None:

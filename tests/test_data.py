@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, channel_statistics
-from lit_lossopt.errors import Notice, UserError
 
 
 def digits(**options: Any) -> DigitsDataModule:

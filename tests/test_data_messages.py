@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.data import ArrayFileDataModule
-from lit_lossopt.errors import UserError
 
 TYPED_WRONG = [
     ("--data.augmentation=[{class_path:PadCrop,padding:-1}]", "data.augmentation: PadCrop padding=-1: must not be"),

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from lit_lossopt import names
 from lit_lossopt.__main__ import main
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import read_runs
 
 
 def test_the_demo_is_the_quick_sweep(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from lit_lossopt.tracking.description import arm_name, flat_parameters, trial_key
+from lit_lossopt.config.description import arm_name, flat_parameters, trial_key
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "torch.optim.SGD": {"lr": 1e-3, "momentum": 0, "weight_decay": 0},
     "torch.optim.Adam": {"lr": 1e-3, "betas": (0.9, 0.999)},
     "torch.nn.CrossEntropyLoss": {"reduction": "mean", "label_smoothing": 0.0},
-    "lit_lossopt.model.MiniCNN": {"channels": (32, 64), "hidden": 128},
+    "lit_lossopt.networks.MiniCNN": {"channels": (32, 64), "hidden": 128},
     "x.PadCrop": {"padding": 4},
 }
 
@@ -18,7 +18,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 def config(**changes: Any) -> dict[str, Any]:
     optimizer = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.01, "momentum": 0.9, "weight_decay": 0}}
     model = {
-        "network": {"class_path": "lit_lossopt.model.MiniCNN", "init_args": {"channels": [32, 64], "hidden": 128}},
+        "network": {"class_path": "lit_lossopt.networks.MiniCNN", "init_args": {"channels": [32, 64], "hidden": 128}},
         "criterion": {"class_path": "torch.nn.CrossEntropyLoss", "init_args": {"reduction": "mean", "weight": None}},
         "optimizer": optimizer,
         "lr_scheduler": None,
@@ -52,7 +52,7 @@ def config(**changes: Any) -> dict[str, Any]:
             "sgd lr=0.01 momentum=0.9 CrossEntropyLoss StepLR(step_size=3)",
         ),
         (
-            {"network": {"class_path": "lit_lossopt.model.MiniCNN", "init_args": {"hidden": 9}}},
+            {"network": {"class_path": "lit_lossopt.networks.MiniCNN", "init_args": {"hidden": 9}}},
             "sgd lr=0.01 momentum=0.9 CrossEntropyLoss MiniCNN(hidden=9)",
         ),
         (

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.sweep.plan_file import PLAN_KEYS
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.sweeps.plan.file import PLAN_KEYS
+from lit_lossopt.tracking.reading.runs import read_runs
 from tests.conftest import FinishedRun
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lit_lossopt.download import DownloadError, download
+from lit_lossopt.data.download import DownloadError, download
 
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -220,7 +220,7 @@ def test_a_folder_that_cannot_be_made_is_named(server: Server, tmp_path: Path) -
 
 
 FETCH = (
-    "import sys; from pathlib import Path; from lit_lossopt.download import download; "
+    "import sys; from pathlib import Path; from lit_lossopt.data.download import download; "
     "download([sys.argv[1]], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))"
 )
 

@@ -24,11 +24,11 @@ from torch import Tensor
 from lit_lossopt import TrainedClassifier, load
 from lit_lossopt.__main__ import main
 from lit_lossopt.data import DigitsDataModule
-from lit_lossopt.export import formats
-from lit_lossopt.export.agreement import agreement
-from lit_lossopt.export.formats import FORMATS, Format
-from lit_lossopt.model import MiniCNN
-from lit_lossopt.pretrained import TorchvisionNetwork
+from lit_lossopt.inference.export import formats
+from lit_lossopt.inference.export.agreement import agreement
+from lit_lossopt.inference.export.formats import FORMATS, Format
+from lit_lossopt.networks.mini_cnn import MiniCNN
+from lit_lossopt.networks.torchvision_network import TorchvisionNetwork
 from tests.conftest import FinishedRun
 from tests.saved_networks import write_network
 
@@ -149,12 +149,12 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "one logit": {"network": lambda: MiniCNN(3, 16, 1), "criterion": "torch.nn.BCEWithLogitsLoss"},
     "resnet18": {
         "network": lambda: TorchvisionNetwork("resnet18", num_outputs=2, image_size=16),
-        "class_path": "lit_lossopt.pretrained.TorchvisionNetwork",
+        "class_path": "lit_lossopt.networks.TorchvisionNetwork",
         "init_args": {"name": "resnet18", "weights": "DEFAULT"},
     },
     "grey, resized": {
         "network": lambda: TorchvisionNetwork("shufflenet_v2_x0_5", None, 40, 1, 16, 2),
-        "class_path": "lit_lossopt.pretrained.TorchvisionNetwork",
+        "class_path": "lit_lossopt.networks.TorchvisionNetwork",
         "init_args": {"name": "shufflenet_v2_x0_5", "input_size": 40},
         "channels": 1,
     },

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.claims import ACCURACY, EQUAL, NOISE, Kind, page
-from lit_lossopt.compare.assemble import compare_arms
-from lit_lossopt.compare.comparison import ArmRuns, Comparison, Contrast, Decision
-from lit_lossopt.compare.oscillation_words import oscillation
-from lit_lossopt.tracking.records import History, Run
+from lit_lossopt.comparison.comparison import ArmRuns, Comparison, Contrast, Decision
+from lit_lossopt.comparison.pipeline import compare_arms
+from lit_lossopt.comparison.report.oscillation_words import oscillation
+from lit_lossopt.tracking.reading.records import History, Run
 
 PAGES = 2000
 EASY, HARD = 0.6, 0.698

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from lit_lossopt.compare.comparison import Decision
-from lit_lossopt.compare.contrasts import STEPS_TO_TARGET, Quantity, Question, Sample, contrasts
-from lit_lossopt.compare.family import LEVEL, count_pairs, family, family_of_equals
+from lit_lossopt.comparison.comparison import Decision
+from lit_lossopt.comparison.statistics.contrasts import STEPS_TO_TARGET, Quantity, Question, Sample, contrasts
+from lit_lossopt.comparison.statistics.family import LEVEL, count_pairs, family, family_of_equals
 
 FINAL = Quantity("final", higher_is_better=True, margin=0.01)
 

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.backbone import Backbone
 from lit_lossopt.data import DigitsDataModule
-from lit_lossopt.model import MiniCNN
-from lit_lossopt.module import LossOptModule
+from lit_lossopt.networks.backbone import Backbone
+from lit_lossopt.networks.mini_cnn import MiniCNN
 from lit_lossopt.optimizers import Muon, build_optimizer, parameter_groups
-from lit_lossopt.tracking.runs import Run, read_runs
+from lit_lossopt.tracking.reading.runs import Run, read_runs
+from lit_lossopt.training.module import LossOptModule
 from tests.stored import stored_points
 from tests.test_optimizers_contract import ONE_GROUP, TABLE
 from tests.test_resolved_configs import resolved

@@ -9,7 +9,7 @@ import pytest
 
 from lit_lossopt import load
 from lit_lossopt.__main__ import main
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
 from tests.stored import stored_points
 
 ARCHIVE = Path(__file__).parent / "fixtures" / "first_layout.tar.xz"

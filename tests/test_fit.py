@@ -14,12 +14,12 @@ import yaml
 from torch import nn
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.config_files import shipped_names
+from lit_lossopt.config.files import shipped_names
+from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.losses import LossContract, one_hot, one_per_class, register_loss, registered_losses
-from lit_lossopt.model import MiniCNN
-from lit_lossopt.seeds import derive_seed
-from lit_lossopt.tracking.runs import History, Run, read_runs
+from lit_lossopt.networks.mini_cnn import MiniCNN
+from lit_lossopt.tracking.reading.runs import History, Run, read_runs
 from tests.stored import stored_points
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -235,7 +235,7 @@ def test_the_gpu_overlay_trains_on_a_gpu() -> None:
 
 
 def read_runs_or_none() -> list[Run] | None:
-    from lit_lossopt.errors import UserError
+    from lit_lossopt.core.errors import UserError
 
     try:
         return read_runs("lit_lossopt")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.data import ImageFolderDataModule
-from lit_lossopt.errors import Notice, UserError
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.data import ImageFolderDataModule
-from lit_lossopt.errors import Notice, UserError
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
 
 CLASSES = ["cat", "dog", "frog"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_lossopt.sweep.fork_server import Ended, ForkServer, ServerGoneError, Started
+from lit_lossopt.sweeps.engines.fork_server import Ended, ForkServer, ServerGoneError, Started
 from tests.forked import THIS
 from tests.zygote import wait_until_dead
 

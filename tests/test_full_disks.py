@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.journal import read_entries
 from lit_lossopt.tracking.logger import RunLogger
-from lit_lossopt.tracking.runs import Run, read_runs
+from lit_lossopt.tracking.reading.runs import Run, read_runs
 from tests.disks import fail, failing_disk, fill, free, memory_disk, take_inodes
 from tests.pause import MARK, MOMENT
 from tests.stored import stored_points

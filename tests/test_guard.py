@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lit_lossopt import losses
-from lit_lossopt.guard import CHECKS, check_first_batch
 from lit_lossopt.losses import (
     LossContract,
     class_indices,
     contract_of,
     log_softmax,
+    losses,
     one_hot,
     one_per_class,
     registered_losses,
     unchanged,
 )
+from lit_lossopt.losses.checks import CHECKS, check_first_batch
 
 K = 3
 LABELS = torch.tensor([0, 2, 1, 2])

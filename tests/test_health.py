@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.compare.judged import judged
-from lit_lossopt.compare.measures import verdict_of
-from lit_lossopt.health import AccuracyTrack, LossTrack, never_learned, predicts_one_class, rose
-from lit_lossopt.tracking.records import History
-from lit_lossopt.tracking.runs import Run, read_runs, with_histories
+from lit_lossopt.comparison.measures.judged import judged
+from lit_lossopt.comparison.measures.trial import verdict_of
+from lit_lossopt.tracking.reading.records import History
+from lit_lossopt.tracking.reading.runs import Run, read_runs, with_histories
+from lit_lossopt.training.health import AccuracyTrack, LossTrack, never_learned, predicts_one_class, rose
 from tests.stored import stored_points
 
 FALLING = list(np.linspace(2.3, 0.5, 300))

@@ -10,8 +10,8 @@ import pytest
 
 from lit_lossopt import load
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.paths import given_path, with_home
 from lit_lossopt.data import CIFAR10DataModule, ImageFolderDataModule
-from lit_lossopt.paths import given_path, with_home
 from lit_lossopt.tracking.addresses import tracking_uri
 
 

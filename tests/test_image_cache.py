@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lit_lossopt.core.errors import Notice
 from lit_lossopt.data.array_cache import keep_file
 from lit_lossopt.data.decoding import DecodingRules, decode_image
 from lit_lossopt.data.folder_layout import image_files
 from lit_lossopt.data.image_cache import decode_all, read_images, with_bar
-from lit_lossopt.errors import Notice
 from tests.odd_images import BAD, NO_FILES, write_bad
 
 RULES = DecodingRules(32)

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.data import ImageFolderDataModule
-from lit_lossopt.errors import Notice, UserError
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
 from tests.odd_images import BAD, NO_FILES, ODD, write_bad, write_odd
 
 ALL_BAD = len(BAD) + len(NO_FILES)

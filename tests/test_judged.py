@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.compare.judged import judged, judged_note
-from lit_lossopt.compare.measures import curve_of, final_of, verdict_of
+from lit_lossopt.comparison.measures.judged import judged, judged_note
+from lit_lossopt.comparison.measures.trial import curve_of, final_of, verdict_of
 from lit_lossopt.tracking.addresses import tracking_uri
-from lit_lossopt.tracking.api_reader import ApiReader
-from lit_lossopt.tracking.records import History, Run
-from lit_lossopt.tracking.runs import read_runs, with_histories
+from lit_lossopt.tracking.reading.api import ApiReader
+from lit_lossopt.tracking.reading.records import History, Run
+from lit_lossopt.tracking.reading.runs import read_runs, with_histories
 from tests.plain_runs import Points, learning, log_run
 
 METRIC = "val/accuracy"

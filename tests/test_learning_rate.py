@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_lossopt.compare.comparison import Sensitivity
-from lit_lossopt.compare.learning_rate import budget_curve, sensitivity
+from lit_lossopt.comparison.comparison import Sensitivity
+from lit_lossopt.comparison.measures.learning_rate import budget_curve, sensitivity
 
 DONE = "completed"
 

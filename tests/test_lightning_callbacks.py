@@ -15,10 +15,10 @@ from lightning.pytorch import callbacks
 from benchmarks.lightning_callbacks import NEEDED, try_callback, words_of
 from lit_lossopt import load
 from lit_lossopt.__main__ import main
+from lit_lossopt.config.lightning_callbacks import BASES, REFUSED, check_built
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.data import DigitsDataModule
-from lit_lossopt.errors import UserError
-from lit_lossopt.lightning_callbacks import BASES, REFUSED, check_built
-from lit_lossopt.tracking.runs import Run, read_runs
+from lit_lossopt.tracking.reading.runs import Run, read_runs
 from tests.attempts import RUN, Attempts, assert_equal, last_state
 from tests.pause import MARK, MOMENT, SIGNAL
 from tests.stored import stored_points

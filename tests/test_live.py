@@ -18,7 +18,7 @@ import pytest
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking import store_process
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
 from tests.pause import MARK, MOMENT
 from tests.stored import stored_points
 from tests.test_tracking_faults import DIGITS, Server, Training, logged, server, stored

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lit_lossopt import losses
 from lit_lossopt.losses import (
     FocalLoss,
     HingeLoss,
@@ -16,6 +15,7 @@ from lit_lossopt.losses import (
     SquentropyLoss,
     class_indices,
     contract_of,
+    losses,
     one_hot,
     one_per_class,
     predicted_classes,

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.callbacks.range_test import RangeSweep
-from lit_lossopt.callbacks.step_values import StepValues
-from lit_lossopt.completion import candidates
-from lit_lossopt.lr_find import command, scaled_rates
-from lit_lossopt.lr_range import geometric, read_curve
-from lit_lossopt.lr_request import read_request
+from lit_lossopt.config.completion import candidates
+from lit_lossopt.config.help import LR_FLAGS
 from lit_lossopt.optimizers import Muon
-from lit_lossopt.tracking.runs import Run, read_history, read_runs
-from lit_lossopt.usage import LR_FLAGS
+from lit_lossopt.tracking.reading.runs import Run, read_history, read_runs
+from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.lr_find.callback import RangeSweep
+from lit_lossopt.training.lr_find.command import command, scaled_rates
+from lit_lossopt.training.lr_find.curve import geometric, read_curve
+from lit_lossopt.training.lr_find.request import read_request
 
 DIGITS = ["--config", "digits", "--threads=1"]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lit_lossopt.lr_range import Array, RangeTest, geometric, read_curve
+from lit_lossopt.training.lr_find.curve import Array, RangeTest, geometric, read_curve
 
 STEPS = 150
 RATES = geometric(1e-7, 10, STEPS)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lit_lossopt.model import MiniCNN, build_network, count_parameters
+from lit_lossopt.networks.mini_cnn import MiniCNN, build_network, count_parameters
 
 
 def conv_relu_pool(network: MiniCNN, images: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_lossopt.model import MiniCNN
+from lit_lossopt.networks.mini_cnn import MiniCNN
 from lit_lossopt.optimizers import build_optimizer, parameter_groups
 
 SMALL = functools.partial(MiniCNN, in_channels=1, image_size=8, channels=(2, 3), hidden=4)

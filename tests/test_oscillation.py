@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lit_lossopt.compare.oscillation import (
+from lit_lossopt.comparison.measures.oscillation import (
     descent,
     evaluation_oscillation,
     explained,

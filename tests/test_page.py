@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lit_lossopt.compare.comparison import Comparison, LeftOut
-from lit_lossopt.compare.figures import FIGURES, figures
-from lit_lossopt.compare.page_data import figure_data, packed, thinned
-from lit_lossopt.compare.report import page, run_link, script_json, write_page
-from lit_lossopt.compare.tables import arm_table
-from lit_lossopt.tracking.runs import History
+from lit_lossopt.comparison.comparison import Comparison, LeftOut
+from lit_lossopt.comparison.report.figures import FIGURES, figures
+from lit_lossopt.comparison.report.page import page, run_link, script_json, write_page
+from lit_lossopt.comparison.report.page_data import figure_data, packed, thinned
+from lit_lossopt.comparison.report.tables import arm_table
+from lit_lossopt.tracking.reading.runs import History
 from tests.comparisons import WORDS, all_diverged, comparison, never_reached, with_name, without_losses
 
 NASTY = "<script>alert(1)</script> & \"q\" 'a' {{ 7 * 7 }} $x_1$ ü"

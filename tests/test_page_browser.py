@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lit_lossopt.compare.report import write_page
-from lit_lossopt.compare.tables import arm_table
+from lit_lossopt.comparison.report.page import write_page
+from lit_lossopt.comparison.report.tables import arm_table
 from tests.comparisons import WORDS, comparison
 
 pytest.importorskip("selenium")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_lossopt.compare.drawing import DASHES, MARKERS, style
-from lit_lossopt.compare.figures import figures, looks
-from lit_lossopt.compare.numerals import count, probability, significant, unit
-from lit_lossopt.compare.paper_figures import draw, write_figure, write_figures
-from lit_lossopt.compare.phrases import named
+from lit_lossopt.comparison.report.figure_spec import DASHES, MARKERS, style
+from lit_lossopt.comparison.report.figures import figures, looks
+from lit_lossopt.comparison.report.numbers import count, probability, significant, unit
+from lit_lossopt.comparison.report.paper_figures import draw, write_figure, write_figures
+from lit_lossopt.comparison.report.phrases import named
 from tests.comparisons import all_diverged, comparison, with_name
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.data import ImageFolderDataModule
 from lit_lossopt.data.decoding import DecodingRules
 from lit_lossopt.data.image_cache import read_images
-from lit_lossopt.errors import Notice, UserError
 from tests.permissions import bound_by_permissions
 
 

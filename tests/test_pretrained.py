@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer
 
-from lit_lossopt import weights
 from lit_lossopt.__main__ import main
-from lit_lossopt.backbone import Backbone
-from lit_lossopt.errors import Notice
-from lit_lossopt.pretrained import TorchvisionNetwork, weights_left_unread
-from lit_lossopt.weights import load_backbone
+from lit_lossopt.core.errors import Notice
+from lit_lossopt.networks import pretrained_weights as weights
+from lit_lossopt.networks.backbone import Backbone
+from lit_lossopt.networks.pretrained_weights import load_backbone
+from lit_lossopt.networks.torchvision_network import TorchvisionNetwork, weights_left_unread
 
 # One network of each family, and pixels that it can take.
 FAMILIES = {

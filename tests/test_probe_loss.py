@@ -17,16 +17,16 @@ from pytorch_optimizer import ScheduleFreeAdamW
 from torch import Tensor, nn
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.callbacks.optimizer_phases import OptimizerPhases
-from lit_lossopt.callbacks.probe_loss import ProbeLoss
-from lit_lossopt.callbacks.step_values import StepValues
-from lit_lossopt.callbacks.training_clock import TrainingClock
+from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data import DigitsDataModule
-from lit_lossopt.model import MiniCNN
-from lit_lossopt.module import LossOptModule
-from lit_lossopt.probe_schedule import probe_steps
-from lit_lossopt.seeds import derive_seed
-from lit_lossopt.tracking.runs import History, Run, read_runs
+from lit_lossopt.networks.mini_cnn import MiniCNN
+from lit_lossopt.tracking.reading.runs import History, Run, read_runs
+from lit_lossopt.training.callbacks.optimizer_phases import OptimizerPhases
+from lit_lossopt.training.callbacks.probe_loss import ProbeLoss
+from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.callbacks.training_clock import TrainingClock
+from lit_lossopt.training.module import LossOptModule
+from lit_lossopt.training.probe_schedule import probe_steps
 from tests.attempts import same
 from tests.stored import stored_points
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lit_lossopt.probe_schedule import probe_steps
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
+from lit_lossopt.training.probe_schedule import probe_steps
 from tests.attempts import EVERYTHING, Attempts, assert_equal, histories, last_state, read_at
 from tests.pause import MOMENT, SIGNAL
 from tests.stored import stored_points

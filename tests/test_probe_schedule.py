@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lit_lossopt.probe_schedule import FEWEST_PAIRS, number_of_pairs, probe_steps
+from lit_lossopt.training.probe_schedule import FEWEST_PAIRS, number_of_pairs, probe_steps
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.integers(1, 4096)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.program import typed
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.core.program import typed
+from lit_lossopt.tracking.reading.runs import read_runs
 from tests.plans import write_plan
 from tests.zygote import Zygote
 

@@ -13,11 +13,11 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.callbacks.checkpoint_folders import check_apart, new_folder
-from lit_lossopt.callbacks.checkpoints import RunCheckpoints
-from lit_lossopt.command_line import prepare
-from lit_lossopt.errors import UserError
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.config.words import prepare
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.tracking.reading.runs import read_runs
+from lit_lossopt.training.callbacks.checkpoint_folders import check_apart, new_folder
+from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
 from tests.conftest import FinishedRun
 from tests.stored import stored_points
 

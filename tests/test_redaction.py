@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lit_lossopt.redaction import HIDDEN, redact, redact_leaves
+from lit_lossopt.core.redaction import HIDDEN, redact, redact_leaves
 
 SECRET_NAMES = [
     "DB_PASS", "SSHPASS", "PASS", "DB_PASS_OLD", "MYSQL_PWD", "DB_PWD_2", "DB_PASSWD", "PGPASSWORD", "KEY_PASSPHRASE",

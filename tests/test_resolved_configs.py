@@ -14,11 +14,11 @@ import torch
 import yaml
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.cli import LossOptCLI
-from lit_lossopt.cli_messages import quieten
-from lit_lossopt.command_line import prepare
-from lit_lossopt.config_files import shipped_folder
-from lit_lossopt.usage import FLAGS
+from lit_lossopt.config.files import shipped_folder
+from lit_lossopt.config.help import FLAGS
+from lit_lossopt.config.words import prepare
+from lit_lossopt.training.cli import LossOptCLI
+from lit_lossopt.training.library_messages import quieten
 
 GOLDEN = Path(__file__).parent / "golden" / "optimizer_pairs.json"
 OPTIMIZERS = ("sgd", "sgd_momentum", "sgd_nesterov", "sgd_momentum_weight_decay", "adam", "adamw", "rmsprop")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.checkpoint_file import previous_of, read_best_of, read_verified
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
+from lit_lossopt.training.checkpoint_file import previous_of, read_best_of, read_verified
 from tests.attempts import (
     EVERYTHING,
     OFTEN,

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.checkpoint_file import read_verified
-from lit_lossopt.resume import changed_settings, unfinished_checkpoint
 from lit_lossopt.tracking.journal import Journal, read_entries
 from lit_lossopt.tracking.logger import RunLogger
-from lit_lossopt.tracking.runs import Run, read_runs
+from lit_lossopt.tracking.reading.runs import Run, read_runs
+from lit_lossopt.training.checkpoint_file import read_verified
+from lit_lossopt.training.resume import changed_settings, unfinished_checkpoint
 from tests.attempts import RUN
 from tests.stored import stored_points
 

@@ -14,11 +14,11 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.loading import find_saved
+from lit_lossopt.inference.load import find_saved
 from lit_lossopt.tracking.journal import JournalBusyError, read_entries
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.reading.runs import read_runs
 from lit_lossopt.tracking.run_journals import claim
-from lit_lossopt.tracking.runs import read_runs
 from tests.attempts import OFTEN, Attempts, read_at
 from tests.pause import MARK, MOMENT
 from tests.stored import stored_points

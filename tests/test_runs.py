@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from lit_lossopt.errors import UserError
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.addresses import tracking_uri
-from lit_lossopt.tracking.api_reader import ApiReader
-from lit_lossopt.tracking.records import Run, history
-from lit_lossopt.tracking.runs import find_experiment, read_history, read_runs
-from lit_lossopt.tracking.sqlite_reader import SqliteReader
+from lit_lossopt.tracking.reading.api import ApiReader
+from lit_lossopt.tracking.reading.records import Run, history
+from lit_lossopt.tracking.reading.runs import find_experiment, read_history, read_runs
+from lit_lossopt.tracking.reading.sqlite import SqliteReader
 from tests.plain_runs import BEGAN, log_run
 
 ODD = [0.1, math.nan, math.inf, -math.inf, 5e-324, -0.0, 1 / 3, 1.7976931348623155e308]

@@ -16,14 +16,14 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch.optim import lr_scheduler
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.command_line import prepare
-from lit_lossopt.schedule_fit import misfit
-from lit_lossopt.schedule_plan import LENGTHS, TRAINING, SchedulePlan
-from lit_lossopt.schedules import with_warmup
-from lit_lossopt.sweep.key import sweep_key
-from lit_lossopt.tracking.description import trial_key
-from lit_lossopt.tracking.runs import Run, read_runs
-from lit_lossopt.training_length import planned_length
+from lit_lossopt.config.description import trial_key
+from lit_lossopt.config.words import prepare
+from lit_lossopt.optimizers.schedule_fit import misfit
+from lit_lossopt.optimizers.schedule_plan import LENGTHS, TRAINING, SchedulePlan
+from lit_lossopt.optimizers.schedules import with_warmup
+from lit_lossopt.sweeps.plan.key import sweep_key
+from lit_lossopt.tracking.reading.runs import Run, read_runs
+from lit_lossopt.training.training_length import planned_length
 from tests.attempts import RUN
 from tests.stored import stored_points
 from tests.test_resolved_configs import resolved

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from lit_lossopt.schedules import with_warmup
+from lit_lossopt.optimizers.schedules import with_warmup
 
 BASE, STEPS = 0.5, 24
 Form = Callable[[int], float]

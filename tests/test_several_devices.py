@@ -18,16 +18,16 @@ import pytest
 import torch
 from torch import nn
 
-from lit_lossopt.cli import run_trainer
-from lit_lossopt.command_line import prepare
-from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass
-from lit_lossopt.errors import UserError
-from lit_lossopt.launcher import LOST, processes_to_start
+from lit_lossopt.config.words import prepare
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, Share
 from lit_lossopt.losses import FocalLoss
-from lit_lossopt.module import LossOptModule
-from lit_lossopt.preflight import loss_is_mean_of_shares
-from lit_lossopt.ranks import Share, lost_another
-from lit_lossopt.tracking.runs import read_history, read_runs
+from lit_lossopt.tracking.reading.runs import read_history, read_runs
+from lit_lossopt.training.cli import run_trainer
+from lit_lossopt.training.distributed.collectives import lost_another
+from lit_lossopt.training.distributed.launcher import LOST, processes_to_start
+from lit_lossopt.training.module import LossOptModule
+from lit_lossopt.training.preflight import loss_is_mean_of_shares
 from tests.attempts import EVERYTHING, OFTEN, Attempts, assert_equal, last_state, read_at, wait_for_steps
 from tests.stored import stored_points
 from tests.zygote import Zygote, alive

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data import ArrayDataModule
 from lit_lossopt.data.batches import LabelledImages
 from lit_lossopt.data.splits import draw_test_images, stratified_split
-from lit_lossopt.errors import UserError
-from lit_lossopt.seeds import derive_seed
 
 NAMES = {0: "a", 1: "b", 2: "c"}
 

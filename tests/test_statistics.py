@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lit_lossopt.compare.comparison import SAME
-from lit_lossopt.compare.family import family_of_equals
-from lit_lossopt.compare.statistics import (
+from lit_lossopt.comparison.comparison import SAME
+from lit_lossopt.comparison.statistics.family import family_of_equals
+from lit_lossopt.comparison.statistics.paired_tests import (
     PAIRED_T,
     SIGN_FLIP,
     TOO_FEW,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from lit_lossopt.callbacks import step_values
-from lit_lossopt.callbacks.step_values import StepValues
-from lit_lossopt.recording import Point
+from lit_lossopt.tracking.recording import Point
+from lit_lossopt.training.callbacks import step_values
+from lit_lossopt.training.callbacks.step_values import StepValues
 
 
 class Recording:

@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.addresses import where_to_look
 from lit_lossopt.tracking.next_steps import next_steps
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
 from lit_lossopt.tracking.store import Store
 from tests.attempts import RUN
 from tests.zygote import Zygote, alive

@@ -12,7 +12,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 
-from lit_lossopt.errors import UserError
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.journal import LOG, Journal, entries_between, points_entry, tags_entry
 from lit_lossopt.tracking.remote_store import DEATHS, RemoteStore
 from lit_lossopt.tracking.run_store import RunGoneError, StoreError, is_final, tell, understood

@@ -21,18 +21,18 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from lit_lossopt import names
 from lit_lossopt.__main__ import main
-from lit_lossopt.errors import UserError
-from lit_lossopt.sweep.in_process import InProcessEngine
-from lit_lossopt.sweep.interruption import Interrupted, raised_sigterm
-from lit_lossopt.sweep.lock import alone
-from lit_lossopt.sweep.plan_file import Plan
-from lit_lossopt.sweep.points import LEARNING_RATE
-from lit_lossopt.sweep.run import Sweep, begin, summary
-from lit_lossopt.sweep.trial import Engine, Outcome, Trial, Watch
-from lit_lossopt.sweep_command import sweep
-from lit_lossopt.tracking.runs import Run, read_history, read_runs
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.sweeps.command import sweep
+from lit_lossopt.sweeps.engines.in_process import InProcessEngine
+from lit_lossopt.sweeps.engines.interruption import Interrupted, raised_sigterm
+from lit_lossopt.sweeps.lock import alone
+from lit_lossopt.sweeps.plan.file import Plan
+from lit_lossopt.sweeps.plan.points import LEARNING_RATE
+from lit_lossopt.sweeps.protocol import Sweep, begin, summary
+from lit_lossopt.sweeps.trial import Engine, Outcome, Trial, Watch
+from lit_lossopt.tracking.reading.runs import Run, read_history, read_runs
 from lit_lossopt.tracking.sweeps import SweepRuns
 from tests.pause import MARK, MOMENT
 from tests.plans import CurveEngine, log_curve, plan, write_plan

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from lit_lossopt import names
 from lit_lossopt.__main__ import main
-from lit_lossopt.tracking.runs import Run, read_runs
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import Run, read_runs
 from tests.attempts import TIMES, last_state, same
 from tests.plans import write_plan
 from tests.stored import stored_points

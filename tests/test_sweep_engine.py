@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from lit_lossopt import names
-from lit_lossopt.errors import UserError
-from lit_lossopt.sweep import scheduling
-from lit_lossopt.sweep.gpu_slots import worker_environments
-from lit_lossopt.sweep.interruption import Interrupted
-from lit_lossopt.sweep.local import LocalEngine
-from lit_lossopt.sweep.trial import Outcome, Progress, Resources, Trial
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.sweeps.engines import scheduling
+from lit_lossopt.sweeps.engines.gpu_slots import worker_environments
+from lit_lossopt.sweeps.engines.interruption import Interrupted
+from lit_lossopt.sweeps.engines.local import LocalEngine
+from lit_lossopt.sweeps.trial import Outcome, Progress, Resources, Trial
 from tests.forked import THIS
 from tests.zygote import alive, wait_until_dead
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lit_lossopt import names
-from lit_lossopt.tracking.runs import Run, read_history, read_runs
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import Run, read_history, read_runs
 from tests.plans import write_plan
 from tests.sweep_process import SweepProcess
 from tests.zygote import Zygote

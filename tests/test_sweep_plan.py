@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lit_lossopt.errors import UserError
-from lit_lossopt.sweep import estimate
-from lit_lossopt.sweep.command import read_options, resources
-from lit_lossopt.sweep.plan import Reach, arms, fingerprint, points_of, repeats, search_trials
-from lit_lossopt.sweep.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
-from lit_lossopt.sweep.selection import edge, final, winner
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.sweeps import estimate
+from lit_lossopt.sweeps.options import read_options, resources
+from lit_lossopt.sweeps.plan.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
+from lit_lossopt.sweeps.plan.trials import Reach, arms, fingerprint, points_of, repeats, search_trials
+from lit_lossopt.sweeps.selection import edge, final, winner
 from lit_lossopt.tracking.trial_runs import TrialRun
 from tests.plans import plan
 
@@ -94,7 +94,7 @@ def test_where_there_are_gpus_the_words_name_the_device(monkeypatch: pytest.Monk
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def device(torch: str, *words: str) -> tuple[float, list[str], str]:
-        monkeypatch.setattr("lit_lossopt.sweep.gpu_slots.version", lambda _: torch)
+        monkeypatch.setattr("lit_lossopt.sweeps.engines.gpu_slots.version", lambda _: torch)
         read, options = plan(*words), read_options(["--config", "plan.yaml", *words])
         trial = search_trials(read)[0]
         named = [word for word in trial.words if word.startswith("--trainer.accelerator")]

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.config_files import find_config, plan_names, shipped_folder, shipped_names, shipped_plans, summary
-from lit_lossopt.errors import UserError
-from lit_lossopt.sweep.command import read_options
-from lit_lossopt.sweep.local import LocalEngine
-from lit_lossopt.sweep.plan import search_trials
-from lit_lossopt.sweep.plan_file import read_plan
-from lit_lossopt.sweep.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
-from lit_lossopt.sweep_command import _engine
+from lit_lossopt.config.files import find_config, plan_names, shipped_folder, shipped_names, shipped_plans, summary
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.sweeps.command import _engine
+from lit_lossopt.sweeps.engines.local import LocalEngine
+from lit_lossopt.sweeps.options import read_options
+from lit_lossopt.sweeps.plan.file import read_plan
+from lit_lossopt.sweeps.plan.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
+from lit_lossopt.sweeps.plan.trials import search_trials
 from tests.plans import TWO_ARMS, plan, write_plan
 from tests.test_command_line import HEAVY
 

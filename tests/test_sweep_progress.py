@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from rich.console import Console
 
-from lit_lossopt.sweep.progress import ShownEngine, SweepDisplay, clock, described, said
-from lit_lossopt.sweep.trial import Outcome, Progress, Trial, Watch
+from lit_lossopt.sweeps.progress import ShownEngine, SweepDisplay, clock, described, said
+from lit_lossopt.sweeps.trial import Outcome, Progress, Trial, Watch
 
 TRIALS = [Trial(f"{n}", ("fit",), arm, "tuning", n, {"model.optimizer.lr": 0.01}) for n, arm in enumerate("aabb")]
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from lit_lossopt import names
 from lit_lossopt.__main__ import main
-from lit_lossopt.errors import UserError
-from lit_lossopt.sweep.interruption import Interrupted
-from lit_lossopt.sweep.local import LocalEngine
-from lit_lossopt.sweep.ray_engine import RayEngine, need_server
-from lit_lossopt.sweep.trial import Engine, Resources, Trial
-from lit_lossopt.tracking.runs import Run, read_history, read_runs
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.sweeps.engines.interruption import Interrupted
+from lit_lossopt.sweeps.engines.local import LocalEngine
+from lit_lossopt.sweeps.engines.ray_engine import RayEngine, need_server
+from lit_lossopt.sweeps.trial import Engine, Resources, Trial
+from lit_lossopt.tracking.reading.runs import Run, read_history, read_runs
 from tests.forked import THIS
 from tests.mlflow_on_postgresql import binaries, free_port, mlflow_server, postgresql
 from tests.plans import write_plan

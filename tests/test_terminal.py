@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.terminal_text import fitted
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.core.terminal_text import fitted
+from lit_lossopt.tracking.reading.runs import read_runs
 from tests.pause import MARK, MOMENT
 from tests.plans import write_plan
 from tests.screen import Screen, Terminal

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_lossopt import usage
 from lit_lossopt.__main__ import main
-from lit_lossopt.terminal_text import fitted, printable, tell
+from lit_lossopt.config import help as usage
+from lit_lossopt.core.terminal_text import fitted, printable, tell
 from tests.plain_runs import learning, log_run
 from tests.screen import Terminal
 

@@ -24,7 +24,7 @@ from mlflow.tracking import MlflowClient
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.journal import read_entries
 from lit_lossopt.tracking.logger import RunLogger
-from lit_lossopt.tracking.runs import read_runs
+from lit_lossopt.tracking.reading.runs import read_runs
 from tests.stored import stored_points
 from tests.zygote import Zygote
 

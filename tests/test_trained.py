@@ -24,9 +24,9 @@ from PIL import Image
 
 from lit_lossopt import TrainedClassifier, load
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.data import DigitsDataModule, ImageFolderDataModule
-from lit_lossopt.errors import Notice, UserError
-from lit_lossopt.model import MiniCNN
+from lit_lossopt.networks.mini_cnn import MiniCNN
 from tests.conftest import FinishedRun
 from tests.saved_networks import write_network
 from tests.test_tracking_faults import wait_for
@@ -179,7 +179,7 @@ def test_pretrained_weights_are_not_fetched_again(tmp_path: Path) -> None:
     network = torch.nn.Module()
     network.model = resnet = models.resnet18(num_classes=3)
     arguments = {"name": "resnet18", "weights": "a_file_that_is_gone.pth"}
-    model = load(write_network(tmp_path / "r.ckpt", network, "lit_lossopt.pretrained.TorchvisionNetwork", arguments))
+    model = load(write_network(tmp_path / "r.ckpt", network, "lit_lossopt.networks.TorchvisionNetwork", arguments))
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     values = images * model.saved.scale.view(1, 3, 1, 1) + model.saved.shift.view(1, 3, 1, 1)
     with torch.no_grad():

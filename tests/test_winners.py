@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from lit_lossopt.compare import words
-from lit_lossopt.compare.assemble import fastest
-from lit_lossopt.compare.comparison import Comparison, Contrast
-from lit_lossopt.compare.terminal import show
-from lit_lossopt.compare.winners import against_best, claimed_besides, group_of_best
-from lit_lossopt.compare.words import answer
+from lit_lossopt.comparison.comparison import Comparison, Contrast
+from lit_lossopt.comparison.pipeline import fastest
+from lit_lossopt.comparison.report import verdict as words
+from lit_lossopt.comparison.report.terminal import show
+from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.comparison.statistics.winners import against_best, claimed_besides, group_of_best
 from tests.synthetic_runs import STEPS, arm, arms_of, compared, run
 from tests.test_compare_arms import three_arms
 

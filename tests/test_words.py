@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lit_lossopt import names
-from lit_lossopt.compare.comparison import ArmRuns, Comparison, Estimate
-from lit_lossopt.compare.phrases import (
+from lit_lossopt.comparison.comparison import ArmRuns, Comparison, Estimate
+from lit_lossopt.comparison.report.phrases import (
     counted,
     listed,
     metric_words,
@@ -24,7 +23,8 @@ from lit_lossopt.compare.phrases import (
     size_interval,
     within,
 )
-from lit_lossopt.compare.words import answer
+from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.core import names
 from tests.synthetic_runs import ACCURACY, Floats, arm, arms_of, compared, history, rising, run
 from tests.test_compare_arms import TAU, noisy, three_arms
 

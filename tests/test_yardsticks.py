@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lit_lossopt.losses import softmax
-from lit_lossopt.yardsticks import BrierScore, NegativeLogLikelihood, Yardsticks
+from lit_lossopt.training.metrics import BrierScore, NegativeLogLikelihood, Yardsticks
 
 N, K = 400, 5
 

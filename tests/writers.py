@@ -10,8 +10,8 @@ from typing import Any
 import lightning.pytorch as pl
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.recording import Point
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.recording import Point
 from lit_lossopt.tracking.run_journals import claim
 from tests.pause import MARK
 

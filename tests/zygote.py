@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lit_lossopt.sweep.fork_server import Ended, ForkServer, Started
+from lit_lossopt.sweeps.engines.fork_server import Ended, ForkServer, Started
 
 
 class Zygote:
@@ -17,7 +17,7 @@ class Zygote:
     """
 
     def __init__(self) -> None:
-        self._server = ForkServer("lit_lossopt.rehearsal:rehearse")
+        self._server = ForkServer("lit_lossopt.sweeps.engines.rehearsal:rehearse")
         self._processes: dict[int, int] = {}
         self._statuses: dict[int, int] = {}
 

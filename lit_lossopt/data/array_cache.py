@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_lossopt.errors import Notice, one_line
-from lit_lossopt.paths import given_path
+from lit_lossopt.core.errors import Notice, one_line
+from lit_lossopt.core.paths import given_path
 
 Arrays = dict[str, NDArray[Any]]
 # What numpy and zipfile raise for a file that is cut off, overwritten, or fails its checksum.

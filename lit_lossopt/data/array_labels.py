@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.core.errors import UserError, one_line
 
 _NUMBERED = "numpy.unique(labels, return_inverse=True)[1] numbers them 0 … K − 1"
 _TYPED_IN_PYTHON = "tensors or numpy arrays are needed ({}); for a file: --data=ArrayFileDataModule --data.file=….npz"

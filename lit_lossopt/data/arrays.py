@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lit_lossopt.core.errors import UserError, one_line, printable
+from lit_lossopt.core.paths import given_path
 from lit_lossopt.data.array_cache import DAMAGED
 from lit_lossopt.data.array_labels import check_numbering, class_labels
 from lit_lossopt.data.batches import LabelledImages
 from lit_lossopt.data.image_data import ImageDataModule, Split
 from lit_lossopt.data.splits import check_test_fraction, draw_test_images, drawn_places
-from lit_lossopt.errors import UserError, one_line, printable
-from lit_lossopt.paths import given_path
 
 REQUIRED = ("images", "labels")
 OPTIONAL = ("test_images", "test_labels", "class_names")

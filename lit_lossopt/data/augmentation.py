@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.core.errors import UserError, one_line
 
 
 class BatchTransform(ABC):

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lit_lossopt.errors import UserError
-from lit_lossopt.ranks import WHOLE, Share
+from lit_lossopt.core.errors import UserError
+
+
+class Share(NamedTuple):
+    """Which part of each batch is a rank's: the ``rank``-th of ``ranks`` contiguous parts."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    def of(self, index: Tensor) -> Tensor:
+        """Return the part of ``index`` ``[B]``; sizes differ by one at most, and the first are the larger ones."""
+        return index if self.ranks == 1 else index.tensor_split(self.ranks)[self.rank]
+
+
+WHOLE = Share()
 
 
 @dataclass(frozen=True)

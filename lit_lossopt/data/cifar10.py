@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lit_lossopt.core.errors import Notice, UserError
+from lit_lossopt.core.paths import given_path
 from lit_lossopt.data.array_cache import Arrays, cached_arrays, is_kept, user_cache
 from lit_lossopt.data.batches import LabelledImages, as_images
 from lit_lossopt.data.cifar10_archive import CHANNELS, CLASS_NAMES, SIDE, read_archive
+from lit_lossopt.data.download import DownloadError, check_url, download
 from lit_lossopt.data.image_data import ImageDataModule, Split
-from lit_lossopt.download import DownloadError, check_url, download
-from lit_lossopt.errors import Notice, UserError
-from lit_lossopt.paths import given_path
 
 ARCHIVE = "cifar-10-python.tar.gz"
 SIZE = 170_498_071

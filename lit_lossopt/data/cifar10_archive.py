@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.data.array_cache import Arrays
-from lit_lossopt.errors import UserError, one_line
 
 FOLDER = "cifar-10-batches-py"
 TRAIN, TEST, META = tuple(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
+from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.data.batches import LabelledImages
 from lit_lossopt.data.summary import listed
-from lit_lossopt.errors import UserError, did_you_mean
 
 
 def choose_classes(wanted: Sequence[str | int] | None, available: Sequence[str]) -> list[int]:

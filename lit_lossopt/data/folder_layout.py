@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lit_lossopt.core.errors import Notice, UserError, did_you_mean
 from lit_lossopt.data.decoding import ENDINGS
 from lit_lossopt.data.split_names import mentioned_split, splits_among
-from lit_lossopt.errors import Notice, UserError, did_you_mean
 
 LAYOUTS = (
     "images are expected as train/<class>/* and test/<class>/* (and val/<class>/* if wanted), or as <class>/* alone, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from lit_lossopt.errors import UserError
+from lit_lossopt.core.errors import UserError
 
 # Decides which validation images are drawn; there where they are.
 _DRAWN = "data.val_fraction"

@@ -18,16 +18,23 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from lit_lossopt.core.errors import Notice, UserError
+from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform
-from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, channel_statistics, check_all_have_some
+from lit_lossopt.data.batches import (
+    WHOLE,
+    BatchLoader,
+    LabelledImages,
+    Pass,
+    Share,
+    channel_statistics,
+    check_all_have_some,
+)
 from lit_lossopt.data.classes import check_labels, choose_classes, keep_classes
 from lit_lossopt.data.held_out import check_held_out
 from lit_lossopt.data.mixing import Mixing, mix_labels
 from lit_lossopt.data.splits import stratified_split
 from lit_lossopt.data.summary import data_line
-from lit_lossopt.errors import Notice, UserError
-from lit_lossopt.ranks import WHOLE, Share
-from lit_lossopt.seeds import derive_seed
 
 NOTE_TEST_IMAGES = "data.validate_on_test: val/… is measured on the test images; choose nothing by it"
 Split = Literal["train", "val", "test", "predict"]

@@ -13,14 +13,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lit_lossopt.core.errors import Notice, UserError, printable
+from lit_lossopt.core.paths import given_path
 from lit_lossopt.data.batches import LabelledImages, as_images
 from lit_lossopt.data.decoding import DecodingRules, Resize
 from lit_lossopt.data.folder_layout import check_class_folders, class_folders, find_layout, image_files
 from lit_lossopt.data.image_cache import default_cache, read_images
 from lit_lossopt.data.image_data import ImageDataModule, Split
 from lit_lossopt.data.splits import check_test_fraction, draw_test_images
-from lit_lossopt.errors import Notice, UserError, printable
-from lit_lossopt.paths import given_path
 
 LISTED = 10
 

@@ -8,9 +8,9 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data.batches import LabelledImages
-from lit_lossopt.errors import UserError
-from lit_lossopt.seeds import derive_seed
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

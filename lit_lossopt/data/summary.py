@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lit_lossopt.errors import one_line
+from lit_lossopt.core.errors import one_line
 
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _OF_STAGE = {"fit": ("train", "val", "test"), "validate": ("val",), "test": ("test",)}

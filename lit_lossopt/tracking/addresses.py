@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import pathname2url, url2pathname
 
-from lit_lossopt.errors import UserError
-from lit_lossopt.paths import with_home
-from lit_lossopt.redaction import has_secret_query
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.paths import with_home
+from lit_lossopt.core.redaction import has_secret_query
 
 # A page of 25,000 points takes a busy server half a minute; retries are our own.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}

@@ -8,7 +8,7 @@ from urllib.parse import urlparse
 
 from mlflow.store.artifact.artifact_repository_registry import get_registered_artifact_repositories
 
-from lit_lossopt.errors import UserError
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.addresses import is_server, local_path
 from lit_lossopt.tracking.places import here
 from lit_lossopt.tracking.probe import probe_places

@@ -13,8 +13,8 @@ from pathlib import Path
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from lit_lossopt import names
-from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.tracking.addresses import sqlite_path, tracking_uri
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.store import STORE_ERRORS, Store

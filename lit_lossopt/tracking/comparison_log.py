@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
-from lit_lossopt import names
-from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.redaction import redact
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import check_uri, tame_client, tracking_uri
 from lit_lossopt.tracking.store import STORE_ERRORS
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lit_lossopt import names
-from lit_lossopt.errors import one_line
-from lit_lossopt.redaction import redact
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import one_line
+from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.journal import (
     FILES,
     POSTPONED,

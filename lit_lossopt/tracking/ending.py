@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from lit_lossopt import names
-from lit_lossopt.errors import one_line
-from lit_lossopt.redaction import redact
-from lit_lossopt.terminal_text import tell
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import one_line
+from lit_lossopt.core.redaction import redact
+from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.delivery import Delivery, refusal_entry
 from lit_lossopt.tracking.journal import Entry, tags_entry
 from lit_lossopt.tracking.lost_values import Lost, count_lost, stored_only

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lit_lossopt.errors import UserError
+from lit_lossopt.core.errors import UserError
 
 # Folders beside those of the experiments.
 _TAKEN = ("journal", "unsent", "output", "sweeps")

@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lit_lossopt.redaction import redact_leaves
+from lit_lossopt.core.redaction import redact_leaves
 from lit_lossopt.tracking.held_room import give_up_room, hold_room, read_held, write_held
 from lit_lossopt.tracking.journal_lines import Entry, from_line, to_line, whole_lines
 

@@ -14,10 +14,9 @@ from typing import Any
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
 
-from lit_lossopt import names
-from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.recording import Point
-from lit_lossopt.redaction import redact
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.delivery import Delivery, count_points
@@ -36,6 +35,7 @@ from lit_lossopt.tracking.lost_values import Lost
 from lit_lossopt.tracking.past import Past, read_past, tags_of_ending
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.probe import places_of_a_run, probe_places
+from lit_lossopt.tracking.recording import Point
 from lit_lossopt.tracking.remote_store import RemoteStore
 from lit_lossopt.tracking.run_journals import free_journal, journal_of
 from lit_lossopt.tracking.run_store import TROUBLES

@@ -11,7 +11,7 @@ import torch
 from mlflow.tracking import MlflowClient
 from torch import Tensor, nn
 
-from lit_lossopt.errors import UserError, one_line
+from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 
 # MLflow warns of its own type hints as it imports these.

@@ -6,8 +6,8 @@ import os
 import shlex
 from urllib.parse import quote
 
-from lit_lossopt import names
-from lit_lossopt.program import typed
+from lit_lossopt.core import names
+from lit_lossopt.core.program import typed
 from lit_lossopt.tracking.addresses import BARE_UI, is_server, where_to_look
 
 # Where `mlflow ui` answers.

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lit_lossopt import names
+from lit_lossopt.core import names
 from lit_lossopt.tracking.delivery import count_points, last_steps
 from lit_lossopt.tracking.journal import Entry
 from lit_lossopt.tracking.lost_values import Lost, is_of_values

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from lit_lossopt import names
-from lit_lossopt.errors import UserError
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.addresses import check_file_store, sqlite_path
 
 # A small run's journal, database, pictures and checkpoints.

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lit_lossopt import names
+from lit_lossopt.core import names
 from lit_lossopt.tracking.journal import LOG, Entry, Journal, JournalBusyError, iterate_entries
 
 # Of which one byte for each set of settings is locked while a run of them is being resumed or begun.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from lit_lossopt.errors import UserError
-from lit_lossopt.redaction import redact
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.journal import Entry
 
 # Answers that asking again does not change. Everything else may pass: a lock, a restart, a lost connection.

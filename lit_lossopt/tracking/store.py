@@ -17,9 +17,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from lit_lossopt import names
-from lit_lossopt.colours import COLOURS
-from lit_lossopt.errors import UserError
+from lit_lossopt.core import names
+from lit_lossopt.core.colours import COLOURS
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.addresses import check_uri, is_server, local_path, sqlite_path, tame_client
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.journal import FILES, Entry, entries_between

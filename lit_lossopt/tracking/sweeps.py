@@ -14,9 +14,9 @@ from typing import Any
 
 from mlflow.entities import Metric
 
-from lit_lossopt import names
-from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.redaction import redact
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import local_path, tracking_uri
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal

@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from lit_lossopt import names
-from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.paths import given_path
-from lit_lossopt.redaction import redact
-from lit_lossopt.terminal_text import tell
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.paths import given_path
+from lit_lossopt.core.redaction import redact
+from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
 from lit_lossopt.tracking.places import home_of, store_here

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lit_lossopt import names
+from lit_lossopt.core import names
 from lit_lossopt.tracking.journal import LOG, iterate_entries
 
 ENDED = ("completed", "collapsed", "diverged")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-from lit_lossopt.errors import UserError, one_line
-from lit_lossopt.redaction import redact
+from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.delivery import Delivery
 from lit_lossopt.tracking.run_store import RunGoneError, is_final
 

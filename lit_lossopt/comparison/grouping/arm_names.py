@@ -1,0 +1,130 @@
+"""Names of arms: as short as they can be while they differ and can be read, as ``Adam lr=0.001``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from lit_lossopt.comparison.grouping.name_words import is_number, spelled
+from lit_lossopt.comparison.grouping.settings import (
+    SWEEP_ARM,
+    Settings,
+    end_of,
+    is_default,
+    parent_of,
+    rate_of,
+    varying,
+)
+
+MAX_CHARACTERS = 80
+# Parameters whose value says what it is.
+_SPEAKING = {
+    SWEEP_ARM, "activation", "algorithm", "arch", "architecture", "augmentation", "backbone", "criterion", "data",
+    "dataset", "framework", "loss", "loss_fn", "loss_function", "lr_scheduler", "method", "mixing", "model", "net",
+    "network", "opt", "optim", "optimizer", "scheduler",
+}  # fmt: skip
+# Ends of such names that add nothing: ``opt_name``.
+_ADDS_NOTHING = ("_name", "_type", "_class")
+_SILENT = {"true", "false", "none", "null", "yes", "no", "on", "off", ""}
+
+
+def telling(arms: Sequence[Settings]) -> list[dict[str, str]]:
+    """Return of each arm's settings those that its name must tell.
+
+    What does not differ is not told; nor what follows from another choice: the arguments that come along with an
+    class are told only where they differ from its defaults or, where these are not known, within that class. The
+    learning rate is told wherever it differs.
+
+    Args:
+        arms: settings that differ from each other.
+    """
+    differing = varying(arms)
+    rate = rate_of(differing)
+    choices: list[str] = []
+    for name in differing:
+        if _is_choice(name, arms) and not _follows(name, choices, arms):
+            choices.append(name)
+    return [
+        {
+            name: settings[name]
+            for name in differing
+            if name in settings and (name in choices or name == rate or _is_told(name, settings, choices, arms))
+        }
+        for settings in arms
+    ]
+
+
+def distinct_names(told: Sequence[Mapping[str, str]], fallback: str) -> list[str]:
+    """Return one name an arm; where two would be the same, a number behind it.
+
+    Args:
+        told: what each name must tell.
+        fallback: the name where there is nothing to tell.
+    """
+    known = list(dict.fromkeys(name for settings in told for name in settings))
+    short = short_names(known)
+    speaking = {name for name in known if _speaks(name, told)}
+    found = [
+        " ".join(value if name in speaking else f"{short[name]}={value}" for name, value in settings.items())
+        for settings in told
+    ]
+    cut = [_cut(name or (fallback if len(told) == 1 else f"other {fallback}")) for name in found]
+    counts, seen = Counter(cut), Counter[str]()
+    names = []
+    for name in cut:
+        seen[name] += 1
+        names.append(f"{name} #{seen[name]}" if counts[name] > 1 else name)
+    return names
+
+
+def short_names(known: Sequence[str]) -> dict[str, str]:
+    """Return parameter → the last part of its name, with more of it where two would be the same."""
+    ends = Counter(end_of(name) for name in known)
+    return {name: name if ends[end_of(name)] > 1 else name.replace("/", ".").rpartition(".")[2] for name in known}
+
+
+def is_speaking(name: str) -> bool:
+    """Tell whether a parameter is by its name a choice of words, whose value says what it is."""
+    end = spelled(name)
+    return any(word in _SPEAKING for word in (end_of(name), end, *(end.removesuffix(more) for more in _ADDS_NOTHING)))
+
+
+def _is_choice(name: str, arms: Sequence[Settings]) -> bool:
+    """Tell whether a setting is a choice of words (a class, a loss), not a number."""
+    values = {settings[name] for settings in arms if name in settings}
+    return is_speaking(name) and not any(is_number(value) for value in values)
+
+
+def _is_told(name: str, settings: Settings, choices: Sequence[str], arms: Sequence[Settings]) -> bool:
+    parent = parent_of(name, choices)
+    if SWEEP_ARM in choices:
+        same = [other for other in arms if other.get(SWEEP_ARM) == settings.get(SWEEP_ARM)]
+        return len({other.get(name) for other in same}) > 1
+    if parent is None:
+        return not _follows(name, choices, arms)
+    default = is_default(name, settings[name], parent, settings.get(parent, ""))
+    if default is not None:
+        return not default
+    same = [other for other in arms if other.get(parent) == settings.get(parent)]
+    return len({other.get(name) for other in same}) > 1
+
+
+def _follows(name: str, choices: Sequence[str], arms: Sequence[Settings]) -> bool:
+    """Tell whether the choices already determine a setting."""
+    found: dict[tuple[str | None, ...], str | None] = {}
+    for settings in arms:
+        key = tuple(settings.get(choice) for choice in choices)
+        if found.setdefault(key, settings.get(name)) != settings.get(name):
+            return False
+    return True
+
+
+def _speaks(name: str, told: Sequence[Mapping[str, str]]) -> bool:
+    values = {settings[name] for settings in told if name in settings}
+    others = {value for settings in told for other, value in settings.items() if other != name}
+    silent = any(value.lower() in _SILENT or is_number(value) for value in values)
+    return is_speaking(name) and not silent and not values & others
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= MAX_CHARACTERS else f"{name[: MAX_CHARACTERS - 1]}…"

@@ -1,0 +1,242 @@
+"""From runs to arms: all runs that differ by their seed alone."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lit_lossopt.comparison.comparison import ArmRuns
+from lit_lossopt.comparison.grouping.arm_names import distinct_names, short_names, telling
+from lit_lossopt.comparison.grouping.bookkeeping import cleaned
+from lit_lossopt.comparison.grouping.pairing import Pairing, note_on, pairing
+from lit_lossopt.comparison.grouping.settings import (
+    SWEEP_ARM,
+    Settings,
+    parent_of,
+    plain,
+    rate_of,
+    resolve,
+    settings_of,
+    value_of,
+    varying,
+)
+from lit_lossopt.comparison.measures.trial import seed_of
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.tracking.reading.runs import Run
+
+TUNING, REPEAT = "tuning", "repeat"
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """What is compared.
+
+    Attributes:
+        arms: by name.
+        tuning: trials of a sweep that only found the arms' settings.
+        by: the settings that make an arm.
+        notes: one sentence for each thing to know.
+    """
+
+    arms: tuple[ArmRuns, ...]
+    tuning: tuple[ArmRuns, ...]
+    by: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A run, with the tag of seeds as what pairs it, and the settings that can set its arm apart."""
+
+    run: Run
+    settings: Settings
+
+
+def group(runs: Sequence[Run], by: Sequence[str] = (), ignore: Sequence[str] = (), seed_name: str = "") -> Grouping:
+    """Return runs in arms.
+
+    Where a sweep has repeated what it tuned, the tuning trials stand apart: picked as the best of many, they would
+    flatter. Without ``by`` everything that differs makes an arm, but for seeds, machines and bookkeeping.
+
+    Args:
+        runs: those that count, with their histories.
+        by: short names of parameters or tags.
+        ignore: short names of parameters that set no arm apart, whatever they are.
+        seed_name: the parameter or tag that pairs runs; without it, whatever is a seed by its name.
+
+    Raises:
+        UserError: a name that no run has, or that can mean several; or one with two meanings.
+    """
+    asked = _asked(runs, by, ignore, seed_name)
+    phases = {run.tags.get(names.TAG_PHASE) for run in runs}
+    apart = TUNING in phases and phases != {TUNING}
+    compared = [run for run in runs if not (apart and run.tags.get(names.TAG_PHASE) == TUNING)]
+    tuned = [run for run in runs if apart and run.tags.get(names.TAG_PHASE) == TUNING]
+    notes = []
+    if phases == {TUNING}:
+        notes.append("There are tuning trials only, no repeats yet: the best of many tries is no fair sample.")
+    described, seed_notes = _described(compared, asked)
+    arms, mixed = _arms(described, asked.by)
+    tuning, _ = _arms(_described(tuned, asked)[0], asked.by)
+    known = list(dict.fromkeys(name for arm in arms for name in arm.settings))
+    told = tuple(by) or tuple(short_names(known).values())
+    along = [] if by else _along(described, known)
+    return Grouping(tuple(arms), tuple(tuning), told, (*notes, *seed_notes, *mixed, *along))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked for, as whole names."""
+
+    by: tuple[str, ...]
+    ignored: frozenset[str]
+    seed_name: str
+
+
+def _asked(runs: Sequence[Run], by: Sequence[str], ignore: Sequence[str], seed_name: str) -> _Asked:
+    keys = tuple(resolve(word, runs) for word in by)
+    ignored = frozenset(resolve(word, runs, "--ignore", tags=False) for word in ignore)
+    seed = resolve(seed_name, runs, "--seed-name") if seed_name else ""
+    for flag, wanted in (("--by", keys), ("--seed-name", (seed,))):
+        twice = sorted(ignored & set(wanted))
+        if twice:
+            raise UserError(f"--ignore {twice[0]}: {flag} names it, too; it cannot be both")
+    return _Asked(keys, ignored, seed)
+
+
+def _described(runs: Sequence[Run], asked: _Asked) -> tuple[list[Described], list[str]]:
+    """Return runs with what pairs them and their settings, and what a reader must know of both."""
+    gone = {*asked.ignored, asked.seed_name}
+    all_settings = [{name: text for name, text in settings_of(run).items() if name not in gone} for run in runs]
+    paired = pairing(runs, asked.seed_name, asked.ignored)
+    found = cleaned(runs, all_settings, paired.keys, asked.by)
+    keys, notes = _seeds(runs, paired, found.settings)
+    if found.aside:
+        notes.append(f"Left aside, since they only tell one run or seed from the next: {_listed(found.aside)}.")
+    single = len({tuple(sorted(one.items())) for one in found.settings}) == len(runs)
+    if found.doubtful and single and not asked.by:
+        what = _listed(found.doubtful)
+        notes.append(
+            f"Every run is an arm of its own, and differs in {what}: --ignore leaves aside what is no setting."
+        )
+    tagged = [replace(run, tags={**run.tags, names.TAG_SEED: key}) for run, key in zip(runs, keys, strict=True)]
+    return [Described(run, one) for run, one in zip(tagged, found.settings, strict=True)], notes
+
+
+def _arms(described: Sequence[Described], keys: Sequence[str]) -> tuple[list[ArmRuns], list[str]]:
+    """Return arms, and how runs within them differ by more than their seed."""
+    settings = [_chosen(one.run, keys) if keys else one.settings for one in described]
+    differing = varying(settings)
+    groups: dict[tuple[str | None, ...], list[int]] = {}
+    for place, found in enumerate(settings):
+        groups.setdefault(tuple(found.get(name) for name in differing), []).append(place)
+    first = [settings[places[0]] for places in groups.values()]
+    told = [{name: found[name] for name in keys if name in found and name in differing} for found in first]
+    told = told if keys else telling(first)
+    paired, mixed = _paired(described, list(groups.values()))
+    fallback = _fallback(described)
+    found_names = zip(distinct_names(told, fallback), _families(told, fallback), strict=True)
+    arms = [
+        _arm(name, family, setting, [paired[place] for place in places])
+        for places, setting, (name, family) in zip(groups.values(), told, found_names, strict=True)
+    ]
+    return sorted(arms, key=lambda arm: arm.name), _mixed_note(mixed)
+
+
+def _arm(name: str, family: str, settings: Mapping[str, str], runs: Sequence[Run]) -> ArmRuns:
+    """Return an arm; one of a sweep belongs to the family of that name, unless the sweep is a grid of equals."""
+    of_sweep = {run.tags.get(names.TAG_SWEEP_ARM) for run in runs}
+    phases = {run.tags.get(names.TAG_PHASE) for run in runs}
+    if phases <= {TUNING, REPEAT} and len(of_sweep) == 1:
+        family = plain(of_sweep.pop() or family)
+    return ArmRuns(name, family, settings, _rate(runs), tuple(runs))
+
+
+def _chosen(run: Run, keys: Sequence[str]) -> dict[str, str]:
+    found = {name: value_of(run, name) for name in keys}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _families(told: Sequence[Mapping[str, str]], fallback: str) -> list[str]:
+    """Return each arm's name without its learning rate."""
+    rate = rate_of({name for settings in told for name in settings})
+    without = [{name: value for name, value in settings.items() if name != rate} for settings in told]
+    unique = {tuple(settings.items()): settings for settings in without}
+    families = dict(zip(unique, distinct_names(list(unique.values()), fallback), strict=True))
+    return [families[tuple(settings.items())] for settings in without]
+
+
+def _fallback(described: Sequence[Described]) -> str:
+    """Return what all runs have in common, for an arm of which there is nothing else to tell."""
+    for name in (SWEEP_ARM, "optimizer", "opt", "criterion", "loss", "model", "network"):
+        values = {one.settings.get(name) for one in described}
+        if len(values) == 1 and None not in values:
+            return str(values.pop())
+    return "runs"
+
+
+def _rate(runs: Sequence[Run]) -> float:
+    """Return the learning rate that all runs share, or NaN."""
+    name = rate_of({name for run in runs for name in run.params})
+    values = {plain(run.params.get(name, "")) for run in runs} if name else set()
+    try:
+        return float(values.pop()) if len(values) == 1 else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _seeds(runs: Sequence[Run], found: Pairing, settings: Sequence[Settings]) -> tuple[tuple[str, ...], list[str]]:
+    """Return what pairs runs, and a note; one seed for all of them is none."""
+    arms = [tuple(sorted(one.items())) for one in settings]
+    repeated = max(Counter(zip(found.keys, arms, strict=True)).values(), default=0) > 1
+    newer_counts = any(names.TAG_TRIAL_KEY in run.tags for run in runs)
+    known = set(found.keys) - {""}
+    if len(known) == 1 and repeated and not newer_counts:
+        note = f"All runs name the same seed ({plain(known.pop())}), so it pairs none of them."
+        return ("",) * len(runs), [note]
+    return found.keys, note_on(found)
+
+
+def _paired(described: Sequence[Described], groups: Sequence[Sequence[int]]) -> tuple[list[Run], list[str]]:
+    """Return runs that pair only where they share all in which the runs of some arm differ, and what that is."""
+    runs, settings = [one.run for one in described], [one.settings for one in described]
+    mixed = {name for places in groups for name in varying([settings[place] for place in places])}
+    if not mixed:
+        return runs, []
+    told = telling([{name: value for name, value in found.items() if name in mixed} for found in settings])
+    known = sorted({name for found in told for name in found})
+    unique = {tuple(found.items()): found for found in told}
+    labels = dict(zip(unique, distinct_names(list(unique.values()), ""), strict=True))
+    return [
+        replace(run, tags={**run.tags, names.TAG_SEED: f"{seed_of(run)} {labels[tuple(found.items())]}"})
+        if seed_of(run)
+        else run
+        for run, found in zip(runs, told, strict=True)
+    ], known
+
+
+def _listed(known: Sequence[str]) -> str:
+    return ", ".join(known[:6]) + (" …" if len(known) > 6 else "")
+
+
+def _mixed_note(mixed: Sequence[str]) -> list[str]:
+    if not mixed:
+        return []
+    what = _listed(mixed)
+    return [f"Runs of one arm differ in more than their seed ({what}): they are paired where they share all of it."]
+
+
+def _along(described: Sequence[Described], told: Sequence[str]) -> list[str]:
+    """Say what else differs between arms, apart from the arguments that come along with a class."""
+    settings = [one.settings for one in described]
+    left = [
+        name
+        for name in varying(settings)
+        if name not in told and parent_of(name, told) is None and SWEEP_ARM not in told
+    ]
+    if not left:
+        return []
+    return [f"Arms also differ in {_listed(left)}, which their names do not tell."]

@@ -1,0 +1,106 @@
+"""What pairs runs of different arms: their seeds, by whatever names programs give them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from lit_lossopt.comparison.grouping.name_words import last_part, spelled, words_of
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import Run
+
+_TOGETHER = {"randomseed", "randomstate", "randseed", "rngseed", "seedvalue"}
+# Folds and replicates pair runs as seeds do.
+_LIKE_SEEDS = {"fold", "replicate", "repetition"}
+# Words that a seed's name may have besides. With any other it may be a setting, as ``seed_ratio``.
+_HARMLESS = {
+    "args", "base", "cfg", "config", "cuda", "cv", "data", "dataloader", "dataset", "env", "everything", "exp",
+    "experiment", "fixed", "general", "generator", "global", "id", "idx", "index", "init", "initial",
+    "initialization", "inner", "int", "jax", "keras", "loader", "main", "manual", "master", "model", "network", "no",
+    "noise", "np", "number", "numpy", "order", "outer", "param", "params", "python", "pytorch", "random", "rand",
+    "rng", "run", "sampler", "sampling", "shuffle", "sklearn", "split", "start", "state", "test", "tf", "tensorflow",
+    "the", "torch", "train", "trainer", "training", "trial", "val", "valid", "validation", "value", "weight",
+    "weights", "worker",
+}  # fmt: skip
+_MISSING = {"", "none", "null", "nan"}
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What pairs each run (an empty text: nothing), and the parameters or tags that say so."""
+
+    keys: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+def is_seed(name: str) -> bool:
+    """Tell whether a parameter is by its name a seed, a fold or a replicate.
+
+    >>> [is_seed(name) for name in ("Random Seed", "trainer.rngSeed", "random_state", "n_seeds", "seed_lr")]
+    [True, True, True, False, False]
+    """
+    return any(_says_seed(set(words_of(part))) for part in (last_part(name), name)) or spelled(name) == "rep"
+
+
+def pairing(runs: Sequence[Run], seed_name: str = "", ignored: Collection[str] = ()) -> Pairing:
+    """Return what pairs runs: all seeds that vary and do not follow from the others.
+
+    A seed that is the same in all runs pairs only where no other varies. Where programs call their seeds differently,
+    each run counts by its own.
+
+    Args:
+        runs: those that are compared.
+        seed_name: the one parameter or tag that pairs; without it, whatever is a seed by its name.
+        ignored: parameters that do not count.
+    """
+    known = [seed_name] if seed_name else _seed_columns(runs, ignored)
+    columns = {name: [_value(run, name) for run in runs] for name in known}
+    varying = [name for name in known if len(set(columns[name])) > 1]
+    parts: list[tuple[str, ...]] = [() for _ in runs]
+    used: list[str] = []
+    for name in varying or [name for name in known if any(columns[name])][:1]:
+        adds = _adds(columns[name], parts)
+        more = [
+            (value,) if value and (adds or not found) else () for value, found in zip(columns[name], parts, strict=True)
+        ]
+        used += [name] if any(more) else []
+        parts = [found + one for found, one in zip(parts, more, strict=True)]
+    return Pairing(tuple(" ".join(found) for found in parts), tuple(used))
+
+
+def note_on(found: Pairing) -> list[str]:
+    """Say what pairs runs, where it is more than one seed or none by its name."""
+    if len(found.names) < 2 and all(set(words_of(name)) & {"seed", "state", *_TOGETHER} for name in found.names):
+        return []
+    if len(found.names) > 1 and not any(" " in key for key in found.keys):
+        return []
+    return [f"Runs are paired by {', '.join(found.names)}."]
+
+
+def _says_seed(words: set[str]) -> bool:
+    core = words & {"seed", *_TOGETHER, *_LIKE_SEEDS} or words >= {"random", "state"}
+    rest = words - {"seed", *_TOGETHER, *_LIKE_SEEDS} - _HARMLESS
+    return bool(core) and all(word.isdigit() for word in rest)
+
+
+def _seed_columns(runs: Sequence[Run], ignored: Collection[str]) -> list[str]:
+    """Return the names of seeds, this package's own tag first, then what is called just so."""
+    params = sorted({name for run in runs for name in run.params if is_seed(name) and name not in ignored})
+    params.sort(key=lambda name: (spelled(name) != "seed", "seed" not in words_of(name)))
+    return params if any(spelled(name) == "seed" for name in ignored) else [names.TAG_SEED, *params]
+
+
+def _value(run: Run, name: str) -> str:
+    text = run.params.get(name, run.tags.get(name, "")).strip()
+    if text.lower() in _MISSING:
+        return ""
+    # Tables turn whole numbers into 1.0.
+    return text.removesuffix(".0") if text.removesuffix(".0").isdigit() else " ".join(text.split())
+
+
+def _adds(values: Sequence[str], parts: Sequence[tuple[str, ...]]) -> bool:
+    """Tell whether a seed differs between runs that all seeds before it have in common."""
+    seen: dict[tuple[str, ...], str] = {}
+    return any(
+        found and value and seen.setdefault(found, value) != value for value, found in zip(values, parts, strict=True)
+    )

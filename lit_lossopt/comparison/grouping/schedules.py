@@ -1,0 +1,118 @@
+"""Where on their axis runs were evaluated: one that is looked at more often must not come off better for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_lossopt.comparison.comparison import ArmRuns
+from lit_lossopt.comparison.measures.axes import Axes
+from lit_lossopt.comparison.measures.trial import COMPLETED, YARDSTICKS, curve_of, verdict_of
+from lit_lossopt.comparison.report.nouns import shown_place
+from lit_lossopt.comparison.report.phrases import listed
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import Run
+
+Floats = NDArray[np.float64]
+
+# Distances of evaluations within this factor are one schedule.
+_ONE_SCHEDULE = 1.05
+# Of the places of the run that was evaluated least often, the others must share so many to be compared there alone.
+_LEAST_SHARED, _LEAST_PLACES = 0.75, 4
+# How far from such a place another run's evaluation may lie, in distances between places.
+_NEAR = 0.02
+
+
+def at_common_places(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> tuple[list[ArmRuns], list[str]]:
+    """Return runs with only those evaluations that all of them have, where some were evaluated more often.
+
+    More evaluations are more chances to meet a target by luck, a larger best, and another last tenth. Where too few
+    places are shared, runs stay as they are. Both are said in a note.
+
+    Args:
+        arms: with runs whose histories are read.
+        axes: what their evaluations lie along.
+        metric: the compared one.
+    """
+    places = {run.run_id: _places(axes, run, metric) for arm in arms for run in arm.runs}
+    settled = {
+        run.run_id: places[run.run_id]
+        for arm in arms
+        for run in arm.runs
+        if verdict_of(run) == COMPLETED and len(places[run.run_id]) > 2
+    }
+    distances = {run_id: float(np.median(np.diff(found))) for run_id, found in settled.items()}
+    if not distances or max(distances.values()) <= _ONE_SCHEDULE * min(distances.values()):
+        return list(arms), []
+    distance = max(distances.values())
+    sparse = [found for run_id, found in settled.items() if distances[run_id] > distance / _ONE_SCHEDULE]
+    common = _common(max(sparse, key=lambda found: (found[-1], len(found))), list(settled.values()), distance)
+    if common is None:
+        return list(arms), [_said(arms, distances, axes.noun, "which favours the one that is evaluated more often.")]
+    thinned = [
+        replace(arm, runs=tuple(_thinned(run, _near(places[run.run_id], common, distance), metric) for run in arm.runs))
+        for arm in arms
+    ]
+    what = f"only the {len(common)} evaluations that all have are compared and shown."
+    return thinned, [_said(arms, distances, axes.noun, what)]
+
+
+def _places(axes: Axes, run: Run, metric: str) -> Floats:
+    found = axes.along(run, curve_of(run, metric).steps.astype(np.float64))
+    return found if np.isfinite(found).all() else np.empty(0)
+
+
+def _common(wanted: Floats, settled: Sequence[Floats], distance: float) -> Floats | None:
+    """Return the places ``[k]`` at which each run was evaluated that went so far; None if they are too few."""
+    kept = np.ones(len(wanted), dtype=bool)
+    for found in settled:
+        within = (wanted >= found[0] - _NEAR * distance) & (wanted <= found[-1] + _NEAR * distance)
+        kept &= ~within | _near(wanted, found, distance)
+    # Before a run's first evaluation there is none to compare with.
+    kept &= wanted >= max(found[0] for found in settled) - _NEAR * distance
+    enough = kept.sum() >= max(_LEAST_PLACES, _LEAST_SHARED * len(wanted))
+    return wanted[kept] if enough else None
+
+
+def _near(places: Floats, others: Floats, distance: float) -> NDArray[np.bool_]:
+    """Return which places ``[n]`` lie at one of the others ``[m]``, both rising."""
+    if not len(others) or not len(places):
+        return np.zeros(len(places), dtype=bool)
+    right = np.clip(np.searchsorted(others, places), 0, len(others) - 1)
+    left = np.maximum(right - 1, 0)
+    nearest = np.minimum(np.abs(others[right] - places), np.abs(others[left] - places))
+    return np.asarray(nearest <= _NEAR * distance)
+
+
+def _thinned(run: Run, kept: NDArray[np.bool_], metric: str) -> Run:
+    """Return a run with the kept ones ``[n]`` of its evaluations, of the metric and of every yardstick."""
+    steps = curve_of(run, metric).steps
+    if len(steps) != len(kept) or not kept.any():
+        return run
+    lost = steps[~kept]
+    wanted = {metric, *(names.metric(split, one) for split in (names.VAL, names.TEST) for one in YARDSTICKS)}
+    histories = dict(run.histories)
+    for name in wanted & histories.keys():
+        one = histories[name]
+        stays = ~np.isin(one.steps, lost)
+        times = one.milliseconds[stays] if len(one.milliseconds) == len(stays) else one.milliseconds
+        histories[name] = replace(one, steps=one.steps[stays], values=one.values[stays], milliseconds=times)
+    return replace(run, histories=histories)
+
+
+def _said(arms: Sequence[ArmRuns], distances: Mapping[str, float], noun: str, what: str) -> str:
+    """Say how often arms were evaluated, and what follows."""
+    by_distance: dict[str, set[str]] = {}
+    for arm in arms:
+        for run in arm.runs:
+            if run.run_id in distances:
+                by_distance.setdefault(_often(distances[run.run_id], noun), set()).add(arm.name)
+    often = "; ".join(f"{listed(sorted(found))} {how}" for how, found in sorted(by_distance.items()))
+    return f"Runs were evaluated at different places ({often}): {what}"
+
+
+def _often(distance: float, noun: str) -> str:
+    return f"each {noun}" if distance == 1 else f"every {shown_place(distance)} {noun}s"

@@ -1,0 +1,85 @@
+"""How much depends on the learning rate, and on how many of them were tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_lossopt.comparison.comparison import Sensitivity
+from lit_lossopt.comparison.measures.convergence import near_best
+
+Floats = NDArray[np.float64]
+
+
+def sensitivity(
+    family: str, points: Sequence[tuple[float, float, str]], *, start: float = 0.0, higher_is_better: bool = True
+) -> Sensitivity | None:
+    """Return how the final value depends on the learning rate; None with fewer than two rates.
+
+    On the axis of log10 rate, the mean final value is interpolated linearly between tried rates; the window is the
+    contiguous interval around the best rate in which it stays at 95 % of the best (``near_best``).
+
+    Args:
+        family: the arms' common name.
+        points: (rate, final value, verdict) of each run; ones without a rate or a value are left aside.
+        start: the value before training, where lower is better.
+        higher_is_better: of the metric.
+    """
+    known = sorted(point for point in points if point[0] > 0 and math.isfinite(point[0]) and math.isfinite(point[1]))
+    rates = np.array(sorted({rate for rate, _, _ in known}))
+    if len(rates) < 2:
+        return None
+    finals = np.array([np.mean([final for rate, final, _ in known if rate == tried]) for tried in rates])
+    sign = 1.0 if higher_is_better else -1.0
+    best = int(np.argmax(sign * finals))
+    least = near_best(float(finals[best]), start, higher_is_better=higher_is_better)
+    logs, excess = np.log10(rates), sign * (finals - least)
+    low, high = _edge(logs, excess, best, -1), _edge(logs, excess, best, 1)
+    above = [rate for rate, _, verdict in known if verdict == "diverged" and rate > rates[best]]
+    diverging = min(above, default=math.nan)
+    return Sensitivity(
+        family=family,
+        rates=rates,
+        finals=finals,
+        points=tuple(known),
+        best_rate=float(rates[best]),
+        window=(float(10**low), float(10**high)),
+        decades=high - low,
+        open_low=bool(low <= logs[0]),
+        open_high=bool(high >= logs[-1]),
+        diverging=diverging,
+        decades_to_divergence=math.log10(diverging / rates[best]),
+    )
+
+
+def budget_curve(finals: Sequence[float], *, higher_is_better: bool = True) -> Floats:
+    """Return the expected best of k trials drawn without replacement from those made, for k = 1 … n: ``[n]``.
+
+    E_k = Σ_i x_(i) C(i − 1, k − 1) / C(n, k), x_(i) the i-th from the worst. Values that are not finite do not count.
+
+    Source: the form with replacement of Dodge et al. 2019, "Show Your Work", is biased low; this one is the mean over
+    all subsets of size k.
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    ordered = sorted(sign * value for value in finals if math.isfinite(value))
+    n = len(ordered)
+    expected = [
+        math.fsum(value * (math.comb(i, k - 1) / math.comb(n, k)) for i, value in enumerate(ordered))
+        for k in range(1, n + 1)
+    ]
+    return sign * np.array(expected, dtype=np.float64)
+
+
+def _edge(logs: Floats, excess: Floats, best: int, direction: int) -> float:
+    """Return where, going from the best rate, the interpolated value falls below what counts as near the best."""
+    j = best
+    while 0 <= j + direction < len(logs):
+        following = j + direction
+        if excess[following] < 0:
+            share = excess[j] / (excess[j] - excess[following])
+            return float(logs[j] + share * (logs[following] - logs[j]))
+        j = following
+    return float(logs[j])

@@ -1,0 +1,187 @@
+"""One run in numbers: its curve on each axis, and what is read off it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite, nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_lossopt.comparison.comparison import ArmRuns, Trial
+from lit_lossopt.comparison.measures.climb_back import climb_back
+from lit_lossopt.comparison.measures.convergence import area_under_curve, best_value, final_value, reach
+from lit_lossopt.comparison.measures.oscillation import ONE_POINT, evaluation_oscillation, roughness
+from lit_lossopt.comparison.metric import is_accuracy
+from lit_lossopt.core import names
+from lit_lossopt.tracking.reading.runs import History, Run
+
+Floats = NDArray[np.float64]
+
+COMPLETED, DIVERGED, COLLAPSED = "completed", "diverged", "collapsed"
+RESULTS = (COMPLETED, DIVERGED, COLLAPSED)
+_BY_STATUS = {"FINISHED": COMPLETED, "FAILED": "failed", "KILLED": "interrupted"}
+# What does not depend on the loss.
+YARDSTICKS = ("accuracy", "nll", "brier", "ece")
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """The compared metric, and what all its curves are measured by.
+
+    Attributes:
+        metric: as ``val/accuracy``.
+        higher_is_better: of the metric.
+        target: value that counts as reached.
+    """
+
+    metric: str
+    higher_is_better: bool
+    target: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run lies on the axis that a comparison's runs share.
+
+    Attributes:
+        axis: of each evaluation ``[n]``, in steps, epochs or examples; empty where no axis is shared.
+        losses: of each step loss ``[m]``; likewise.
+        end: how far the run would have gone; NaN where no axis is shared.
+    """
+
+    axis: Floats
+    losses: Floats
+    end: float
+
+
+def verdict_of(run: Run) -> str:
+    """Return completed, diverged, collapsed, interrupted, failed, or the status of a run that has not ended."""
+    return run.tags.get(names.TAG_VERDICT) or _BY_STATUS.get(run.status, run.status.lower())
+
+
+def seed_of(run: Run) -> str:
+    """Return what pairs a run with those of other arms, or an empty text."""
+    return run.tags.get(names.TAG_SEED, run.params.get("seed", ""))
+
+
+def finite(history: History | None, end: float = inf) -> History:
+    """Return the points of a history that are numbers, up to and including the step ``end``."""
+    if history is None:
+        return History(np.empty(0, np.int64), np.empty(0))
+    good = np.isfinite(history.values) & (history.steps <= end)
+    times = history.milliseconds[good] if len(history.milliseconds) == len(good) else history.milliseconds[:0]
+    return replace(history, steps=history.steps[good], values=history.values[good], milliseconds=times)
+
+
+def curve_of(run: Run, metric: str) -> History:
+    """Return the finite evaluations of a metric; of a run that diverged, up to its last evaluation with a finite loss.
+
+    Accuracy itself is finite whatever the weights are.
+    """
+    history = run.histories.get(names.metric(metric.partition("/")[0], "loss"))
+    if verdict_of(run) != DIVERGED or history is None:
+        return finite(run.histories.get(metric))
+    good = np.isfinite(history.values)
+    last = history.steps[good].max(initial=-1)
+    broken = history.steps[~good & (history.steps > last)]
+    return finite(run.histories.get(metric), float(broken[0]) - 1 if len(broken) else inf)
+
+
+def final_of(run: Run, metric: str) -> float:
+    """Return the final value of a run: of one that diverged or collapsed, its last finite evaluation."""
+    values = curve_of(run, metric).values
+    if not len(values):
+        return nan
+    return final_value(values) if verdict_of(run) == COMPLETED else float(values[-1])
+
+
+def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float, place: Place) -> Trial:
+    """Return a run in numbers, measured along its axis. One that diverged or collapsed never reached the target.
+
+    Without a shared axis it has no speed in ``steps_to_target``, and all else is taken along the steps as logged.
+
+    Args:
+        run: completed, diverged or collapsed, with at least one finite evaluation of the metric.
+        arm: to which it belongs.
+        yardstick: what all runs of the comparison are measured by.
+        ripple: which depends on the other runs of the seed.
+        place: where the run lies on the axis that all share.
+    """
+    higher = yardstick.higher_is_better
+    verdict = verdict_of(run)
+    curve = curve_of(run, yardstick.metric)
+    steps = curve.steps.astype(np.float64)
+    seconds, examples = (_along(run.histories.get(name), steps) for name in (names.TRAIN_SECONDS, names.EXAMPLES))
+    shared = isfinite(place.end) and len(place.axis) == len(steps)
+    known = shared and bool(np.isfinite(place.axis).all())
+    axis = place.axis if known else steps
+    met = _to_target(verdict, curve.values, (axis, seconds, examples), yardstick)
+    drop = ONE_POINT if is_accuracy(yardstick.metric) else nan
+    best, best_step = best_value(steps, curve.values, higher_is_better=higher)
+    probe = probe_of(run)
+    return Trial(
+        run=run,
+        arm=arm.name,
+        seed=seed_of(run),
+        learning_rate=arm.learning_rate,
+        verdict=verdict,
+        curve=curve,
+        seconds=seconds,
+        examples=examples,
+        losses=finite(run.histories.get(names.TRAIN_LOSS)),
+        steps_to_target=met[0] if shared else nan,
+        seconds_to_target=met[1],
+        examples_to_target=met[2],
+        final=final_of(run, yardstick.metric),
+        best=best,
+        best_step=best_step,
+        area=area_under_curve(axis, curve.values, place.end if verdict != COMPLETED and known else 0.0),
+        oscillation=evaluation_oscillation(axis, curve.values, higher_is_better=higher, drop=drop),
+        ripple=ripple,
+        roughness=roughness(axis, curve.values),
+        scores=_scores(run, yardstick.metric),
+        axis=place.axis,
+        losses_axis=place.losses,
+        end=place.end,
+        climb_back=climb_back(probe.steps.astype(np.float64), probe.values),
+        probe=probe,
+    )
+
+
+def probe_of(run: Run) -> History:
+    """Return the probe losses of a completed run; of others, and of runs without a probe, nothing."""
+    return finite(run.histories.get(names.PROBE_LOSS) if verdict_of(run) == COMPLETED else None)
+
+
+def batch_size_of(run: Run) -> str:
+    """Return the examples of an optimizer step as the run's parameters give them, or an empty text."""
+    keys = ("data.batch_size", "batch_size", "trainer.accumulate_grad_batches")
+    return " ".join(run.params.get(key, "") for key in keys).strip()
+
+
+def _to_target(verdict: str, values: Floats, axes: Sequence[Floats], yardstick: Yardstick) -> list[float]:
+    """Return where on each axis ``[n]`` the values ``[n]`` reach the target."""
+    if verdict != COMPLETED:
+        return [inf] * len(axes)
+    if len(values) < 2:
+        # One evaluation says where a run was, not how fast it came there.
+        return [nan] * len(axes)
+    better = yardstick.higher_is_better
+    return [reach(axis, values, yardstick.target, higher_is_better=better) for axis in axes]
+
+
+def _scores(run: Run, metric: str) -> Mapping[str, float]:
+    others = (names.metric(split, quantity) for split in (names.VAL, names.TEST) for quantity in YARDSTICKS)
+    finals = {name: final_of(run, name) for name in others if name != metric}
+    return {name: value for name, value in finals.items() if not math.isnan(value)}
+
+
+def _along(history: History | None, steps: Floats) -> Floats:
+    """Return a history's values at these steps, linear between its points, NaN outside them."""
+    points = finite(history)
+    if not len(points.steps):
+        return np.full(len(steps), nan)
+    return np.interp(steps, points.steps.astype(np.float64), points.values, left=nan, right=nan)

@@ -1,0 +1,89 @@
+"""Which metric is compared, and whether more of it is better."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.tracking.reading.runs import Run
+
+# Parts of a metric's name, in lower case. Those that say "lower" win: a Brier score is a loss.
+_LOWER = {"brier", "ece", "err", "error", "hinge", "kl", "logloss", "loss", "mae", "mse", "nll", "perplexity", "ppl",
+          "rmse", "xent", "entropy"}  # fmt: skip
+_HIGHER = {"acc", "accuracy", "ap", "auc", "auroc", "bleu", "dice", "f1", "iou", "kappa", "map", "mcc", "precision",
+           "r2", "recall", "score", "top1", "top5"}  # fmt: skip
+_ACCURACIES = {"acc", "accuracy"}
+_NOT_RESULTS = {"best", "epoch", "epochs", "examples", "lr", "seconds", "step", "steps", "system", "time", "train",
+                "training"}  # fmt: skip
+_VALIDATION = {"val", "valid", "validation", "dev", "eval"}
+
+
+def choose_metric(runs: Sequence[Run], wanted: str | None = None) -> str:
+    """Return the metric by which runs are compared.
+
+    Without a wish ``val/accuracy`` if any run has it, otherwise the one that looks like it: of validation and an
+    accuracy; of validation; an accuracy; anything whose direction is known.
+
+    Raises:
+        UserError: no run has the wanted one, or several look alike.
+    """
+    known = sorted({name for run in runs for name in run.metrics})
+    default = names.metric(names.VAL, "accuracy")
+    if wanted is not None:
+        if wanted in known or not known:
+            return wanted
+        raise UserError(f"--metric {wanted}: no run has it{did_you_mean(wanted, known)}; there are: {_listed(known)}")
+    if default in known or not known:
+        return default
+    results = [name for name in known if not _parts(name) & _NOT_RESULTS]
+    tiers = (
+        [name for name in results if _parts(name) & _VALIDATION and _is_higher(name)],
+        [name for name in results if _is_higher(name)],
+        [name for name in results if _parts(name) & _VALIDATION],
+        results,
+    )
+    plausible: list[str] = next((tier for tier in tiers if tier), [])
+    if len(plausible) != 1:
+        raise UserError(f"no run has {default}: name another with --metric; there are: {_listed(plausible or known)}")
+    return plausible[0]
+
+
+def higher_is_better(metric: str, wish: bool | None = None) -> bool:
+    """Return whether more of a metric is better, by a wish or by its name.
+
+    Raises:
+        UserError: its name does not tell.
+    """
+    if wish is not None:
+        return wish
+    if _parts(metric) & _LOWER:
+        return False
+    if _is_higher(metric):
+        return True
+    raise UserError(f"--metric {metric}: its name does not tell; add --higher-is-better or --lower-is-better")
+
+
+def default_margin(metric: str) -> float:
+    """Return what counts as equivalent: one point of an accuracy; nothing of metrics in unknown units."""
+    return 0.01 if is_accuracy(metric) else 0.0
+
+
+def is_accuracy(metric: str) -> bool:
+    """Tell whether a metric is by its name a share, of which one point is a hundredth."""
+    parts = _parts(metric)
+    return bool(parts & _ACCURACIES) and not parts & _LOWER
+
+
+def _is_higher(name: str) -> bool:
+    return bool(_parts(name) & _HIGHER) and not _parts(name) & _LOWER
+
+
+def _parts(name: str) -> set[str]:
+    """Return the words of a name: ``valAccuracy`` and ``val/accuracy`` have the same two."""
+    return set(re.findall(r"[a-z]+[0-9]*|[0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()))
+
+
+def _listed(known: Sequence[str]) -> str:
+    return ", ".join(known[:12]) + (", …" if len(known) > 12 else "")

@@ -1,0 +1,44 @@
+"""The numbers of a comparison's answer, as metrics of the run that stands for all of them."""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+
+from lit_lossopt.comparison.comparison import Arm, Comparison
+
+# MLflow takes few signs in the names of metrics.
+_NOT_IN_NAMES = re.compile(r"[^\w\-. ]")
+
+
+def answer_metrics(comparison: Comparison) -> dict[str, float]:
+    """Return name → value: first of the best arm, then of each; what is not finite is left out.
+
+    The best arm's final value has the compared metric's own name: it stands in the column of the trials' values.
+    """
+    best = _named_best(comparison)
+    found = {
+        comparison.metric: best.final.value,
+        "answer/interval_low": best.final.low,
+        "answer/interval_high": best.final.high,
+        "answer/runs": len(best.trials),
+        "answer/target": comparison.target,
+        "answer/steps_to_target": best.steps_to_target.value,
+        "answer/arms": len(comparison.arms),
+        # The best one, and those that cannot be told apart from it.
+        "answer/arms_alike": len(comparison.alike),
+    }
+    for arm in comparison.arms:
+        name = _NOT_IN_NAMES.sub("_", arm.name)
+        found |= {
+            f"final/{name}": arm.final.value,
+            f"steps_to_target/{name}": arm.steps_to_target.value,
+            f"climb_back/{name}": arm.climb_back.value,
+        }
+    return {name: float(value) for name, value in found.items() if isfinite(value)}
+
+
+def _named_best(comparison: Comparison) -> Arm:
+    """Return the arm that the answer names best, or the one of the highest mean."""
+    named = comparison.alike[:1]
+    return next((arm for arm in comparison.arms if arm.name in named), comparison.arms[0])

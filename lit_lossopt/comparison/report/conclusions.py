@@ -1,0 +1,50 @@
+"""What these data say, one sentence or two a figure. Nothing is claimed here that the statistics do not claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+
+from lit_lossopt.comparison.comparison import BudgetCurve, Sensitivity
+from lit_lossopt.comparison.report.figure_spec import Line
+from lit_lossopt.comparison.report.numbers import significant
+from lit_lossopt.comparison.report.phrases import listed
+
+_MOST_NAMED = 4
+
+
+def last_losses(criterion: str, lines: Sequence[Line]) -> list[str]:
+    """Say where the loss of each arm ends, if that is known, without ranking the arms."""
+    last = {line.arm: line.y[-1] for line in lines if len(line.y) and isfinite(line.y[-1])}
+    if not last:
+        return [f"{criterion}: no line reaches the end."]
+    if len(last) > _MOST_NAMED:
+        low, high = min(last.values()), max(last.values())
+        return [f"{criterion} ends between {significant(low)} and {significant(high)}."]
+    ends = listed([f"{significant(last[name])} for {name}" for name in sorted(last)])
+    return [f"{criterion} ends at {ends}."]
+
+
+def windows(curves: Sequence[Sensitivity]) -> str:
+    """Say how wide each arm's window of learning rates is, as far as it was tried."""
+    known = [one for one in curves if isfinite(one.decades)]
+    if not known or len(known) > _MOST_NAMED:
+        return ""
+    widths = [
+        f"{one.family} {'at least ' * (one.open_low or one.open_high)}{significant(one.decades, 2)} decades around "
+        f"{significant(one.best_rate)}"
+        for one in known
+    ]
+    return f"Windows of the rates that were tried: {listed(widths)}."
+
+
+def best_of_budget(curves: Sequence[BudgetCurve], higher_is_better: bool) -> str:
+    """Say whose expected best value is best with one trial, and with as many as all have."""
+    sign = 1 if higher_is_better else -1
+    shared = min(len(one.expected) for one in curves)
+    if not shared or len(curves) == 1:
+        return ""
+    first, last = (max(curves, key=lambda one: sign * one.expected[k]).family for k in (0, shared - 1))
+    some = "one gives" if shared == 1 else f"{shared} give"
+    said = f"Of the trials that were made, {some} {last} the best expected value"
+    return f"{said}." if first == last else f"{said}, and one gives it to {first}."

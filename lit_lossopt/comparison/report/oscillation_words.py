@@ -1,0 +1,102 @@
+"""Whose training loss climbs back more, or whose evaluations swing more, in words: only what is claimed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from math import isfinite
+from statistics import fmean
+
+from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast
+from lit_lossopt.comparison.report.phrases import evidence, metric_of, points, share, spelled
+from lit_lossopt.comparison.statistics.contrasts import CLIMB_BACK
+
+_MOST_NAMED = 3
+
+
+def oscillation(comparison: Comparison) -> list[str]:
+    """Say who oscillates more where tests allow it; otherwise say nothing."""
+    claimed = [one for one in comparison.oscillations if one.claimed]
+    if not claimed:
+        return []
+    arms = {name for one in comparison.oscillations for name in (one.first, one.second)}
+    if len(arms) == 2:
+        return [f"{_more(claimed[0], comparison)} {evidence(claimed)}."]
+    # Where an arm is not compared with all others, having no probe or other batches, none is most or least.
+    ends = [
+        (name, claims, most)
+        for most in (True, False)
+        for name, claims in _extremes(claimed, arms, most=most)
+        if len(arms) == len(comparison.arms)
+    ]
+    said = [f"{_extreme(name, comparison, most=most)} {evidence(claims)}." for name, claims, most in ends]
+    told = {id(one) for _, claims, _ in ends for one in claims}
+    left = [one for one in claimed if id(one) not in told]
+    return [*said, *_pairs(left, comparison)]
+
+
+def _extremes(claimed: Sequence[Contrast], arms: set[str], *, most: bool) -> list[tuple[str, list[Contrast]]]:
+    """Return the arm that is claimed to oscillate more than every other (or less), with these claims."""
+    found = []
+    for name in sorted(arms):
+        against = [one for one in claimed if (one.second if most else one.first) == name]
+        if len(against) == len(arms) - 1:
+            found.append((name, against))
+    return found
+
+
+def _pairs(claimed: Sequence[Contrast], comparison: Comparison) -> list[str]:
+    strongest = sorted(claimed, key=lambda one: one.p)[:_MOST_NAMED]
+    left = len(claimed) - len(strongest)
+    more = [f"So it is for {spelled(left)} more pair{'s' * (left > 1)}."] if left else []
+    return [*(f"{_more(one, comparison)} {evidence([one])}." for one in strongest), *more]
+
+
+def _more(contrast: Contrast, comparison: Comparison) -> str:
+    restless, calm = _levels(contrast, comparison)
+    if contrast.quantity == CLIMB_BACK.name:
+        return (
+            f"{contrast.second}'s training loss climbs back more than {contrast.first}'s, {restless} against {calm} of "
+            "each unit of descent"
+        )
+    return (
+        f"{contrast.second}'s evaluations swing more than {contrast.first}'s, by {restless} against {calm} of "
+        f"{metric_of(comparison)} in the second half of training"
+    )
+
+
+def _extreme(name: str, comparison: Comparison, *, most: bool) -> str:
+    contrast, word = comparison.oscillations[0], "most" if most else "least"
+    level = _level(name, contrast, comparison)
+    if contrast.quantity == CLIMB_BACK.name:
+        return f"{name}'s training loss climbs back {word}, {level} of each unit of descent"
+    return f"{name}'s evaluations swing {word}, by {level} of {metric_of(comparison)} in the second half of training"
+
+
+def _levels(contrast: Contrast, comparison: Comparison) -> tuple[str, str]:
+    """Return what the second and the first show over the seeds that they share: the means that are compared."""
+    climbing = contrast.quantity == CLIMB_BACK.name
+    arms = {arm.name: arm for arm in comparison.arms}
+    second, first = (
+        {trial.seed: trial.climb_back if climbing else trial.roughness for trial in arms[name].trials}
+        for name in (contrast.second, contrast.first)
+    )
+    shared = [seed for seed in second if seed in first and isfinite(second[seed]) and isfinite(first[seed])]
+    values = [[found[seed] for seed in shared] for found in (second, first)]
+    restless, calm = (_climbed(row) if climbing else points(fmean(row), comparison.metric) for row in values)
+    return restless, calm
+
+
+def _climbed(values: Sequence[float]) -> str:
+    """Return the geometric mean of climb-backs, which is what is compared; they have a floor."""
+    least = CLIMB_BACK.least or 0
+    if max(values) <= least:
+        return f"{share(least)} or less"
+    return share(math.exp(fmean(math.log(max(one, least)) for one in values)))
+
+
+def _level(name: str, contrast: Contrast, comparison: Comparison) -> str:
+    arm: Arm = next(arm for arm in comparison.arms if arm.name == name)
+    if contrast.quantity == CLIMB_BACK.name:
+        return share(arm.climb_back.value)
+    return points(arm.roughness.value, comparison.metric)

@@ -1,0 +1,240 @@
+"""The answer in words: what may be claimed, what may not, and what happened to runs.
+
+Every sentence follows from the decisions of contrasts. Captions of figures take these sentences, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite, isnan
+
+from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Decision
+from lit_lossopt.comparison.report.oscillation_words import oscillation
+from lit_lossopt.comparison.report.phrases import (
+    arm_named,
+    bare,
+    counted,
+    evidence,
+    listed,
+    metric_of,
+    points,
+    quantity,
+    ratio,
+    significant,
+    size_interval,
+    some,
+    spelled,
+    unequal_budgets,
+    within,
+)
+from lit_lossopt.comparison.report.unclaimed_words import equivalent, told_apart
+from lit_lossopt.comparison.statistics.family import LEAST_PAIRS
+from lit_lossopt.comparison.statistics.winners import claimed_besides
+
+_USUAL_SEEDS = 8
+_MOST_LISTED = 4
+_MOST_ENDS = 6
+
+
+def answer(comparison: Comparison) -> tuple[str, ...]:
+    """Return what was found, a sentence each: speed, final value, oscillation, equivalence, how runs ended.
+
+    Only what the statistics claim is stated as a fact. Nothing is said about an order that is not claimed.
+    """
+    return (
+        *_unclaimable(comparison),
+        *speed(comparison),
+        *final(comparison),
+        *told_apart(comparison),
+        *oscillation(comparison),
+        *equivalent(comparison),
+        *_ends(comparison),
+    )
+
+
+def speed(comparison: Comparison) -> list[str]:
+    """Say who reaches the target sooner."""
+    unknown = _no_speed(comparison)
+    if unknown:
+        return [unknown]
+    goal = quantity(comparison.target, comparison)
+    if len(comparison.arms) == 1:
+        return [f"{comparison.arms[0].name} reaches {goal} {_to_target(comparison.arms[0], comparison)}."]
+    if _all_are(comparison.speeds, Decision.SAME):
+        return []
+    if _all_are(comparison.speeds, Decision.UNTESTED):
+        return _medians(comparison, goal)
+    return _compared_speed(comparison, goal)
+
+
+def _no_speed(comparison: Comparison) -> str:
+    """Say why there is no speed to speak of, if so."""
+    if comparison.no_speed:
+        return comparison.no_speed
+    if all(isnan(trial.steps_to_target) for arm in comparison.arms for trial in arm.trials):
+        return "Speed cannot be told, since the runs have one evaluation each."
+    if not any(arm.reached for arm in comparison.arms):
+        return f"No run reached {quantity(comparison.target, comparison)}."
+    return ""
+
+
+def _compared_speed(comparison: Comparison, goal: str) -> list[str]:
+    others = claimed_besides(comparison.speeds, comparison.alike_speed)
+    besides = _besides([f"{one.first} is {_faster(one)}" for one in others], others)
+    if not comparison.alike_speed:
+        return [f"No arm is first to {goal}, since over shared seeds each is behind another.", *besides]
+    return [*_soonest(comparison, goal), *besides]
+
+
+def _soonest(comparison: Comparison, goal: str) -> list[str]:
+    first = arm_named(comparison, comparison.alike_speed[0])
+    claimed = [one for one in comparison.speeds if one.claimed and one.first == first.name]
+    if not claimed:
+        return [f"No arm can be said to reach {goal} sooner than all others.", *_medians(comparison, goal)]
+    ahead = some([_faster(one) for one in claimed])
+    budgets = unequal_budgets(comparison, claimed)
+    reaches = f"{first.name} reaches {goal} {_to_target(first, comparison)}"
+    return [f"{reaches}, seed by seed {ahead}{budgets} {evidence(claimed)}."]
+
+
+def final(comparison: Comparison) -> list[str]:
+    """Say who ends better."""
+    side = "above" if comparison.higher_is_better else "below"
+    others = claimed_besides(comparison.finals, comparison.alike)
+    besides = _besides(
+        [f"{one.first} ends {_difference(one, comparison)} {side} {one.second}" for one in others], others
+    )
+    if len(comparison.arms) == 1:
+        return [f"It ends at {_level(comparison.arms[0], comparison)}."]
+    if _all_are(comparison.finals, Decision.SAME):
+        return []
+    if _all_are(comparison.finals, Decision.UNTESTED):
+        return _means(comparison)
+    if not comparison.alike:
+        return ["No arm ends best, since over shared seeds each is behind another.", *besides]
+    best = arm_named(comparison, comparison.alike[0])
+    claimed = [one for one in comparison.finals if one.claimed and one.first == best.name]
+    if not claimed:
+        said = f"No arm can be said to end better than all others in {metric_of(comparison)}."
+        return [said, *_means(comparison), *besides]
+    ahead = some([f"{_difference(one, comparison)} {side} {one.second}" for one in claimed])
+    ends = "ends best, at" if len(comparison.alike) == 1 else "ends at"
+    budgets = unequal_budgets(comparison, claimed)
+    return [
+        f"{best.name} {ends} {_level(best, comparison)}, {ahead}{budgets} {evidence(claimed)}.",
+        *_by_all_runs(comparison, best),
+        *besides,
+    ]
+
+
+def _to_target(arm: Arm, comparison: Comparison) -> str:
+    """Return ``in 1,240 steps [1,180 to 1,310]``, in how many of its runs an arm got there, or ``never``."""
+    found = arm.steps_to_target
+    if not isfinite(found.value):
+        return f"in {spelled(arm.reached)} of {counted(len(arm.trials), 'run')}" if arm.reached else "never"
+    noun = comparison.axis if significant(found.value) == "1" else f"{comparison.axis}s"
+    runs = f" ({counted(len(arm.trials), 'run')}, no arm to compare with)" if len(comparison.arms) == 1 else ""
+    return f"in {significant(found.value)} {noun}{within(found, significant)}{runs}"
+
+
+def _medians(comparison: Comparison, goal: str) -> list[str]:
+    """List how long each arm took, in the order of their names, without ranking them."""
+    arms = sorted(comparison.arms, key=lambda arm: arm.name)
+    if len(arms) > _MOST_LISTED:
+        return []
+    first, *others = arms
+    reaches = f"{first.name} reaches {goal} {_to_target(first, comparison)}"
+    return [f"In the median {listed([reaches, *(f'{arm.name} {_to_target(arm, comparison)}' for arm in others)])}."]
+
+
+def _means(comparison: Comparison) -> list[str]:
+    """List where each arm ends, as far as it is known, in the order of their names, without ranking them."""
+    arms = sorted((arm for arm in comparison.arms if not isnan(arm.final.value)), key=lambda arm: arm.name)
+    if not arms or len(arms) > _MOST_LISTED:
+        return []
+    first, *others = arms
+    ends = f"{first.name} ends at {_level(first, comparison)}"
+    return [
+        f"In the mean {listed([ends, *(f'{arm.name} at {_level(arm, comparison, short=True)}' for arm in others)])}."
+    ]
+
+
+def _level(arm: Arm, comparison: Comparison, *, short: bool = False) -> str:
+    interval = within(arm.final, lambda x: bare(x, comparison.metric))
+    if isnan(arm.final.value):
+        return "unknown"
+    return quantity(arm.final.value, comparison, interval, short=short)
+
+
+def _besides(said: Sequence[str], claims: Sequence[Contrast]) -> list[str]:
+    return [f"Over shared seeds {some(said)} {evidence(claims)}."] if claims else []
+
+
+def _by_all_runs(comparison: Comparison, best: Arm) -> list[str]:
+    """Say it where the arm with the best mean is not the one that is named."""
+    top = comparison.arms[0]
+    if top.name == best.name or not any(one.claimed and one.second == top.name for one in comparison.finals):
+        return []
+    level = quantity(top.final.value, comparison)
+    return [f"The mean over all runs of {top.name} is better, {level}, but over shared seeds it is behind."]
+
+
+def _faster(contrast: Contrast) -> str:
+    """Return ``1.4× [1.2 to 1.6] faster than sgd``; without a factor where the faster arm missed the target, too."""
+    ahead, (own, missed) = contrast.difference, contrast.missed
+    if own:
+        got = [spelled(ahead.n - count) if count < ahead.n else "none" for count in (own, missed)]
+        return (
+            f"faster than {contrast.second} as far as both were run, where {contrast.first} gets there in {got[0]} of "
+            f"{counted(ahead.n, 'run')} and {contrast.second} in {got[1]}"
+        )
+    if not missed:
+        return f"{ratio(ahead.value)}×{within(ahead, ratio)} faster than {contrast.second}"
+    got_there = spelled(ahead.n - missed) if missed < ahead.n else "none"
+    from_ = "" if isnan(ahead.low) else f" [{ratio(ahead.low)} or more]"
+    return (
+        f"at least {ratio(ahead.value)}×{from_} faster than {contrast.second}, which gets there in {got_there} of "
+        f"{counted(ahead.n, 'run')}"
+    )
+
+
+def _difference(contrast: Contrast, comparison: Comparison) -> str:
+    found, metric = contrast.difference, comparison.metric
+    return f"{points(found.value, metric)}{size_interval(found, metric)}"
+
+
+def _ends(comparison: Comparison) -> list[str]:
+    said: list[list[str]] = []
+    for arm in comparison.arms:
+        runs = len(arm.trials)
+        ended = {verdict: count for verdict in ("diverged", "collapsed") if (count := arm.verdicts.get(verdict, 0))}
+        if runs == 1 and ended:
+            said.append([f"The only run of {arm.name} {next(iter(ended))}."])
+        elif ended:
+            said.append([f"{count} of {runs} runs of {arm.name} {verdict}." for verdict, count in ended.items()])
+    left = len(said) - _MOST_ENDS
+    more = [f"Runs of {counted(left, 'more arm')} diverged or collapsed."] if left > 0 else []
+    return [*(sentence for who in said[:_MOST_ENDS] for sentence in who), *more]
+
+
+def _unclaimable(comparison: Comparison) -> list[str]:
+    """Say why nothing can be claimed, if nothing can."""
+    made = [*comparison.finals, *comparison.speeds]
+    if len(comparison.arms) == 1 or any(one.test or one.decision is Decision.SAME for one in made):
+        return []
+    shared = max((one.difference.n for one in made), default=0)
+    needed = f"At least {spelled(LEAST_PAIRS)} that arms share are needed, better {spelled(_USUAL_SEEDS)}."
+    if not shared:
+        return [f"No claim can be made, since the arms share no seed. {needed}"]
+    if shared < LEAST_PAIRS:
+        return [f"No claim can be made with {counted(shared, 'seed')}. {needed}"]
+    least = max((one.seeds_needed or 0 for one in made), default=0)
+    many = f"{comparison.comparisons:,} comparisons with {counted(shared, 'seed')}"
+    return [
+        f"No claim can be made. Among {many} some pairs stand out because their seeds agree by chance.",
+        f"At least {spelled(least)} seeds are needed, or fewer arms.",
+    ]
+
+
+def _all_are(contrasts: Sequence[Contrast], decision: Decision) -> bool:
+    return all(one.decision is decision for one in contrasts)

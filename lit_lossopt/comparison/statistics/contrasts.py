@@ -1,0 +1,217 @@
+"""Every arm against every other, in every question of a page: differences by seed, tests, what may be claimed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from math import inf, isinf, isnan, nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_lossopt.comparison.comparison import SAME, Contrast, Estimate
+from lit_lossopt.comparison.statistics.family import LEAST_PAIRS, Family, Presence, family
+from lit_lossopt.comparison.statistics.paired_tests import (
+    PAIRED_T,
+    SIGN_FLIP,
+    PairedTest,
+    paired_test,
+    seeds_for_power,
+    wins,
+)
+
+Floats = NDArray[np.float64]
+
+NO_SHARED_SEED = "no seed in common"
+TOO_FEW_SEEDS = "too few seeds for so many comparisons"
+NEITHER = "neither reached the target"
+BEYOND = "reached only beyond the budget of the other"
+NEXT_TO_NOTHING = "next to nothing in both"
+# Values that are equal up to rounding are equal.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is compared.
+
+    Attributes:
+        name: as in ``Contrast.quantity``.
+        higher_is_better: whether more of it is better.
+        least: None where differences count; where ratios count, values below this (of no meaning, or 0) count as this.
+        margin: differences within it are equivalent; NaN where none was stated.
+    """
+
+    name: str
+    higher_is_better: bool = False
+    least: float | None = None
+    margin: float = nan
+
+
+FINAL = "final"
+# A target that was met before the first step was met in one step.
+STEPS_TO_TARGET = Quantity("steps_to_target", least=1.0)
+# Below this, climbing back is next to nothing, and ratios of it would be ratios of rounding.
+CLIMB_BACK = Quantity("climb_back", least=0.01)
+ROUGHNESS = Quantity("roughness")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One arm's values.
+
+    Attributes:
+        name: of the arm.
+        values: seed → value, infinite where a run never got there; seeds without a value are left out.
+        limits: seed → how far the run went, or would have gone. Values are compared up to where both of a pair went.
+        group: only arms of one group are compared.
+    """
+
+    name: str
+    values: Mapping[str, float]
+    limits: Mapping[str, float] = field(default_factory=dict)
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A quantity, and the arms that have it."""
+
+    quantity: Quantity
+    samples: tuple[Sample, ...]
+
+    def pairs(self) -> Iterator[tuple[Sample, Sample]]:
+        """Give all pairs of arms that may be compared."""
+        return (pair for pair in combinations(self.samples, 2) if pair[0].group == pair[1].group)
+
+    def presence(self) -> list[Presence]:
+        """Return which arm has a value at which seed ``[arms, seeds]``, for each group of arms."""
+        seeds = sorted({seed for sample in self.samples for seed in sample.values})
+        groups: dict[str, list[list[bool]]] = {}
+        for sample in self.samples:
+            groups.setdefault(sample.group, []).append([seed in sample.values for seed in seeds])
+        return [np.array(rows, dtype=bool) for rows in groups.values()]
+
+
+def contrasts(questions: Sequence[Question]) -> tuple[list[list[Contrast]], Family]:
+    """Return for each question the contrasts of all its pairs, and the family by which all of them were judged.
+
+    Adjusted together: which arm is best, and in which question, was found in the same data (``family``).
+    """
+    whole = family([present for question in questions for present in question.presence()])
+    return [[_contrast(*pair, question.quantity, whole) for pair in question.pairs()] for question in questions], whole
+
+
+def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) -> Contrast:
+    """Return the contrast of two arms, the better one first."""
+    seeds = sorted(set(first.values) & set(second.values))
+    lead = _lead(first, second, seeds, quantity)
+    if float(np.sum(lead)) < 0:
+        first, second, lead = second, first, -lead
+    test = paired_test(lead)
+    if test.test and not whole.may_claim(len(lead)):
+        test = PairedTest(test.mean, remark=TOO_FEW_SEEDS, effect=test.effect)
+    half = whole.critical_value(len(lead)) * test.error if test.test == PAIRED_T else nan
+    low, high = test.mean - half, test.mean + half
+    # Of differences that are all the same there is no interval.
+    claimed = test.p < whole.level if isnan(half) else low > 0
+    equivalent = max(abs(low), abs(high)) < quantity.margin
+    remark = _remark(test, first, second, seeds)
+    unknown = remark in {NEITHER, BEYOND, NEXT_TO_NOTHING}
+    return Contrast(
+        first=first.name,
+        second=second.name,
+        quantity=quantity.name,
+        difference=_difference(nan if unknown else test.mean, low, high, len(lead), quantity),
+        p=test.p,
+        p_adjusted=whole.adjusted(test.p),
+        test=test.test,
+        wins=nan if unknown else wins(lead),
+        claimed=claimed,
+        equivalent=equivalent,
+        seeds_needed=None if claimed or equivalent else _seeds_needed(test, len(lead), whole),
+        remark=remark,
+        leads=tuple(lead.tolist()),
+        missed=_missed(first, second, seeds),
+    )
+
+
+def _lead(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quantity) -> Floats:
+    """Return by how much the first is better, seed by seed ``[n]``; ratios as logarithms.
+
+    Runs are compared up to where both of a pair went: one that never got there counts as far as that. Two that both
+    did not get there are even.
+
+    Source: Royston and Parmar 2013, "Restricted mean survival time".
+    """
+    one, other = _restricted(first, second, seeds)
+    even = np.isclose(one, other, rtol=_ROUNDING, atol=0)
+    if quantity.least is not None:
+        one, other = (np.log(np.maximum(values, quantity.least)) for values in (one, other))
+    lead: Floats = np.where(even, 0.0, one - other if quantity.higher_is_better else other - one)
+    return lead
+
+
+def _restricted(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return the values of both arms ``[n]``, each at most as far as both runs of its pair went."""
+    limits = [min(first.limits.get(seed, inf), second.limits.get(seed, inf)) for seed in seeds]
+    one, other = (np.array([sample.values[seed] for seed in seeds], dtype=np.float64) for sample in (first, second))
+    return np.minimum(one, limits), np.minimum(other, limits)
+
+
+def _remark(test: PairedTest, first: Sample, second: Sample, seeds: Sequence[str]) -> str:
+    """Return why no test was made; two arms are the same only where runs got there, with values of some meaning."""
+    if not seeds:
+        return NO_SHARED_SEED
+    if test.remark != SAME:
+        return test.remark
+    one, other = _restricted(first, second, seeds)
+    if not np.allclose(one, other, rtol=_ROUNDING, atol=0):
+        return NEXT_TO_NOTHING
+    if any(_missed(first, second, [seed]) == (0, 0) for seed in seeds):
+        return SAME
+    reached = [value for one in (first, second) for seed, value in one.values.items() if seed in seeds]
+    return NEITHER if all(map(isinf, reached)) else BEYOND
+
+
+def _missed(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[int, int]:
+    """Return how many of the shared seeds each arm never got there within what both went."""
+    limits = [min(first.limits.get(seed, inf), second.limits.get(seed, inf)) for seed in seeds]
+    ahead, behind = (
+        sum(
+            isinf(sample.values[seed]) or sample.values[seed] > limit for seed, limit in zip(seeds, limits, strict=True)
+        )
+        for sample in (first, second)
+    )
+    return ahead, behind
+
+
+def _difference(mean: float, low: float, high: float, n: int, quantity: Quantity) -> Estimate:
+    """Return a lead with its interval in the terms of ``Contrast.difference``."""
+    if quantity.least is not None:
+        return Estimate(_exp(mean), _exp(low), _exp(high), n)
+    if quantity.higher_is_better:
+        return Estimate(mean, low, high, n)
+    # Without a zero that has a sign.
+    return Estimate(0 - mean, 0 - high, 0 - low, n)
+
+
+def _exp(value: float) -> float:
+    return math.exp(min(value, 700.0))
+
+
+def _seeds_needed(test: PairedTest, seeds: int, whole: Family) -> int | None:
+    """Return the seeds that would be needed, where that is more than there are."""
+    if test.remark == TOO_FEW_SEEDS:
+        return next(n for n in range(LEAST_PAIRS, 1000) if whole.may_claim(n))
+    if test.test == SIGN_FLIP:
+        return math.floor(1 + math.log2(1 / whole.level)) + 1
+    needed = seeds_for_power(test.effect, whole.level)
+    return needed if needed is not None and needed > seeds else None
+
+
+def without_unknown(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values that are known: not NaN."""
+    return {seed: value for seed, value in values.items() if not isnan(value)}

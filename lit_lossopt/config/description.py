@@ -1,0 +1,126 @@
+"""A resolved config in words: the run's name, its arm, its flat parameters, its key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lit_lossopt.core.class_paths import as_named_first
+
+Config = Mapping[str, Any]
+
+# Of the Trainer's forty arguments, those that change what is computed.
+_TRAINING = (
+    "accelerator", "devices", "precision", "max_epochs", "max_steps", "max_time", "val_check_interval",
+    "check_val_every_n_epoch", "limit_train_batches", "limit_val_batches", "overfit_batches",
+    "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "deterministic", "min_epochs",
+    "min_steps", "callbacks",
+)  # fmt: skip
+
+# What does not change a result: where it is written, and how it is shown.
+DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder")
+NO_RESULT = ("tracking", "predictions", "checkpoints", "probe", "ckpt_path", "weights_only", "config")
+
+
+# Settings beside the model that tell arms of one experiment apart.
+_IN_ARM = ("batch_size", "accumulate_grad_batches", "gradient_clip_val", "precision")
+_OF_BACKBONE = {"frozen_epochs": 0, "backbone_lr_factor": 1.0}
+
+
+def relevant_settings(config: Config) -> dict[str, Any]:
+    """Return everything in a resolved config that can change the result."""
+    relevant = {name: value for name, value in config.items() if name not in NO_RESULT}
+    relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in _TRAINING}
+    data = dict(config["data"].get("init_args") or {})
+    return {
+        **relevant,
+        "data": {**config["data"], "init_args": {k: v for k, v in data.items() if k not in DATA_NO_RESULT}},
+    }
+
+
+def trial_key(config: Config) -> str:
+    """Return the SHA-256 of everything in a resolved config that can change the result."""
+    text = json.dumps(relevant_settings(config), sort_keys=True, default=str)
+    return hashlib.sha256(as_named_first(text).encode()).hexdigest()
+
+
+def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what distinguishes a run but for its seed: ``sgd lr=0.01 momentum=0.9 CrossEntropyLoss``.
+
+    Args:
+        config: the resolved config.
+        defaults: for the path of each class its default arguments; arguments that differ from them are named.
+    """
+    model = config["model"]
+    parts = [_spelled(model["optimizer"], defaults, lower=True)]
+    if not model.get("decay_biases", True):
+        parts.append("decay_biases=False")
+    parts.append(_spelled(model["criterion"], defaults))
+    if model.get("lr_scheduler"):
+        parts.append(_spelled(model["lr_scheduler"], defaults))
+    parts += [f"lr_warmup={model['lr_warmup']}"] if model.get("lr_warmup") else []
+    network = _spelled(model["network"], defaults)
+    parts += [network] if network != "MiniCNN" else []
+    parts += [
+        f"{name}={_number(model[name])}" for name, usual in _OF_BACKBONE.items() if model.get(name, usual) != usual
+    ]
+    chosen = {**(config["data"].get("init_args") or {}), **config["trainer"]}
+    usual = {"batch_size": 64, "accumulate_grad_batches": 1}
+    augmentation = [*(chosen.get("augmentation") or []), *filter(None, [chosen.get("mixing")])]
+    parts += [_spelled(transform, defaults) for transform in augmentation]
+    parts += [f"{name}={chosen[name]}" for name in _IN_ARM if chosen.get(name) not in (None, usual.get(name))]
+    return " ".join(parts)
+
+
+def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:
+    """Return readable flat parameters: ``optimizer=Adam``, ``optimizer.lr=0.001``, ``data.batch_size=64``.
+
+    ``extra`` comes on top: the built optimizer's defaults and what is known only at run time.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in config["model"].items():
+        _flatten(name, value, flat)
+    _flatten("data", config.get("data"), flat)
+    _flatten("trainer", {name: value for name, value in config["trainer"].items() if name in _TRAINING}, flat)
+    flat |= {"seed": config.get("seed_everything"), **extra}
+    return {name: _text(value) for name, value in flat.items() if value is not None}
+
+
+def _flatten(name: str, value: Any, into: dict[str, Any]) -> None:
+    if isinstance(value, Mapping) and "class_path" in value:
+        into[name] = value["class_path"].rpartition(".")[2]
+        _flatten(name, {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}, into)
+    elif isinstance(value, Mapping):
+        for inner, item in value.items():
+            _flatten(f"{name}.{inner}", item, into)
+    else:
+        into[name] = value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) and "class_path" in item for item in value):
+        return ", ".join(_spelled(item, {}) for item in value)
+    return json.dumps(value, default=str) if isinstance(value, list | tuple) else f"{value}"
+
+
+def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]], *, lower: bool = False) -> str:
+    """Return ``adam lr=0.001`` or ``CrossEntropyLoss(label_smoothing=0.1)``: the class and what was changed."""
+    name = choice["class_path"].rpartition(".")[2]
+    arguments = choice.get("init_args") or {}
+    usual = defaults.get(choice["class_path"], {})
+    named = {key: value for key, value in arguments.items() if key == "lr" or not _same(value, usual.get(key))}
+    words = [f"{key}={_number(value)}" for key, value in sorted(named.items(), key=lambda item: item[0] != "lr")]
+    if lower:
+        return " ".join([name.lower(), *words])
+    return f"{name}({', '.join(words)})" if words else name
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Compare as a config would spell it: a tuple is a list there."""
+    return bool((list(default) if isinstance(default, tuple) else default) == value)
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else f"{value}"

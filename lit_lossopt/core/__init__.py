@@ -1,0 +1,1 @@
+"""What every other package uses: names, errors, paths, passwords, seeds, colours."""

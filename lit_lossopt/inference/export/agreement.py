@@ -1,0 +1,58 @@
+"""Whether what was exported computes what was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_lossopt.core.errors import UserError, one_line
+
+BATCHES = (1, 2, 17)
+# Other runtimes add in another order: float32 agrees to some 1e-6 of the largest output, deep networks to 1e-5.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far outputs differ from those of the trained network, over random images in batches of several sizes.
+
+    Attributes:
+        difference: the largest; NaN where an output is none.
+        allowed: 1e-4 of the largest output, or of one where all are smaller.
+    """
+
+    difference: float
+    allowed: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether they are the same but for rounding; NaN is not."""
+        return self.difference <= self.allowed
+
+
+@torch.no_grad()
+def agreement(exported: Callable[[Tensor], Tensor], trained: Callable[[Tensor], Tensor], shape: Any) -> Agreement:
+    """Return how far two functions of uint8 images ``[N, *shape]`` differ.
+
+    Raises:
+        UserError: the exported one refuses a batch, or answers in another shape.
+    """
+    generator = torch.Generator().manual_seed(0)
+    differences, largest = [], 1.0
+    for size in BATCHES:
+        images = torch.randint(0, 256, (size, *shape), dtype=torch.uint8, generator=generator)
+        expected = trained(images)
+        try:
+            found = exported(images)
+        except Exception as error:  # other runtimes raise anything
+            raise UserError(f"it refuses a batch of {size} ({one_line(str(error), 150)})") from error
+        if found.shape != expected.shape:
+            raise UserError(f"it answers {list(found.shape)} to a batch of {size}, not {list(expected.shape)}")
+        differences.append((found.double() - expected.double()).abs().max())
+        largest = max(largest, float(expected.abs().max()))
+    # Unlike Python's, this maximum keeps NaN.
+    return Agreement(float(torch.stack(differences).max()), TOLERANCE * largest)

@@ -1,0 +1,108 @@
+"""The formats: each is written by one function and read back, for what it is used for, by another."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lit_lossopt.inference.classifier import Classifier, Outputs, TrainedClassifier
+from lit_lossopt.inference.load import load
+from lit_lossopt.inference.saved import metadata
+
+Reader = Callable[[Tensor], Tensor]
+PT2_METADATA = "lossopt.json"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        write: writes a network and its graph, whose outputs bear the name given, to a path.
+        read: a path → what turns images ``[N, C, H, W]`` uint8 into outputs ``[N, M]``; the packages given may be
+            imported for it.
+        reader: what reads it, in words.
+    """
+
+    write: Callable[[TrainedClassifier, Classifier, Outputs, Path], None]
+    read: Callable[[Path, Sequence[str]], Reader]
+    reader: str
+
+
+def facts(model: TrainedClassifier, outputs: Outputs) -> dict[str, str]:
+    """Return what an exported graph says of itself: texts (JSON) by name."""
+    return {**metadata(model.saved), "outputs": json.dumps(outputs)}
+
+
+def _write_safetensors(model: TrainedClassifier, graph: Classifier, outputs: Outputs, path: Path) -> None:
+    from safetensors.torch import save
+
+    # Clones: tensors that share memory are refused. Its own writer of files lets nobody else read them.
+    weights = {name: value.clone() for name, value in graph.network.state_dict().items()}
+    path.write_bytes(save(weights, {"format": "pt", **metadata(model.saved)}))
+
+
+def _read_safetensors(path: Path, allow: Sequence[str]) -> Reader:
+    return load(path, allow=allow).graph()
+
+
+def _write_pt2(model: TrainedClassifier, graph: Classifier, outputs: Outputs, path: Path) -> None:
+    torch.export.save(_program(model, graph), path, extra_files={PT2_METADATA: json.dumps(facts(model, outputs))})
+
+
+def _read_pt2(path: Path, allow: Sequence[str]) -> Reader:
+    reader: Reader = torch.export.load(path).module()
+    return reader
+
+
+def _write_onnx(model: TrainedClassifier, graph: Classifier, outputs: Outputs, path: Path) -> None:
+    with _quietly():
+        program = torch.onnx.export(
+            _program(model, graph), dynamo=True, verbose=False, input_names=["images"], output_names=[outputs]
+        )
+    assert program is not None
+    program.model.metadata_props.update(facts(model, outputs))
+    program.save(path, external_data=False)
+
+
+def _read_onnx(path: Path, allow: Sequence[str]) -> Reader:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+
+
+def _program(model: TrainedClassifier, graph: Classifier) -> torch.export.ExportedProgram:
+    # Two images: a dimension of one would be taken for a constant.
+    example = torch.zeros(2, *model.image_shape, dtype=torch.uint8)
+    batch = torch.export.Dim("batch", min=1)
+    with _quietly():
+        return torch.export.export(graph, (example,), dynamic_shapes=({0: batch},))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep torch's exporters from telling their own story: what fails is said by the exception."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+FORMATS = {
+    ".safetensors": Format(_write_safetensors, _read_safetensors, "lit_lossopt.load"),
+    ".pt2": Format(_write_pt2, _read_pt2, "torch.export.load"),
+    ".onnx": Format(_write_onnx, _read_onnx, "onnxruntime"),
+}

@@ -1,0 +1,157 @@
+"""A trained network from its run, without the data that it was trained on.
+
+    from lit_lossopt import load
+
+    model = load("RUN_ID")
+    predicted = model(images)  # uint8 [N, C, H, W]
+
+The network is built from the config that the checkpoint keeps. Lightning is not imported.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonargparse
+import torch
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from torch import nn
+
+from lit_lossopt.config.check import ALLOWED_IMPORTS, check_imports
+from lit_lossopt.config.merge import Settings
+from lit_lossopt.config.parser_messages import readable
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import Notice, UserError, described, one_line
+from lit_lossopt.core.paths import given_path, is_file
+from lit_lossopt.inference.classifier import TrainedClassifier
+from lit_lossopt.inference.saved import Saved, read_saved
+from lit_lossopt.losses import contract_of
+from lit_lossopt.networks.mini_cnn import NetworkFactory, build_network
+from lit_lossopt.networks.torchvision_network import weights_left_unread
+from lit_lossopt.training.checkpoint_file import previous_of
+from lit_lossopt.training.parser_types import register_types
+
+Which = Literal["best", "last"]
+
+
+def load(
+    run: str | os.PathLike[str],
+    which: Which = "best",
+    *,
+    allow: Sequence[str] = (),
+    device: str | torch.device = "cpu",
+) -> TrainedClassifier:
+    """Return the trained network of a run.
+
+    Args:
+        run: a run's id in the tracking store, or the beginning of one; a run's folder; a checkpoint; or a file that
+            ``lossopt export`` wrote as ``.safetensors``.
+        which: the weights with the best validation accuracy, or the last ones; a file is taken as it is.
+        allow: packages beside torch's and this one whose classes the config may name.
+        device: where the network goes.
+
+    Raises:
+        UserError: there is no such run or file, it is damaged, or names classes that are not allowed.
+    """
+    saved = find_saved(run, which)
+    if saved.note:
+        warnings.warn(saved.note, Notice, stacklevel=2)
+    return built(saved, allow, device)
+
+
+def find_saved(run: str | os.PathLike[str], which: Which = "best") -> Saved:
+    """Return what ``load`` builds its network from.
+
+    Raises:
+        UserError: there is no such run or file, or it is damaged.
+    """
+    if which not in ("best", "last"):
+        raise UserError(f"which={which}: best or last")
+    path = given_path(run)
+    if is_file(path):
+        return read_saved(path)
+    file = Path(f"{which}.ckpt")
+    wanted = [file.name] if which == "best" else [file.name, previous_of(file).name]
+    if path.is_dir():
+        places = [path, path / names.CHECKPOINT_FOLDER, path / "artifacts" / names.CHECKPOINT_FOLDER]
+        found = [place for place in places if any((place / name).is_file() for name in wanted)]
+        return _read_of(str(run), found[0] if found else path, wanted)
+    # The tracking store takes seconds to import, and a file needs none.
+    from lit_lossopt.tracking.artifacts import checkpoint_folder
+
+    with checkpoint_folder(str(run), wanted) as (run_id, folder):
+        # A checkpoint may name the run as its journal did, from before the store knew it.
+        return replace(_read_of(run_id, folder, wanted), run=run_id)
+
+
+def _read_of(run: str, folder: Path, wanted: Sequence[str]) -> Saved:
+    if not any((folder / name).is_file() for name in wanted):
+        there = ", ".join(sorted(path.name for path in folder.glob("*.ckpt")))
+        raise UserError(
+            f"{run}: there is no {wanted[0]} in {folder}; {f'it holds {there}' if there else 'nor any other'}"
+        )
+    return read_saved(folder / wanted[0])
+
+
+def built(saved: Saved, allow: Sequence[str] = (), device: str | torch.device = "cpu") -> TrainedClassifier:
+    """Return a network with the weights that were saved.
+
+    Raises:
+        UserError: the config names classes that are not allowed or not there, or the weights do not fit them.
+    """
+    chosen = {name: saved.config["model"][name] for name in ("network", "criterion")}
+    factory, criterion = _instantiated(chosen, saved.path, allow)
+    try:
+        contract = contract_of(criterion)
+        with torch.random.fork_rng(devices=[]), weights_left_unread():
+            network = build_network(
+                factory,
+                in_channels=len(saved.scale),
+                image_size=saved.image_size,
+                num_outputs=contract.num_outputs(len(saved.classes)),
+            )
+    except Exception as error:  # a person's own class may raise anything
+        raise UserError(f"{saved.path}: its network cannot be built ({described(error)})") from error
+    try:
+        network.load_state_dict(saved.weights)
+    except RuntimeError as error:
+        raise UserError(f"{saved.path}: its weights do not fit its network ({one_line(str(error), 200)})") from error
+    network.requires_grad_(requires_grad=False)
+    network = network.to(memory_format=torch.channels_last).to(device).eval()
+    return TrainedClassifier(network, saved, contract)
+
+
+def _instantiated(chosen: Mapping[str, Any], path: Path, allow: Sequence[str]) -> tuple[NetworkFactory, nn.Module]:
+    """Return what makes the network, and the loss, as the command line would make them."""
+    tree = {"model": dict(chosen)}
+    check_imports(tree, str(path), allow)
+    register_types()
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model.network", type=NetworkFactory)
+    parser.add_argument("--model.criterion", type=nn.Module)
+    try:
+        with _imports_restricted_to([*ALLOWED_IMPORTS, *allow]):
+            model = parser.instantiate_classes(parser.parse_object(tree)).model
+    except (ArgumentError, ValueError, TypeError, ImportError) as error:
+        raise UserError(readable(str(error), Settings(tree, {"model": str(path)}), {})) from error
+    except Exception as error:
+        raise UserError(f"{path}: its network or its loss cannot be made ({described(error)})") from error
+    return model.network, model.criterion
+
+
+@contextmanager
+def _imports_restricted_to(allowed: Sequence[str]) -> Iterator[None]:
+    """Let configs name classes of some packages only; the parser's settings are the whole process's: put them back."""
+    settings = jsonargparse._common.parsing_settings  # noqa: SLF001  # no public way back
+    before = dict(settings)
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(allowed))
+    try:
+        yield
+    finally:
+        settings.update(before)

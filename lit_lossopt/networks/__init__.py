@@ -1,0 +1,9 @@
+"""Networks: MiniCNN, those of torchvision, and pretrained weights.
+
+Images `[N, C, H, W]` come in. Logits `[N, K]` go out.
+"""
+
+from lit_lossopt.networks.mini_cnn import MiniCNN
+from lit_lossopt.networks.torchvision_network import TorchvisionNetwork
+
+__all__ = ["MiniCNN", "TorchvisionNetwork"]

@@ -1,1 +1,0 @@
-"""Fair comparisons of losses, optimizers, learning rates and seeds, from one plan."""

@@ -1,0 +1,116 @@
+"""``lossopt sweep``: the sweep by its plan, and at its end the comparison of its runs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.paths import given_path
+from lit_lossopt.core.program import typed
+from lit_lossopt.core.redaction import redact
+from lit_lossopt.core.terminal_text import tell
+from lit_lossopt.sweeps.lock import FOLDER, alone
+from lit_lossopt.sweeps.options import Options, dry_run, read_options, resources, the_plan
+from lit_lossopt.sweeps.plan.file import Plan
+from lit_lossopt.sweeps.trial import Engine
+from lit_lossopt.tracking.next_steps import places_to_look
+
+if TYPE_CHECKING:
+    from lit_lossopt.tracking.sweeps import SweepRuns
+
+# What the first minutes show: the shipped plan that needs no network.
+DEMO = ("--config", "sweep_quick")
+INTERRUPTED = 130
+Main = Callable[[list[str]], int]
+
+
+def sweep(words: Sequence[str], main: Main) -> int:
+    """Run a sweep, then compare; return 0, 1 where something failed or is left, 130 or 143 where it was interrupted.
+
+    Args:
+        words: behind ``sweep``.
+        main: runs the words of a command and returns its exit status.
+
+    Raises:
+        UserError: the plan or what was typed is wrong, the store does not answer, or this sweep is running already.
+    """
+    options = read_options(words)
+    plan = the_plan(options)
+    if options.dry_run:
+        print("\n".join(dry_run(plan, options)))
+        return 0
+    with alone(plan.experiment):
+        status, runs, last_lines = _run(plan, options, words, main)
+    if status in (0, 1) and not _compare(plan, runs, options):
+        status = 1
+        last_lines.append("the comparison failed; the same command compares again")
+    elif status not in (0, 1):
+        last_lines.append(f"  {typed(['sweep', *words])}")
+    tell("\n".join(["", *last_lines, *places_to_look(runs.experiment_id, runs.uri)]), sys.stdout)
+    return status
+
+
+def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tuple[int, SweepRuns, list[str]]:
+    """Run the sweep; return its exit status, its runs, and what is to be said at the end."""
+    from lit_lossopt.sweeps.engines.interruption import Interrupted, raised_sigterm
+    from lit_lossopt.sweeps.progress import ShownEngine, SweepDisplay
+    from lit_lossopt.sweeps.protocol import Sweep, begin, best_by_arm, summary
+    from lit_lossopt.tracking.sweeps import SweepRuns
+
+    engine, runs = _engine(plan, options, main), SweepRuns(plan.experiment, plan.name)
+    begin(plan, runs, print)
+    display = SweepDisplay(lambda: best_by_arm(one))
+    one = Sweep(plan, runs, ShownEngine(engine, display), lambda _: None, display.say, options.keep_checkpoints)
+    status, ending = INTERRUPTED, "KILLED"
+    try:
+        with raised_sigterm(), display:
+            status = one.run()
+        ending = "FAILED" if status else "FINISHED"
+    except Interrupted as stop:
+        status = stop.status
+    except KeyboardInterrupt:
+        pass
+    finally:
+        typed = [
+            f"lossopt sweep {shlex.join(words)}",
+            "",
+            *(f"lossopt {shlex.join(t.words)}" for t in one.trials.values()),
+        ]
+        runs.end(ending, {"plan.yaml": plan.text, "commands.txt": "\n".join([*typed, ""])})
+    return status, runs, summary(one, interrupted=ending == "KILLED")
+
+
+def _engine(plan: Plan, options: Options, main: Main) -> Engine:
+    if options.engine == "here":
+        from lit_lossopt.sweeps.engines.in_process import InProcessEngine
+
+        return InProcessEngine(main)
+    seconds = 60 * plan.trial_minutes if plan.trial_minutes else None
+    if options.engine == "ray":
+        from lit_lossopt.sweeps.engines.ray_engine import RayEngine
+
+        return RayEngine(resources(plan, options), options.ray_address, seconds)
+    from lit_lossopt.sweeps.engines.local import LocalEngine
+
+    return LocalEngine(resources(plan, options), seconds)
+
+
+def _compare(plan: Plan, runs: SweepRuns, options: Options) -> bool:
+    """Show the verdict on the sweep's runs, write its page, and keep both with the parent run; return if it could."""
+    from lit_lossopt.comparison.command import show_comparison
+    from lit_lossopt.comparison.report.answer_metrics import answer_metrics
+
+    name = plan.name if plan.name == plan.experiment else f"{plan.experiment}-{plan.name}"
+    page = given_path(options.report or f"{FOLDER}/{name}.html")
+    words = ["--experiment", plan.experiment, "--filter", runs.filter(), "--html", str(page)]
+    try:
+        comparison, said = show_comparison(words)
+    except UserError as error:
+        tell(redact(f"lossopt: {error}"), sys.stderr)
+        return False
+    runs.keep(page)
+    runs.answer(answer_metrics(comparison), said)
+    return True

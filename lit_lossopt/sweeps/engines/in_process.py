@@ -1,0 +1,47 @@
+"""The smallest engine: trials one after another, in this very process. Everything is imported once."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+
+from lit_lossopt.core.errors import one_line
+from lit_lossopt.sweeps.engines.interruption import Interrupted
+from lit_lossopt.sweeps.trial import Outcome, Progress, Trial, Watch
+from lit_lossopt.tracking.store_process import kept_process
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class InProcessEngine:
+    """Runs each trial by calling the program's own ``main``; a trial that kills its process kills the sweep.
+
+    Args:
+        main: takes the words of a command and returns its exit status.
+    """
+
+    def __init__(self, main: Callable[[list[str]], int]) -> None:
+        self.main = main
+
+    def run(self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]) -> Iterator[Outcome]:
+        """Yield each trial's outcome as it ends."""
+        with kept_process():
+            yield from self._run(trials, watch)
+
+    def _run(self, trials: Sequence[Trial], watch: Watch) -> Iterator[Outcome]:
+        for trial in trials:
+            watch(Progress(0, trial))
+            started, said = time.monotonic(), ""
+            try:
+                status = self.main([*trial.words, *trial.tracking])
+            except SystemExit as ended:
+                status = ended.code if isinstance(ended.code, int) else 1
+            except Exception as error:  # noqa: BLE001  # a trial that crashes is recorded, and the rest goes on
+                traceback.print_exc()
+                status, said = 1, one_line(f"{type(error).__name__}: {error}")
+            if status in (INTERRUPTED, TERMINATED):
+                # The trial has taken the signal that was meant for the sweep.
+                raise Interrupted(status - 128)
+            yield Outcome(trial, status, 1, time.monotonic() - started, said)
+        watch(Progress(0, None))

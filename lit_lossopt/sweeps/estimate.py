@@ -1,0 +1,169 @@
+"""What a sweep will take, roughly: time and disk, from what earlier trials took or from sizes that are known."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lit_lossopt.config.words import prepare
+from lit_lossopt.sweeps.plan.file import GRID, Plan
+from lit_lossopt.sweeps.plan.key import whole_tree
+from lit_lossopt.sweeps.plan.trials import REPEAT, Reach, on_grids, repeats, search_trials
+from lit_lossopt.sweeps.trial import Trial
+from lit_lossopt.tracking.trial_runs import EndedTrial, ended_here
+
+# Of data whose size is known without reading them: training images, pixels a side, channels, and images that MiniCNN
+# trains on in a second with one thread of a common processor (docs/benchmarks.md: 37 and 300 steps of 64).
+_DATA = {"CIFAR10DataModule": (50_000, 32, 3, 2_400.0), "DigitsDataModule": (1_437, 8, 1, 19_000.0)}
+# Seconds before and after training: building, a first evaluation, pictures, delivery.
+_AROUND = 2.0
+_EVALUATION_SHARE = 0.35
+# Bytes of a trial without checkpoints: config, provenance, pictures; and of a step in journal and database.
+_BYTES_OF_RUN, _BYTES_OF_STEP = 300_000, 700
+_BYTES_OF_PARAMETER = 12
+_COPIES = 3
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one trial: seconds and bytes; NaN where they cannot be told."""
+
+    seconds: float
+    bytes: float
+    checkpoint: float
+
+
+_UNKNOWN = Cost(math.nan, math.nan, math.nan)
+
+
+def cost(trial: Trial) -> Cost:
+    """Return what a trial takes by the sizes of data and network, on one CPU thread.
+
+    What is no number where one is expected is the trial's own affair: nothing can be told then.
+    """
+    tree = whole_tree(prepare("fit", list(trial.words[1:])))
+    data = tree["data"]["class_path"].rpartition(".")[2]
+    arguments, trainer = tree["data"].get("init_args") or {}, tree.get("trainer") or {}
+    try:
+        return _cost(data, arguments, trainer, tree["model"]["network"])
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return _UNKNOWN
+
+
+def _cost(data: str, arguments: Mapping[str, Any], trainer: Mapping[str, Any], network: Mapping[str, Any]) -> Cost:
+    if data not in _DATA:
+        return _UNKNOWN
+    images, side, channels, rate = _DATA[data]
+    present = images * len(arguments.get("classes") or range(10)) / 10
+    held, batch = _number(arguments.get("val_fraction", 0.1)), _number(arguments.get("batch_size", 64))
+    an_epoch = _part(trainer.get("limit_train_batches"), math.ceil(present * (1 - held) / batch))
+    steps = _steps(trainer, an_epoch)
+    if math.isinf(steps):
+        return _UNKNOWN
+    evaluations = 1 + steps / _part(trainer.get("val_check_interval"), an_epoch)
+    seconds = _AROUND + (steps * batch + evaluations * present * held * _EVALUATION_SHARE) / rate
+    weights = _mini_cnn(side, channels) if network["class_path"].endswith(".MiniCNN") else math.nan
+    kept = _COPIES * weights * _BYTES_OF_PARAMETER if not network.get("init_args") else math.nan
+    return Cost(seconds, _BYTES_OF_RUN + steps * _BYTES_OF_STEP, kept)
+
+
+def _part(wanted: Any, batches: int) -> int:
+    """Return so many batches of an epoch as the Trainer would take: a whole number of them, or a share."""
+    if wanted is None:
+        return batches
+    share = _number(wanted)
+    return min(wanted, batches) if isinstance(wanted, int) else max(1, int(share * batches))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(value)
+    return value
+
+
+def _steps(trainer: Mapping[str, Any], an_epoch: int) -> float:
+    """Return the steps of a training; infinity where neither ``max_epochs`` nor ``max_steps`` limits it."""
+    epochs, most = trainer.get("max_epochs", 5), trainer.get("max_steps")
+    # As the Trainer reads them: null and −1 are no limit.
+    by_epochs = math.inf if epochs in (None, -1) else _number(epochs) * an_epoch
+    if not isinstance(most, int) or most < 0:
+        return float(by_epochs)
+    return float(min(by_epochs, most) if "max_epochs" in trainer else most)
+
+
+def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:
+    """Return how many trials there are, how long they take and what disk, in words."""
+    search = search_trials(plan)
+    again = _some_repeats(plan, search)
+    most = len(search_trials(plan, Reach(plan.extend, plan.extend))) - len(search) if on_grids(plan) else 0
+    counts = [f"{len(search)} {search[0].phase} trials", *([f"{len(again)} repeats"] if again else [])]
+    if plan.test and again:
+        counts.append(f"{len(again)} tests")
+    more = f", and at most {most} more where a best one lies at the edge of the grid" if most else ""
+    every, ended = [*search, *again], ended_here(plan.experiment)
+    done = _done(search, again, ended)
+    already = [f"{done} of them have results already, as the journals in this folder tell"] if done else []
+    return [
+        f"{len(every)} trials: {', '.join(counts)}{more}",
+        *already,
+        _time(every, ended, len(every) - done, most, workers),
+        _disk(every, len(every) if keep_checkpoints else len(again)),
+    ]
+
+
+def _done(search: Sequence[Trial], again: Sequence[Trial], ended: Sequence[EndedTrial]) -> int:
+    """Return how many have a result; which points are repeated is not known beforehand."""
+    searched = {trial.key for trial in search} & {one.key for one in ended}
+    arms = {trial.arm for trial in again}
+    return len(searched) + min(len(again), len({one.key for one in ended if one.phase == REPEAT and one.arm in arms}))
+
+
+def _time(every: Sequence[Trial], ended: Sequence[EndedTrial], left: int, most: int, workers: int) -> str:
+    known = [one.seconds for one in ended if not math.isnan(one.seconds)]
+    if known:
+        each, source = statistics.fmean(known), f"the mean of {len(known)} trials of this experiment"
+    else:
+        each, source = _mean_cost(every).seconds, "a rough guess from sizes, for MiniCNN on a common processor"
+    if math.isnan(each):
+        return "time: not known, before a trial of this experiment has ended"
+    low, high = (in_words(count * each / workers) for count in (left, left + most))
+    span = low if low == high else f"{low} to {high}"
+    return f"time: about {span} with {workers} at once, by {in_words(each)} a trial ({source})"
+
+
+def _mean_cost(every: Sequence[Trial]) -> Cost:
+    """Return the mean over arms, which may differ in length, batch size or data."""
+    costs = [cost(trial) for trial in {trial.arm: trial for trial in every}.values()]
+    parts = ([one.seconds for one in costs], [one.bytes for one in costs], [one.checkpoint for one in costs])
+    return Cost(*map(statistics.fmean, parts))
+
+
+def _disk(every: Sequence[Trial], kept: int) -> str:
+    one = _mean_cost(every)
+    if math.isnan(one.bytes + one.checkpoint):
+        return f"disk: not known; checkpoints of {kept} trials are kept, three of each"
+    total = len(every) * one.bytes + kept * one.checkpoint
+    return f"disk: about {total / 1e6:.0f} MB, {kept * one.checkpoint / 1e6:.0f} of them checkpoints of {kept} trials"
+
+
+def _some_repeats(plan: Plan, search: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Return the repeats as they would be if each arm's first point won: there are as many for any."""
+    if plan.protocol == GRID:
+        return ()
+    first = {trial.arm: trial.point for trial in reversed(search)}
+    return repeats(plan, first)
+
+
+def _mini_cnn(side: int, channels: int) -> float:
+    flat = 64 * (side // 4) ** 2
+    return 32 * (9 * channels + 1) + 64 * (9 * 32 + 1) + 128 * (flat + 1) + 10 * 129
+
+
+def in_words(seconds: float) -> str:
+    """Return ``40 s``, ``12 min`` or ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

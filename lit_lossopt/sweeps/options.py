@@ -1,0 +1,212 @@
+"""The words of ``lossopt sweep``: which plan, over what, on which engine. Nothing heavy is imported for a dry run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lit_lossopt.config.files import find_config, known_names, plan_names
+from lit_lossopt.config.strict_yaml import load_config
+from lit_lossopt.config.words import next_flag
+from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.sweeps import estimate
+from lit_lossopt.sweeps.engines.gpu_slots import accelerator_of, cores, share_of, worker_environments
+from lit_lossopt.sweeps.plan.file import GRID, Plan, find_plan, plan_seeds, read_plan
+from lit_lossopt.sweeps.plan.trials import accelerator_in, check_plan, on_grids
+from lit_lossopt.sweeps.trial import Resources
+from lit_lossopt.tracking.experiment import check_experiment
+
+ENGINES = ("local", "ray", "here")
+_SWITCHES = ("--dry-run", "--keep-checkpoints")
+# For all trials alike, so neither a trial's own nor a sweep's.
+_NOT_HERE = ("seed_everything", "ckpt_path", "resume", "tracking", "print_config", "help")
+
+
+@dataclass
+class Options:
+    """What was typed behind ``sweep``.
+
+    Attributes:
+        configs: in order; one of them is the plan, the others are laid over all trials.
+        flags: key → text, for all trials.
+        dry_run: print, and do nothing.
+        keep_checkpoints: of every trial, not of repeats only.
+        workers: trials at once; 0: as many as there is room for.
+        gpus: share of a GPU that each trial takes; None: one, where there are GPUs and settings do not say cpu.
+        threads: CPU threads of each trial; None: as the plan has it.
+        engine: ``local``, ``ray`` or ``here``.
+        ray_address: of a Ray cluster; empty: a local one.
+        seeds: how many repeats; None: as the plan has it.
+        experiment: in MLflow; empty: the plan's.
+        allowed: packages given by ``--allow-import``.
+        report: the page of the comparison; empty: where ``compare`` puts it.
+    """
+
+    configs: list[str] = field(default_factory=list)
+    flags: dict[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    keep_checkpoints: bool = False
+    workers: int = 0
+    gpus: float | None = None
+    threads: int | None = None
+    engine: str = "local"
+    ray_address: str = ""
+    seeds: int | None = None
+    experiment: str = ""
+    allowed: list[str] = field(default_factory=list)
+    report: str = ""
+
+
+def read_options(words: Sequence[str]) -> Options:
+    """Sort the words behind ``sweep``.
+
+    Raises:
+        UserError: a word that means nothing here, or a value that cannot be.
+    """
+    options = Options()
+    options.dry_run, options.keep_checkpoints = (switch in words for switch in _SWITCHES)
+    queue = [word for word in words if word not in _SWITCHES]
+    while queue:
+        key, value = next_flag(queue)
+        if value is None:
+            raise UserError(f"--{key}: a value is missing")
+        _take(options, key, value)
+    if not options.configs:
+        raise UserError("sweep: name a plan with --config NAME, as sweep_quick; lossopt configs lists them")
+    return options
+
+
+def _take(options: Options, key: str, value: str) -> None:
+    if key == "config":
+        options.configs.append(value)
+    elif key == "allow-import":
+        options.allowed.append(value)
+    elif key in _VALUES:
+        name, read = _VALUES[key]
+        setattr(options, name, read(f"--{key}", value))
+    elif key.partition(".")[0] in _NOT_HERE:
+        if key == "tracking":
+            raise UserError(
+                f"--tracking={value}: a sweep reads results from the runs that its trials log; leave it out"
+            )
+        raise UserError(f"--{key}: not for a sweep; seeds stand in the plan (or --seeds N), runs get their own names")
+    else:
+        options.flags[key] = value
+
+
+def the_plan(options: Options) -> Plan:
+    """Return the plan that was named, with what was typed laid over it, checked.
+
+    Raises:
+        UserError: what is wrong, in the plan or in what was typed.
+    """
+    plans = [name for name in options.configs if _is_plan(name)]
+    if len(plans) > 1:
+        raise UserError(f"--config {plans[1]}: a second plan; a sweep has one")
+    path = find_plan(plans[0] if plans else options.configs[0])
+    plan = read_plan(path)
+    overlays = tuple(name for name in options.configs if name not in plans)
+    seeds = plan.seeds if options.seeds is None else plan_seeds(plan, options.seeds)
+    plan = replace(
+        plan,
+        overlays=(*plan.overlays, *overlays),
+        flags=options.flags,
+        threads=options.threads or plan.threads,
+        seeds=seeds,
+        experiment=options.experiment or plan.experiment,
+        allowed=tuple(options.allowed),
+    )
+    check_experiment(plan.experiment)
+    if options.engine == "here" and plan.trial_minutes:
+        raise UserError(
+            f"{path}: sweep.limits.trial_minutes: --engine here cannot stop a trial; take local, or leave it out"
+        )
+    check_plan(plan)
+    return replace(plan, accelerator=accelerator_of(gpu_share(plan, options)))
+
+
+def gpu_share(plan: Plan, options: Options) -> float:
+    """Return the share of a GPU that each trial takes."""
+    return share_of(options.gpus, {accelerator_in(trial.words) for trial in check_plan(plan)})
+
+
+def resources(plan: Plan, options: Options) -> Resources:
+    """Return what an engine may use: as many workers as were asked for; 0: as many as it has room for."""
+    return Resources(options.workers, plan.threads, gpu_share(plan, options))
+
+
+def at_once(plan: Plan, options: Options) -> int:
+    """Return how many trials will run at once, as far as can be told before."""
+    if options.engine == "local":
+        return len(worker_environments(resources(plan, options)))
+    fitting = max(1, cores() // plan.threads)
+    return 1 if options.engine == "here" else options.workers or fitting
+
+
+def dry_run(plan: Plan, options: Options) -> list[str]:
+    """Return what a sweep would do, line by line."""
+    trials = check_plan(plan)
+    shown = [f"lossopt {shlex.join(trial.words)}" for trial in trials]
+    if plan.extend and on_grids(plan):
+        shown.append("where an arm's best lies at an end of its grid, every arm gets one more point there")
+    if plan.protocol != GRID:
+        shown.append(
+            f"then the best of each arm again, with seeds {', '.join(map(str, plan.seeds))} in place of tuning's"
+        )
+    return [
+        *shown,
+        "",
+        *estimate.lines(plan, at_once(plan, options), keep_checkpoints=options.keep_checkpoints),
+        "a dry run: nothing was run or written",
+    ]
+
+
+def _is_plan(name: str) -> bool:
+    path = find_config(name, [*plan_names(), *known_names()])
+    return "sweep" in load_config(path, str(path))
+
+
+def _whole(flag: str, value: str) -> int:
+    if not value.isdigit() or int(value) < 1:
+        raise UserError(f"{flag} {value}: expected a whole number from 1")
+    return int(value)
+
+
+def _share(flag: str, value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 64:
+        raise UserError(f"{flag} {value}: expected the share of a GPU that a trial takes, as 0.25 or 1")
+    return share
+
+
+def _engine(flag: str, value: str) -> str:
+    if value not in ENGINES:
+        raise UserError(f"{flag} {value}: no such engine{did_you_mean(value, ENGINES)}; {', '.join(ENGINES)}")
+    return value
+
+
+def _experiment(_: str, value: str) -> str:
+    check_experiment(value)
+    return value
+
+
+def _text(_: str, value: str) -> str:
+    return value
+
+
+# Flag → the option that it sets, and how its text is read.
+_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    "workers": ("workers", _whole),
+    "threads": ("threads", _whole),
+    "gpus": ("gpus", _share),
+    "seeds": ("seeds", _whole),
+    "engine": ("engine", _engine),
+    "ray-address": ("ray_address", _text),
+    "tracking.experiment": ("experiment", _experiment),
+    "html": ("report", _text),
+}

@@ -1,0 +1,57 @@
+"""What tells one trial from another: a hash of all that can change its result, from merged settings, without torch."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from typing import Any
+
+from lit_lossopt.config.description import DATA_NO_RESULT, NO_RESULT
+from lit_lossopt.config.strict_yaml import load_value
+from lit_lossopt.config.words import Prepared
+from lit_lossopt.core.class_paths import as_named_first
+
+# Of the Trainer's arguments, those that only show, keep or describe. Any other may change a result.
+_TRAINER_NO_RESULT = (
+    "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "log_every_n_steps",
+    "default_root_dir", "profiler",
+)  # fmt: skip
+
+
+def sweep_key(prepared: Prepared) -> str:
+    """Return the SHA-256 of everything in merged settings and flags that can change the result.
+
+    Class defaults are not filled in: a setting that is spelled out and one that is left at its default are told apart,
+    which costs a training at worst.
+    """
+    tree = whole_tree(prepared)
+    relevant = {name: value for name, value in tree.items() if name not in NO_RESULT}
+    trainer = relevant.get("trainer") or {}
+    relevant["trainer"] = {name: value for name, value in trainer.items() if name not in _TRAINER_NO_RESULT}
+    data = relevant["data"]
+    arguments = {k: v for k, v in (data.get("init_args") or {}).items() if k not in DATA_NO_RESULT}
+    relevant["data"] = {**data, "init_args": arguments}
+    text = json.dumps([prepared.command, relevant], sort_keys=True, default=str)
+    return hashlib.sha256(as_named_first(text).encode()).hexdigest()
+
+
+def whole_tree(prepared: Prepared) -> dict[str, Any]:
+    """Return merged settings, with the flags that the parser would read laid over them."""
+    tree = copy.deepcopy(prepared.settings.tree)
+    for key, value in prepared.rest:
+        _set(tree, key, None if value is None else load_value(value, f"--{key}"))
+    return tree
+
+
+def _set(tree: dict[str, Any], key: str, value: Any) -> None:
+    *groups, name = key.split(".")
+    for group in groups:
+        below = tree.get(group)
+        if not isinstance(below, dict):
+            below = tree[group] = {}
+        tree = below
+    if name.endswith("+"):
+        tree[name] = [*(tree.get(name) or []), value]
+    else:
+        tree[name] = value

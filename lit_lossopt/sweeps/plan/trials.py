@@ -1,0 +1,245 @@
+"""From a plan to trials, purely: arms, the search, its extension, the repeats. Every trial is checked as ``fit`` is."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from lit_lossopt.config.words import Prepared, prepare
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.sweeps.plan.file import GRID, Level, Plan
+from lit_lossopt.sweeps.plan.key import sweep_key, whole_tree
+from lit_lossopt.sweeps.plan.points import LogGrid, Point, Search
+from lit_lossopt.sweeps.plan.section import as_text
+from lit_lossopt.sweeps.trial import Trial
+
+TUNING, REPEAT, TEST = "tuning", "repeat", "test"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One level of each factor.
+
+    Attributes:
+        name: the levels' names, as ``adam focal``; the plan's, where it has no factors.
+        levels: one of each factor.
+        search: where it is tried; None: as it is.
+    """
+
+    name: str
+    levels: tuple[Level, ...]
+    search: Search | None
+
+
+@dataclass(frozen=True)
+class Reach:
+    """By how many points a log grid goes beyond its ends."""
+
+    below: int = 0
+    above: int = 0
+
+
+def arms(plan: Plan) -> tuple[Arm, ...]:
+    """Return every combination of levels.
+
+    Raises:
+        UserError: two levels of an arm say where it is tried, or arms would get different budgets.
+    """
+    found = []
+    for levels in itertools.product(*plan.factors.values()):
+        searches = [level for level in levels if level.search]
+        if len(searches) > 1:
+            raise UserError(f"{plan.path}: {searches[0].name} and {searches[1].name} both say where they are tried")
+        name = " ".join(level.name for level in levels) or plan.name
+        found.append(Arm(name, levels, searches[0].search if searches else plan.search))
+    _check_budgets(plan, found)
+    return tuple(found)
+
+
+def search_trials(plan: Plan, reach: Reach = Reach()) -> tuple[Trial, ...]:  # frozen
+    """Return the trials of the search: each point of each arm, with each of its seeds.
+
+    Points come first, arms last: when the sweep is stopped half-way, no arm is ahead.
+
+    Raises:
+        UserError: an arm has a key, a class or a value that ``fit`` would refuse.
+    """
+    phase, seeds = (GRID, plan.seeds) if plan.protocol == GRID else (TUNING, plan.tuning_seeds)
+    rounds = itertools.zip_longest(*([(arm, point) for point in points_of(arm, reach)] for arm in arms(plan)))
+    cells = [cell for one in rounds for cell in one if cell]
+    return _distinct(plan, [make_trial(plan, arm, point, seed, phase) for seed in seeds for arm, point in cells])
+
+
+def points_of(arm: Arm, reach: Reach) -> tuple[Point, ...]:
+    """Return where an arm is tried; the one empty point where nothing is searched."""
+    return arm.search.points(reach.below, reach.above) if arm.search else ({},)
+
+
+def repeats(plan: Plan, winners: Mapping[str, Point]) -> tuple[Trial, ...]:
+    """Return the trials that repeat each arm's winning point with fresh seeds; arms without a winner have none."""
+    chosen = [arm for arm in arms(plan) if arm.name in winners]
+    return tuple(
+        make_trial(plan, arm, winners[arm.name], seed, REPEAT) for seed, arm in itertools.product(plan.seeds, chosen)
+    )
+
+
+def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Trial:
+    """Return one trial, its words checked.
+
+    Raises:
+        UserError: names the plan, the arm, and the key that ``fit`` would refuse.
+    """
+    words = fit_words(plan, arm, point, seed)
+    try:
+        _check_recorded(_prepared(words))
+        _check_trainer(_trainer(words))
+        if plan.accelerator and accelerator_in(words) == "auto":
+            # Said, so that the words mean the same device by hand, and another device is another trial.
+            words = (*words, f"--trainer.accelerator={plan.accelerator}")
+        key = _checked_key(words)
+    except UserError as error:
+        raise UserError(f"{plan.path}, arm {arm.name}: {str(error).replace(' from the command line', '')}") from error
+    return Trial(key, words, arm.name, phase, seed, dict(point))
+
+
+@cache
+def _checked_key(words: tuple[str, ...]) -> str:
+    return sweep_key(_prepared(words))
+
+
+def accelerator_in(words: tuple[str, ...]) -> str:
+    """Return what a trial's settings say of the device: ``auto`` where they leave it open."""
+    return str(_trainer(words).get("accelerator") or "auto")
+
+
+@cache
+def _trainer(words: tuple[str, ...]) -> Mapping[str, Any]:
+    return whole_tree(_prepared(words)).get("trainer") or {}
+
+
+@cache
+def _prepared(words: tuple[str, ...]) -> Prepared:
+    return prepare(words[0], list(words[1:]))
+
+
+def _check_recorded(prepared: Prepared) -> None:
+    if prepared.unrecorded:
+        raise UserError(f"{prepared.unrecorded}: a sweep reads results from the runs that its trials log; leave it out")
+
+
+def _check_trainer(trainer: Mapping[str, Any]) -> None:
+    """Refuse what would leave a sweep without results.
+
+    Raises:
+        UserError: names the setting.
+    """
+    if trainer.get("fast_dev_run"):
+        raise UserError("trainer.fast_dev_run: it logs no run; take trainer.max_steps for a short sweep")
+    limit = trainer.get("limit_val_batches")
+    if limit is not None and limit == 0:
+        raise UserError("trainer.limit_val_batches=0: a sweep chooses by validation accuracy; leave it out")
+
+
+def fit_words(plan: Plan, arm: Arm, point: Point, seed: int) -> tuple[str, ...]:
+    """Return the command line of a trial; a key that several parts of the plan set stands once, as the last has it."""
+    configs = [*plan.base.configs, *(name for level in arm.levels for name in level.configs), *plan.overlays]
+    keys: dict[str, str] = {}
+    for source in (
+        plan.base.keys,
+        *(level.keys for level in arm.levels),
+        {key: as_text(value) for key, value in point.items()},
+        plan.flags,
+    ):
+        for key, text in source.items():
+            keys.pop(key, None)
+            keys[key] = text
+    named = [word for name in configs for word in ("--config", name)]
+    allowed = [word for name in plan.allowed for word in ("--allow-import", name)]
+    flags = [f"--{key}={text}" for key, text in keys.items()]
+    return ("fit", *named, *flags, f"--seed_everything={seed}", f"--threads={plan.threads}", *allowed)
+
+
+def check_plan(plan: Plan) -> tuple[Trial, ...]:
+    """Return the trials of the search, after everything that can be seen to be wrong was refused.
+
+    Raises:
+        UserError: the first thing wrong.
+    """
+    for key in plan.flags:
+        owner = _owner(plan, key)
+        if owner:
+            raise UserError(f"--{key}: {owner} of {plan.path} sets it for each arm; change it there")
+    if plan.protocol != GRID and not any(arm.search for arm in arms(plan)):
+        raise UserError(
+            f"{plan.path}: sweep.protocol={plan.protocol}: there is nothing to tune; give learning_rates or "
+            f"quasi_random, or take protocol: {GRID}"
+        )
+    trials = search_trials(plan)
+    repeated = 0 if plan.protocol == GRID else len(plan.seeds) * len(arms(plan))
+    if len(trials) + repeated > plan.max_trials:
+        raise UserError(
+            f"{plan.path}: {len(trials) + repeated} trials, more than sweep.limits.trials={plan.max_trials}; raise it "
+            "if that is meant"
+        )
+    return trials
+
+
+_NOT_SAID = {"path", "name", "text", "experiment", "accelerator", "max_trials", "max_minutes", "trial_minutes"}
+
+
+def fingerprint(plan: Plan) -> str:
+    """Return the SHA-256 of what a plan says of its trials, wherever its file lies."""
+    said = {name: value for name, value in asdict(plan).items() if name not in _NOT_SAID}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def on_grids(plan: Plan) -> bool:
+    """Return whether every arm is tried on a grid, which has ends: all are extended, or none."""
+    return all(isinstance(arm.search, LogGrid) for arm in arms(plan))
+
+
+def _owner(plan: Plan, key: str) -> str:
+    """Return what in the plan sets a key, or the class that it belongs to, for each arm; or an empty text."""
+
+    def clash(other: str) -> bool:
+        return other == key or other.startswith(f"{key}.")
+
+    for factor, levels in plan.factors.items():
+        if any(clash(other) for level in levels for other in level.keys):
+            return f"the factor {factor}"
+    searched = {other for arm in arms(plan) if arm.search for other in arm.search.keys}
+    return "the search" if any(map(clash, searched)) else ""
+
+
+def _check_budgets(plan: Plan, found: Sequence[Arm]) -> None:
+    counts = {arm.name: len(points_of(arm, Reach())) for arm in found}
+    if len(set(counts.values())) > 1:
+        few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        raise UserError(
+            f"{plan.path}: {few} is tried at {counts[few]} points and {many} at {counts[many]}; every arm needs the "
+            "same number, or the comparison is not fair"
+        )
+
+
+def _distinct(plan: Plan, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    seen: dict[str, Trial] = {}
+    for trial in trials:
+        twin = seen.setdefault(trial.key, trial)
+        if twin is not trial:
+            raise UserError(f"{plan.path}: {_named(twin)} and {_named(trial)} are the same training")
+    return tuple(trials)
+
+
+def _named(trial: Trial) -> str:
+    return " ".join([trial.arm, *described_point(trial.point)])
+
+
+def described_point(point: Mapping[str, float]) -> Iterator[str]:
+    """Yield ``lr=0.01`` for each searched value."""
+    for key, value in point.items():
+        yield f"{key.rpartition('.')[2]}={value:g}"

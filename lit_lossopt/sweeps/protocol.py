@@ -1,0 +1,293 @@
+"""The protocol of a sweep over any engine: run what is missing, extend, choose, repeat, test, and say what failed."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.sweeps.plan.file import GRID, Plan
+from lit_lossopt.sweeps.plan.points import Point
+from lit_lossopt.sweeps.plan.trials import (
+    REPEAT,
+    TEST,
+    TUNING,
+    Reach,
+    arms,
+    check_plan,
+    described_point,
+    fingerprint,
+    on_grids,
+    repeats,
+    search_trials,
+)
+from lit_lossopt.sweeps.progress import described
+from lit_lossopt.sweeps.selection import edge, final, winner
+from lit_lossopt.sweeps.trial import ENDED, Engine, Outcome, Trial, Watch
+from lit_lossopt.tracking.places import local_artifacts
+from lit_lossopt.tracking.sweeps import SweepRuns
+from lit_lossopt.tracking.trial_runs import TrialRun
+
+# A trial whose process was killed is tried again twice, by one parent or several.
+MOST_KILLS = 3
+_NO_CHECKPOINTS = "--trainer.enable_checkpointing=false"
+_GO_ON = "--resume=auto"
+
+
+@dataclass
+class Sweep:
+    """A sweep under way.
+
+    Args:
+        plan: what is compared.
+        runs: of this sweep in the store, begun.
+        engine: what runs trials.
+        watch: told what each worker does.
+        say: prints a line.
+        keep_checkpoints: of every trial; otherwise of repeats only.
+    """
+
+    plan: Plan
+    runs: SweepRuns
+    engine: Engine
+    watch: Watch
+    say: Callable[[str], None]
+    keep_checkpoints: bool = False
+    trials: dict[str, Trial] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    given_up: set[str] = field(default_factory=set)
+    left: int = 0
+    tested: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    _deadline: float = float("inf")
+    _busy: set[str] = field(default_factory=set)
+
+    def run(self) -> int:
+        """Run all that is missing; return 0, or 1 where trials failed or time was up.
+
+        Raises:
+            Interrupted: Ctrl-C, SIGTERM, or a trial that was told to stop.
+            UserError: the store does not answer.
+        """
+        if self.plan.max_minutes:
+            self._deadline = time.monotonic() + 60 * self.plan.max_minutes
+        self._busy = self.runs.settle()
+        reach = self._search()
+        if self.plan.protocol != GRID and not self.left:
+            self._repeat(reach)
+        if not self.left:
+            aside = self.runs.sort({key: (trial.arm, trial.phase) for key, trial in self.trials.items()})
+            if aside:
+                self.say(f"{aside} results of this sweep are not in its plan any more, or were second ones: set aside")
+        return 1 if self.failed or self.left else 0
+
+    def results(self) -> dict[str, TrialRun]:
+        """Return key → run of the plan's trials that came to an end."""
+        return self.runs.ended(self.trials)
+
+    def _search(self) -> Reach:
+        """Run the search, extended where a best point lies at an edge; return how far it went."""
+        reach = Reach()
+        self._run_missing(search_trials(self.plan))
+        for _ in range(self.plan.extend):
+            wider = reach if self.left else self._wider(reach)
+            if wider == reach:
+                break
+            reach = wider
+            known = [trial for trial in search_trials(self.plan, reach) if trial.key not in self.trials]
+            self._run_missing(known)
+        for name, side in ({} if self.left else self._at_edge(reach)).items():
+            end = "below" if side.below else "above"
+            self.say(f"{name}: its best still lies at the edge of the grid; widen learning_rates {end}")
+        return reach
+
+    def _wider(self, reach: Reach) -> Reach:
+        """Return the grid's reach with one more point at each end where any arm has its best."""
+        sides = self._at_edge(reach)
+        below, above = (max((getattr(side, end) for side in sides.values()), default=0) for end in ("below", "above"))
+        if below or above:
+            where = ", ".join(f"{name} ({'lower' if side.below else 'upper'})" for name, side in sides.items())
+            self.say(f"best at an end of the grid: {where}; every arm gets one more point there")
+        return Reach(reach.below + below, reach.above + above)
+
+    def _at_edge(self, reach: Reach) -> dict[str, Reach]:
+        """Return the arms whose best point lies at an end of their grid, with that end."""
+        if not on_grids(self.plan):
+            return {}
+        tried, results = tuple(self.trials.values()), self.results()
+        found = {arm.name: edge(arm, reach, tried, results) for arm in arms(self.plan)}
+        return {name: side for name, side in found.items() if side != Reach()}
+
+    def _repeat(self, reach: Reach) -> None:
+        winners = self._winners(reach)
+        again = repeats(self.plan, winners)
+        self._run_missing(again)
+        if self.plan.test and not self.left:
+            self._run_missing(self._tests(again))
+
+    def _winners(self, reach: Reach) -> dict[str, Point]:
+        tried, results = tuple(self.trials.values()), self.results()
+        found: dict[str, Point] = {}
+        for arm in arms(self.plan):
+            best = winner(arm, reach, tried, results)
+            if best is None:
+                self.notes.append(f"{arm.name}: no point of the search came to a sound end; it is not repeated")
+                self.say(self.notes[-1])
+            else:
+                found[arm.name] = best
+                self.say(f"{arm.name}: {' '.join(described_point(best))} wins")
+                failed = [trial for trial in tried if trial.arm == arm.name and trial.key in self.failed]
+                points = dict.fromkeys(" ".join(described_point(trial.point)) for trial in failed)
+                self.notes += [f"{arm.name} was chosen without {point}, which failed" for point in points]
+        return found
+
+    def _tests(self, again: Sequence[Trial]) -> list[Trial]:
+        """Return a test of a checkpoint of each repeat that came to a sound end and was not tested yet."""
+        results = self.runs.ended([trial.key for trial in again])
+        waiting = self.untested(results)
+        wanted = []
+        for trial in again:
+            run = results.get(trial.key)
+            if run is None or trial.key not in waiting:
+                continue
+            path = f"{local_artifacts(run.artifacts, Path.cwd())}/{names.CHECKPOINT_FOLDER}/{self.plan.test}.ckpt"
+            words = ("test", *trial.words[1:], "--ckpt_path", path)
+            wanted.append(dataclasses.replace(trial, key=f"{trial.key} {TEST}", words=words, phase=TEST))
+        return wanted
+
+    def untested(self, results: Mapping[str, TrialRun]) -> set[str]:
+        """Return the keys of the repeats that the plan wants tested, which were not yet; diverged ones are not."""
+        metric = names.metric(names.TEST, "accuracy")
+        over = {key for key, run in results.items() if run.verdict == "diverged" or metric in run.metrics}
+        again = {key for key, trial in self.trials.items() if trial.phase == REPEAT}
+        return again - over - self.tested if self.plan.test else set()
+
+    def _run_missing(self, trials: Sequence[Trial]) -> None:
+        """Run those of the trials that are not in the store."""
+        self.trials |= {trial.key: trial for trial in trials if trial.phase != TEST}
+        ended, kills = self.runs.ended(self.trials), self.runs.kills()
+        for trial in trials:
+            if kills.get(trial.key, 0) >= MOST_KILLS and trial.key not in ended:
+                self.given_up.add(trial.key)
+                self.failed[trial.key] = (
+                    f"{described(trial)}: its process was killed {kills[trial.key]} times; delete these runs in MLflow "
+                    "to try it again"
+                )
+        missing = [trial for trial in trials if trial.key not in ended and trial.key not in self.failed]
+        elsewhere = sum(trial.key in self._busy for trial in missing)
+        if elsewhere:
+            self.left += elsewhere
+            self.say(f"{elsewhere} trials are still trained by other processes, and are not started again")
+            missing = [trial for trial in missing if trial.key not in self._busy]
+        if not trials:
+            return
+        shown = f"{len(trials)} {trials[0].phase} trials"
+        done = sum(trial.key in ended for trial in trials)
+        others = f"{done} are done, {len(missing)} to run" if done else f"{len(missing)} to run"
+        self.say(f"{shown} to run" if len(missing) == len(trials) else f"{shown}: {others}")
+        counted = [dataclasses.replace(trial, kills=kills.get(trial.key, 0)) for trial in missing]
+        before = self.left
+        try:
+            self._run([self._placed(trial, begun=trial.key in kills) for trial in counted])
+        except KeyboardInterrupt:
+            # What was ended because a person wanted it was not killed.
+            self.runs.settle(stopped=True)
+            raise
+        self._busy = self.runs.settle(stopped=self.left > before)
+
+    def _placed(self, trial: Trial, *, begun: bool = False) -> Trial:
+        """Return a trial with the words that put its run under the sweep, and take it up where it was interrupted."""
+        if trial.phase == TEST:
+            return dataclasses.replace(trial, tracking=(f"--tracking.experiment={self.plan.experiment}",))
+        kept = self.keep_checkpoints or trial.phase not in (TUNING, GRID)
+        place = self.runs.tracking_words(trial.key, trial.arm, trial.phase)
+        more = (_NO_CHECKPOINTS,) if not kept else (_GO_ON,) if begun else ()
+        return dataclasses.replace(trial, tracking=(*place, *more))
+
+    def _run(self, trials: Sequence[Trial]) -> None:
+        outcomes = self.engine.run(trials, self.watch, self._is_done) if trials else ()
+        for ended, outcome in enumerate(outcomes, 1):
+            self._note(outcome, f"[{ended}/{len(trials)}]")
+            if time.monotonic() > self._deadline and ended < len(trials):
+                self.left += len(trials) - ended
+                self.say(f"the plan's {self.plan.max_minutes:g} minutes are over; {self.left} trials are left")
+                return
+
+    def _note(self, outcome: Outcome, count: str) -> None:
+        trial = outcome.trial
+        words = ENDED.get(outcome.status)
+        if words is not None and trial.phase != TEST and not self._is_done(trial):
+            self.failed[trial.key] = f"{described(trial)}: it ended, but the store has no run of it"
+            self.say(f"{count} {self.failed[trial.key]}")
+            return
+        if words is None:
+            reason = f"signal {-outcome.status}" if outcome.status < 0 else f"exit {outcome.status}"
+            said = f": {one_line(outcome.said, 200)}" if outcome.said else ""
+            typed = f"lossopt {shlex.join(trial.words)}"
+            self.failed[trial.key] = f"{described(trial)}: {reason}{said}; by hand: {typed}"
+            self.say(f"{count} {described(trial)}: failed ({reason}){said}")
+            return
+        if trial.phase == TEST:
+            self.tested.add(trial.key.removesuffix(f" {TEST}"))
+        run = self.runs.ended([trial.key]).get(trial.key)
+        accuracy = f"val accuracy {final(run.accuracies):.4f}, " if run and run.accuracies else ""
+        self.say(f"{count} {described(trial)}: {words}{accuracy}{outcome.seconds:.1f} s")
+
+    def _is_done(self, trial: Trial) -> bool:
+        """Return whether the store has a trial's end, after what its process left behind was delivered."""
+        self.runs.settle(trial.key)
+        return trial.key in self.runs.ended([trial.key])
+
+
+def begin(plan: Plan, runs: SweepRuns, say: Callable[[str], None]) -> None:
+    """Check a plan, and find or make its parent run.
+
+    Raises:
+        UserError: the plan is wrong, or the store does not answer.
+    """
+    check_plan(plan)
+    if plan.test and not runs.artifacts_are_here():
+        raise UserError(
+            f"{plan.path}: sweep.test={plan.test}: the server keeps the checkpoints, so that no test could read them; "
+            "leave test out, and test by hand with a checkpoint that you download"
+        )
+    if runs.begin(fingerprint(plan), f"Sweep by the plan `{plan.name}`; its trials are nested below."):
+        say("the plan has changed since it was last run; trials that are still in it are not repeated")
+
+
+def best_by_arm(sweep: Sweep) -> dict[str, float]:
+    """Return the best final accuracy of each arm so far."""
+    found: dict[str, float] = {}
+    for key, run in sweep.runs.known.items():
+        if key in sweep.trials and run.verdict != "diverged" and run.accuracies:
+            arm = sweep.trials[key].arm
+            found[arm] = max(final(run.accuracies), found.get(arm, 0.0))
+    return found
+
+
+def summary(sweep: Sweep, *, interrupted: bool = False) -> list[str]:
+    """Return the last lines: what diverged, what failed, and how to go on."""
+    results = sweep.results()
+    diverged = [described(sweep.trials[key]) for key, run in results.items() if run.verdict == "diverged"]
+    lines = [f"{len(results)} of {len(sweep.trials)} trials have results"]
+    if diverged:
+        lines.append(f"diverged, which is a result: {len(diverged)}: {_few(diverged)}")
+    waiting = sweep.untested(results)
+    if waiting:
+        lines.append(f"{len(waiting)} tests are still to run")
+    lines += [f"failed: {text}" for text in sweep.failed.values()]
+    lines += sweep.notes
+    if interrupted:
+        lines.append("interrupted; what has ended is kept, and the same command goes on:")
+    elif sweep.left or sweep.failed.keys() - sweep.given_up:
+        lines.append("the same command runs what is missing")
+    return lines
+
+
+def _few(texts: Sequence[str]) -> str:
+    return "; ".join([*texts[:3], *(["…"] if len(texts) > 3 else [])])

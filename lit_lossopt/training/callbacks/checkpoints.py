@@ -1,0 +1,317 @@
+"""The best and the last state of a run, saved only where training can go on from them to the bit."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint, Timer
+
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.terminal_text import tell
+from lit_lossopt.tracking.recording import Recorder
+from lit_lossopt.training.callbacks.checkpoint_folders import check_apart, choose_folder
+from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
+from lit_lossopt.training.distributed import collectives as ranks
+
+VALIDATION_DUE = "lossopt_validation_due"
+STOPPED = "lossopt_stopped"
+_VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
+_OWN = (__name__.partition(".")[0] + ".", Timer.__module__)
+GIGABYTE = 1e9
+ASK_EVERY = 10
+
+
+class RunCheckpoints(Checkpoint):
+    """Keeps ``best.ckpt`` (by validation accuracy), ``last.ckpt`` and the last before it, in the run's own folder.
+
+    A state is saved after each epoch's validation, whenever the accuracy is the best so far, and between by steps or
+    minutes. Not every moment will do: never while gradients are half accumulated, nor between a batch and the
+    validation that is due after it, which would be lost. A signal that comes while validating saves a state from which
+    that validation is done anew. Each checkpoint names its run, so that ``test --ckpt_path FILE`` adds its results
+    there and ``fit --ckpt_path FILE`` continues it.
+
+    Args:
+        every_n_steps: also after so many steps; None: not by steps.
+        every_minutes: also after so many minutes without one; None: not by time.
+        max_gigabytes: disk that the checkpoints of a run may take; the one before the last goes first, then the best.
+
+    Raises:
+        UserError: one of these is not above zero.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_minutes: float | None = 10.0,
+        max_gigabytes: float | None = None,
+    ) -> None:
+        limits = {"every_n_steps": every_n_steps, "every_minutes": every_minutes, "max_gigabytes": max_gigabytes}
+        for name, value in limits.items():
+            if value is not None and not value > 0:
+                raise UserError(f"checkpoints.{name}={value}: must be above 0; null for none")
+        self.every_n_steps = every_n_steps
+        self.every_minutes = every_minutes
+        self.max_gigabytes = max_gigabytes
+        self.step_values: StepValues | None = None
+        self.dirpath: str | None = None
+        # What switches the run's record off.
+        self.unrecorded = ""
+        self._best = -1.0
+        self._saved_step = 0
+        self._saved_at = time.monotonic()
+        self._due = self._stopped = False
+        # Where settings have changed, it is no longer said that training has ended; states of the person's own
+        # callbacks hold their settings of then, which would win over those of now.
+        self.ends_where_it_did = True
+        self.callbacks_afresh = False
+        # Where the checkpoint lies that the same run goes on from; None for a new run.
+        self.goes_on_from: Path | None = None
+        # Whether last.ckpt is this process's, and so known to be whole.
+        self._wrote_last = False
+        self._said: set[str] = set()
+        # Saves that the disk did not take, and whether the last one was such.
+        self._failures = 0
+        self.is_behind = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Choose the folder: the run's artifacts where there is a run, otherwise a new one below the Trainer's root."""
+        if stage != "fit":
+            return
+        folder = choose_folder(trainer, self.unrecorded) if trainer.is_global_zero else ""
+        self.dirpath = str(trainer.strategy.broadcast(folder))
+        check_apart(trainer.checkpoint_callbacks, self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best accuracy so far."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._best = state_dict.get("best", self._best)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Name the run, say what it has logged, and if a callback has ended training."""
+        checkpoint[names.RUN_KEY] = run_of(trainer)
+        checkpoint[names.LOGGED_KEY] = next((one.logged() for one in trainer.loggers if isinstance(one, Recorder)), {})
+        checkpoint[STOPPED] = trainer.should_stop
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Remember a validation that was cut short, and that training was told to stop."""
+        self._due, self._stopped = bool(checkpoint.get(VALIDATION_DUE)), bool(checkpoint.get(STOPPED))
+        self._saved_step = checkpoint["global_step"]
+        if self.callbacks_afresh:
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]  # it is there
+                if not type(callback).__module__.startswith(_OWN):
+                    checkpoint["callbacks"].pop(callback.state_key, None)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Do anew the validation that was cut short; end where training was told to."""
+        self._saved_at = time.monotonic()
+        if self._best >= 0 and not ranks.from_first(self._has_best(trainer)):
+            self._best = -1.0
+        trainer.should_stop |= self._stopped and self.ends_where_it_did
+        if self._due:
+            self._due = False
+            validate_now(trainer)
+            # At an epoch's end Lightning would take that epoch, and each one after it, for trained and validated.
+            trainer.fit_loop.epoch_loop.val_loop._has_run = False  # noqa: SLF001  # Lightning tells it nowhere else
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save by steps or minutes."""
+        step = trainer.global_step
+        by_steps = self.every_n_steps is not None and step >= self._saved_step + self.every_n_steps
+        if (by_steps or self._by_time(step)) and step != self._saved_step and may_save(trainer):
+            self._save_last(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save after an epoch's validation, and the best."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        accuracy = float(trainer.callback_metrics.get(names.metric(names.VAL, "accuracy"), -1.0))
+        is_best = accuracy > self._best
+        self._best = max(accuracy, self._best)
+        due = (is_best or not within_epoch(trainer)) and goes_on(trainer)
+        if not (due and self._save_last(trainer, is_best=is_best)) and is_best:
+            self._write(trainer, _state_of(trainer), "best", keep_previous=False)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the state in which training ended."""
+        if trainer.global_step != self._saved_step:
+            self._save_last(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the state behind a last evaluation that was cut short, and done anew by ``FinalEvaluation``."""
+        if self._due:
+            self._due = False
+            self._save_last(trainer)
+        if self._failures and trainer.is_global_zero:
+            left = "the state in which training ended is lost" if self.is_behind else "the last one is whole"
+            self._say_once("count", f"{self._failures} checkpoints could not be written; {left}")
+
+    def save_before_stopping(self, trainer: pl.Trainer) -> None:
+        """Save the state in which a signal ends training or validation."""
+        self._save_last(trainer, validation_due=trainer.validating)
+
+    def last_saved(self) -> tuple[int, Path] | None:
+        """Return the step and the file of the last state that can be gone on with; None if there is none."""
+        if self.dirpath is None or not is_whole(self._path("last")):
+            return None
+        return self._saved_step, self._path("last")
+
+    def _has_best(self, trainer: pl.Trainer) -> bool:
+        """Bring the best state to where the run's folder is now; return whether what is to come must be better.
+
+        Not in a new run, nor where the best state was left behind: otherwise there might never be one.
+        """
+        best = self._path("best")
+        if not trainer.is_global_zero or best.exists():
+            return True
+        if self.goes_on_from is None or self.goes_on_from.absolute() == best.parent.absolute():
+            # In the same folder it was removed to keep to the limit.
+            return self.goes_on_from is not None
+        try:
+            best.parent.mkdir(parents=True, exist_ok=True)
+            link_checkpoint(self.goes_on_from / best.name, best)
+        except OSError as error:
+            self._say_once("best", f"{best} is not there ({error.strerror}); the best state from here on will be")
+            return False
+        return True
+
+    def _by_time(self, step: int) -> bool:
+        """Return whether the minutes are over; of several ranks the first decides, and is asked at every tenth step."""
+        if self.every_minutes is None or (ranks.several() and step % ASK_EVERY):
+            return False
+        return ranks.from_first(time.monotonic() - self._saved_at >= 60 * self.every_minutes)
+
+    def _save_last(self, trainer: pl.Trainer, *, validation_due: bool = False, is_best: bool = False) -> bool:
+        if self.step_values:
+            # The journal must never be behind a checkpoint.
+            self.step_values.flush(trainer, trainer.lightning_module)
+        checkpoint = _state_of(trainer)
+        if validation_due:
+            checkpoint[VALIDATION_DUE] = True
+            _as_if_finished(checkpoint["loops"]["fit_loop"][_VAL_PROGRESS])
+        keep = self._wrote_last or is_whole(self._path("last"))
+        # What the first rank has done, which alone writes: the others must not believe otherwise.
+        also = self._path("best") if is_best else None
+        saved = ranks.from_first(self._write(trainer, checkpoint, "last", keep_previous=keep, also=also))
+        if saved:
+            self._wrote_last = True
+            self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        return saved
+
+    def _write(
+        self,
+        trainer: pl.Trainer,
+        checkpoint: dict[str, Any],
+        name: str,
+        *,
+        keep_previous: bool,
+        also: Path | None = None,
+    ) -> bool:
+        if not trainer.is_global_zero:
+            return True
+        try:
+            size = write_checkpoint(checkpoint, self._path(name), keep_previous=keep_previous, also=also)
+        except OSError as error:
+            free = shutil.disk_usage(self._path(name).parent).free if self._path(name).parent.exists() else 0
+            self._failures += 1
+            self.is_behind |= name == "last"
+            self._say_once(
+                f"errno {error.errno}",
+                f"{self._path(name)} cannot be written ({error.strerror}, {free:,} bytes free); the one before it is "
+                "untouched; the next ones are tried",
+            )
+            return False
+        self.is_behind &= name != "last"
+        self._keep_to_limit(size)
+        return True
+
+    def _keep_to_limit(self, size: int) -> None:
+        if self.max_gigabytes is None:
+            return
+        for extra in (previous_of(self._path("last")), self._path("best")):
+            folder = self._path("last").parent
+            used = sum({file.stat().st_ino: file.stat().st_size for file in folder.glob("*.ckpt")}.values())
+            if used > self.max_gigabytes * GIGABYTE and extra.exists():
+                extra.unlink()
+                self._say_once(
+                    extra.name,
+                    f"{extra.name} was removed, and will be from now on: checkpoints may take "
+                    f"{self.max_gigabytes:g} GB, and one takes {size / GIGABYTE:.3g}",
+                )
+
+    def _say_once(self, about: str, message: str) -> None:
+        """Say it the first time; sizes in a message change from one to the next."""
+        if about not in self._said:
+            self._said.add(about)
+            tell(f"lossopt: {one_line(message)}", sys.stderr)
+
+    def _path(self, name: str) -> Path:
+        return Path(str(self.dirpath)) / f"{name}.ckpt"
+
+
+def may_save(trainer: pl.Trainer) -> bool:
+    """Return whether training can go on to the bit from the state after this batch."""
+    loop = trainer.fit_loop.epoch_loop
+    ended = trainer.global_step >= trainer.max_steps > 0
+    validates = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]  # noqa: SLF001  # exists while training
+    return not (loop._should_accumulate() or ended or validates) and within_epoch(trainer)  # noqa: SLF001  # as above
+
+
+def goes_on(trainer: pl.Trainer) -> bool:
+    """Return whether training can go on to the bit from the state after this validation.
+
+    Not between the batches of one step; nor where the validation has ended training within an epoch, whose end
+    Lightning would leave out.
+    """
+    stops = trainer.should_stop and within_epoch(trainer)
+    return not (trainer.fit_loop.epoch_loop._should_accumulate() or stops)  # noqa: SLF001  # as above
+
+
+def within_epoch(trainer: pl.Trainer) -> bool:
+    """Return whether the epoch has batches left."""
+    return not trainer.fit_loop.epoch_loop._num_ready_batches_reached()  # noqa: SLF001  # Lightning tells it nowhere else
+
+
+def validate_now(trainer: pl.Trainer) -> None:
+    """Validate outside Lightning's own moments."""
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    loop.restarting = False
+    trainer.validating = True
+    loop.run()
+    # Where training is resumed at an epoch's end, Lightning must still pass through that end, or takes all epochs that
+    # follow for resumed ones.
+    loop._has_run = False  # noqa: SLF001  # as above
+    trainer.training = True
+
+
+def run_of(trainer: pl.Trainer) -> str:
+    """Return the id of the run, or an empty text."""
+    # Other loggers have versions too, which name no run of ours.
+    return next((str(one.version) for one in trainer.loggers if isinstance(one, Recorder) and one.version), "")
+
+
+def _state_of(trainer: pl.Trainer) -> dict[str, Any]:
+    checkpoint: dict[str, Any] = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)  # noqa: SLF001  # no public way
+    return checkpoint
+
+
+def _as_if_finished(progress: dict[str, Any]) -> None:
+    """Count a validation that was cut short as done: it is done anew, whole, by this callback."""
+    for which in ("total", "current"):
+        progress[which] |= dict.fromkeys(("started", "processed", "completed"), progress[which]["ready"])
+    progress["is_last_batch"] = True

@@ -1,0 +1,228 @@
+"""The loss of a fixed set of training images, at pairs of consecutive steps: whether each step lowers it."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.seeds import derive_seed
+from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.probe_schedule import probe_steps
+from lit_lossopt.training.training_length import accumulation, planned_length
+
+OFF = "--probe.images=0 leaves it out"
+
+
+class Examples(Protocol):
+    """Images ``[N, C, H, W]`` uint8 and labels ``[N]`` int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        """Return N."""
+
+    def take(self, index: Tensor) -> Examples:
+        """Return those at ``index``."""
+
+
+@runtime_checkable
+class HasTrainingImages(Protocol):
+    """Data whose training images can be taken as they are."""
+
+    batch_size: int
+    seed: int
+
+    def images(self, split: str) -> Examples:
+        """Return the images of a split."""
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """Return normalised images and labels."""
+
+
+@runtime_checkable
+class HasLoss(Protocol):
+    """A module with one loss, and whether it begins a run of its own from a checkpoint."""
+
+    begins_run: bool
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of outputs ``[N, M]`` for labels ``[N]``."""
+
+
+class ProbeLoss(pl.Callback):
+    """Logs ``train/probe_loss`` at step n: the loss after n optimizer steps, of a fixed set of training images.
+
+    The images are drawn from the seed alone, so that all arms of a seed have the same. They are neither augmented nor
+    mixed, and the network is in evaluation mode. Its weights are those that training uses; Schedule-Free optimizers
+    evaluate others, which are not looked at. When it is measured: ``lit_lossopt.training.probe_schedule``.
+
+    It changes nothing in training: no weight, no running statistic, no module's mode, no random number. It takes as
+    many images at once as a training batch has. The first of several devices measures alone. It stands behind the
+    callback that switches optimizers to training and before the one that saves, so that a checkpoint of step n is
+    saved after the probe of step n.
+
+    Args:
+        images: training images whose loss is looked at beside training; 0: none.
+
+    Raises:
+        UserError: fewer than none.
+    """
+
+    def __init__(self, images: int = 256) -> None:
+        if images < 0:
+            raise UserError(f"probe.images={images}: must be at least 0, which means none")
+        self.images = images
+        self.step_values: StepValues | None = None
+        self._state: dict[str, int] = {"first": -1, "measured": -1, "next": -1, "images": 0}
+        self._steps: Iterator[int] = iter(())
+        self._next: int | None = None
+        self._looked = -1
+        # The other half of a pair that was begun under other settings.
+        self._half = -1
+        self._examples: Examples | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the run's first step, the last one measured, the next one, and the number of images."""
+        return dict(self._state)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._state |= state_dict
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Plan the steps that are to come, and draw the images."""
+        step, data, state = trainer.global_step, trainer.datamodule, self._state  # type: ignore[attr-defined]  # set by fit
+        if isinstance(pl_module, HasLoss) and pl_module.begins_run:
+            state |= {"first": step, "measured": -1, "next": -1, "images": 0}
+        if state["first"] < 0:
+            state["first"] = step
+        self._looked, self._half = -1, state["next"] if state["measured"] == step == state["next"] - 1 else -1
+        self._next = None
+        if not (self.images and trainer.is_global_zero and trainer.loggers and isinstance(data, HasTrainingImages)):
+            return
+        self._examples = _draw(data, self._of_this_run())
+        planned = planned_length(trainer, trainer.num_training_batches).steps
+        batches = min(accumulation(trainer).values())
+        self._steps = probe_steps(
+            data.seed, planned, data.batch_size * batches, len(self._examples), min(state["first"], step)
+        )
+        self._next = next(self._steps, None)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Measure where training begins: by now the optimizer has the weights that it trains."""
+        self._look(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Measure behind a step, if it is one of the planned."""
+        self._look(trainer, pl_module)
+
+    def _of_this_run(self) -> int:
+        """Return the number of images: a run that goes on keeps those it began with, or its curve would be of two."""
+        begun_with = self._state["images"]
+        if begun_with not in (0, self.images):
+            print(
+                f"lossopt: probe.images={self.images}: this run was begun with {begun_with}, which it keeps",
+                file=sys.stderr,
+            )
+        self._state["images"] = begun_with or self.images
+        return self._state["images"]
+
+    def _look(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        step = trainer.global_step
+        if step == self._looked or self._next is None:
+            return
+        self._looked = step
+        while self._next is not None and self._next < step:
+            self._next = next(self._steps, None)
+        if step != self._state["measured"] and step in (self._next, self._half):
+            self._measure(trainer, module, step)
+            self._next = next(self._steps, None) if self._next == step else self._next
+            self._state |= {"measured": step, "next": -1 if self._next is None else self._next}
+
+    def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
+        if self.step_values is None:
+            return
+        started = _now(module.device)
+        try:
+            value = self._loss(trainer, module)
+        except Exception as error:
+            error.add_note(f"met while the probe loss of step {step} was measured; {OFF}")
+            raise
+        self.step_values.add(names.PROBE_LOSS, value, step)
+        self.step_values.paused_seconds += _now(module.device) - started
+
+    def _loss(self, trainer: pl.Trainer, module: pl.LightningModule) -> Tensor:
+        data, examples = trainer.datamodule, self._examples  # type: ignore[attr-defined]  # set by fit
+        assert examples is not None
+        assert isinstance(module, HasLoss)
+        parts = math.ceil(len(examples) * trainer.world_size / data.batch_size)
+        outputs, labels = [], []
+        with _apart(data.seed, module.device), _evaluating(module), trainer.precision_plugin.forward_context():
+            for images, numbers in zip(
+                examples.images.tensor_split(parts), examples.labels.tensor_split(parts), strict=True
+            ):
+                batch = images.to(module.device), numbers.to(module.device)
+                values, own = data.on_after_batch_transfer(batch, 0)
+                outputs.append(module(values))
+                labels.append(own)
+            # Once for all: a mean of means would not do for a loss that weighs classes.
+            return module.loss(torch.cat(outputs), torch.cat(labels))
+
+
+@contextmanager
+def _apart(seed: int, device: torch.device) -> Iterator[None]:
+    """Leave no trace in random streams, and take none from them: a network that draws draws the same at each step."""
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng([device] if on_cuda else [], device_type="cuda"), torch.no_grad():
+        # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
+        torch.default_generator.manual_seed(derive_seed(seed, "probe draws"))
+        if on_cuda:
+            torch.cuda.manual_seed(derive_seed(seed, "probe draws"))
+        # torch's fork asks every backend as it asks CUDA, by device; this one knows none.
+        of_mps = torch.mps.get_rng_state() if device.type == "mps" else None
+        try:
+            yield
+        finally:
+            if of_mps is not None:
+                torch.mps.set_rng_state(of_mps)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Put every part of a module into evaluation mode, and each back into its own: frozen norms evaluate anyway."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _draw(data: HasTrainingImages, count: int) -> Examples:
+    """Return ``count`` training images, or all where there are fewer: a function of the seed alone."""
+    train = data.images("train")
+    generator = torch.Generator().manual_seed(derive_seed(data.seed, "probe"))
+    return train.take(torch.randperm(len(train), generator=generator)[:count].sort().values)
+
+
+def _now(device: torch.device) -> float:
+    """Return the time, once the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.monotonic()

@@ -1,0 +1,36 @@
+"""How a run ended, said to its loggers while they can still be reached."""
+
+from __future__ import annotations
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.tracking.recording import Recorder
+from lit_lossopt.training.callbacks.health_watch import DivergedError
+from lit_lossopt.training.distributed.collectives import lost_another
+
+
+class Verdict(pl.Callback):
+    """Tells an interruption (Ctrl-C, SIGTERM, another rank gone), which is missing data, from a failure."""
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse to call it completed where some callback has kept training from taking a step.
+
+        Raises:
+            UserError: it has.
+        """
+        if not trainer.global_step:
+            raise UserError(
+                "nothing was trained: training was ended before its first step; look at trainer.callbacks and "
+                "trainer.max_time"
+            )
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Set the verdict; one that diverged has said so itself."""
+        if isinstance(exception, DivergedError):
+            return
+        stopped = isinstance(exception, KeyboardInterrupt | SIGTERMException) or lost_another(exception)
+        for logger in trainer.loggers:
+            if isinstance(logger, Recorder):
+                logger.set_verdict("interrupted" if stopped else "failed")

@@ -1,0 +1,184 @@
+"""Checkpoints as files: written whole or not at all, with a checksum; read if it holds, without running code.
+
+A file is what ``torch.save`` writes, so that anybody can read it; the checksum stands in the comment that a zip archive
+may have at its end. The file before is kept beside the new one under another name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.part_files import part_of
+
+_MARK = b"lossopt-sha256:"
+_HEX = 64
+_END = b"PK\x05\x06"  # of a zip archive, 22 bytes without its comment
+_END_SIZE = 22
+
+
+class DamagedError(Exception):
+    """The file is not what was written; the message says why, in one line."""
+
+
+def write_checkpoint(
+    content: dict[str, Any], path: Path, *, keep_previous: bool = True, also: Path | None = None
+) -> int:
+    """Write a checkpoint beside ``path``, force it to disk, and give it its name; return its size in bytes.
+
+    At no moment is there no whole file: a process that is killed leaves the old one or the new one.
+
+    Args:
+        content: tensors, numbers, texts, and lists and dictionaries of such.
+        path: the file.
+        keep_previous: keep the file that was there as ``<name>.previous.ckpt``; one that is damaged must not take the
+            place of a good one.
+        also: a second name in the same folder, given first: whoever reads ``path`` finds the other beside it.
+
+    Raises:
+        OSError: the disk takes it not; the old file is untouched.
+    """
+    data = _with_checksum(content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = part_of(path)
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep_previous and path.exists():
+            _link(path, previous_of(path))
+        if also is not None:
+            link_checkpoint(part, also)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return len(data)
+
+
+def link_checkpoint(path: Path, other: Path) -> None:
+    """Give the same content a second name, at once or not at all."""
+    _link(path, other)
+    _sync_folder(other.parent)
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file carries a checksum that holds."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    return _has_mark(data) and _holds(data)
+
+
+def read_verified(path: Path) -> dict[str, Any]:
+    """Return a checkpoint whose checksum holds; nothing in it is executed.
+
+    A file without a checksum, of another program, is read as it is.
+
+    Raises:
+        DamagedError: it is cut off, altered, or no checkpoint.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read ({error.strerror})") from error
+    if _has_mark(data):
+        if not _holds(data):
+            raise DamagedError(f"{path}: its checksum does not hold; it was cut off or altered")
+    elif data[-_END_SIZE : -_END_SIZE + len(_END)] != _END:
+        raise DamagedError(f"{path}: not a whole checkpoint (it has no end)")
+    try:
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever it is that altered bytes lead to
+        raise DamagedError(f"{path}: not a whole checkpoint ({one_line(str(error), 120)})") from error
+    if not isinstance(content, dict) or not {"state_dict", "pytorch-lightning_version"} <= content.keys():
+        raise DamagedError(f"{path}: not the checkpoint of a training run")
+    return content
+
+
+def read_best_of(path: Path, asked: str = "--ckpt_path ") -> tuple[dict[str, Any], Path, str]:
+    """Return a checkpoint, where it was found, and what is wrong with ``path`` if it was the one before it.
+
+    Args:
+        path: the file.
+        asked: what asked for it, as errors begin.
+
+    Raises:
+        UserError: neither can be used.
+    """
+    try:
+        return read_verified(path), path, ""
+    except DamagedError as error:
+        before = previous_of(path)
+        if not before.is_file():
+            raise UserError(f"{asked}{error}") from error
+        try:
+            return read_verified(before), before, str(error)
+        except DamagedError as second:
+            raise UserError(f"{asked}{error}; nor can the one before it: {second}") from second
+
+
+def previous_of(path: Path) -> Path:
+    """Return the name under which the file before is kept."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def _has_mark(data: bytes) -> bool:
+    return data[-len(_MARK) - _HEX : -_HEX] == _MARK
+
+
+def _holds(data: bytes) -> bool:
+    return hashlib.sha256(memoryview(data)[:-_HEX]).hexdigest().encode() == data[-_HEX:]
+
+
+def _with_checksum(content: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    data = buffer.getvalue()
+    if data[-_END_SIZE : -_END_SIZE + len(_END)] != _END:
+        raise UserError("torch.save has written no zip archive; a checksum has no place in it")
+    marked = data[:-2] + (len(_MARK) + _HEX).to_bytes(2, "little") + _MARK
+    return marked + hashlib.sha256(marked).hexdigest().encode()
+
+
+def _link(path: Path, other: Path) -> None:
+    # A second name first, then one rename: other is always whole. Between two names of one file a rename does nothing,
+    # and would leave the third.
+    if other.exists() and path.samefile(other):
+        return
+    part = part_of(other)
+    try:
+        try:
+            os.link(path, part)
+        except OSError:
+            # A file system without second names: memory cards, some of those reached through a network.
+            _copy(path, part)
+        part.replace(other)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _copy(path: Path, other: Path) -> None:
+    with path.open("rb") as source, other.open("wb") as target:
+        shutil.copyfileobj(source, target)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,425 @@
+"""LossOptCLI: LightningCLI with this package's parser settings, logger and callbacks, and one-line errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ProgressBar as BaseBar
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger, MLFlowLogger
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from lit_lossopt.config.check import ALLOWED_IMPORTS, LINKED
+from lit_lossopt.config.description import trial_key
+from lit_lossopt.config.lightning_callbacks import check_built
+from lit_lossopt.config.quoted_values import check_quoted
+from lit_lossopt.config.words import LAST, Prepared
+from lit_lossopt.core.errors import UserError, described, one_line
+from lit_lossopt.core.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
+from lit_lossopt.core.paths import given_path
+from lit_lossopt.core.terminal_text import tell
+from lit_lossopt.data import ImageDataModule
+from lit_lossopt.networks.torchvision_network import weights_left_unread
+from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.next_steps import next_steps
+from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
+from lit_lossopt.training.callbacks.console import EvaluationLines, ProgressBar
+from lit_lossopt.training.callbacks.data_line import DataLine
+from lit_lossopt.training.callbacks.epoch_settings import EpochSettings
+from lit_lossopt.training.callbacks.final_evaluation import FinalEvaluation
+from lit_lossopt.training.callbacks.health_watch import DivergedError, HealthWatch
+from lit_lossopt.training.callbacks.line_stream import lines_above_bars
+from lit_lossopt.training.callbacks.optimizer_phases import OptimizerPhases
+from lit_lossopt.training.callbacks.pictures import AugmentationPicture, ConfusionPicture
+from lit_lossopt.training.callbacks.plateau import PlateauSchedule
+from lit_lossopt.training.callbacks.predictions import PredictionTable
+from lit_lossopt.training.callbacks.probe_loss import ProbeLoss
+from lit_lossopt.training.callbacks.signals import SignalStop
+from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.callbacks.training_clock import TrainingClock
+from lit_lossopt.training.callbacks.verdict import Verdict
+from lit_lossopt.training.checkpoint_file import read_best_of, read_verified
+from lit_lossopt.training.distributed import collectives as ranks
+from lit_lossopt.training.distributed.ddp import Distribution
+from lit_lossopt.training.distributed.launcher import LOST
+from lit_lossopt.training.library_messages import quieten, remedy_for, typed_errors
+from lit_lossopt.training.module import LossOptModule
+from lit_lossopt.training.monitors import check_monitors, check_plateau
+from lit_lossopt.training.parser_types import at_home, register_types
+from lit_lossopt.training.preflight import (
+    check_batches,
+    check_budget,
+    check_device_stats,
+    check_groups,
+    check_left,
+    check_numbers,
+    check_precision,
+    check_shares,
+    check_threads,
+)
+from lit_lossopt.training.resume import (
+    Continuation,
+    claim_settings,
+    continue_run,
+    last_checkpoint,
+    unfinished_checkpoint,
+)
+from lit_lossopt.training.run_description import RunDescription, resolved_config
+from lit_lossopt.training.stopped import stopped_line, stopped_lines
+from lit_lossopt.training.training_length import batches_of_epoch, planned_length
+from lit_lossopt.training.trial_step import TrialStep
+
+# Incomplete: it came to its end, and something of it was lost, as the disk was full.
+DIVERGED, INCOMPLETE, INTERRUPTED, TERMINATED = 3, 4, 130, 143
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_epochs": 5,
+    # Results are those of one device unless several are asked for; "auto" would take every GPU there is.
+    "devices": 1,
+    # A whole validation before the first step: curves begin at step 0.
+    "num_sanity_val_steps": -1,
+    "enable_model_summary": False,
+    # Values of steps do not go through Lightning's own logging; 1 only keeps its warning about short epochs away.
+    "log_every_n_steps": 1,
+    # The order of batches is ours: a function of (seed, epoch).
+    "use_distributed_sampler": False,
+    # Each epoch's loader is made anew, so that it can begin where the epoch was interrupted.
+    "reload_dataloaders_every_n_epochs": 1,
+}
+
+
+def run_trainer(prepared: Prepared) -> int:
+    """Run ``fit``, ``validate``, ``test`` or ``predict`` and return the exit status.
+
+    Raises:
+        UserError: something that a person typed or provided cannot be used.
+    """
+    try:
+        return build(prepared, LossOptCLI).run()
+    except RuntimeError as error:
+        if not ranks.lost_another(error):
+            raise
+        print("lossopt: another process of this run has ended, so this one has too", file=sys.stderr)
+        return LOST
+
+
+def build(prepared: Prepared, make: Callable[[Prepared], LossOptCLI]) -> LossOptCLI:
+    """Build the classes and the trainer of a command.
+
+    Raises:
+        UserError: something that a person typed or provided cannot be used.
+    """
+    quieten()
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *prepared.allowed])
+    with typed_errors(prepared):
+        return make(prepared)
+
+
+class LossOptCLI(LightningCLI):
+    """The parser, the classes and the trainer of one command; ``run`` runs it.
+
+    Args:
+        prepared: settings.
+        record: the tag of a run that is no training; see ``RunDescription``.
+    """
+
+    def __init__(self, prepared: Prepared, record: str = "") -> None:
+        self.command, self.words, self.record = prepared.command, prepared.words, record
+        self.settings = prepared.settings
+        self.resume, self.unrecorded = prepared.resume, prepared.unrecorded
+        self.checkpoint: dict[str, Any] = {}
+        # Lets others resume a run of the same settings.
+        self.release: Callable[[], None] = lambda: None
+        register_types()
+        strict = {"allow_abbrev": False, "exit_on_error": False}
+        super().__init__(
+            LossOptModule,
+            ImageDataModule,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            save_config_callback=RunDescription,
+            save_config_kwargs={"save_to_log_dir": False, "words": prepared.words, "record": record},
+            trainer_defaults=TRAINER_DEFAULTS,
+            parser_kwargs={**strict, self.command: strict},
+            args=prepared.arguments(),
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning only ever calls it on self
+        """Return the one command that is run: building a parser takes a second."""
+        return {self.command: LightningCLI.subcommands()[self.command]}
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Ask for the seed as a number; True would mean 0."""
+        parser.add_argument(
+            "--seed_everything", type=NonNegativeInt, default=0, help="Seed of weights, split, order and dropout."
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add threads and this package's own groups of settings, and link what the data decide."""
+        parser.add_argument(
+            "--threads", type=PositiveInt | None, default=None, help="CPU threads; results differ in the last bits."
+        )
+        parser.add_class_arguments(RunLogger, "tracking")
+        parser.add_class_arguments(RunCheckpoints, "checkpoints")
+        parser.add_class_arguments(ProbeLoss, "probe")
+        parser.add_lightning_class_args(PredictionTable, "predictions")
+        for name in LINKED["model"][:-1]:
+            parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "model.seed")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse without Lightning's warning about arguments given in Python."""
+        self.config: Namespace = parser.parse_args(args)  # type: ignore[arg-type]  # a list here
+        check_quoted(self.settings, self.config[self.command])
+
+    def _parse_ckpt_path(self) -> None:
+        """Skip Lightning's own look into the checkpoint: ours hold no hyperparameters."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Leave running to ``run``, so that errors of what was typed are apart from errors of training."""
+
+    def before_instantiate_classes(self) -> None:
+        """Set the threads before anything computes; find the home folder for what only hands paths on."""
+        threads = self._get(self.config, "threads")
+        if threads:
+            check_threads(threads)
+            torch.set_num_threads(threads)
+        trainer = self.config[self.command]["trainer"]
+        for name in ("logger", "profiler"):
+            trainer[name] = at_home(trainer.get(name))
+
+    def instantiate_classes(self) -> None:
+        """Build everything; pretrained weights are not read where a checkpoint brings trained ones."""
+        with weights_left_unread() if self._get(self.config, "ckpt_path") else nullcontext():
+            super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Return the trainer with this package's logger and callbacks."""
+        given = self._get(self.config_init, "trainer")
+        loggers = self._loggers(given)
+        own = given.get("callbacks") or []
+        own = own if isinstance(own, list) else [own]
+        check_built(own)
+        callbacks = self._callbacks(given, bar=not any(isinstance(one, BaseBar) for one in own))
+        self.distribution = Distribution(given, frozen=bool(self._get(self.config_init, "model").frozen_epochs))
+        together = self.distribution.trainer_arguments(loggers or False)
+        return super().instantiate_trainer(callbacks=[*own, *callbacks], **together, **kwargs)
+
+    def _loggers(self, given: Any) -> list[Logger]:
+        """Return our record, unless it is switched off or the command has none, and whatever loggers were added."""
+        own = given.get("logger")
+        own = [] if own is None or isinstance(own, bool) else own if isinstance(own, list) else [own]
+        recorded = self.command in ("fit", "test") and not self.unrecorded
+        # Ours comes first: Lightning takes a run's name and id from the first.
+        record = [self._get(self.config_init, "tracking")] if recorded else []
+        if record and any(isinstance(logger, MLFlowLogger) for logger in own):
+            print(
+                "lossopt: trainer.logger=MLFlowLogger makes a second run in MLflow, beside the record", file=sys.stderr
+            )
+        return [*record, *own]
+
+    def _callbacks(self, given: Any, *, bar: bool) -> list[pl.Callback]:
+        """Return this package's callbacks, in the order in which they work."""
+        health = HealthWatch()
+        step_values = StepValues(health.look)
+        keeps = (
+            self.command == "fit" and given.get("enable_checkpointing") is not False and not given.get("fast_dev_run")
+        )
+        self.checkpoints: RunCheckpoints = self._get(self.config_init, "checkpoints")
+        probe: ProbeLoss = self._get(self.config_init, "probe")
+        self.checkpoints.unrecorded = self.unrecorded
+        self.checkpoints.step_values = probe.step_values = step_values
+        self.signals = SignalStop(self.checkpoints.save_before_stopping if keeps else None, step_values.flush)
+        return [
+            DataLine(),
+            FinalEvaluation(),
+            EpochSettings(),
+            OptimizerPhases(),
+            probe,
+            step_values,
+            TrainingClock(step_values),
+            EvaluationLines(),
+            PlateauSchedule(),
+            ConfusionPicture(),
+            AugmentationPicture(),
+            health,
+            Verdict(),
+            *([ProgressBar()] if bar and given.get("enable_progress_bar") is not False else []),
+            self.signals,
+            *([self.checkpoints] if keeps else []),
+        ]
+
+    def after_instantiate_classes(self) -> None:
+        """Try everything that can be tried before a run exists: what does not fit is said now."""
+        self.distribution.join(self.trainer)
+        check_precision(self.trainer, self._get(self.config_init, "trainer").get("precision"))
+        check_device_stats(self.trainer)
+        self._find_checkpoint()
+        if self.command == "fit":
+            check_budget(self.trainer)
+            check_numbers(self.trainer)
+            check_monitors(self.model, self.trainer)
+            self._try_batches()
+
+    def _try_batches(self) -> None:
+        """Try data, network, loss, optimizer and schedule."""
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit")
+        batches = len(self.datamodule.train_dataloader())
+        length = planned_length(self.trainer, batches_of_epoch(self.trainer, batches))
+        self.model.schedule.planned = length.counted_in(self.model.schedule.unit)
+        if self.checkpoint:
+            self._check_checkpoint()
+        check_batches(self.trainer, batches)
+        for loader in (self.datamodule.val_dataloader(), self.datamodule.train_dataloader()):
+            batch = self.datamodule.on_after_batch_transfer(next(iter(loader)), 0)
+            self.model.check_batch(batch)
+        check_shares(self.trainer, self.datamodule, self.model)
+        trial = TrialStep(self.model, self.trainer, batch)
+        check_plateau(trial.check(), self.model, self.trainer)
+        note = trial.misfit()
+        if note and self.trainer.is_global_zero:
+            tell(f"lossopt: {note}", sys.stderr)
+
+    def _find_checkpoint(self) -> None:
+        """Read the checkpoint that was asked for, and have the Trainer take the one that was whole."""
+        used = ranks.from_first(self._choose_checkpoint() if self.trainer.is_global_zero else None)
+        if used is None:
+            return
+        if not self.trainer.is_global_zero:
+            self.checkpoint = read_verified(used)
+        # The Trainer reads the file again; nothing in it is executed then either.
+        for config in (self.config, self.config_init):
+            config[self.command]["ckpt_path"] = str(used)
+            config[self.command]["weights_only"] = True
+
+    def _choose_checkpoint(self) -> Path | None:
+        """Read the checkpoint that was asked for, or the one before it; return its file."""
+        settings = self.config[self.command]
+        path = settings.get("ckpt_path")
+        if self.resume == "auto":
+            key = trial_key(resolved_config(self._parser(self.command), settings))
+            tracking = settings["tracking"]
+            run = (tracking["experiment"], key, tracking["tags"] or {})
+            self.release = claim_settings(*run)
+            path = unfinished_checkpoint(*run)
+            print(f"resuming from {path}" if path else "nothing to resume; a new run begins", flush=True)
+        elif path == LAST:
+            path = last_checkpoint(settings["tracking"]["experiment"])
+        if not path:
+            return None
+        self.checkpoint, used, problem = read_best_of(given_path(path))
+        if problem:
+            tell(f"lossopt: {problem}; the one before it is used", sys.stderr)
+        return used
+
+    def _check_checkpoint(self) -> None:
+        """Refuse weights of another loss, other classes or another split before a run exists."""
+        now = resolved_config(self._parser(self.command), self.config[self.command])
+        self.continuation = Continuation(self.checkpoint, self.checkpoint.get(CONFIG_KEY, ""), now)
+        self.model.begins_optimizer_afresh = self.continuation.optimizer_afresh
+        state = self.checkpoint.get(type(self.datamodule).__qualname__)
+        self.trainer.state.fn = TrainerFn.FITTING
+        self.datamodule.trainer = self.trainer
+        if state:
+            self.datamodule.load_state_dict(state)
+        self.model.on_load_checkpoint(self.checkpoint)
+        if not self.continuation.optimizer_afresh:
+            check_groups(self.checkpoint, self.model.new_optimizer())
+        # Until training begins, loaders serve whole batches.
+        self.datamodule.trainer = None
+
+    def run(self) -> int:
+        """Run the command; return the exit status."""
+        self._find_run()
+        try:
+            with self.signals.listening(), lines_above_bars():
+                super()._run_subcommand(self.command)
+        except SIGTERMException:
+            return self._say_stopped("SIGTERM", TERMINATED)
+        except DivergedError as error:
+            tell(f"diverged: {error}", sys.stderr)
+            return DIVERGED
+        except SystemExit:
+            if self.trainer.interrupted:
+                return self._say_stopped("Ctrl-C", INTERRUPTED)
+            raise
+        except MisconfigurationException as error:
+            raise UserError(one_line(str(error))) from error
+        except UserError:
+            raise
+        except Exception as error:
+            remedy = remedy_for(error)
+            if remedy is None and (self.command == "fit" or ranks.lost_another(error)):
+                raise
+            problem = described(error)
+            raise UserError(f"{remedy} ({problem})" if remedy else f"{self.command}: {problem}") from error
+        finally:
+            self.release()
+        if self.command == "fit":
+            self._say_where(self.trainer.logger)
+        lost = isinstance(self.trainer.logger, RunLogger) and self.trainer.logger.lost
+        saves = [callback for callback in self.trainer.checkpoint_callbacks if isinstance(callback, RunCheckpoints)]
+        return INCOMPLETE if lost or any(one.is_behind for one in saves) else 0
+
+    def _find_run(self) -> None:
+        """Have results go to the run of the checkpoint, where there is one, and training go on as settings allow."""
+        logger, run_id = self.trainer.logger, self.checkpoint.get(RUN_KEY)
+        logger = logger if isinstance(logger, RunLogger) else None
+        if self.command == "fit" and self.checkpoint:
+            found = self.continuation
+            if found.changed:
+                check_left(self.trainer, self.checkpoint)
+            self.checkpoints.ends_where_it_did = not found.changed
+            self.checkpoints.callbacks_afresh = found.callbacks_afresh
+            if logger and run_id:
+                continue_run(logger, run_id, found, force=self.resume == "force")
+            elif logger:
+                print("a new run begins from the checkpoint, which names none", flush=True)
+            self.model.begins_run = bool(logger and (logger.continues or not run_id))
+            if (before := self.model.schedule.moved_from) is not None:
+                print(
+                    f"the schedule goes on as that of a training of {self.model.schedule.planned} "
+                    f"{self.model.schedule.unit}s in place of {before}",
+                    flush=True,
+                )
+            if not self.model.begins_run:
+                self.checkpoints.goes_on_from = Path(self.config[self.command]["ckpt_path"]).parent
+        elif logger and run_id and (attached := logger.attach(run_id)):
+            print(f"test results go to run {attached}")
+
+    def _say_stopped(self, by: str, status: int) -> int:
+        """Say what is left of a run that was stopped, and how to go on; return the exit status."""
+        if self.command == "fit" and not self.record:
+            step, saved = self.trainer.global_step, self.checkpoints.last_saved()
+            lines = stopped_lines(self.words, by, step, saved, self.resume)
+        else:
+            lines = [stopped_line(self.words[0], by)]
+        tell("\n".join(lines), sys.stderr)
+        return status
+
+    def _say_where(self, logger: Any) -> None:
+        if not isinstance(logger, RunLogger) or not logger.version:
+            return
+        best = self.trainer.callback_metrics.get(BEST_VAL_ACCURACY)
+        shown = [f"best val accuracy {float(best):.4f}"] if best is not None else []
+        run = f"run {logger.version} in experiment {logger.name}"
+        # What is no training is compared with none; of a sweep's trials the sweep says it, once.
+        steps = (
+            []
+            if self.record or logger.is_nested
+            else next_steps(logger.name, logger.experiment_id, logger.tracking_uri)
+        )
+        print("\n".join([*shown, run, *steps]), flush=True)

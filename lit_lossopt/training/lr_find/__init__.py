@@ -1,0 +1,4 @@
+"""The range test: which learning rates train at all.
+
+The settings of a training come in. A curve and a suggested rate go out.
+"""

@@ -1,0 +1,294 @@
+"""LossOptModule: a network, a loss and an optimizer as one LightningModule, each of them free to change alone."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any, Literal, cast
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, ReduceLROnPlateau
+from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
+from torch import Tensor, nn
+
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, described
+from lit_lossopt.core.names import CONFIG_KEY, CRITERION_KEY, STATE_KEY
+from lit_lossopt.core.seeds import derive_seed
+from lit_lossopt.losses import contract_of, loss_of, predicted_classes
+from lit_lossopt.losses.checks import check_first_batch, evaluating
+from lit_lossopt.networks.backbone import Backbone
+from lit_lossopt.networks.mini_cnn import MiniCNN, NetworkFactory, build_network
+from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
+from lit_lossopt.optimizers.schedule_plan import SchedulePlan
+from lit_lossopt.training.distributed.collectives import from_first
+from lit_lossopt.training.metrics import Yardsticks
+from lit_lossopt.training.training_length import length_behind
+
+Batch = tuple[Tensor, Tensor]
+
+
+class LossOptModule(pl.LightningModule):
+    """Trains a classifier of images with any loss, any optimizer and any schedule.
+
+    Args:
+        network: makes the network; those of ``in_channels``, ``image_size``, ``num_outputs`` that it takes are filled
+            in. Default: MiniCNN.
+        criterion: the loss, under its contract in ``lit_lossopt.losses``. Default: CrossEntropyLoss.
+        optimizer: makes the optimizer from parameter groups. Default: Adam, lr 1e-3.
+        lr_scheduler: makes the schedule from the optimizer. Default: a constant rate.
+        lr_scheduler_interval: whether the schedule counts epochs or steps.
+        lr_warmup: epochs or steps (the schedule's unit) of linear warm-up in front of the schedule.
+        decay_biases: whether weight decay also acts on biases and norms, as torch does by itself.
+        frozen_epochs: first epochs in which only the network's head learns.
+        backbone_lr_factor: the learning rate of everything in front of the head, as a multiple of the head's.
+        num_classes: number of classes K (from the data).
+        in_channels: channels of the images (from the data).
+        image_size: height and width of the images in pixels (from the data).
+        seed: fixes initial weights and dropout; runs that share it are paired.
+
+    Raises:
+        ValueError: the loss has no contract, the network or optimizer refuses its arguments, or a network without a
+            head is to be frozen in front of it.
+    """
+
+    def __init__(
+        self,
+        network: NetworkFactory | None = None,
+        criterion: nn.Module | None = None,
+        optimizer: OptimizerCallable | None = None,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
+        lr_warmup: int = 0,
+        decay_biases: bool = True,
+        frozen_epochs: int = 0,
+        backbone_lr_factor: float = 1.0,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        image_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.criterion = criterion or nn.CrossEntropyLoss()
+        self.contract = contract_of(self.criterion)
+        self.num_classes = num_classes
+        self.seed = int(seed)
+        torch.manual_seed(derive_seed(seed, "weights"))
+        self.network = build_network(
+            network or functools.partial(MiniCNN),
+            in_channels=in_channels,
+            image_size=image_size,
+            num_outputs=self.contract.num_outputs(num_classes),
+        ).to(memory_format=torch.channels_last)
+        self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=1e-3)
+        self.schedule = SchedulePlan(lr_scheduler, lr_scheduler_interval, lr_warmup)
+        self.decay_biases = decay_biases
+        _check_backbone(frozen_epochs, backbone_lr_factor)
+        self.frozen_epochs = frozen_epochs
+        self.backbone_lr_factor = backbone_lr_factor
+        self.backbone = Backbone(self.network) if frozen_epochs or backbone_lr_factor != 1 else None
+        self.val_yardsticks = Yardsticks(num_classes)
+        self.test_yardsticks = Yardsticks(num_classes)
+        self.best_val_accuracy = 0.0
+        self.plateau: ReduceLROnPlateau | None = None
+        self._plateau_state: dict[str, Any] | None = None
+        # Whether a checkpoint's weights are trained on by an optimizer and a schedule of other settings.
+        self.begins_optimizer_afresh = False
+        # Whether a checkpoint's weights begin a run of their own, which has its own best accuracy.
+        self.begins_run = False
+        self.run_config = ""
+        self._checked = False
+        self._trained_steps = 0
+        self._first_loss: Tensor | None = None
+        self.confusion: dict[str, Tensor] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return outputs ``[N, M]`` for normalised images ``[N, C, H, W]``."""
+        outputs: Tensor = self.network(images.to(self.dtype))
+        return outputs
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of outputs ``[N, M]`` for labels ``[N]``, or ``[N, K]`` where images are mixed."""
+        return loss_of(self.criterion, self.contract, outputs, labels)
+
+    def new_optimizer(
+        self, network: nn.Module | None = None, criterion: nn.Module | None = None
+    ) -> torch.optim.Optimizer:
+        """Return a fresh optimizer over the parameter groups of network and loss, or of copies of them."""
+        return build_optimizer(
+            self.make_optimizer,
+            network or self.network,
+            criterion or self.criterion,
+            decay_biases=self.decay_biases,
+            backbone_lr_factor=self.backbone_lr_factor,
+        )
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizer and, if there is one, its schedule."""
+        optimizer = self.new_optimizer()
+        scheduler = self.schedule.made_for(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Stepped by PlateauSchedule.
+            self.plateau = scheduler
+            if self._plateau_state:
+                scheduler.load_state_dict(self._plateau_state)
+        if scheduler is None or self.plateau:
+            return optimizer
+        schedule: dict[str, Any] = {"scheduler": scheduler, "interval": self.schedule.unit}
+        return {"optimizer": optimizer, "lr_scheduler": cast("LRSchedulerConfigType", schedule)}
+
+    def on_train_start(self) -> None:
+        """Have a training that has become longer begin with its own rates."""
+        self.schedule.set_rates(self.trainer.optimizers[0])
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Look at the first batch before learning from it."""
+        self._first_loss = None
+        if not self._checked:
+            try:
+                self.check_batch(batch)
+            except ValueError as error:
+                raise UserError(str(error)) from error
+            self._checked = True
+        if self.backbone is not None:
+            # At each step: an epoch that training resumes in the middle of has no start.
+            epoch = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # it is there
+            self.backbone.freeze(frozen=epoch < self.frozen_epochs)
+
+    def on_train_end(self) -> None:
+        """Let go of a backbone that was frozen to the end."""
+        if self.backbone is not None:
+            self.backbone.freeze(frozen=False)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return the loss of a batch, and what it was when the step began: LBFGS looks at a batch several times."""
+        self._seed_dropout()
+        images, labels = batch
+        loss = self.loss(self(images), labels)
+        if self._first_loss is None:
+            self._first_loss = loss.detach()
+        return {"loss": loss, "loss_before": self._first_loss}
+
+    def _seed_dropout(self) -> None:
+        """Make this step's dropout a function of (seed, step), and of the rank, whatever was drawn before."""
+        rank = ("rank", self.global_rank) if self.global_rank else ()
+        seed = derive_seed(self.seed, "step", self.trainer.fit_loop.total_batch_idx, *rank)
+        # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the validation metrics."""
+        self._evaluate(self.val_yardsticks, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the test metrics."""
+        self._evaluate(self.test_yardsticks, batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | None]:
+        """Return predicted classes ``[N]`` and, where the loss implies them, probabilities ``[N, K]``."""
+        outputs = self(batch[0]).float()
+        implied = self.contract.probabilities
+        return {"classes": predicted_classes(outputs), "probabilities": implied(outputs) if implied else None}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics at the step that they belong to, step 0 included."""
+        values = self._conclude(names.VAL, self.val_yardsticks)
+        if not self.trainer.sanity_checking:
+            accuracy = names.metric(names.VAL, "accuracy")
+            self.best_val_accuracy = max(self.best_val_accuracy, values[accuracy])
+            values[names.BEST_VAL_ACCURACY] = self.best_val_accuracy
+            self.log_dict(values, logger=False)
+        self._send(values)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        values = self._conclude(names.TEST, self.test_yardsticks)
+        self.log_dict(values, logger=False)
+        self._send(values)
+
+    def check_batch(self, batch: Batch) -> None:
+        """Try a batch without learning from it, so that what does not fit together is said before a run exists.
+
+        Args:
+            batch: normalised images ``[N, C, H, W]`` and labels ``[N]``, or ``[N, K]`` where images are mixed.
+
+        Raises:
+            ValueError: the network refuses the images, or its outputs do not suit the loss.
+        """
+        images, labels = batch
+        quiet = warnings.catch_warnings(action="ignore")  # training says it again
+        with evaluating(self.network, self.criterion), torch.no_grad(), quiet:
+            try:
+                outputs = self(images)
+            except Exception as error:
+                name = type(self.network).__name__
+                raise ValueError(f"model.network={name} fails on a first batch: {described(error)}") from error
+            check_first_batch(self.criterion, self.contract, outputs, labels, self.num_classes)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say which loss the outputs were trained for, and what a resumed run goes on with."""
+        checkpoint[CRITERION_KEY] = type(self.criterion).__name__
+        checkpoint[CONFIG_KEY] = self.run_config
+        checkpoint[STATE_KEY] = {
+            "best_val_accuracy": self.best_val_accuracy,
+            "plateau": self.plateau.state_dict() if self.plateau else None,
+            "schedule": self.schedule.state_dict(),
+            "confusion": self.confusion.get(names.VAL),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights that another loss trained: their outputs mean something else.
+
+        Raises:
+            UserError: the losses differ.
+        """
+        self._trained_steps = checkpoint["global_step"]
+        state = checkpoint.get(STATE_KEY, {})
+        if not self.begins_run:
+            self.best_val_accuracy = state.get("best_val_accuracy", self.best_val_accuracy)
+        self._plateau_state = state.get("plateau")
+        if state.get("confusion") is not None:
+            self.confusion[names.VAL] = state["confusion"]
+        # A loss that is not finite by now has diverged, and is no matter of labels.
+        self._checked = True
+        if self.schedule.planned is not None:
+            behind = length_behind(checkpoint).counted_in(self.schedule.unit) or 0
+            saved = state.get("schedule", {})
+            self.schedule.go_on(checkpoint, saved, behind, afresh=self.begins_optimizer_afresh)
+        if self.begins_optimizer_afresh:
+            # Their states hold the settings of then, which would win over those of now.
+            checkpoint["optimizer_states"], checkpoint["lr_schedulers"], self._plateau_state = [], [], None
+        trained, asked = checkpoint.get(CRITERION_KEY), type(self.criterion).__name__
+        if trained not in (None, asked):
+            raise UserError(
+                f"--ckpt_path: these weights were trained with {trained}, not {asked}; use their run's config.yaml, or "
+                f"--model.criterion={trained}"
+            )
+
+    def _evaluate(self, yardsticks: Yardsticks, batch: Batch) -> None:
+        images, labels = batch
+        # A share of a last batch may be empty, which not every network takes.
+        if len(labels):
+            yardsticks.update(self(images), labels)
+
+    def _conclude(self, split: str, yardsticks: Yardsticks) -> dict[str, float]:
+        # The first rank's, to the last bit: schedules and checkpoints are decided by them.
+        values, self.confusion[split] = from_first(yardsticks.conclude(self.loss, self.contract.probabilities))
+        return {names.metric(split, name): value for name, value in values.items()}
+
+    def _send(self, values: dict[str, float]) -> None:
+        # A test counts no steps of its own: its results belong to the step at which the weights were kept.
+        step = max(self.trainer.global_step, self._trained_steps)
+        for logger in self.loggers:
+            logger.log_metrics(values, step=step)
+
+
+def _check_backbone(frozen_epochs: int, backbone_lr_factor: float) -> None:
+    if frozen_epochs < 0 or backbone_lr_factor <= 0:
+        raise ValueError(
+            f"model.frozen_epochs={frozen_epochs}, model.backbone_lr_factor={backbone_lr_factor}: the first must "
+            "be at least 0, the second above 0 (it is frozen_epochs that holds the backbone still)"
+        )

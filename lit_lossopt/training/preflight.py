@@ -1,0 +1,178 @@
+"""What is tried before a run exists: the Trainer's numbers, its budget, its evaluations, shares of several devices."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.callbacks import DeviceStatsMonitor
+
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.data import ImageDataModule
+from lit_lossopt.data.batches import check_all_have_some
+from lit_lossopt.losses.checks import evaluating
+from lit_lossopt.training.module import LossOptModule
+from lit_lossopt.training.training_length import length_behind
+
+# Threads beyond the machine's cores repeat a run of a larger machine; far beyond, none can be started.
+MOST_THREADS = 1024
+
+
+def check_threads(threads: int) -> None:
+    """Refuse more threads than a process can be expected to start.
+
+    Raises:
+        UserError: there are more.
+    """
+    if threads > MOST_THREADS:
+        raise UserError(
+            f"threads={threads}: this machine has {os.cpu_count()} cores, and no process gets more than {MOST_THREADS} "
+            "threads here; take one a core"
+        )
+
+
+def check_groups(checkpoint: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Refuse the state of an optimizer that had other groups of parameters.
+
+    Raises:
+        UserError: it had more or fewer.
+    """
+    states = checkpoint.get("optimizer_states") or []
+    then = len(states[0]["param_groups"]) if states else len(optimizer.param_groups)
+    if then != len(optimizer.param_groups):
+        raise UserError(
+            f"--ckpt_path: its optimizer had {then} groups of parameters, and that of now has "
+            f"{len(optimizer.param_groups)}: other parameters are trained (a loss's own ones were not, in the first "
+            "version); use the settings and the version of then, or train anew"
+        )
+
+
+def check_numbers(trainer: pl.Trainer) -> None:
+    """Refuse numbers of the Trainer about which Lightning is silent, or fails only while training.
+
+    Raises:
+        UserError: the first of them.
+    """
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+        value = getattr(trainer, name)
+        if value is not None and value < 1:
+            raise UserError(f"trainer.{name}={value}: must be at least 1")
+    clip = trainer.gradient_clip_val
+    if clip is not None and clip < 0:
+        raise UserError(f"trainer.gradient_clip_val={clip:g}: must be above 0; leave it out to clip nothing")
+
+
+def check_precision(trainer: pl.Trainer, asked: object) -> None:
+    """Refuse a precision in whose place Lightning takes another one.
+
+    Raises:
+        UserError: the run would be recorded as what it is not.
+    """
+    if str(asked) in ("16", "16-mixed") and str(trainer.precision) != "16-mixed":
+        raise UserError(
+            f"trainer.precision={asked}: on this device Lightning trains in {trainer.precision} in its place; ask for "
+            f"--trainer.precision={trainer.precision}, as which the run is then recorded"
+        )
+
+
+def check_budget(trainer: pl.Trainer) -> None:
+    """Refuse a training of no steps.
+
+    Raises:
+        UserError: a limit is zero.
+    """
+    for name in ("max_epochs", "max_steps", "limit_train_batches"):
+        if getattr(trainer, name) == 0:
+            raise UserError(f"trainer.{name}=0: there would be nothing to train")
+
+
+def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse to go on from a checkpoint, under other settings, where that would train nothing.
+
+    Raises:
+        UserError: its steps or epochs are as many as the limit.
+    """
+    behind = length_behind(checkpoint)
+    for name, done in (("max_steps", behind.steps), ("max_epochs", behind.epochs)):
+        limit = getattr(trainer, name)
+        if limit is not None and done is not None and 0 < limit <= done:
+            raise UserError(
+                f"--ckpt_path: nothing is left to train, it has come to {done} of trainer.{name}={limit}; raise that"
+            )
+
+
+def check_device_stats(trainer: pl.Trainer) -> None:
+    """Refuse ``DeviceStatsMonitor`` where what it reads the processor with is not installed.
+
+    Raises:
+        UserError: says what to install.
+    """
+    on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # it is there
+        if isinstance(callback, DeviceStatsMonitor) and not importlib.util.find_spec("psutil"):
+            wants_cpu = callback._cpu_stats  # noqa: SLF001  # Lightning tells it nowhere else
+            if wants_cpu or (on_cpu and wants_cpu is None):
+                raise UserError(
+                    "trainer.callbacks=DeviceStatsMonitor: psutil, with which it reads the processor, is not "
+                    "installed; pip install psutil"
+                )
+
+
+def check_batches(trainer: pl.Trainer, batches: int) -> None:
+    """Refuse evaluations that would never come.
+
+    Raises:
+        UserError: the interval is zero or longer than an epoch of ``batches``.
+    """
+    every = trainer.val_check_interval
+    within_epoch = trainer.check_val_every_n_epoch is not None and not isinstance(every, float)
+    if every == 0 or (within_epoch and isinstance(every, int) and every > batches):
+        raise UserError(
+            f"trainer.val_check_interval={every}: an epoch has {batches} steps; take 1 to {batches}, or count steps "
+            "across epochs with --trainer.check_val_every_n_epoch=null"
+        )
+
+
+def check_shares(trainer: pl.Trainer, data: ImageDataModule, module: LossOptModule) -> None:
+    """Refuse batches and losses of which several devices cannot each take an equal share.
+
+    Raises:
+        UserError: a batch does not divide, an evaluation has too few images, or the loss of a batch is not the mean of
+            the losses of its shares.
+    """
+    devices = trainer.world_size
+    if devices == 1:
+        return
+    last = len(data.images("train")) % data.batch_size
+    if data.batch_size % devices or (not data.drop_last and last % devices):
+        which = f"the last of {last} images" if not data.batch_size % devices else "it is the batch of all together"
+        raise UserError(
+            f"data.batch_size={data.batch_size}: cannot be shared equally by {devices} devices ({which}); take a "
+            f"multiple of {devices} and data.drop_last=true"
+        )
+    check_all_have_some("val", len(data.images("val")), data.eval_batch_size, devices)
+    if not loss_is_mean_of_shares(module, devices):
+        raise UserError(
+            f"model.criterion: {type(module.criterion).__name__} of a batch is not the mean of its shares' (it weighs "
+            "classes), so that several devices would train something else; take --trainer.devices=1"
+        )
+
+
+def loss_is_mean_of_shares(module: LossOptModule, devices: int) -> bool:
+    """Return whether the loss of a batch is the mean of the losses of its equal shares, tried on drawn outputs.
+
+    Shares differ in their labels, so that weights of classes show.
+    """
+    labels = torch.arange(module.num_classes).repeat_interleave(devices)
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(len(labels), module.contract.num_outputs(module.num_classes), generator=generator)
+    shares = zip(outputs.chunk(devices), labels.chunk(devices), strict=True)
+    with torch.no_grad(), evaluating(module.criterion):
+        whole = module.loss(outputs, labels)
+        mean = torch.stack([module.loss(*share) for share in shares]).mean()
+    return bool(torch.isclose(whole, mean, rtol=1e-4, atol=1e-6))

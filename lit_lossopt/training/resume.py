@@ -1,0 +1,214 @@
+"""Which run a training goes on with: its last checkpoint, what has changed in the config since, and what follows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from lit_lossopt.config.description import relevant_settings
+from lit_lossopt.core import names
+from lit_lossopt.core.class_paths import as_named_now
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.redaction import redact_leaves
+from lit_lossopt.core.terminal_text import tell
+from lit_lossopt.tracking.journal import LOG, Entry, JournalBusyError, iterate_entries, read_delivered, read_entries
+from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.tracking.places import local_artifacts
+from lit_lossopt.tracking.run_journals import claim, final_id, is_open_elsewhere
+from lit_lossopt.training.checkpoint_file import previous_of
+
+# A journal's first entries: of which run it is, its parameters, and where its artifacts lie.
+_HEAD = 8
+_OF_OPTIMIZER = ("model.optimizer", "model.lr_", "model.decay_biases", "model.backbone_lr_factor")
+
+
+def last_checkpoint(experiment: str) -> Path:
+    """Return the newest last checkpoint of an experiment's runs in the working folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = sorted(_last_checkpoints(experiment), key=_modified)
+    if not found:
+        raise UserError(
+            f"--ckpt_path last: no run of the experiment {experiment!r} has left a checkpoint under "
+            f"{Path('mlruns').absolute()}; work in the folder where it ran, or name the file (a run "
+            "that has ended has them in its store: mlflow artifacts download -r RUN -a checkpoints)"
+        )
+    return found[-1]
+
+
+def unfinished_checkpoint(experiment: str, trial_key: str, tags: Mapping[str, str] | None = None) -> Path | None:
+    """Return the last checkpoint of the newest run of these very settings, or None if it has come to its end.
+
+    A run that diverged has come to its end. One that was killed while the last of it was delivered has not: resumed,
+    it delivers.
+
+    Args:
+        experiment: in MLflow.
+        trial_key: the hash of the settings.
+        tags: of the run of now. One of a sweep goes on with runs of the same sweep only, and any other with none of a
+            sweep.
+
+    Raises:
+        UserError: another process trains, or delivers, such a run that has not come to its end.
+    """
+    sweep = (tags or {}).get(names.TAG_SWEEP)
+    wanted = (experiment, trial_key, sweep)
+    matching = [(folder, header) for folder, header in _headers() if _settings_of(header) == wanted]
+    for folder, _ in matching:
+        if is_open_elsewhere(folder) and not _has_ended(read_entries(folder)):
+            raise UserError(
+                f"--resume auto: run {folder.name} of these settings is being trained, or delivered, by another "
+                "process; wait for it, or stop it"
+            )
+    if not matching:
+        return None
+    folder, header = matching[0]
+    entries = read_entries(folder)
+    if _has_ended(entries) and read_delivered(folder) >= len(entries):
+        return None
+    mine = [path for path in _last_checkpoints(experiment) if {folder.name, header["journal"]} & set(path.parts)]
+    return max(mine, key=_modified, default=None)
+
+
+def claim_settings(experiment: str, trial_key: str, tags: Mapping[str, str] | None = None) -> Callable[[], None]:
+    """Keep other processes from resuming or beginning a run of these settings; return what lets them.
+
+    Between the look for a run and the new one's journal there are seconds.
+
+    Raises:
+        UserError: another process has claimed them.
+    """
+    sweep = (tags or {}).get(names.TAG_SWEEP) or ""
+    try:
+        return claim(Path(names.JOURNAL_FOLDER), f"{experiment}\0{trial_key}\0{sweep}")
+    except JournalBusyError as error:
+        raise UserError(
+            "--resume auto: another process resumes, or begins, a run of these settings; wait for it, or stop it"
+        ) from error
+
+
+class Continuation:
+    """How training goes on from a checkpoint, given the settings of then and now.
+
+    Args:
+        checkpoint: its content.
+        then: the resolved config that it was saved under, as JSON; an empty text if it is not known.
+        now: the resolved config of now.
+
+    Attributes:
+        step: after how many steps it was saved.
+        logged: metric → number of points that the run had logged by then.
+        changed: what differs and can change a result, as ``key: old → new``.
+        callbacks_afresh: whether the callbacks of the settings begin afresh, for the same reason.
+        weights_alone: whether the checkpoint holds no state of an optimizer.
+        optimizer_afresh: whether optimizer and schedule begin afresh: their states hold the settings of then, which
+            would win over those of now.
+    """
+
+    def __init__(self, checkpoint: Mapping[str, Any], then: str, now: Mapping[str, Any]) -> None:
+        self.step = int(checkpoint["global_step"])
+        self.logged: Mapping[str, int] = checkpoint.get(names.LOGGED_KEY, {})
+        self.changed = changed_settings(then, now) if then else []
+        self.callbacks_afresh = any(change.startswith("trainer.callbacks") for change in self.changed)
+        self.weights_alone = "optimizer_states" not in checkpoint
+        self.optimizer_afresh = self.weights_alone or any(change.startswith(_OF_OPTIMIZER) for change in self.changed)
+
+
+def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bool) -> None:
+    """Go on with the checkpoint's run, or say why not and begin a new one from it.
+
+    Raises:
+        UserError: the run is being trained by another process, or cannot be read.
+    """
+    run_id = final_id(Path(names.JOURNAL_FOLDER), run_id)
+    differing = "; ".join(how.changed)
+    states = {"optimizer and schedule": how.optimizer_afresh, "callbacks": how.callbacks_afresh}
+    parts = [name for name, fresh in states.items() if fresh]
+    afresh = f"; {', '.join(parts)} begin afresh" if parts else ""
+    if how.weights_alone:
+        why = "the checkpoint holds weights alone" + (f", and settings have changed: {differing}" if differing else "")
+    else:
+        why = f"settings have changed (--resume force goes on with that run): {differing}"
+    if how.weights_alone or (differing and not force):
+        tell(f"a new run begins from the checkpoint of run {run_id}, because {why}{afresh}", sys.stdout)
+        logger.continues = run_id
+        return
+    if differing:
+        tell(f"settings have changed since: {differing}{afresh}", sys.stdout)
+    attempt = logger.resume(run_id, how.logged)
+    print(f"run {logger.version} goes on at step {how.step}, attempt {attempt}", flush=True)
+
+
+def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
+    """Return what differs between the config of a checkpoint (JSON) and one of now: ``key: old → new``."""
+    # That of then holds no passwords.
+    shown = redact_leaves(now)
+    old, new = _flat(relevant_settings(json.loads(as_named_now(then)))), _flat(relevant_settings(shown))
+    return [
+        f"{key}: {old.get(key, 'not set')} → {new.get(key, 'not set')}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _headers() -> list[tuple[Path, Entry]]:
+    """Return the journals in this folder with what says of which run they are, the newest first."""
+    found = []
+    for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*"), key=_modified, reverse=True):
+        first = islice(iterate_entries(folder), _HEAD) if (folder / LOG).is_file() else ()
+        found += [(folder, entry) for entry in first if entry["kind"] == "run"][:1]
+    return found
+
+
+def _settings_of(header: Entry) -> tuple[str, str | None, str | None]:
+    tags = header["tags"]
+    return header["experiment"], tags.get(names.TAG_TRIAL_KEY), tags.get(names.TAG_SWEEP)
+
+
+def _last_checkpoints(experiment: str) -> list[Path]:
+    root = Path("mlruns")
+    places = {
+        *root.glob(f"{experiment}/*/artifacts/{names.CHECKPOINT_FOLDER}"),
+        *root.glob(f"unsent/*/{names.CHECKPOINT_FOLDER}"),
+        *(place for folder in root.glob("journal/*") for place in _place_elsewhere(folder, experiment)),
+    }
+    paths = [place / "last.ckpt" for place in places]
+    return [path for path in paths if path.is_file() or previous_of(path).is_file()]
+
+
+def _place_elsewhere(journal: Path, experiment: str) -> list[Path]:
+    """Return where a run keeps its checkpoints, if its experiment was made in another folder."""
+    entries = [entry for entry in islice(iterate_entries(journal), _HEAD) if entry["kind"] in ("run", "created")]
+    if [entry.get("experiment") for entry in entries] != [experiment, None]:
+        return []
+    artifacts = local_artifacts(entries[1]["artifacts"], Path.cwd())
+    outside = artifacts is not None and not artifacts.is_relative_to(Path("mlruns").absolute())
+    return [artifacts / names.CHECKPOINT_FOLDER] if artifacts and outside else []
+
+
+def _has_ended(entries: Sequence[Entry]) -> bool:
+    """Return whether the last attempt came to its end; one that diverged did: it would diverge again."""
+    ends = [entry for entry in entries if entry["kind"] in ("running", "end")]
+    verdicts = [entry["tags"].get(names.TAG_VERDICT) for entry in entries if entry["kind"] == "tags"]
+    said = next((verdict for verdict in reversed(verdicts) if verdict), "")
+    return bool(ends) and (ends[-1].get("status") == "FINISHED" or (ends[-1]["kind"] == "end" and said == "diverged"))
+
+
+def _modified(path: Path) -> int:
+    existing = next((one for one in (path / LOG, path, previous_of(path)) if one.exists()), None)
+    return existing.stat().st_mtime_ns if existing else 0
+
+
+def _flat(value: Any, key: str = "") -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {key: json.dumps(value)}
+    flat: dict[str, str] = {}
+    for name, item in value.items():
+        flat |= _flat(item, key if name == "init_args" else f"{key}.{name}".lstrip("."))
+    return flat

@@ -1,0 +1,198 @@
+"""What a run says of itself in MLflow: name, parameters, tags, where it comes from, and what repeats it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.cli import SaveConfigCallback
+
+from lit_lossopt.config.description import arm_name, flat_parameters, trial_key
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.names import (
+    CONFIG_ARTIFACT,
+    DIFF_ARTIFACT,
+    PROVENANCE_ARTIFACT,
+    TAG_ARM,
+    TAG_COMMIT,
+    TAG_CONFIG_SHA256,
+    TAG_SEED,
+    TAG_TRIAL_KEY,
+)
+from lit_lossopt.core.redaction import redact_leaves
+from lit_lossopt.data import ImageDataModule
+from lit_lossopt.data.summary import data_parameters
+from lit_lossopt.networks.mini_cnn import count_parameters
+from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.training.module import LossOptModule
+from lit_lossopt.training.provenance import as_text, checksum, code_state, machine, typed_command, versions
+
+_OF_A_SWEEP = ("--tracking.tags=", "--tracking.parent=")
+
+
+class RunDescription(SaveConfigCallback):
+    """Starts the MLflow run with readable parameters and tags; keeps resolved config and provenance as artifacts.
+
+    Args:
+        words: what was typed.
+        record: the tag of a run that is no training to compare or to go on with; empty: it is one.
+        *args: Lightning's.
+        **options: Lightning's.
+    """
+
+    def __init__(self, *args: Any, words: Sequence[str] = (), record: str = "", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.words = words
+        self.record = record
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Describe the run, if it is new, and where this attempt comes from."""
+        logger = trainer.logger
+        if not isinstance(pl_module, LossOptModule):
+            return
+        text = self.parser.dump(_without_sweep(self.config), skip_unset=False)
+        lost = re.search(r"(\S+): Unable to serialize instance (.{0,60})", text)
+        if lost:
+            raise UserError(f"{lost[1]}={lost[2]}: cannot be written to config.yaml, so the run could not be repeated")
+        config = resolved_config(self.parser, self.config)
+        pl_module.run_config = json.dumps(redact_leaves(config))
+        if not isinstance(logger, RunLogger) or not trainer.is_global_zero:
+            return
+        if logger.version:
+            self._describe_attempt(trainer, logger, text)
+            return
+        arm = arm_name(config, class_defaults([config["model"], config["data"]]))
+        seed = config["seed_everything"]
+        kind = {self.record: "true"} if self.record else {TAG_TRIAL_KEY: trial_key(config)}
+        logger.start(
+            run_name=f"{self.words[0]} {arm} seed={seed}" if self.record else f"{arm} seed={seed}",
+            params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer)}),
+            tags={TAG_ARM: arm, TAG_SEED: str(seed), **kind},
+        )
+        logger.log_text(text, CONFIG_ARTIFACT)
+        found = _provenance(trainer, text, attempt=1)
+        diff = found["code"].pop("diff", "")
+        logger.log_text(as_text(found), PROVENANCE_ARTIFACT)
+        if diff:
+            logger.log_text(diff, DIFF_ARTIFACT)
+        commit = {TAG_COMMIT: found["code"]["commit"]} if found["code"] else {}
+        logger.log_tags({**commit, TAG_CONFIG_SHA256: found["config_sha256"]})
+        changed = " Files differed from the commit (`changes.diff`)." if found["code"].get("dirty") else ""
+        repeats = "" if self.record else f"The artifact `{CONFIG_ARTIFACT}` repeats it."
+        logger.describe(f"`{typed_command(typed_words(self.words))}`\n\n{repeats}{changed}".strip())
+
+    def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:
+        found = _provenance(trainer, text, attempt=logger.attempt)
+        found["code"].pop("diff", "")
+        logger.log_text(as_text(found), PROVENANCE_ARTIFACT.replace(".", f"_{logger.attempt}."))
+
+
+def typed_words(words: Sequence[str]) -> list[str]:
+    """Return words without those that only nest a sweep's trial: what repeats it is no trial."""
+    return [word for word in words if not word.startswith(_OF_A_SWEEP)]
+
+
+def _without_sweep(config: Any) -> Any:
+    """Return a parsed config that repeats a run without making it a sweep's trial."""
+    alone = _without_functions(config)
+    alone.tracking.tags = alone.tracking.parent = None
+    return alone
+
+
+def resolved_config(parser: Any, config: Any) -> dict[str, Any]:
+    """Return a parsed config as plain values, defaults included."""
+    found: dict[str, Any] = json.loads(parser.dump(_without_functions(config), skip_unset=False, format="json"))
+    return found
+
+
+def _without_functions(config: Any) -> Any:
+    """Return a copy of a parsed config without defaults that no text can hold, such as a function.
+
+    Left out, they are the same again when the config is read.
+    """
+    copied = config.clone()
+    for key, node in list(copied.items(branches=True)):
+        if key.endswith("init_args") and isinstance(node, Namespace):
+            signature = inspect.signature(_imported(copied[f"{key.removesuffix('init_args')}class_path"])).parameters
+            for name, parameter in signature.items():
+                if callable(parameter.default) and node.get(name) is parameter.default:
+                    del node[name]
+    return copied
+
+
+def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any]:
+    """Return what a run depends on beside its config. The environment is not among it: it may hold passwords."""
+    data = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
+    return {
+        "code": code_state(Path.cwd()) or code_state(Path(__file__).parent),
+        "packages": versions(),
+        "machine": {**machine(), "accelerators": _accelerators(trainer)},
+        "numerics": {
+            "threads": torch.get_num_threads(),
+            "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "precision": str(trainer.precision),
+            "processes": trainer.world_size,
+        },
+        "config_sha256": checksum(config.encode()),
+        "data_sha256": data.checksums() if isinstance(data, ImageDataModule) else {},
+        "attempt": attempt,
+    }
+
+
+def _accelerators(trainer: pl.Trainer) -> list[str]:
+    devices = [trainer.strategy.root_device]
+    return [torch.cuda.get_device_name(device) if device.type == "cuda" else str(device) for device in devices]
+
+
+def class_defaults(config: Any) -> dict[str, dict[str, Any]]:
+    """Return, for the path of each class that a resolved config names, its arguments' defaults."""
+    if isinstance(config, list):
+        return {path: found for item in config for path, found in class_defaults(item).items()}
+    if not isinstance(config, dict):
+        return {}
+    below = class_defaults(list(config.values()))
+    path = config.get("class_path")
+    if not isinstance(path, str):
+        return below
+    arguments = inspect.signature(_imported(path)).parameters
+    return {**below, path: {name: item.default for name, item in arguments.items()}}
+
+
+def _imported(class_path: str) -> Any:
+    module, _, name = class_path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _data_facts(trainer: pl.Trainer) -> dict[str, Any]:
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, ImageDataModule):
+        return {}
+    shares = {"batch_size_per_device": data.batch_size // trainer.world_size} if trainer.world_size > 1 else {}
+    return {
+        f"data.{name}": value
+        for name, value in {**data_parameters(data.class_names, data.sizes()), **data.facts(), **shares}.items()
+    }
+
+
+def _built(module: LossOptModule) -> dict[str, Any]:
+    """Return what is known once things are built: the optimizer's defaults, sizes, threads, digest of weights."""
+    defaults = module.new_optimizer().defaults
+    digest = getattr(module.network, "weights_sha256", None)
+    return {
+        **({"network.weights_sha256": digest} if digest else {}),
+        **{f"optimizer.{name}": value for name, value in defaults.items() if value is not None},
+        "parameters": count_parameters(module.network),
+        **({"criterion.parameters": learned} if (learned := count_parameters(module.criterion)) else {}),
+        "threads": torch.get_num_threads(),
+    }
