@@ -29,7 +29,7 @@ from lit_lossopt.training.module import Batch, LossOptModule
 
 # Optimizers of other packages may do something else at every tenth step, as Lookahead does at every sixth. Losses and
 # networks may keep something from the step before.
-STEPS_OF_OPTIMIZER, STEPS_OF_OTHERS, IMAGES = 11, 2, 16
+STEPS_OF_OPTIMIZER, STEPS_OF_OTHERS, IMAGES = 11, 1, 16
 _KNOWN = ("torch.", "torchvision.", "lit_lossopt.")
 _NO_VIEW = "view size is not compatible"
 
