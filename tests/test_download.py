@@ -231,6 +231,7 @@ def fetching(server: Server, target: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_four_processes_at_once_make_one_transfer(server: Server, target: Path) -> None:
     processes = [fetching(server, target) for _ in range(4)]
     said = [process.communicate(timeout=60)[1] for process in processes]

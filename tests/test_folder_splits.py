@@ -10,6 +10,7 @@ import pytest
 from lit_lossopt.__main__ import main
 from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.data import ImageFolderDataModule
+from lit_lossopt.data.folder_layout import find_layout
 from lit_lossopt.tracking.reading.runs import read_runs
 
 CLASSES = ["cat", "dog", "frog"]
@@ -84,8 +85,8 @@ def test_a_bad_image_of_the_validation_folder_is_found_before_training(folder: P
 
 REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("Train/a", "Train/b", "train/a", "train/b"), "holds Train/ and train/, so it is not clear which to read"),
-    (("train/a", "train/b", "test/a", "Testing/a"), "holds Testing/ and test/, so it is not clear which"),
-    (("train/a", "train/b", "val/a", "dev/a"), "holds dev/ and val/, so it is not clear which"),
+    (("train/a", "train/b", "Test/a", "Testing/a"), "holds Test/ and Testing/, so it is not clear which"),
+    (("train/a", "train/b", "valid/a", "dev/a"), "holds dev/ and valid/, so it is not clear which"),
     (("Testing/a", "Testing/b"), "holds Testing/ but no train/"),
     (("a", "b", "Validation"), "holds Validation/ but no train/"),
     (
@@ -167,3 +168,11 @@ def test_a_run_says_what_it_works_with_and_keeps_off_what_it_was_trained_on(
     assert main(["test", *words[:2], f"--data.folder={folder / 'Train'}", *words[3:], checkpoint]) == 2
     assert "those drawn now may have been trained on; use the data of then" in capsys.readouterr().err
     assert main(["test", *words, checkpoint]) == 0
+
+
+def test_a_splits_own_name_is_meant_whatever_stands_beside_it(tmp_path: Path) -> None:
+    for name in ("train/a", "train/b", "train2017/a", "val/a", "val/b", "dev/a"):
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.warns(Notice, match="not read: dev, train2017"):
+        found = find_layout(tmp_path)
+    assert (found.train, found.val) == (tmp_path / "train", tmp_path / "val")

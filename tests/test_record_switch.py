@@ -114,6 +114,7 @@ def losses_in(table: Path) -> list[float]:
     return [float(value) for value in rows if value]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_a_second_record_in_mlflow_is_said() -> None:
     # In a process of its own: MLFlowLogger sets the address of the store for all that follows.

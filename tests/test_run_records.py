@@ -165,6 +165,7 @@ def test_a_run_is_known_by_both_its_ids_and_what_waited_for_its_store_goes(
     assert len(MlflowClient().search_runs(["1"])) == 1
 
 
+@pytest.mark.slow
 def test_what_waits_stays_until_the_store_has_each_of_its_files(
     server: Server, tmp_path: Path, zygote: Zygote, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def steps_of(run: Run) -> list[int]:
     return [int(step) for step in read_history(run.run_id, "train/loss").steps]
 
 
+@pytest.mark.slow
 def test_trials_of_killed_workers_and_a_killed_parent_end_once(zygote: Zygote, tmp_path: Path) -> None:
     write_plan(TINY, seeds=6)
     moments, killed = random.Random(1), set[str]()

@@ -50,7 +50,9 @@ def test_the_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel: Pat
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
     shipped = {f"lit_lossopt/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "lit_lossopt").rglob("*.py")}
-    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "lit_lossopt" / "compare" / "templates").iterdir()}
+    templates = {
+        str(path.relative_to(ROOT)) for path in (ROOT / "lit_lossopt" / "comparison" / "report" / "templates").iterdir()
+    }
     assert len(templates) == 6
     assert set(names) == shipped | modules | templates
 
@@ -86,6 +88,13 @@ def test_the_installed_wheel_runs_a_config_by_bare_name_from_another_folder(whee
     assert list((work / "mlruns" / "lit_lossopt").glob("*/artifacts/config.yaml"))
     # The installed script finds modules of the working folder.
     (work / "mynets.py").write_text(OWN_NETWORK)
-    script = [str(home / "bin" / "lossopt"), *fit, "--model.network=mynets.Own", "--allow-import", "mynets"]
+    script = [
+        str(home / "bin" / "python"),
+        str(packages / "bin" / "lossopt"),
+        *fit,
+        "--model.network=mynets.Own",
+        "--allow-import",
+        "mynets",
+    ]
     done = subprocess.run(script, cwd=work, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -104,7 +104,7 @@ def class_parameters(key: str, class_path: str) -> dict[str, str] | None:
     if class_paths(key).get(bare) != class_path or bare in dict(FAMILIES[key].moved):
         return None
     for prefix, place in FAMILIES[key].sources:
-        if class_path == f"{prefix}.{bare}":
+        if class_path == f"{prefix}.{bare}" and bare in _classes(place):
             return _constructor_parameters(place, bare)
     return None
 

@@ -61,7 +61,8 @@ def help_width() -> int:
 
 
 def _broken(line: str, width: int) -> str:
-    if len(line) <= width or _COMMAND.search(line):
+    # A path is copied as a command is.
+    if len(line) <= width or " " not in line.strip() or _COMMAND.search(line):
         return line
     indent = line[: len(line) - len(line.lstrip())]
     return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -179,6 +179,7 @@ class RemoteStore:
 
     def _opening(self) -> Request:
         """Return what opens the store, where it is now: the working folder may have been moved."""
-        here = Path.cwd()
-        uri = store_here({"uri": absolute_uri(self.uri), "home": str(self._home)}, here)
+        here, uri = Path.cwd(), self.uri
+        if here != self._home:
+            uri = store_here({"uri": absolute_uri(uri), "home": str(self._home)}, here)
         return Request(self._number, "open", (Place(uri, str(here), dict(os.environ)),))
