@@ -6,15 +6,6 @@ from typing import Any
 
 from benchmarks.reference import table
 
-BEGIN, END = "<!-- callbacks: rendered by make docs -->\n", "<!-- end of callbacks -->\n"
-
-
-def with_callbacks(page: str, content: dict[str, Any]) -> str:
-    """Return the page with the section between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{callbacks_section(content)}\n{END}{after}"
-
 
 def callbacks_section(content: dict[str, Any]) -> str:
     """Return a table of those that work, and one of those that are refused."""

@@ -6,15 +6,6 @@ from typing import Any
 
 from benchmarks.reference import table
 
-BEGIN, END = "<!-- claims: rendered by make docs -->\n", "<!-- end of claims -->\n"
-
-
-def with_claims(page: str, content: dict[str, Any]) -> str:
-    """Return the page with the section between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{claims_section(content)}\n{END}{after}"
-
 
 def claims_section(content: dict[str, Any]) -> str:
     """Return three tables with a sentence each."""

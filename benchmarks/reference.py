@@ -32,6 +32,14 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def between_marks(page: str, name: str, section: str) -> str:
+    """Return a page with a section between the two marks of its name, in place of what stood there."""
+    begin, end = f"<!-- {name}: rendered by make docs -->\n", f"<!-- end of {name} -->\n"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{section}\n{end}{after}"
+
+
 def reference_page() -> str:
     """Return the page on losses and optimizers, read from the code."""
     losses = [

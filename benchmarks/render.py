@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.callbacks_section import with_callbacks
-from benchmarks.claims_section import with_claims
+from benchmarks.callbacks_section import callbacks_section
+from benchmarks.claims_section import claims_section
 from benchmarks.foreign_section import foreign_section
 from benchmarks.harness import RESULTS
 from benchmarks.live_section import live_section
-from benchmarks.reference import NOTE, reference_page, table
+from benchmarks.reference import NOTE, between_marks, reference_page, table
 from benchmarks.study_section import sweep_study
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -41,10 +41,14 @@ def pages() -> dict[str, str]:
         ),
         "losses_and_optimizers.md": reference_page()
         + (foreign_section(_load("foreign_classes")) if (RESULTS / "foreign_classes.json").is_file() else ""),
-        "callbacks.md": with_callbacks(
-            (DOCS / "callbacks.md").read_text(encoding="utf-8"), _load("lightning_callbacks")
+        "callbacks.md": between_marks(
+            (DOCS / "callbacks.md").read_text(encoding="utf-8"),
+            "callbacks",
+            callbacks_section(_load("lightning_callbacks")),
         ),
-        "measures.md": with_claims((DOCS / "measures.md").read_text(encoding="utf-8"), _load("claims")),
+        "measures.md": between_marks(
+            (DOCS / "measures.md").read_text(encoding="utf-8"), "claims", claims_section(_load("claims"))
+        ),
         "benchmarks.md": benchmarks_page(
             *map(
                 _load,

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +11,8 @@ from typing import Any
 import pytest
 
 from lit_lossopt.__main__ import main
+from tests.mlflow_ui import mlflow_ui
 from tests.test_page_browser import driver, pytestmark
-from tests.test_tracking_faults import wait_for
 
 __all__ = ["driver"]
 pytestmark = [*pytestmark, pytest.mark.slow, pytest.mark.usefixtures("store")]
@@ -26,16 +21,8 @@ pytestmark = [*pytestmark, pytest.mark.slow, pytest.mark.usefixtures("store")]
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """Return the address of MLflow's own server of this test's store."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    store = ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", str(port), "--host", "127.0.0.1"]
-    with subprocess.Popen([Path(sys.executable).with_name("mlflow"), "ui", *store], start_new_session=True) as ui:
-        try:
-            wait_for(port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(ui.pid, signal.SIGTERM)
+    with mlflow_ui(tmp_path) as address:
+        yield address
 
 
 def test_the_address_at_the_end_opens_on_training_runs(

@@ -7,7 +7,6 @@ import random
 import resource
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.journal import read_entries
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.reading.runs import read_runs
+from tests.mlflow_ui import mlflow_ui
 from tests.stored import stored_points
 from tests.zygote import Zygote
 
@@ -362,33 +362,15 @@ def test_places_that_take_nothing_are_found_before_a_run_exists(
 
 @pytest.mark.slow
 def test_a_server_of_mlflow_started_first_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    store = ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", str(port), "--host", "127.0.0.1"]
-    with subprocess.Popen([Path(sys.executable).with_name("mlflow"), "ui", *store], start_new_session=True) as ui:
-        try:
-            wait_for(port)
-            assert main([*DIGITS, "--trainer.max_epochs=1"]) == 0
-            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-            assert main([*DIGITS, "--trainer.max_epochs=1"]) == 0
-        finally:
-            os.killpg(ui.pid, signal.SIGTERM)
+    with mlflow_ui(tmp_path) as address:
+        assert main([*DIGITS, "--trainer.max_epochs=1"]) == 0
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        assert main([*DIGITS, "--trainer.max_epochs=1"]) == 0
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     runs = read_runs("lit_lossopt")
     assert [run.tags["lossopt.verdict"] for run in runs] == ["completed", "completed"]
     assert all(len(stored(run.run_id)) == 20 for run in runs)
     assert len(list(Path("mlruns/lit_lossopt").rglob("config.yaml"))) == 2
-
-
-def wait_for(port: int) -> None:
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.5)
-    raise AssertionError("the server did not start")
 
 
 def logged(*steps: int, name: str = "a", experiment: str = "one") -> RunLogger:

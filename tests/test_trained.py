@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,8 +25,8 @@ from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.data import DigitsDataModule, ImageFolderDataModule
 from lit_lossopt.networks.mini_cnn import MiniCNN
 from tests.conftest import FinishedRun
+from tests.mlflow_ui import mlflow_ui
 from tests.saved_networks import write_network
-from tests.test_tracking_faults import wait_for
 
 OWN_NETWORK = """
 import torch
@@ -282,18 +279,8 @@ def test_the_weights_of_a_run_before_it_diverged() -> None:
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[str]:
     """Serve a store that also keeps the artifacts; yield its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    places = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "remote")]
-    address = ["--port", str(port), "--host", "127.0.0.1", "--workers", "1"]
-    command = [str(Path(sys.executable).with_name("mlflow")), "server", *places, *address]
-    with subprocess.Popen(command, start_new_session=True) as server:
-        try:
-            wait_for(port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
+    with mlflow_ui(folder, "--artifacts-destination", str(folder / "remote"), "--workers", "1") as address:
+        yield address
 
 
 @pytest.mark.slow

@@ -180,6 +180,8 @@ class RemoteStore:
     def _opening(self) -> Request:
         """Return what opens the store, where it is now: the working folder may have been moved."""
         here, uri = Path.cwd(), self.uri
-        if here != self._home:
+        # One process serves stores of several folders, so its own working folder says nothing for long. An absolute
+        # address cannot say a "%": SQLAlchemy reads it as an escape, and MLflow does not.
+        if "%" not in str(here):
             uri = store_here({"uri": absolute_uri(uri), "home": str(self._home)}, here)
         return Request(self._number, "open", (Place(uri, str(here), dict(os.environ)),))

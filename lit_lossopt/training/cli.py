@@ -289,6 +289,8 @@ class LossOptCLI(LightningCLI):
         check_shares(self.trainer, self.datamodule, self.model)
         trial = TrialStep(self.model, self.trainer, batch)
         check_plateau(trial.check(), self.model, self.trainer)
+        if self.checkpoint and not self.continuation.optimizer_afresh:
+            check_groups(self.checkpoint, trial.optimizer())
         note = trial.misfit()
         if note and self.trainer.is_global_zero:
             tell(f"lossopt: {note}", sys.stderr)
@@ -336,8 +338,6 @@ class LossOptCLI(LightningCLI):
         if state:
             self.datamodule.load_state_dict(state)
         self.model.on_load_checkpoint(self.checkpoint)
-        if not self.continuation.optimizer_afresh:
-            check_groups(self.checkpoint, self.model.new_optimizer())
         # Until training begins, loaders serve whole batches.
         self.datamodule.trainer = None
 

@@ -77,7 +77,7 @@ class TrialStep:
 
     def _check(self) -> Any:
         with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
-            optimizer = self._optimizer()
+            optimizer = self.optimizer()
             key = f"model.optimizer={type(optimizer).__name__}"
             with _blamed(key):
                 _check_closure(optimizer, self.trainer)
@@ -97,7 +97,7 @@ class TrialStep:
         """
         length, unit = self.module.schedule.length, self.module.schedule.unit
         with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
-            optimizer = self._optimizer()
+            optimizer = self.optimizer()
             scheduler = self._scheduler(optimizer)
             notes = [_beside_averages(optimizer)] if scheduler is not None else []
             if length and isinstance(scheduler, LRScheduler) and not isinstance(scheduler, ReduceLROnPlateau):
@@ -106,7 +106,12 @@ class TrialStep:
                     notes.append(misfit(scheduler, optimizer, length, unit, follows=follows))
         return "; ".join(filter(None, notes))
 
-    def _optimizer(self) -> Optimizer:
+    def optimizer(self) -> Optimizer:
+        """Return a fresh optimizer of the copies.
+
+        Raises:
+            UserError: it refuses its arguments.
+        """
         with _blamed("model.optimizer"):
             return self.module.new_optimizer(self.network, self.criterion)
 
@@ -158,7 +163,7 @@ class TrialStep:
         try:
             torch.save(optimizer.state_dict(), file)
             file.seek(0)
-            self._optimizer().load_state_dict(torch.load(file, weights_only=True))
+            self.optimizer().load_state_dict(torch.load(file, weights_only=True))
         except Exception as error:
             more = isinstance(error, pickle.UnpicklingError)
             why = "it holds more than tensors, numbers and texts" if more else described(error, 150)
