@@ -21,9 +21,7 @@ def mlflow_ui(folder: Path, *words: str) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("mlflow")), "ui", *words]
     store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--port", str(port), "--host", "127.0.0.1"]
-    with subprocess.Popen(
-        [Path(sys.executable).with_name("mlflow"), "ui", *store, *words], start_new_session=True
-    ) as ui:
+    with subprocess.Popen([*command, *store], start_new_session=True) as ui:
         try:
             _wait_for(port)
             yield f"http://127.0.0.1:{port}"
