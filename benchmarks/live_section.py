@@ -8,6 +8,11 @@ from typing import Any
 
 from benchmarks.reference import table
 
+# The load of the last minute below which no other program can have taken part of a core for long.
+_QUIET = 0.5
+_NOTHING_ELSE = "Nothing else ran on the machine."
+_OTHER_PROGRAMS = "**Other programs ran on the machine throughout**, so that none of this was measured on a quiet one."
+
 
 def live_section(content: dict[str, Any], ratios: Callable[[dict[str, Any], str], str]) -> str:
     """Return the part on lag and cost.
@@ -33,19 +38,21 @@ def live_section(content: dict[str, Any], ratios: Callable[[dict[str, Any], str]
     start = statistics.median(run["before_first_step"] for run in content["runs"]["tracked"])
     without = statistics.median(run["before_first_step"] for run in content["runs"]["nothing tracked"])
     first, steps = content["first"], content["steps"]
+    quiet = content["load_before"] < _QUIET
     return f"""## Values while training goes on
 
 Seconds from a step to the moment when its loss is in the store, of every step of trainings of {content["seconds"]}
-seconds on the embedded digits (one thread), the first step included; wanted: at most {content["worst_wanted"]:g}.
-**Other programs ran on the machine throughout** (the load at the end of each training stands in the last column; it has
-{content["machine"]["cores"]} cores), so that none of this was measured on a quiet one.
+seconds on the embedded digits (one thread), the first step included. Wanted is at most {content["worst_wanted"]:g}.
+{_NOTHING_ELSE if quiet else _OTHER_PROGRAMS}
+The machine has {content["machine"]["cores"]} cores. Its load at the end of each training stands in the last column.
 
 {table(heads, rows)}
-The cost, from the first step on in a new folder, against the same command with nothing tracked. Both cores were taken
-by other programs, so wall time tells how these came and went as much as what tracking costs; processor time tells more.
+The cost, from the first step on in a new folder, against the same command with nothing tracked. A tracked training also
+measures the probe loss, most often at its beginning. That is work of its own and no matter of the store. A second arm
+is tracked too and measures no probe loss (`--probe.images=0`). What it loses is the price of keeping the values.
 The process that works with the store takes {beside[str(first)]:.1f} s of processor time beside the first {first} steps
-and {beside[str(steps)]:.1f} s beside all {steps:,} (median); rows two and four are of the training's own process.
-From the command to the first step it takes {start:.1f} s tracked and {without:.1f} s untracked (median): the store is
-made, and the run in it, before.
+and {beside[str(steps)]:.1f} s beside all {steps:,} (median). The rows with processor seconds leave it out.
+From the command to the first step it takes {start:.1f} s tracked and {without:.1f} s untracked (median). The store and
+the run in it are made before the first step.
 
 {ratios(content, "python -m benchmarks.live")}"""
