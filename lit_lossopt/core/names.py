@@ -1,9 +1,47 @@
-"""Every metric, tag and artifact name, spelled once.
+"""Names that are stored or compared: metrics, tags, artifacts, verdicts, exit statuses.
 
-A ``/`` gives MLflow's charts their sections; tags begin with ``lossopt.``.
+Each is spelled here and nowhere else. A ``/`` in the name of a metric makes a section of MLflow's charts.
+Tags of this project begin with ``lossopt.``.
 """
 
 from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class Verdict(StrEnum):
+    """How a run ended.
+
+    The first three are results. The last two are missing data.
+    """
+
+    COMPLETED = "completed"
+    DIVERGED = "diverged"
+    COLLAPSED = "collapsed"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+# Verdicts of runs that a comparison counts.
+RESULTS = (Verdict.COMPLETED, Verdict.DIVERGED, Verdict.COLLAPSED)
+
+
+class Exit(IntEnum):
+    """Exit statuses of the commands."""
+
+    DONE = 0
+    # Something went wrong that is no mistake of the person who typed.
+    FAILED = 1
+    # Something typed or provided is wrong.
+    MISTAKE = 2
+    DIVERGED = 3
+    # The command did its work, and a part of the record is lost.
+    INCOMPLETE = 4
+    # 128 and the number of the signal, as shells have it.
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    TERMINATED = 143
+
 
 TRAIN_LOSS = "train/loss"
 TRAIN_LR = "train/lr"
