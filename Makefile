@@ -34,7 +34,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.documented_tests
+	$(BIN)/python -m tests.support.documented_tests
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import machine, write_json
-from tests.attempts import OFTEN, Attempts, assert_equal
-from tests.zygote import Zygote
+from benchmarks.killing.attempts import OFTEN, Attempts, assert_equal
+from benchmarks.killing.zygote import Zygote
 
 # What each needs to be told; the rest need nothing.
 NEEDED: Mapping[str, tuple[str, ...]] = {
@@ -31,7 +31,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "EMAWeightAveraging": ("decay=0.9",),
     "EarlyStopping": ("monitor=val/loss",),
     "GradientAccumulationScheduler": ("scheduling={0: 1, 1: 3}",),
-    "LambdaCallback": ("on_train_epoch_end=tests.pause.nothing",),
+    "LambdaCallback": ("on_train_epoch_end=benchmarks.killing.pause.nothing",),
     "LearningRateFinder": (),
     "LearningRateMonitor": (),
     "ModelCheckpoint": ("dirpath=mine", "monitor=val/loss"),

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import machine, write_json
+from benchmarks.sample_comparison import WORDS, comparison
 from lit_lossopt.comparison.report.page import write_page
-from tests.comparisons import WORDS, comparison
 
 ARMS, SEEDS, STEPS, EVALUATIONS = 25, 8, 5000, 41
 OPTIONS = (

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.killing.zygote import Zygote
 from lit_lossopt.tracking.store_process import kept_process
-from tests.zygote import Zygote
 
 CLASSES = ("cat", "dog", "frog")
 
