@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 
 from benchmarks.killing.pause import MARK, MOMENT
 from benchmarks.killing.stored import stored_points
+from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote, alive
 from lit_lossopt.tracking.journal import read_entries
 from lit_lossopt.tracking.reading.runs import Run, read_runs
@@ -69,11 +69,7 @@ class Attempts:
         mark = self.folder / MARK
         mark.unlink(missing_ok=True)
         process = self.start(*more, **{**variables, MOMENT: f"{moment}:{count}"})
-        until = time.monotonic() + 900
-        while not mark.exists() and time.monotonic() < until:
-            if not alive(process):
-                break
-            time.sleep(0.01)
+        wait_until(lambda: mark.exists() or not alive(process), self.output.read_text, pause=0.01)
         if alive(process):
             os.kill(process, signal.SIGKILL)
         return self.zygote.wait(process) == -signal.SIGKILL and mark.exists()
@@ -140,13 +136,12 @@ def journal_size(folder: Path) -> int:
     return sum(log.stat().st_size for log in (folder / "mlruns/journal").glob("*/log.jsonl"))
 
 
-def wait_for_steps(attempts: Attempts, steps: int, seconds: float = 200) -> None:
+def wait_for_steps(attempts: Attempts, steps: int) -> None:
     """Wait until so many steps stand in the journal."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+
+    def journaled() -> int:
         journals = [read_entries(folder) for folder in (attempts.folder / "mlruns/journal").glob("*")]
         points = [point for entries in journals for e in entries if e["kind"] == "points" for point in e["points"]]
-        if sum(point[0] == "train/loss" for point in points) >= steps:
-            return
-        time.sleep(0.02)
-    raise AssertionError(attempts.output.read_text())
+        return sum(point[0] == "train/loss" for point in points)
+
+    wait_until(lambda: journaled() >= steps, attempts.output.read_text)

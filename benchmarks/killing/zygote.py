@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.killing.waiting import LONGEST
 from lit_lossopt.sweeps.engines.fork_server import Ended, ForkServer, Started
 
 
@@ -67,7 +68,7 @@ def alive(process: int) -> bool:
         return False
 
 
-def wait_until_dead(processes: Sequence[int], seconds: float) -> list[int]:
+def wait_until_dead(processes: Sequence[int], seconds: float = LONGEST) -> list[int]:
     """Wait until no process lives, at most so long; return those that still do."""
     until = time.monotonic() + seconds
     while (living := [process for process in processes if alive(process)]) and time.monotonic() < until:

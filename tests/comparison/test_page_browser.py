@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from benchmarks.killing.waiting import wait_until
 from benchmarks.sample_comparison import WORDS, comparison
 from lit_lossopt.comparison.report.page import write_page
 from lit_lossopt.comparison.report.tables import arm_table
@@ -59,14 +59,14 @@ def browser(driver: Any, address: str) -> Iterator[Any]:
     _device(driver, 1280, 900)
     _scheme(driver, "light")
     driver.get(address)
-    _until(lambda: _plots(driver, "metric") == 2)
+    wait_until(lambda: _plots(driver, "metric") == 2)
     yield driver
     driver.execute_script("localStorage.clear()")
 
 
 def test_it_opens_without_a_complaint_and_asks_for_nothing(browser: Any) -> None:
     keys = ("metric", "target", "loss", "oscillation", "sensitivity", "budget")
-    _until(lambda: all(_plots(browser, key) for key in keys))
+    wait_until(lambda: all(_plots(browser, key) for key in keys))
     assert [entry for entry in browser.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}] == []
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
@@ -100,14 +100,14 @@ def test_the_numbers_of_the_table_can_be_seen_and_sorted(browser: Any) -> None:
 @pytest.mark.parametrize("key", ["metric", "sensitivity", "budget"])
 def test_an_axis_of_accuracies_ends_at_100_per_cent(browser: Any, key: str) -> None:
     browser.find_element("id", key).location_once_scrolled_into_view  # noqa: B018  # it scrolls
-    _until(lambda: _plots(browser, key) > 0)
+    wait_until(lambda: _plots(browser, key) > 0)
     numbers = [float(text) for text in _ticks(browser, key, "y") if text.strip()]
     assert numbers
     assert max(numbers) <= 100
 
 
 def test_trials_are_counted_in_whole_numbers(browser: Any) -> None:
-    _until(lambda: _plots(browser, "budget") > 0)
+    wait_until(lambda: _plots(browser, "budget") > 0)
     numbers = [float(text) for text in _ticks(browser, "budget", "x")]
     assert len(numbers) > 2
     assert all(number == round(number) for number in numbers)
@@ -138,7 +138,7 @@ def test_a_point_tells_its_arm_and_value(browser: Any) -> None:
     )  # fmt: skip
     size = plot.rect
     ActionChains(browser).move_to_element_with_offset(plot, x - size["width"] / 2, y - size["height"] / 2).perform()
-    hover = _until(lambda: browser.find_elements("css selector", "#metric .hoverlayer .hovertext"))
+    hover = wait_until(lambda: browser.find_elements("css selector", "#metric .hoverlayer .hovertext"))
     said = hover[0].text.replace("\n", "")
     assert best.name in said
     assert text.rpartition(": ")[2].split(" ")[0] in said
@@ -152,7 +152,7 @@ def test_axes_switch(browser: Any) -> None:
         )  # fmt: skip
         return [str(value) for value in found]
 
-    _until(lambda: _plots(browser, "loss"))
+    wait_until(lambda: _plots(browser, "loss"))
     assert axes("loss") == ["linear", "log", "step"]
     _press(browser, "#loss [data-switch=xLog]", "true")
     _press(browser, "#loss [data-switch=yLog]", "false")
@@ -167,7 +167,7 @@ def test_axes_switch(browser: Any) -> None:
 
 
 def test_an_arm_is_switched_off_in_every_figure(browser: Any) -> None:
-    _until(lambda: _plots(browser, "loss"))
+    wait_until(lambda: _plots(browser, "loss"))
     _press(browser, ".chip[data-look='0']", "false")
     assert _raw_traces(browser) == 4
     assert MADE.arms[0].name not in browser.execute_script(
@@ -176,7 +176,7 @@ def test_an_arm_is_switched_off_in_every_figure(browser: Any) -> None:
 
 
 def test_zooming_draws_from_every_value(browser: Any) -> None:
-    _until(lambda: _plots(browser, "loss"))
+    wait_until(lambda: _plots(browser, "loss"))
     inside = browser.execute_script(
         """
         const plot = document.querySelector('#loss .plot');
@@ -198,13 +198,13 @@ def test_the_theme_follows_the_system_until_it_is_chosen_and_is_remembered(brows
 
     light, ink = ground(), text_colour()
     _scheme(browser, "dark")
-    _until(lambda: text_colour() != ink)
+    wait_until(lambda: text_colour() != ink)
     dark = ground()
     assert dark != light
     _press(browser, "#theme", "false")
     assert (ground(), text_colour()) == (light, ink)
     browser.refresh()
-    _until(lambda: _plots(browser, "metric") == 2)
+    wait_until(lambda: _plots(browser, "metric") == 2)
     assert (ground(), text_colour()) == (light, ink)
 
 
@@ -230,7 +230,7 @@ def test_it_can_be_used_with_the_keyboard(browser: Any) -> None:
 def test_a_phone_shows_it_without_scrolling_sideways(browser: Any) -> None:
     _device(browser, 390, 844, mobile=True)
     browser.refresh()
-    _until(lambda: all(_plots(browser, key) for key in ("metric", "loss", "oscillation", "budget")))
+    wait_until(lambda: all(_plots(browser, key) for key in ("metric", "loss", "oscillation", "budget")))
     widths = (
         "return [document.documentElement.scrollWidth, document.body.scrollWidth, document.documentElement.clientWidth]"
     )
@@ -254,16 +254,6 @@ def test_it_is_printed_in_light_with_every_figure(browser: Any) -> None:
     shown = browser.execute_script("return window.shown")
     assert len(shown) == len(browser.find_elements("css selector", ".plot"))
     assert {tuple(one) for one in shown} == {("#1c1e21", 660)}
-
-
-def _until(found: Callable[[], Any], seconds: float = 20) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.05)
-    pytest.fail(f"still not so after {seconds} s")
 
 
 def _press(browser: Any, selector: str, expected: str) -> None:

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from benchmarks.killing.waiting import LONGEST
 from lit_lossopt.data.download import DownloadError, download
 from tests.support.places import ROOT, TESTS
 
@@ -235,7 +236,7 @@ def fetching(server: Server, target: Path) -> subprocess.Popen[str]:
 @pytest.mark.slow
 def test_four_processes_at_once_make_one_transfer(server: Server, target: Path) -> None:
     processes = [fetching(server, target) for _ in range(4)]
-    said = [process.communicate(timeout=60)[1] for process in processes]
+    said = [process.communicate(timeout=LONGEST)[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
     assert_whole(target)
     assert server.requests() == ["/slow/f"]

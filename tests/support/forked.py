@@ -87,17 +87,20 @@ _ON_SIGTERM: dict[str, Any] = {"sleep": signal.SIG_DFL, "deaf": signal.SIG_IGN, 
 
 
 def as_told(words: list[str]) -> int:
-    """Be a trial: end with a status, crash, sleep, or be killed so many times; tell what it was told and sees."""
+    """Be a trial: end with a status, crash, sleep, wait at first, or be killed so often; tell what it sees."""
     action, number = words[0], int(words[1])
+    # Before the log, at which tests look and send signals.
+    if action in _ON_SIGTERM:
+        signal.signal(signal.SIGTERM, _ON_SIGTERM[action])
     with Path(f"{action}{number}.log").open("a", encoding="utf-8") as log:
         log.write(f"{os.getpid()} {os.getppid()} {' '.join(words[2:])} {os.environ['CUDA_VISIBLE_DEVICES']}\n")
     print(f"{action} {number}", flush=True)
     if action == "crash":
         crash()
-    if action in _ON_SIGTERM:
-        signal.signal(signal.SIGTERM, _ON_SIGTERM[action])
+    attempts = len(Path(f"{action}{number}.log").read_text(encoding="utf-8").splitlines())
+    if action in _ON_SIGTERM or (action == "waits" and attempts == 1):
         time.sleep(3600)
-    if action == "killed" and len(Path(f"{action}{number}.log").read_text(encoding="utf-8").splitlines()) <= number:
+    if action == "killed" and attempts <= number:
         os.kill(os.getpid(), signal.SIGKILL)
     return number if action == "exit" else 0
 

@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
+
+from benchmarks.killing.waiting import LONGEST, wait_until
 
 
 def binaries() -> Path | None:
@@ -47,7 +48,7 @@ def postgresql(programs: Path) -> Iterator[str]:
         yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
     finally:
         server.terminate()
-        server.wait(timeout=60)
+        server.wait(LONGEST)
         shutil.rmtree(folder)
 
 
@@ -68,7 +69,7 @@ def mlflow_server(database: str, folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(server.pid, 15)
-        server.wait(timeout=60)
+        server.wait(LONGEST)
 
 
 def free_port() -> int:
@@ -78,21 +79,23 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
+    """Wait until somebody listens on a port of this machine."""
+
+    def listens() -> bool:
         with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"nobody listens on port {port}")
+            return one.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(listens, lambda: f"nobody listens on port {port}", pause=0.1)
 
 
 def wait_for_health(address: str) -> None:
-    until = time.monotonic() + 180
-    while time.monotonic() < until:
+    """Wait until a server says that it is well."""
+
+    def answers() -> bool:
         try:
             with urlopen(f"{address}/health", timeout=5):  # noqa: S310  # http, just built
-                return
+                return True
         except (URLError, OSError):
-            time.sleep(0.3)
-    raise AssertionError(f"{address} does not answer")
+            return False
+
+    wait_until(answers, lambda: f"{address} does not answer", pause=0.3)

@@ -7,10 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from benchmarks.killing.waiting import wait_until
 
 
 @contextmanager
@@ -23,17 +24,12 @@ def mlflow_ui(folder: Path, *words: str) -> Iterator[str]:
     store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--port", str(port), "--host", "127.0.0.1"]
     with subprocess.Popen([*command, *store], start_new_session=True) as ui:
         try:
-            _wait_for(port)
+            wait_until(lambda: _listens(port), lambda: "the server did not start", pause=0.5)
             yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(ui.pid, signal.SIGTERM)
 
 
-def _wait_for(port: int) -> None:
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.5)
-    raise AssertionError("the server did not start")
+def _listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0

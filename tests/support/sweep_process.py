@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote, alive, wait_until_dead
 
 
@@ -27,12 +28,7 @@ class SweepProcess:
         return [child for server in children_of(self.process) for child in children_of(server)]
 
     def wait_for_workers(self, count: int) -> None:
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
-            if len(self.workers()) >= count:
-                return
-            time.sleep(0.02)
-        raise AssertionError(self.output.read_text())
+        wait_until(lambda: len(self.workers()) >= count, self.output.read_text)
 
     def kill_workers(self, count: int, moments: random.Random, longest: float, spared: set[str]) -> int:
         """Kill so many trials' processes at random moments; return how many there were to kill.
@@ -63,7 +59,7 @@ class SweepProcess:
         family = [self.process, *children_of(self.process), *workers]
         os.kill(self.process, signal.SIGKILL)
         assert self.zygote.wait(self.process) == -signal.SIGKILL
-        assert not wait_until_dead(family, 5)
+        assert not wait_until_dead(family)
         return running
 
 

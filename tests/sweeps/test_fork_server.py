@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.killing.waiting import LONGEST, wait_until
 from benchmarks.killing.zygote import wait_until_dead
 from lit_lossopt.sweeps.engines.fork_server import Ended, ForkServer, ServerGoneError, Started
 from tests.support.forked import THIS
@@ -39,15 +40,11 @@ class Child:
         return next(reply.status for reply in self._until(Ended) if isinstance(reply, Ended))
 
     def wait_for(self, text: str) -> str:
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            if self.output.is_file() and text in self.output.read_text():
-                return self.output.read_text()
-            time.sleep(0.01)
-        raise AssertionError(f"{self.output} does not say {text!r}")
+        wait_until(lambda: self.output.is_file() and text in self.output.read_text(), lambda: f"no {text!r}")
+        return self.output.read_text()
 
     def _until(self, kind: type[Started | Ended]) -> Iterator[Started | Ended]:
-        until = time.monotonic() + 60
+        until = time.monotonic() + LONGEST
         while time.monotonic() < until:
             yield from (r for r in self.server.replies(1) if isinstance(r, kind) and r.number == self.number)
 
@@ -94,7 +91,7 @@ def test_a_killed_child_is_told_of_and_harms_no_other(server: ForkServer, tmp_pa
     first, second = (Child(server, tmp_path, "sleep") for _ in range(2))
     os.kill(first.process, signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
-    assert not wait_until_dead([first.process], 1)
+    assert not wait_until_dead([first.process])
     assert wait_until_dead([second.process], 0.3) == [second.process]
 
 
@@ -112,13 +109,13 @@ def test_what_a_child_has_started_goes_with_it(server: ForkServer, tmp_path: Pat
     offspring = int(child.wait_for("\n"))
     os.kill(child.process, signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    assert not wait_until_dead([offspring], 5)
+    assert not wait_until_dead([offspring])
 
 
 def test_every_end_of_many_children_is_told_once(server: ForkServer, tmp_path: Path) -> None:
     numbers = [server.start(f"{THIS}:leave", [i % 5], tmp_path, tmp_path / "many.txt", {}) for i in range(40)]
     ended: list[Ended] = []
-    until = time.monotonic() + 60
+    until = time.monotonic() + LONGEST
     while len(ended) < 40 and time.monotonic() < until:
         ended += [reply for reply in server.replies(1) if isinstance(reply, Ended)]
     ended += [reply for reply in server.replies(0.3) if isinstance(reply, Ended)]
@@ -134,7 +131,7 @@ def test_children_die_with_a_server_that_is_killed(call: str, server: ForkServer
     with pytest.raises(ServerGoneError, match="killed by signal 9"):
         listen(server)
     # The server counts as gone once all have closed their files, which is the last thing that they do.
-    assert not wait_until_dead([child.process for child in children], 1)
+    assert not wait_until_dead([child.process for child in children])
 
 
 def test_server_and_children_die_with_the_process_that_asked(tmp_path: Path) -> None:
@@ -147,7 +144,7 @@ def test_server_and_children_die_with_the_process_that_asked(tmp_path: Path) -> 
     assert wait_until_dead(processes, 0.2) == processes
     asking.kill()
     asking.wait()
-    assert not wait_until_dead(processes, 5)
+    assert not wait_until_dead(processes)
 
 
 def test_a_closed_server_leaves_no_child(tmp_path: Path) -> None:

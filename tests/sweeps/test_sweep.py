@@ -22,6 +22,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from benchmarks.killing.pause import MARK, MOMENT
+from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote
 from lit_lossopt.__main__ import main
 from lit_lossopt.core import names
@@ -582,9 +583,7 @@ def test_a_killed_parent_is_taken_up_where_it_was(zygote: Zygote, tmp_path: Path
     words = ["sweep", "--config", "plan.yaml", "--engine", "here", "--allow-import", "benchmarks"]
     environment = {"MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"], MOMENT: "batch:3"}
     process = zygote.start(words, tmp_path, tmp_path / "output", environment)
-    until = time.monotonic() + 120
-    while not Path(MARK).exists() and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_until(Path(MARK).exists, (tmp_path / "output").read_text)
     os.kill(process, signal.SIGKILL)
     assert zygote.wait(process) == -signal.SIGKILL
     before = Counter(one.status for one in trials_of())

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import alive
 from lit_lossopt.__main__ import main
 from lit_lossopt.core import names
@@ -138,9 +139,7 @@ def test_a_raylet_is_killed_and_the_results_are_the_same_to_the_bit(
 
     def kill() -> None:
         raylet = cluster.list_all_nodes()[1].all_processes["raylet"][0].process
-        until = time.monotonic() + 600
-        while (len(finished()) < 2 or not in_training(raylet.pid)) and time.monotonic() < until:
-            time.sleep(0.1)
+        wait_until(lambda: len(finished()) >= 2 and in_training(raylet.pid), pause=0.1)
         os.kill(raylet.pid, signal.SIGKILL)
         # It is this process's child. Until it is buried its workers, which look at its number, think that it lives.
         raylet.wait()

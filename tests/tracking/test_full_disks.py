@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from mlflow.tracking import MlflowClient
 
 from benchmarks.killing.pause import MARK, MOMENT
 from benchmarks.killing.stored import stored_points
+from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote, alive
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.journal import read_entries
@@ -81,11 +81,8 @@ def no_change(_disk: Path) -> None:
 
 
 def wait_for_pause(folder: Path, process: int, output: Path) -> None:
-    until = time.monotonic() + 100
-    while not (folder / MARK).exists():
-        assert alive(process), output.read_text()
-        assert time.monotonic() < until, output.read_text()
-        time.sleep(0.01)
+    wait_until(lambda: (folder / MARK).exists() or not alive(process), output.read_text)
+    assert (folder / MARK).exists(), output.read_text()
 
 
 def the_run() -> Run:
@@ -224,10 +221,7 @@ def test_a_run_that_was_killed_while_the_disk_was_full_logs_no_step_twice_and_no
     fill(disk)
     (disk / MARK).unlink()
     wait_for_pause(disk, process, output)
-    until = time.monotonic() + 100
-    while last_stored_step(store) < 200:
-        assert time.monotonic() < until, output.read_text()
-        time.sleep(0.1)
+    wait_until(lambda: last_stored_step(store) >= 200, output.read_text, pause=0.1)
     os.kill(process, signal.SIGKILL)
     zygote.wait(process)
     free(disk)

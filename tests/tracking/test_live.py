@@ -18,6 +18,7 @@ import pytest
 
 from benchmarks.killing.pause import MARK, MOMENT
 from benchmarks.killing.stored import stored_points
+from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote, alive, wait_until_dead
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking import store_process
@@ -28,11 +29,8 @@ __all__ = ["server"]
 PAUSE = ["--allow-import=benchmarks", "--allow-import=tests", "--trainer.callbacks+=benchmarks.killing.pause.PauseAt"]
 
 
-def wait_for(event: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    until = time.monotonic() + seconds
-    while not event():
-        assert time.monotonic() < until, what
-        time.sleep(0.02)
+def wait_for(event: Callable[[], bool], what: str) -> None:
+    wait_until(event, lambda: what)
 
 
 def steps_in(database: Path) -> list[int]:
@@ -105,7 +103,7 @@ def test_a_killed_training_takes_its_process_along_and_sync_delivers_the_rest_on
             training.kill()
             training.wait()
             # Whether it waits for the database or not.
-            assert wait_until_dead(processes, 60) == []
+            assert wait_until_dead(processes) == []
             connection.execute("COMMIT")
         assert training.stdout
         assert b"lossopt:" not in training.stdout.read()

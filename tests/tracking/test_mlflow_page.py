@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.killing.waiting import wait_until
 from lit_lossopt.__main__ import main
 from tests.comparison.test_page_browser import driver, pytestmark
 from tests.support.mlflow_ui import mlflow_ui
@@ -46,10 +46,10 @@ def test_the_address_at_the_end_opens_on_training_runs(
     assert "Evaluation runs" not in shown
 
 
-def text_with(driver: Any, wanted: str, seconds: float = 120.0) -> str:
+def text_with(driver: Any, wanted: str) -> str:
     """Return the page's text once it has what is wanted."""
-    until = time.monotonic() + seconds
-    while wanted not in (text := driver.execute_script("return document.body ? document.body.innerText : ''")):
-        assert time.monotonic() < until, text
-        time.sleep(0.2)
-    return str(text)
+
+    def text() -> str:
+        return str(driver.execute_script("return document.body ? document.body.innerText : ''"))
+
+    return wait_until(lambda: shown if wanted in (shown := text()) else "", text, pause=0.2)

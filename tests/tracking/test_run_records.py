@@ -16,6 +16,7 @@ from mlflow.tracking import MlflowClient
 from benchmarks.killing.attempts import OFTEN, Attempts, read_at
 from benchmarks.killing.pause import MARK, MOMENT
 from benchmarks.killing.stored import stored_points
+from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote, alive
 from lit_lossopt.__main__ import main
 from lit_lossopt.inference.load import find_saved
@@ -34,11 +35,8 @@ def _store(empty_store: Path) -> None:
 
 
 def wait_for_mark(folder: Path, process: int, output: Path) -> None:
-    until = time.monotonic() + 100
-    while not (folder / MARK).exists():
-        assert alive(process), output.read_text()
-        assert time.monotonic() < until, output.read_text()
-        time.sleep(0.01)
+    wait_until(lambda: (folder / MARK).exists() or not alive(process), output.read_text)
+    assert (folder / MARK).exists(), output.read_text()
 
 
 def test_resumed_twice_before_its_first_checkpoint_there_is_one_run(zygote: Zygote, tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 
+from benchmarks.killing.waiting import LONGEST, wait_until
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.journal import LOG, Journal, entries_between, points_entry, tags_entry
 from lit_lossopt.tracking.remote_store import DEATHS, RemoteStore
@@ -102,12 +102,9 @@ def test_a_process_whose_urgent_call_is_stuck_is_busy() -> None:
 
     thread = threading.Thread(target=ask)
     thread.start()
-    until = time.monotonic() + 10
-    while not process.busy and time.monotonic() < until:
-        time.sleep(0.01)
-    assert process.busy
+    wait_until(lambda: process.busy)
     process.close()
-    thread.join(10)
+    thread.join(LONGEST)
     assert not thread.is_alive()
 
 
