@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 
 from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.core.names import Exit
 from lit_lossopt.core.paths import settle_home
 from lit_lossopt.core.program import find_modules_here
 from lit_lossopt.core.redaction import redact
@@ -36,16 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read the output has had enough (lossopt configs | head).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return Exit.BROKEN_PIPE
     except KeyboardInterrupt as stop:
         # What had something to save has said so before.
         print("lossopt: stopped by Ctrl-C", file=sys.stderr)
-        return int(getattr(stop, "status", 130))
+        return int(getattr(stop, "status", Exit.INTERRUPTED))
     except UserError as error:
         if os.environ.get("LOSSOPT_TRACEBACK"):
             raise
         tell(redact(f"lossopt: {error}"), sys.stderr)
-        return 2
+        return Exit.MISTAKE
 
 
 def _dispatch(words: list[str]) -> int:

@@ -32,7 +32,6 @@ from lit_lossopt.comparison.measures.convergence import near_best
 from lit_lossopt.comparison.measures.learning_rate import budget_curve, sensitivity
 from lit_lossopt.comparison.measures.ripple import measure_ripples
 from lit_lossopt.comparison.measures.trial import (
-    RESULTS,
     Yardstick,
     batch_size_of,
     curve_of,
@@ -55,6 +54,7 @@ from lit_lossopt.comparison.statistics.contrasts import (
 from lit_lossopt.comparison.statistics.paired_tests import median_interval, t_interval
 from lit_lossopt.comparison.statistics.winners import against_best, group_of_best
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.names import RESULTS
 from lit_lossopt.tracking.reading.runs import Run
 
 

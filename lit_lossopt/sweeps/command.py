@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.names import Exit
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.program import typed
 from lit_lossopt.core.redaction import redact
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 # What the first minutes show: the shipped plan that needs no network.
 DEMO = ("--config", "sweep_quick")
-INTERRUPTED = 130
 Main = Callable[[list[str]], int]
 
 
@@ -44,10 +44,10 @@ def sweep(words: Sequence[str], main: Main) -> int:
         return 0
     with alone(plan.experiment):
         status, runs, last_lines = _run(plan, options, words, main)
-    if status in (0, 1) and not _compare(plan, runs, options):
-        status = 1
+    if status in (Exit.DONE, Exit.FAILED) and not _compare(plan, runs, options):
+        status = Exit.FAILED
         last_lines.append("the comparison failed; the same command compares again")
-    elif status not in (0, 1):
+    elif status not in (Exit.DONE, Exit.FAILED):
         last_lines.append(f"  {typed(['sweep', *words])}")
     tell("\n".join(["", *last_lines, *places_to_look(runs.experiment_id, runs.uri)]), sys.stdout)
     return status
@@ -64,7 +64,7 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
     begin(plan, runs, print)
     display = SweepDisplay(lambda: best_by_arm(one))
     one = Sweep(plan, runs, ShownEngine(engine, display), lambda _: None, display.say, options.keep_checkpoints)
-    status, ending = INTERRUPTED, "KILLED"
+    status, ending = int(Exit.INTERRUPTED), "KILLED"
     try:
         with raised_sigterm(), display:
             status = one.run()

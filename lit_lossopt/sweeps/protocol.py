@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.names import Exit, Verdict
 from lit_lossopt.sweeps.plan.file import GRID, Plan
 from lit_lossopt.sweeps.plan.points import Point
 from lit_lossopt.sweeps.plan.trials import (
@@ -84,7 +85,7 @@ class Sweep:
             aside = self.runs.sort({key: (trial.arm, trial.phase) for key, trial in self.trials.items()})
             if aside:
                 self.say(f"{aside} results of this sweep are not in its plan any more, or were second ones: set aside")
-        return 1 if self.failed or self.left else 0
+        return Exit.FAILED if self.failed or self.left else Exit.DONE
 
     def results(self) -> dict[str, TrialRun]:
         """Return key → run of the plan's trials that came to an end."""
@@ -163,7 +164,7 @@ class Sweep:
     def untested(self, results: Mapping[str, TrialRun]) -> set[str]:
         """Return the keys of the repeats that the plan wants tested, which were not yet; diverged ones are not."""
         metric = names.metric(names.TEST, "accuracy")
-        over = {key for key, run in results.items() if run.verdict == "diverged" or metric in run.metrics}
+        over = {key for key, run in results.items() if run.verdict == Verdict.DIVERGED or metric in run.metrics}
         again = {key for key, trial in self.trials.items() if trial.phase == REPEAT}
         return again - over - self.tested if self.plan.test else set()
 
@@ -264,7 +265,7 @@ def best_by_arm(sweep: Sweep) -> dict[str, float]:
     """Return the best final accuracy of each arm so far."""
     found: dict[str, float] = {}
     for key, run in sweep.runs.known.items():
-        if key in sweep.trials and run.verdict != "diverged" and run.accuracies:
+        if key in sweep.trials and run.verdict != Verdict.DIVERGED and run.accuracies:
             arm = sweep.trials[key].arm
             found[arm] = max(final(run.accuracies), found.get(arm, 0.0))
     return found
@@ -273,7 +274,7 @@ def best_by_arm(sweep: Sweep) -> dict[str, float]:
 def summary(sweep: Sweep, *, interrupted: bool = False) -> list[str]:
     """Return the last lines: what diverged, what failed, and how to go on."""
     results = sweep.results()
-    diverged = [described(sweep.trials[key]) for key, run in results.items() if run.verdict == "diverged"]
+    diverged = [described(sweep.trials[key]) for key, run in results.items() if run.verdict == Verdict.DIVERGED]
     lines = [f"{len(results)} of {len(sweep.trials)} trials have results"]
     if diverged:
         lines.append(f"diverged, which is a result: {len(diverged)}: {_few(diverged)}")

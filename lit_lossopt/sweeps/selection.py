@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.sweeps.plan.points import LogGrid, Point
 from lit_lossopt.sweeps.plan.trials import Arm, Reach, points_of
 from lit_lossopt.sweeps.trial import Trial
@@ -34,7 +35,7 @@ def scores(trials: Sequence[Trial], results: Mapping[str, TrialRun]) -> dict[tup
         if len(ended) < len(seeds):
             continue
         finals = [final(one.accuracies) for one in ended]
-        sound = all(one.verdict != "diverged" for one in ended) and not any(map(math.isnan, finals))
+        sound = all(one.verdict != Verdict.DIVERGED for one in ended) and not any(map(math.isnan, finals))
         found[point] = math.fsum(finals) / len(finals) if sound else -math.inf
     return found
 

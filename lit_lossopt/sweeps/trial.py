@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lit_lossopt.core.names import Exit
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -33,7 +35,11 @@ class Trial:
 
 
 # Exit statuses of a trial that came to its end, and what is said of it. Any other one has failed.
-ENDED = {0: "", 3: "diverged, ", 4: "some of its record was lost, "}
+ENDED: dict[int, str] = {
+    Exit.DONE: "",
+    Exit.DIVERGED: "diverged, ",
+    Exit.INCOMPLETE: "some of its record was lost, ",
+}
 
 
 @dataclass(frozen=True)

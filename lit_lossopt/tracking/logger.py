@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import Logger
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
@@ -45,7 +46,7 @@ from lit_lossopt.tracking.writer import Writer
 # Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop.
 START, HURRY = 10.0, 5.0
 # A run that diverged has failed in the list of runs, and is a result all the same: its verdict says so.
-_STATUS = {"completed": "FINISHED", "collapsed": "FINISHED", "interrupted": "KILLED"}
+_STATUS = {Verdict.COMPLETED: "FINISHED", Verdict.COLLAPSED: "FINISHED", Verdict.INTERRUPTED: "KILLED"}
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
 
 
@@ -90,7 +91,7 @@ class RunLogger(Logger):
         self.experiment_id = ""
         self._attached = False
         self._local_artifacts: Path | None = None
-        self._verdict, self._evidence = "completed", ""
+        self._verdict, self._evidence = Verdict.COMPLETED, ""
         self._last_good_step: int | None = None
         self._description = ""
         self._past = Past()
@@ -298,7 +299,7 @@ class RunLogger(Logger):
         self._description = text
         self.log_tags({names.TAG_DESCRIPTION: text})
 
-    def set_verdict(self, verdict: str, evidence: str = "", last_good_step: int | None = None) -> None:
+    def set_verdict(self, verdict: Verdict, evidence: str = "", last_good_step: int | None = None) -> None:
         """Say how the run ends, and why; stored when it is finalised."""
         self._verdict, self._evidence, self._last_good_step = verdict, evidence, last_good_step
 
@@ -307,15 +308,15 @@ class RunLogger(Logger):
         """End the run: deliver what waits, compare counts with the store, and say what is missing."""
         if self._journal is None or self._writer is None:
             return
-        if status != "success" and self._verdict == "completed":
-            self._verdict = "failed"
+        if status != "success" and self._verdict == Verdict.COMPLETED:
+            self._verdict = Verdict.FAILED
         if not self._attached and self._local_artifacts is None:
             # Relative, so that it is found where all of it is moved.
             self._add({"kind": "folder", "path": str(self.checkpoint_folder()), "folder": names.CHECKPOINT_FOLDER})
         end = {"kind": "end", "status": _STATUS.get(self._verdict, "FAILED"), "milliseconds": _now()}
         last_words = [] if self._attached else [tags_entry(self._ending()), end]
         self._add(*last_words, last=True)
-        at_most = HURRY if self._verdict == "interrupted" else float("inf")
+        at_most = HURRY if self._verdict == Verdict.INTERRUPTED else float("inf")
         done = self._writer.drain(min(self.patience, at_most), at_most)
         delivery = self._writer.delivery
         self._journal, self._writer, self._id = None, None, self.version
@@ -327,7 +328,7 @@ class RunLogger(Logger):
         self._store.close()
 
     def _ending(self) -> dict[str, str]:
-        tags = {names.TAG_VERDICT: self._verdict}
+        tags: dict[str, str] = {names.TAG_VERDICT: self._verdict}
         if self._evidence:
             tags[names.TAG_EVIDENCE] = self._evidence
             tags[names.TAG_DESCRIPTION] = f"{self._description}\n\n**{self._verdict}**: {self._evidence}".strip()

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from lit_lossopt.core.names import Verdict
+
 
 class Point(NamedTuple):
     """One value of one metric: its step, and the wall-clock time in milliseconds since 1970."""
@@ -26,8 +28,8 @@ class Recorder(Protocol):
     def log_content(self, content: bytes, name: str, folder: str = "") -> None:
         """Store a file of this content among the run's artifacts."""
 
-    def set_verdict(self, verdict: str, evidence: str = "", last_good_step: int | None = None) -> None:
-        """Say how the run ends: ``completed``, ``diverged``, ``collapsed``, ``interrupted`` or ``failed``, and why."""
+    def set_verdict(self, verdict: Verdict, evidence: str = "", last_good_step: int | None = None) -> None:
+        """Say how the run ends, and why."""
 
     def logged(self) -> dict[str, int]:
         """Return metric → number of its points that were logged so far."""

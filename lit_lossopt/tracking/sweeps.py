@@ -16,11 +16,12 @@ from mlflow.entities import Metric
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.names import RESULTS
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import local_path, tracking_uri
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
-from lit_lossopt.tracking.trial_runs import ENDED, TrialRun, read_header, seconds_between
+from lit_lossopt.tracking.trial_runs import TrialRun, read_header, seconds_between
 
 _ACCURACY = names.metric(names.VAL, "accuracy")
 
@@ -119,7 +120,7 @@ class SweepRuns:
         with _said(self._store.uri):
             for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'{only}") if missing else ():
                 key = run.data.tags.get(names.TAG_SWEEP_KEY, "")
-                if run.data.tags.get(names.TAG_VERDICT) in ENDED and run.info.end_time and key not in self.known:
+                if run.data.tags.get(names.TAG_VERDICT) in RESULTS and run.info.end_time and key not in self.known:
                     self.known[key] = self._trial_run(run)
         return {key: run for key, run in self.known.items() if key in wanted}
 
@@ -143,7 +144,7 @@ class SweepRuns:
         with _said(self._store.uri):
             for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'"):
                 key, before = run.data.tags.get(names.TAG_SWEEP_KEY, ""), run.data.tags.get(names.TAG_PHASE)
-                if run.data.tags.get(names.TAG_VERDICT) not in ENDED:
+                if run.data.tags.get(names.TAG_VERDICT) not in RESULTS:
                     # An attempt without a result, which nothing counts.
                     continue
                 is_it = key in seen and seen[key].run_id == run.info.run_id

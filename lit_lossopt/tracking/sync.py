@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.names import Exit, Verdict
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
@@ -43,7 +44,7 @@ def sync(wanted: list[str]) -> int:
         f"{len(folders)} journals: {states.count('whole')} were whole, {states.count('delivered')} delivered, "
         f"{states.count('busy')} open elsewhere, {left} not delivered"
     )
-    return 1 if left else 0
+    return Exit.FAILED if left else Exit.DONE
 
 
 def sync_journal(folder: Path, *, stopped: bool = False) -> str:
@@ -166,7 +167,7 @@ def _end_of_killed(delivery: Delivery, store: Store, stopped: bool) -> list[Entr
     kills = _kills(delivery.journal.folder) + (not stopped)
     now = time.time_ns() // 1_000_000
     return [
-        tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_KILLED: kills}),
+        tags_entry({names.TAG_VERDICT: Verdict.INTERRUPTED, names.TAG_KILLED: kills}),
         {"kind": "end", "status": "KILLED", "killed": not stopped, "milliseconds": now},
     ]
 

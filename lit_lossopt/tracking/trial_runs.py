@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lit_lossopt.core import names
+from lit_lossopt.core.names import RESULTS
 from lit_lossopt.tracking.journal import LOG, iterate_entries
-
-ENDED = ("completed", "collapsed", "diverged")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def ended_here(experiment: str) -> list[EndedTrial]:
         for entry in entries:
             tags |= entry["tags"] if entry["kind"] == "tags" else {}
         ends = [entry["milliseconds"] for entry in entries if entry["kind"] == "end"]
-        if ends and tags.get(names.TAG_VERDICT) in ENDED:
+        if ends and tags.get(names.TAG_VERDICT) in RESULTS:
             whole = all(entry["kind"] != "running" for entry in entries)
             seconds = seconds_between(header["milliseconds"], ends[-1]) if whole else math.nan
             found.append(

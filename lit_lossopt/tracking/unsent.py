@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.part_files import remove_parts
 from lit_lossopt.tracking.journal import Entry, read_entries
 from lit_lossopt.tracking.places import RUNS, here, home_of, local_artifacts
@@ -66,4 +67,4 @@ def _is_over(entries: Sequence[Entry]) -> bool:
     ends = [entry for entry in entries if entry["kind"] in ("running", "end")]
     verdicts = [entry["tags"].get(names.TAG_VERDICT) for entry in entries if entry["kind"] == "tags"]
     said = next((verdict for verdict in reversed(verdicts) if verdict), "")
-    return bool(ends) and ends[-1]["kind"] == "end" and (ends[-1]["status"] == "FINISHED" or said == "diverged")
+    return bool(ends) and ends[-1]["kind"] == "end" and (ends[-1]["status"] == "FINISHED" or said == Verdict.DIVERGED)

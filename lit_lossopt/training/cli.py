@@ -25,7 +25,7 @@ from lit_lossopt.config.lightning_callbacks import check_built
 from lit_lossopt.config.quoted_values import check_quoted
 from lit_lossopt.config.words import LAST, Prepared
 from lit_lossopt.core.errors import UserError, described, one_line
-from lit_lossopt.core.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY
+from lit_lossopt.core.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY, Exit
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.data import ImageDataModule
@@ -47,7 +47,7 @@ from lit_lossopt.training.callbacks.probe_loss import ProbeLoss
 from lit_lossopt.training.callbacks.signals import SignalStop
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.callbacks.training_clock import TrainingClock
-from lit_lossopt.training.callbacks.verdict import Verdict
+from lit_lossopt.training.callbacks.verdict import RunVerdict
 from lit_lossopt.training.checkpoint_file import read_best_of, read_verified
 from lit_lossopt.training.distributed import collectives as ranks
 from lit_lossopt.training.distributed.ddp import Distribution
@@ -78,9 +78,6 @@ from lit_lossopt.training.run_description import RunDescription, resolved_config
 from lit_lossopt.training.stopped import stopped_line, stopped_lines
 from lit_lossopt.training.training_length import batches_of_epoch, planned_length
 from lit_lossopt.training.trial_step import TrialStep
-
-# Incomplete: it came to its end, and something of it was lost, as the disk was full.
-DIVERGED, INCOMPLETE, INTERRUPTED, TERMINATED = 3, 4, 130, 143
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 5,
@@ -255,7 +252,7 @@ class LossOptCLI(LightningCLI):
             ConfusionPicture(),
             AugmentationPicture(),
             health,
-            Verdict(),
+            RunVerdict(),
             *([ProgressBar()] if bar and given.get("enable_progress_bar") is not False else []),
             self.signals,
             *([self.checkpoints] if keeps else []),
@@ -348,13 +345,13 @@ class LossOptCLI(LightningCLI):
             with self.signals.listening(), lines_above_bars():
                 super()._run_subcommand(self.command)
         except SIGTERMException:
-            return self._say_stopped("SIGTERM", TERMINATED)
+            return self._say_stopped("SIGTERM", Exit.TERMINATED)
         except DivergedError as error:
             tell(f"diverged: {error}", sys.stderr)
-            return DIVERGED
+            return Exit.DIVERGED
         except SystemExit:
             if self.trainer.interrupted:
-                return self._say_stopped("Ctrl-C", INTERRUPTED)
+                return self._say_stopped("Ctrl-C", Exit.INTERRUPTED)
             raise
         except MisconfigurationException as error:
             raise UserError(one_line(str(error))) from error
@@ -372,7 +369,7 @@ class LossOptCLI(LightningCLI):
             self._say_where(self.trainer.logger)
         lost = isinstance(self.trainer.logger, RunLogger) and self.trainer.logger.lost
         saves = [callback for callback in self.trainer.checkpoint_callbacks if isinstance(callback, RunCheckpoints)]
-        return INCOMPLETE if lost or any(one.is_behind for one in saves) else 0
+        return Exit.INCOMPLETE if lost or any(one.is_behind for one in saves) else 0
 
     def _find_run(self) -> None:
         """Have results go to the run of the checkpoint, where there is one, and training go on as settings allow."""

@@ -13,6 +13,7 @@ from lit_lossopt.config.description import relevant_settings
 from lit_lossopt.core import names
 from lit_lossopt.core.class_paths import as_named_now
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.redaction import redact_leaves
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.journal import LOG, Entry, JournalBusyError, iterate_entries, read_delivered, read_entries
@@ -197,7 +198,9 @@ def _has_ended(entries: Sequence[Entry]) -> bool:
     ends = [entry for entry in entries if entry["kind"] in ("running", "end")]
     verdicts = [entry["tags"].get(names.TAG_VERDICT) for entry in entries if entry["kind"] == "tags"]
     said = next((verdict for verdict in reversed(verdicts) if verdict), "")
-    return bool(ends) and (ends[-1].get("status") == "FINISHED" or (ends[-1]["kind"] == "end" and said == "diverged"))
+    return bool(ends) and (
+        ends[-1].get("status") == "FINISHED" or (ends[-1]["kind"] == "end" and said == Verdict.DIVERGED)
+    )
 
 
 def _modified(path: Path) -> int:

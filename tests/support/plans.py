@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.sweeps.options import read_options, the_plan
 from lit_lossopt.sweeps.plan.file import Plan
 from lit_lossopt.sweeps.plan.points import LEARNING_RATE
@@ -85,6 +86,6 @@ def log_curve(trial: Trial, final: float | None, *, whole: bool = True, patience
     name = names.metric(names.VAL, "accuracy")
     logger.log_points([Point(name, value, step, 1_700_000_000_000) for step, value in enumerate(accuracies)])
     if final is None:
-        logger.set_verdict("diverged", "the loss was not finite")
+        logger.set_verdict(Verdict.DIVERGED, "the loss was not finite")
     if whole:
         logger.finalize("success" if final is not None else "failed")

@@ -19,6 +19,7 @@ from benchmarks.killing.stored import stored_points
 from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote, alive
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.journal import read_entries
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.reading.runs import Run, read_runs
@@ -142,7 +143,7 @@ def test_a_run_that_goes_on_logs_nothing_twice_that_the_store_has_and_the_disk_h
     log(logger, 0, FIRST)
     fill(disk)
     log(logger, FIRST, SECOND)
-    logger.set_verdict("interrupted")
+    logger.set_verdict(Verdict.INTERRUPTED)
     end(logger)
     run_id = str(logger.version)
     assert not logger.lost
@@ -166,7 +167,7 @@ def test_what_was_lost_before_a_checkpoint_is_still_said_to_be_lost_by_the_run_t
     log(logger, FIRST, SECOND)
     logged = logger.logged()
     assert logged == {"a": SECOND, "b": SECOND}
-    logger.set_verdict("interrupted")
+    logger.set_verdict(Verdict.INTERRUPTED)
     end(logger)
     lost = logger.lost.values
     assert lost

@@ -19,6 +19,7 @@ from benchmarks.killing.stored import stored_points
 from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote, alive
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.inference.load import find_saved
 from lit_lossopt.tracking.journal import JournalBusyError, read_entries
 from lit_lossopt.tracking.logger import RunLogger
@@ -114,14 +115,14 @@ def test_a_clock_that_was_set_back_gives_no_negative_gap(
         patch.setattr(time, "time_ns", lambda: real() + 172_667 * 10**9)
         logger = RunLogger("one", patience=4)
         logger.log_metrics({"a": 1.0}, 1)
-        logger.set_verdict("interrupted")
+        logger.set_verdict(Verdict.INTERRUPTED)
         logger.finalize("success")
     run_id = str(logger.version)
     for attempt in (2, 3):
         again = RunLogger("one", patience=4)
         assert again.resume(run_id) == attempt
         again.log_metrics({"a": 1.0}, attempt)
-        again.set_verdict("interrupted")
+        again.set_verdict(Verdict.INTERRUPTED)
         again.finalize("success")
     assert capsys.readouterr().err.count("the clock was set back") == 2
     (run,) = read_runs("one")
@@ -158,7 +159,7 @@ def test_a_run_is_known_by_both_its_ids_and_what_waited_for_its_store_goes(
         logger = RunLogger(patience=4)
         logger.resume(name)
         assert logger.version == run.run_id
-        logger.set_verdict("completed")
+        logger.set_verdict(Verdict.COMPLETED)
         logger.finalize("success")
     assert len(MlflowClient().search_runs(["1"])) == 1
 

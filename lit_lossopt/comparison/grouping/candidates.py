@@ -7,9 +7,10 @@ from math import isfinite
 
 from lit_lossopt.comparison.comparison import LeftOut
 from lit_lossopt.comparison.grouping.loss_names import training_losses
-from lit_lossopt.comparison.measures.trial import DIVERGED, RESULTS, seed_of, verdict_of
+from lit_lossopt.comparison.measures.trial import seed_of, verdict_of
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import one_line
+from lit_lossopt.core.names import RESULTS, Verdict
 from lit_lossopt.tracking.reading.runs import Run
 
 HOLDS = "holds other runs together"
@@ -77,7 +78,7 @@ def _reason(run: Run, metric: str) -> str:
     verdict = verdict_of(run)
     if verdict not in RESULTS:
         return verdict
-    return f"no {metric}" if metric not in run.metrics and verdict != DIVERGED and not _broke_early(run) else ""
+    return f"no {metric}" if metric not in run.metrics and verdict != Verdict.DIVERGED and not _broke_early(run) else ""
 
 
 def _broke_early(run: Run) -> bool:

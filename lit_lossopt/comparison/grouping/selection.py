@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from math import isnan
 
 from lit_lossopt.comparison.comparison import Arm, ArmRuns, Contrast, LeftOut
-from lit_lossopt.comparison.measures.trial import COMPLETED, RESULTS, curve_of, final_of, seed_of, verdict_of
+from lit_lossopt.comparison.measures.trial import curve_of, final_of, seed_of, verdict_of
 from lit_lossopt.comparison.report.phrases import listed
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.names import RESULTS, Verdict
 from lit_lossopt.tracking.reading.runs import Run
 
 # What the loss is called among parameters, here and in other programs.
@@ -58,7 +59,7 @@ def not_equal_by_accident(contrasts: Sequence[Contrast], arms: Sequence[Arm]) ->
     Such a run counts at its last finite evaluation, which may be as good as any; nobody would take the one arm for the
     other.
     """
-    broken = {arm.name for arm in arms if set(arm.verdicts) - {COMPLETED}}
+    broken = {arm.name for arm in arms if set(arm.verdicts) - {Verdict.COMPLETED}}
     return [replace(one, equivalent=one.equivalent and not {one.first, one.second} & broken) for one in contrasts]
 
 
@@ -127,7 +128,7 @@ def _unusable(run: Run, metric: str) -> str:
     verdict = verdict_of(run)
     if verdict not in RESULTS:
         return verdict
-    return "never evaluated" if verdict == COMPLETED and not len(curve_of(run, metric).values) else ""
+    return "never evaluated" if verdict == Verdict.COMPLETED and not len(curve_of(run, metric).values) else ""
 
 
 def _repeats(left: Sequence[LeftOut]) -> list[str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lit_lossopt.comparison.comparison import Sensitivity
 from lit_lossopt.comparison.measures.convergence import near_best
+from lit_lossopt.core.names import Verdict
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ def sensitivity(
     least = near_best(float(finals[best]), start, higher_is_better=higher_is_better)
     logs, excess = np.log10(rates), sign * (finals - least)
     low, high = _edge(logs, excess, best, -1), _edge(logs, excess, best, 1)
-    above = [rate for rate, _, verdict in known if verdict == "diverged" and rate > rates[best]]
+    above = [rate for rate, _, verdict in known if verdict == Verdict.DIVERGED and rate > rates[best]]
     diverging = min(above, default=math.nan)
     return Sensitivity(
         family=family,

@@ -13,6 +13,7 @@ import numpy as np
 from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Decision, Estimate, Trial
 from lit_lossopt.comparison.report.tables import FACTORS
 from lit_lossopt.comparison.statistics.paired_tests import bca_interval, sign_flip_p
+from lit_lossopt.core.names import RESULTS
 
 Row = dict[str, Any]
 _ESTIMATES = (
@@ -54,7 +55,7 @@ def _arm_row(arm: Arm, comparison: Comparison) -> Row:
         "runs": len(arm.trials),
         "reached_target": arm.reached,
         "axis": "" if comparison.no_speed else comparison.axis,
-        **{verdict: arm.verdicts.get(verdict, 0) for verdict in ("completed", "diverged", "collapsed")},
+        **{verdict: arm.verdicts.get(verdict, 0) for verdict in RESULTS},
         "alike_best": _alike(arm, comparison.alike, comparison.finals),
         "alike_fastest": _alike(arm, comparison.alike_speed, comparison.speeds),
         **{key: value for name, estimate in estimates.items() for key, value in _spread(name, estimate).items()},

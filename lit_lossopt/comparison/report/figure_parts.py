@@ -11,6 +11,7 @@ import numpy as np
 from lit_lossopt.comparison.comparison import Arm, Comparison, Estimate, Sensitivity, Trial
 from lit_lossopt.comparison.report.figure_spec import Axis, Dots, Line, Mark, Panel, Raw
 from lit_lossopt.comparison.report.numbers import Unit, interval, significant
+from lit_lossopt.core.names import Verdict
 
 
 def row_panel(
@@ -94,7 +95,7 @@ def rate_dots(one: Sensitivity, shown: Unit) -> list[Dots]:
     """Return a dot for each run of a family, a cross for those that diverged."""
     found = []
     for crossed in (False, True):
-        points = [point for point in one.points if (point[2] == "diverged") is crossed and isfinite(point[1])]
+        points = [point for point in one.points if (point[2] == Verdict.DIVERGED) is crossed and isfinite(point[1])]
         texts = [
             f"{one.family}, lr {significant(rate)}: {shown.text(final)}, {verdict}" for rate, final, verdict in points
         ]

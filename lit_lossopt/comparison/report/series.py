@@ -9,6 +9,7 @@ import numpy as np
 from lit_lossopt.comparison.comparison import Arm, Trial
 from lit_lossopt.comparison.report.curves import grid, middle, on_grid, smooth
 from lit_lossopt.comparison.report.figure_spec import EXAMPLES, SECONDS, STEP, Floats, Line, Raw
+from lit_lossopt.core.names import Verdict
 
 Values = Callable[[Trial], tuple[Floats, Floats]]
 
@@ -84,7 +85,7 @@ def metric_line(arm: Arm, axes: Sequence[str], factor: float) -> Line:
     def held(trial: Trial) -> tuple[Floats, Floats]:
         finite = np.isfinite(trial.curve.values) & np.isfinite(places(trial))
         steps, values = places(trial)[finite], factor * trial.curve.values[finite]
-        if trial.verdict == "diverged" and len(steps) and steps[-1] < last:
+        if trial.verdict == Verdict.DIVERGED and len(steps) and steps[-1] < last:
             return np.append(steps, last), np.append(values, values[-1])
         return steps, values
 
@@ -105,7 +106,7 @@ def change_line(arm: Arm, axes: Sequence[str], factor: float) -> Line:
 
 def _line(arm: Arm, trials: Sequence[Trial], points: Floats, axes: Sequence[str], values: Values) -> Line:
     rows = np.array([on_grid(points, *values(trial)) for trial in trials])
-    ended = np.array([trial.verdict == "diverged" for trial in trials])
+    ended = np.array([trial.verdict == Verdict.DIVERGED for trial in trials])
     centre, low, high = middle(rows, ended, np.inf) if rows.size else (points, points, points)
     x = {STEP: points}
     for axis in axes[1:]:

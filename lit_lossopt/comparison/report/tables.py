@@ -21,6 +21,7 @@ from lit_lossopt.comparison.report.numbers import (
 )
 from lit_lossopt.comparison.report.phrases import ratio
 from lit_lossopt.comparison.statistics.paired_tests import PAIRED_T
+from lit_lossopt.core.names import Verdict
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,9 @@ def _score_columns(comparison: Comparison) -> list[Column]:
 
 
 def _runs(arm: Arm) -> Cell:
-    ended = [f"{number} {verdict}" for verdict, number in arm.verdicts.items() if verdict != "completed" and number]
+    ended = [
+        f"{number} {verdict}" for verdict, number in arm.verdicts.items() if verdict != Verdict.COMPLETED and number
+    ]
     return Cell(str(len(arm.trials)), ", ".join(ended), len(arm.trials))
 
 

@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Decision, Estimate
-from lit_lossopt.comparison.measures.trial import COMPLETED, YARDSTICKS
+from lit_lossopt.comparison.measures.trial import YARDSTICKS
 from lit_lossopt.comparison.report.nouns import shown_place, to_target
 from lit_lossopt.comparison.report.numbers import significant, unit
 from lit_lossopt.comparison.report.phrases import ratio, share
 from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.terminal_text import on_one_line
 
 # Characters of a line where the output is no terminal.
@@ -82,7 +83,7 @@ def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
 def _columns(comparison: Comparison) -> list[Column]:
     metric = comparison.metric
     behind = {one.second: one for one in comparison.speeds if one.first in comparison.alike_speed[:1]}
-    ended_well = all(set(arm.verdicts) <= {COMPLETED} for arm in comparison.arms)
+    ended_well = all(set(arm.verdicts) <= {Verdict.COMPLETED} for arm in comparison.arms)
 
     def column(heading: str, rank: int, cell: Callable[[Arm], str]) -> Column:
         return Column(heading, tuple(cell(arm) for arm in comparison.arms), rank)
@@ -179,8 +180,8 @@ def _behind(contrast: Contrast | None) -> str:
 
 def _verdicts(arm: Arm) -> str:
     """Return ``8``, or ``5 + 3 diverged``."""
-    well = arm.verdicts.get(COMPLETED, 0)
-    others = [f"{count} {verdict}" for verdict, count in arm.verdicts.items() if verdict != COMPLETED and count]
+    well = arm.verdicts.get(Verdict.COMPLETED, 0)
+    others = [f"{count} {verdict}" for verdict, count in arm.verdicts.items() if verdict != Verdict.COMPLETED and count]
     return " + ".join([*([str(well)] if well or not others else []), *others])
 
 

@@ -30,6 +30,7 @@ from lit_lossopt.comparison.report.phrases import (
 from lit_lossopt.comparison.report.unclaimed_words import equivalent, told_apart
 from lit_lossopt.comparison.statistics.family import LEAST_PAIRS
 from lit_lossopt.comparison.statistics.winners import claimed_besides
+from lit_lossopt.core.names import Verdict
 
 _USUAL_SEEDS = 8
 _MOST_LISTED = 4
@@ -207,7 +208,11 @@ def _ends(comparison: Comparison) -> list[str]:
     said: list[list[str]] = []
     for arm in comparison.arms:
         runs = len(arm.trials)
-        ended = {verdict: count for verdict in ("diverged", "collapsed") if (count := arm.verdicts.get(verdict, 0))}
+        ended = {
+            verdict: count
+            for verdict in (Verdict.DIVERGED, Verdict.COLLAPSED)
+            if (count := arm.verdicts.get(verdict, 0))
+        }
         if runs == 1 and ended:
             said.append([f"The only run of {arm.name} {next(iter(ended))}."])
         elif ended:

@@ -7,11 +7,10 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from lit_lossopt.core.errors import one_line
+from lit_lossopt.core.names import Exit
 from lit_lossopt.sweeps.engines.interruption import Interrupted
 from lit_lossopt.sweeps.trial import Outcome, Progress, Trial, Watch
 from lit_lossopt.tracking.store_process import kept_process
-
-INTERRUPTED, TERMINATED = 130, 143
 
 
 class InProcessEngine:
@@ -40,7 +39,7 @@ class InProcessEngine:
             except Exception as error:  # noqa: BLE001  # a trial that crashes is recorded, and the rest goes on
                 traceback.print_exc()
                 status, said = 1, one_line(f"{type(error).__name__}: {error}")
-            if status in (INTERRUPTED, TERMINATED):
+            if status in (Exit.INTERRUPTED, Exit.TERMINATED):
                 # The trial has taken the signal that was meant for the sweep.
                 raise Interrupted(status - 128)
             yield Outcome(trial, status, 1, time.monotonic() - started, said)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.recording import Recorder
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints, run_of
@@ -115,18 +116,18 @@ class HealthWatch(pl.Callback):
         evidence = self._one_class[-1] if len(self._one_class) > 1 else stuck
         if evidence:
             tell(f"collapsed: {evidence}", sys.stdout)
-            _set_verdict(trainer, "collapsed", evidence)
+            _set_verdict(trainer, Verdict.COLLAPSED, evidence)
 
     def _keep(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._good = {name: value.detach().clone() for name, value in module.state_dict().items()}
         self._good_step = trainer.global_step
 
     def _stop(self, trainer: pl.Trainer, module: pl.LightningModule, evidence: str, last_good: int) -> None:
-        _set_verdict(trainer, "diverged", evidence, last_good)
+        _set_verdict(trainer, Verdict.DIVERGED, evidence, last_good)
         kept = self._save_good(trainer, module)
         if kept:
             evidence += f"; {kept}"
-            _set_verdict(trainer, "diverged", evidence, last_good)
+            _set_verdict(trainer, Verdict.DIVERGED, evidence, last_good)
         raise DivergedError(evidence)
 
     def _save_good(self, trainer: pl.Trainer, module: pl.LightningModule) -> str:
@@ -145,7 +146,7 @@ class HealthWatch(pl.Callback):
         return f"weights of step {self._good_step} are in {names.CHECKPOINT_FOLDER}/{LAST_GOOD}"
 
 
-def _set_verdict(trainer: pl.Trainer, verdict: str, evidence: str, last_good: int | None = None) -> None:
+def _set_verdict(trainer: pl.Trainer, verdict: Verdict, evidence: str, last_good: int | None = None) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, Recorder):
             logger.set_verdict(verdict, evidence, last_good)

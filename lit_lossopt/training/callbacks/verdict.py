@@ -5,13 +5,14 @@ from __future__ import annotations
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.recording import Recorder
 from lit_lossopt.training.callbacks.health_watch import DivergedError
 from lit_lossopt.training.distributed.collectives import lost_another
 
 
-class Verdict(pl.Callback):
+class RunVerdict(pl.Callback):
     """Tells an interruption (Ctrl-C, SIGTERM, another rank gone), which is missing data, from a failure."""
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -33,4 +34,4 @@ class Verdict(pl.Callback):
         stopped = isinstance(exception, KeyboardInterrupt | SIGTERMException) or lost_another(exception)
         for logger in trainer.loggers:
             if isinstance(logger, Recorder):
-                logger.set_verdict("interrupted" if stopped else "failed")
+                logger.set_verdict(names.Verdict.INTERRUPTED if stopped else names.Verdict.FAILED)

@@ -12,6 +12,7 @@ import torch
 from lit_lossopt.config.words import Prepared, without_flags
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.program import typed
 from lit_lossopt.core.terminal_text import tell
@@ -20,7 +21,7 @@ from lit_lossopt.training.callbacks.data_line import DataLine
 from lit_lossopt.training.callbacks.optimizer_phases import OptimizerPhases
 from lit_lossopt.training.callbacks.signals import SignalStop
 from lit_lossopt.training.callbacks.step_values import StepValues
-from lit_lossopt.training.callbacks.verdict import Verdict
+from lit_lossopt.training.callbacks.verdict import RunVerdict
 from lit_lossopt.training.cli import LossOptCLI, build
 from lit_lossopt.training.lr_find.callback import RangeSweep
 from lit_lossopt.training.lr_find.curve import RangeTest, geometric
@@ -48,7 +49,7 @@ class RangeTestCLI(LossOptCLI):
     def _callbacks(self, given: object, *, bar: bool) -> list[pl.Callback]:
         """Return what a range test needs: it evaluates and keeps nothing, and diverges on purpose."""
         self.signals = SignalStop()
-        said = [_Said(self.sweep), Verdict(), self.signals]
+        said = [_Said(self.sweep), RunVerdict(), self.signals]
         return [DataLine(), OptimizerPhases(), self.sweep, StepValues(self.sweep.look), *said]
 
     def after_instantiate_classes(self) -> None:
@@ -75,7 +76,7 @@ class _Said(pl.Callback):
             return
         for logger in trainer.loggers:
             if isinstance(logger, Recorder):
-                logger.set_verdict("completed", "; ".join(answer(self.sweep.found)))
+                logger.set_verdict(Verdict.COMPLETED, "; ".join(answer(self.sweep.found)))
 
 
 def find_rate(request: Request) -> int:
