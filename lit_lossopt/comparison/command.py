@@ -1,4 +1,7 @@
-"""``lossopt compare``: reads runs, groups them into arms, compares them, and shows what was found."""
+"""The command ``lossopt compare``.
+
+It reads runs, groups them into arms, compares them and shows what was found.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ _YARDSTICKS = [names.metric(part, quantity) for part in (names.VAL, names.TEST) 
 
 
 def compare(words: Sequence[str]) -> int:
-    """Compare runs and print what was found; return the exit status.
+    """Compare runs, print the result and return the exit status.
 
     Raises:
         UserError: a flag, name or filter does not fit, or nothing can be compared.
@@ -53,7 +56,9 @@ def compare(words: Sequence[str]) -> int:
 
 
 def show_comparison(words: Sequence[str]) -> tuple[Comparison, Sequence[str]]:
-    """Compare runs and print what was found; return it, and the answer in words.
+    """Compare runs, print the result and return it.
+
+    The second value is the answer in words.
 
     Raises:
         UserError: as from ``compare``.
@@ -115,7 +120,10 @@ def _read(options: Namespace) -> tuple[list[Run], list[Experiment]]:
 
 
 def _with_curves(runs: Sequence[Run], metric: str) -> list[Run]:
-    """Return runs with the histories that a comparison needs; a step's loss by our name for it."""
+    """Return runs with the histories that a comparison needs.
+
+    The loss of each step gets this package's name for it.
+    """
     known = dict.fromkeys(name for run in runs for name in run.metrics)
     losses = [names.metric(metric.partition("/")[0], "loss"), *training_losses(known), *evaluation_losses(known)]
     accuracies = [name for name in known if is_accuracy(name)]
@@ -139,7 +147,7 @@ def _runs_address() -> str:
 def _write(
     comparison: Comparison, said: Sequence[str], page: str | None, figures: str | None, tables: str | None
 ) -> None:
-    """Write page, figures and tables to where they were asked for, and say so.
+    """Write page, figures and tables, and say where they are.
 
     Raises:
         UserError: one cannot be written.

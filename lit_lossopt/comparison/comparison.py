@@ -1,4 +1,6 @@
-"""What a comparison found: plain records, shown alike by terminal, page, tables and figures.
+"""What a comparison found.
+
+These records are plain. Terminal, page, tables and figures all show the same ones.
 
 Steps, seconds and examples to target are infinite where the target was never reached. NaN means: not known, or not
 defined for this run. Accuracies are shares (0 to 1); only the texts speak of points.
@@ -23,7 +25,9 @@ SAME = "no difference"
 
 @dataclass(frozen=True)
 class ArmRuns:
-    """The runs of one arm, as they were read: what a comparison is computed from.
+    """The runs of one arm as they were read.
+
+    A comparison is computed from these.
 
     Attributes:
         name: as short as it can be while it differs from the other arms' names.
@@ -42,7 +46,10 @@ class ArmRuns:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its 95 % interval (NaN, NaN where none can be given) over n runs or pairs of runs."""
+    """A value, its 95 % interval and its number of observations.
+
+    The interval is NaN, NaN where none can be given. Observations are runs, or pairs of runs.
+    """
 
     value: float
     low: float = nan
@@ -52,7 +59,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Oscillation:
-    """Of the metric over the evaluations of the second half of training, in the metric's own unit."""
+    """How much the evaluations of one run swing.
+
+    They are those of the second half of training, in the unit of the metric.
+    """
 
     deviation: float
     mean_change: float
@@ -155,7 +165,10 @@ class Arm:
 
 
 class Decision(StrEnum):
-    """What may be said of two arms; every sentence, caption and cell follows from it."""
+    """What may be said of two arms.
+
+    Every sentence, caption and cell follows from it.
+    """
 
     CLAIMED = "claimed"
     EQUIVALENT = "equivalent"
@@ -217,7 +230,10 @@ class Contrast:
 
     @property
     def at_least(self) -> bool:
-        """Whether the factor is a lower bound: some run of the second never got there, and every run of the first."""
+        """Whether the factor is a lower bound.
+
+        It is one if every run of the first arm reached the target and some run of the second did not.
+        """
         return self.missed[1] > 0 and self.missed[0] == 0
 
 
@@ -252,7 +268,10 @@ class Sensitivity:
 
 @dataclass(frozen=True)
 class BudgetCurve:
-    """The expected best final value of k tuning trials of an arm: ``expected[k - 1]``."""
+    """The expected best final value of k tuning trials.
+
+    The value for k trials is ``expected[k - 1]``.
+    """
 
     family: str
     expected: Floats

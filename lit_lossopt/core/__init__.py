@@ -1,1 +1,4 @@
-"""What every other package uses: names, errors, paths, passwords, seeds, colours."""
+"""What every other package uses.
+
+Names, errors, paths, redaction, seeds and colours are here.
+"""

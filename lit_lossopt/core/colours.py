@@ -1,4 +1,7 @@
-"""Colours of arms, in MLflow's charts and in our own figures alike."""
+"""Colours of arms.
+
+MLflow's charts and our own figures show the same ones.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The one exception for what a person typed or provided: a single line, shown without a traceback."""
+"""The exception for what a person typed or provided.
+
+It is shown as one line without a traceback.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,26 @@ _TURNING = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class UserError(Exception):
-    """Something a person can mend: the message says what happened, why, and what to do, in one line.
+    """Something that a person can mend.
+
+    The message is one line. It says what happened, why, and what to do.
 
     The command line prints it as it stands and exits with status 2.
     """
 
 
 class Notice(UserWarning):
-    """Something a person should know and that does not stop the program; shown as one line."""
+    """Something that a person should know.
+
+    It does not stop the program and is shown as one line.
+    """
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest of ``known``, or one that begins so, or an empty string."""
+    """Return `` (did you mean 'x'?)`` for the nearest known word.
+
+    A word that begins with the typed one counts too. The result is empty where none is near.
+    """
     candidates = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), list(candidates), n=1, cutoff=0.5)
     near = near or [name for name in candidates if word and name.startswith(word.lower())]
@@ -34,7 +45,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return a text without what a terminal obeys and without what no file of text can hold.
+    r"""Return a text that a terminal and a file can hold.
+
+    What a terminal obeys becomes visible.
 
     Control characters, line breaks and bytes that are not UTF-8 (of names of files) become escapes.
 

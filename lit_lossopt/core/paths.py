@@ -1,4 +1,7 @@
-"""Paths, and addresses of stores that hold one, as a person types them."""
+"""Paths as a person types them.
+
+Addresses of stores that hold a path are meant too.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ _SQLITE, _STORE = "sqlite:///", "MLFLOW_TRACKING_URI"
 
 
 def given_path(typed: str | os.PathLike[str]) -> Path:
-    """Return the path that was meant, with ``~`` as the home folder.
+    """Return the path that was meant.
+
+    ``~`` is the home folder.
 
     A shell leaves ``~`` as it is behind ``=``, and nothing else expands it in a config. A name after it that belongs to
     no user stays as it is.
@@ -22,7 +27,7 @@ def given_path(typed: str | os.PathLike[str]) -> Path:
 
 
 def with_home(uri: str) -> str:
-    """Return an address in which ``~`` stands for the home folder.
+    """Return an address in which ``~`` is the home folder.
 
     >>> with_home("sqlite:///runs~/mlflow.db")
     'sqlite:///runs~/mlflow.db'
@@ -34,14 +39,20 @@ def with_home(uri: str) -> str:
 
 
 def settle_home() -> None:
-    """Have MLflow read its address as ``tracking_uri`` does: it would make a folder that is called ``~``."""
+    """Make MLflow read its address as ``tracking_uri`` does.
+
+    MLflow would make a folder that is called ``~``.
+    """
     given = os.environ.get(_STORE, "")
     if with_home(given) != given:
         os.environ[_STORE] = with_home(given)
 
 
 def is_file(path: Path) -> bool:
-    """Return whether there is such a file; a name that no file can have is none."""
+    """Return True if there is such a file.
+
+    A name that no file can have gives False.
+    """
     try:
         return path.is_file()
     except (OSError, ValueError):

@@ -1,4 +1,7 @@
-"""The one place that takes passwords out of text before it is stored or shown."""
+"""Takes passwords out of text.
+
+This is the one place for it. It comes before anything is stored or shown.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,9 @@ _SHORTEST, _SHORTEST_WORD, _SHORTEST_NAME = 6, 8, 12
 
 
 def redact(text: str) -> str:
-    """Return ``text`` without names and passwords in addresses, and without the values of secret variables.
+    """Return ``text`` without passwords.
+
+    Names and passwords in addresses are left out, and so are the values of secret variables.
 
     A variable of the environment is secret if its name says so: password, passphrase, ``_PASS``, ``_PWD``, secret,
     token, bearer, key, credential, auth. So are passwords in the addresses that variables hold, as a proxy's. A value
@@ -53,7 +58,10 @@ def redact(text: str) -> str:
 
 
 def redact_leaves(value: Any) -> Any:
-    """Return a tree of mappings and lists with its texts redacted; keys and numbers are as they were."""
+    """Return a tree whose texts are redacted.
+
+    The tree has mappings and lists. Keys and numbers stay as they are.
+    """
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
@@ -67,7 +75,10 @@ def has_secret_query(address: str) -> bool:
 
 
 def _secrets() -> list[str]:
-    """Return what is looked for, the longest first: one may begin as another does."""
+    """Return the secrets to look for, the longest first.
+
+    One secret may begin as another does.
+    """
     values = {value for name, text in os.environ.items() for value in _of_variable(name, text) if _is_findable(value)}
     # As they look inside quotes of JSON and YAML, and inside an address.
     escaped = {value.replace("\\", "\\\\").replace('"', '\\"') for value in values}

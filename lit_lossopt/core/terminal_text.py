@@ -1,4 +1,7 @@
-"""Text for a terminal: nothing in it that a terminal would obey, and lines that break between words."""
+"""Text for a terminal.
+
+Nothing in it makes the terminal act, and its lines break between words.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ _COMMAND = re.compile(r"\b(python -m|lossopt [a-z]|mlflow [a-z]|pip install|apt-
 
 
 def printable(text: str) -> str:
-    r"""Return a text with control characters spelled out, as ``\x1b``; ends of lines and tabs stay.
+    r"""Return a text with control characters spelled out.
+
+    They become ``\x1b`` and the like. Ends of lines and tabs stay.
 
     Names may come from anywhere: a store that others write to, a config, a folder of images.
     """
@@ -28,17 +33,26 @@ def printable(text: str) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """Return a text without control characters, and with spaces in place of ends of lines."""
+    """Return a text on one line without control characters.
+
+    Spaces take the place of ends of lines.
+    """
     return printable(" ".join(text.split()) if "\n" in text or "\t" in text else text)
 
 
 def fitted(text: str, width: int) -> str:
-    """Return a text whose lines break between words; a line that holds a command stays whole."""
+    """Return a text whose lines break between words.
+
+    A line that holds a command stays whole.
+    """
     return "\n".join(_broken(line, width) for line in text.split("\n"))
 
 
 def tell(text: str, stream: TextIO | None) -> None:
-    """Print a text for a person: safely, and on a terminal within its width."""
+    """Print a text for a person.
+
+    It is safe, and on a terminal it fits the width.
+    """
     if stream is None:
         # It was closed by whoever started the program.
         return
@@ -56,7 +70,10 @@ def width_of(stream: TextIO) -> int:
 
 
 def help_width() -> int:
-    """Return the columns for help: those of the terminal, or of COLUMNS, or a page's."""
+    """Return the number of columns for help.
+
+    They are those of the terminal, or of COLUMNS, or of a page.
+    """
     return max(_LEAST, shutil.get_terminal_size((PIPED_WIDTH, 24)).columns)
 
 

@@ -1,4 +1,7 @@
-"""A trained network ready to classify images: ``lit_lossopt.load`` returns one."""
+"""A trained network that is ready to classify images.
+
+``lit_lossopt.load`` returns one.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,9 @@ class Predictions(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """Images ``[N, C, H, W]`` uint8 to outputs: normalisation, network and, if asked for, probabilities in one graph.
+    """One graph from uint8 images to outputs.
+
+    Images are ``[N, C, H, W]``. The graph has normalisation, network and, if asked for, probabilities.
 
     Args:
         network: from normalised images to outputs ``[N, M]``.
@@ -67,7 +72,9 @@ class Classifier(nn.Module):
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """A trained network with everything that using it needs; call it with images.
+    """A trained network with everything that its use needs.
+
+    It is called with images.
 
     Attributes:
         network: in evaluation mode; takes normalised images ``[N, C, H, W]`` float32.
@@ -117,7 +124,10 @@ class TrainedClassifier:
 
     @torch.no_grad()
     def outputs(self, images: Any) -> Tensor:
-        """Return the network's outputs ``[N, M]`` float32 for images as ``__call__`` takes them."""
+        """Return the network's outputs ``[N, M]`` float32.
+
+        Images are those that ``__call__`` takes.
+        """
         pixels = self.pixels(images)
         whole = Classifier(self.network, self.saved.scale, self.saved.shift).to(self.device)
         chunks = [chunk.contiguous(memory_format=torch.channels_last) for chunk in torch.split(pixels, BATCH)]
@@ -142,7 +152,9 @@ class TrainedClassifier:
         return pixels
 
     def graph(self, outputs: Outputs = "logits") -> Classifier:
-        """Return a copy on the CPU as one module from uint8 images to outputs, or to the probabilities they imply.
+        """Return a copy on the CPU as one module.
+
+        It takes uint8 images. It gives outputs, or the probabilities that they imply.
 
         Raises:
             UserError: the loss implies no probabilities.
@@ -156,7 +168,10 @@ class TrainedClassifier:
         return Classifier(network, self.saved.scale, self.saved.shift, chosen).eval()
 
     def _decoded(self, images: Sequence[Any]) -> Tensor:
-        """Return pixels of images and image files, by the rules of the run's image folder, or else the usual ones."""
+        """Return the pixels of images and image files.
+
+        The rules are those of the run's image folder, or else the usual ones.
+        """
         channels, size, _ = self.image_shape
         if channels != 3:
             raise UserError(

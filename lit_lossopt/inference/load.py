@@ -1,4 +1,6 @@
-"""A trained network from its run, without the data that it was trained on.
+"""A trained network from its run.
+
+The data that it was trained on are not needed.
 
     from lit_lossopt import load
 
@@ -128,7 +130,10 @@ def built(saved: Saved, allow: Sequence[str] = (), device: str | torch.device = 
 
 
 def _instantiated(chosen: Mapping[str, Any], path: Path, allow: Sequence[str]) -> tuple[NetworkFactory, nn.Module]:
-    """Return what makes the network, and the loss, as the command line would make them."""
+    """Return the network or the loss of a configuration.
+
+    It is made as the command line would make it.
+    """
     tree = {"model": dict(chosen)}
     check_imports(tree, str(path), allow)
     register_types()
@@ -147,7 +152,10 @@ def _instantiated(chosen: Mapping[str, Any], path: Path, allow: Sequence[str]) -
 
 @contextmanager
 def _imports_restricted_to(allowed: Sequence[str]) -> Iterator[None]:
-    """Let configs name classes of some packages only; the parser's settings are the whole process's: put them back."""
+    """Let configs name classes of some packages only.
+
+    The settings of the parser are those of the whole process. They are put back afterwards.
+    """
     settings = jsonargparse._common.parsing_settings  # noqa: SLF001  # no public way back
     before = dict(settings)
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(allowed))

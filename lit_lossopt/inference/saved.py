@@ -1,4 +1,7 @@
-"""What a file of trained weights says of them: enough to use them without the data and without the command line."""
+"""What a file of trained weights says of them.
+
+It is enough to use them without data and command line.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,9 @@ class Saved:
 
 
 def read_saved(path: Path) -> Saved:
-    """Return what a checkpoint holds, or a ``.safetensors`` file that was exported from one; no code in it is run.
+    """Return what a checkpoint holds.
+
+    A ``.safetensors`` file that was exported from one is read too. No code in it is run.
 
     Where a checkpoint is missing or damaged, the one before it is read, if it was kept.
 
@@ -68,7 +73,10 @@ def read_saved(path: Path) -> Saved:
 
 
 def metadata(saved: Saved) -> dict[str, str]:
-    """Return all but the weights as texts (JSON), for the metadata of an exported file."""
+    """Return all but the weights as texts (JSON).
+
+    They are the metadata of an exported file.
+    """
     values = {
         "classes": saved.classes,
         "scale": saved.scale.tolist(),

@@ -1,4 +1,6 @@
-"""Losses, and the contract that turns class labels into what each of them takes.
+"""Losses and their contract.
+
+The contract turns class labels into what each loss takes.
 
 Labels are class indices. The contract gives the targets, the number of outputs, and the probabilities that outputs
 imply.

@@ -1,4 +1,6 @@
-"""A loss and targets that do not fit are refused on the first batch: torch itself is silent about several such cases.
+"""Checks of a loss on the first batch.
+
+Torch itself is silent about several losses and targets that do not fit.
 
 A check takes what the loss is about to be given, (inputs, targets), and returns what is wrong with it, or None. Checks
 belong to torch's loss classes and not to a contract, so that they also catch a contract that is wrong.
@@ -21,7 +23,10 @@ Check = Callable[[nn.Module, Tensor, Tensor], str | None]
 
 
 def same_shape(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """(N, 1) against (N,) broadcasts to (N, N), and the loss of every pair is averaged."""
+    """Refuse outputs and targets of different shape.
+
+    (N, 1) against (N,) broadcasts to (N, N), and the loss of every pair is averaged.
+    """
     if inputs.shape == targets.shape:
         return None
     return f"outputs {list(inputs.shape)} and targets {list(targets.shape)} differ in shape and would be broadcast"
@@ -34,12 +39,18 @@ def in_unit_interval(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> s
 
 
 def plus_or_minus_one(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Refuse others: a target of 0 takes the example out of a margin loss."""
+    """Refuse targets other than +1 and −1.
+
+    A target of 0 takes the example out of a margin loss.
+    """
     return None if bool((targets.abs() == 1).all()) else "targets are not all +1 or −1"
 
 
 def distributions(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Float targets are probabilities of the classes: each row sums to one."""
+    """Refuse float targets that are no probabilities.
+
+    Each row must sum to one.
+    """
     if not targets.is_floating_point():
         return None
     if getattr(criterion, "log_target", False):
@@ -53,14 +64,20 @@ def distributions(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str 
 
 
 def unweighted_if_soft(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """For class indices torch divides by the sum of the weights, for probabilities by the number of examples."""
+    """Refuse class weights together with soft targets.
+
+    For class indices torch divides by the sum of the weights. For probabilities it divides by the number of examples.
+    """
     if targets.is_floating_point() and getattr(criterion, "weight", None) is not None:
         return "weight with mixed images would change the loss's scale; leave out weight, or data.mixing"
     return None
 
 
 def log_probabilities(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Raw outputs in place of log-probabilities give a loss without a minimum."""
+    """Refuse raw outputs in place of log-probabilities.
+
+    They give a loss without a minimum.
+    """
     sums = inputs.float().logsumexp(dim=1)
     return (
         None
@@ -70,7 +87,10 @@ def log_probabilities(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> 
 
 
 def some_label_counts(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """With every label ignored the mean is one of nothing, NaN."""
+    """Refuse a batch in which every label is ignored.
+
+    The mean is then one of nothing, NaN.
+    """
     ignored = getattr(criterion, "ignore_index", -100)
     if targets.is_floating_point() or bool((targets != ignored).any()):
         return None
@@ -97,7 +117,10 @@ CHECKS: dict[type[nn.Module], tuple[Check, ...]] = {
 
 @contextmanager
 def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Put modules into evaluation mode, and back into the mode in which they were."""
+    """Put modules into evaluation mode for a while.
+
+    Afterwards each is in the mode in which it was.
+    """
     modes = [module.training for module in modules]
     try:
         for module in modules:
@@ -111,7 +134,7 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
 def check_first_batch(
     criterion: nn.Module, contract: LossContract, outputs: Tensor, labels: Tensor, num_classes: int
 ) -> None:
-    """Refuse a loss, labels and outputs that do not fit together.
+    """Refuse a loss, labels and outputs that do not fit.
 
     Args:
         criterion: the loss.
@@ -157,7 +180,10 @@ def check_first_batch(
 
 
 def _check_value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
-    """Refuse what is not one finite number, or a sum over the batch in place of a mean."""
+    """Refuse a value that is not one finite number.
+
+    A sum over the batch in place of a mean is refused too.
+    """
     name = type(criterion).__name__
     loss = _value(criterion, inputs, targets)
     if not isinstance(loss, Tensor):
@@ -170,7 +196,10 @@ def _check_value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
 
 
 def _check_mean(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
-    """Refuse a sum over the batch: of the same examples given twice it is twice as much."""
+    """Refuse a sum over the batch.
+
+    The same examples given twice would make it twice as large.
+    """
     once = float(_value(criterion, inputs, targets))
     twice = float(_value(criterion, torch.cat([inputs, inputs]), torch.cat([targets, targets])))
     if abs(once) > _tolerance(inputs) and abs(twice / once - 2) < _tolerance(inputs):
@@ -189,7 +218,10 @@ def _value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _tolerance(values: Tensor) -> float:
-    """Return what rounding in the values' dtype can do to a sum over classes."""
+    """Return what rounding can do to a sum over classes.
+
+    It depends on the dtype of the values.
+    """
     return max(1e-4, 20 * torch.finfo(values.dtype).eps)
 
 

@@ -1,4 +1,6 @@
-"""One contract for every loss: what targets it takes, how many outputs it needs, which probabilities it implies.
+"""One contract for every loss.
+
+It says what targets a loss takes, how many outputs it needs, and which probabilities it implies.
 
 Labels are class indices everywhere; a loss that wants something else says so here, once. The training code never asks
 which loss it has. To add a loss, write its class (or take any ``nn.Module``) and register it:
@@ -48,7 +50,9 @@ class LossContract:
     encode_soft: EncodeTargets | None = None
 
     def targets(self, labels: Tensor, outputs: Tensor) -> Tensor:
-        """Return the targets for class indices ``[N]`` or for class probabilities ``[N, K]``.
+        """Return the targets for labels.
+
+        Labels are class indices ``[N]`` or class probabilities ``[N, K]``.
 
         Raises:
             ValueError: the loss takes no soft labels.
@@ -71,19 +75,28 @@ def one_hot(labels: Tensor, outputs: Tensor) -> Tensor:
 
 
 def binary_or_one_hot(labels: Tensor, outputs: Tensor) -> Tensor:
-    """Return ``[N, 1]`` floats 0 or 1 for a single logit, otherwise one-hot rows ``[N, M]``."""
+    """Return zeros and ones as floats.
+
+    They are ``[N, 1]`` for a single logit, and one-hot rows ``[N, M]`` otherwise.
+    """
     if outputs.shape[1] == 1:
         return labels.to(outputs.dtype).unsqueeze(1)
     return one_hot(labels, outputs)
 
 
 def soft(labels: Tensor, outputs: Tensor) -> Tensor:
-    """Return class probabilities ``[N, K]`` in the outputs' dtype; the second class's ``[N, 1]`` for a single logit."""
+    """Return class probabilities ``[N, K]`` in the outputs' dtype.
+
+    For a single logit they are those of the second class, ``[N, 1]``.
+    """
     return (labels[:, 1:] if outputs.shape[1] == 1 else labels).to(outputs.dtype)
 
 
 def plus_minus_one(labels: Tensor, outputs: Tensor) -> Tensor:
-    """Return ±1 in the outputs' dtype: ``[N, 1]`` for a single output, otherwise +1 for the class, −1 for others."""
+    """Return ±1 in the outputs' dtype.
+
+    The shape is ``[N, 1]`` for a single output. Otherwise the class has +1 and the others have −1.
+    """
     return binary_or_one_hot(labels, outputs) * 2 - 1
 
 
@@ -103,14 +116,20 @@ def softmax(outputs: Tensor) -> Tensor:
 
 
 def sigmoid_normalised(outputs: Tensor) -> Tensor:
-    """Return sigmoids: (1 − p, p) for a single logit, otherwise normalised over the classes (one-vs-rest)."""
+    """Return sigmoids as probabilities.
+
+    They are (1 − p, p) for a single logit. Otherwise they are normalised over the classes (one-vs-rest).
+    """
     if outputs.shape[1] == 1:
         return torch.cat([torch.sigmoid(-outputs), torch.sigmoid(outputs)], dim=1)
     return _normalised(torch.sigmoid(outputs))
 
 
 def clipped_normalised(outputs: Tensor) -> Tensor:
-    """Return outputs clipped to [0, 1] and normalised; uniform where all are clipped to zero."""
+    """Return outputs clipped to [0, 1] and normalised.
+
+    They are uniform where all are clipped to zero.
+    """
     return _normalised(outputs.clamp(0, 1))
 
 
@@ -120,7 +139,10 @@ def log_softmax(outputs: Tensor) -> Tensor:
 
 
 def predicted_classes(outputs: Tensor) -> Tensor:
-    """Return the predicted class ``[N]`` int64: the largest output, or the sign of a single logit."""
+    """Return the predicted class ``[N]`` as int64.
+
+    It is the largest output, or the sign of a single logit.
+    """
     return (outputs[:, 0] > 0).long() if outputs.shape[1] == 1 else outputs.argmax(dim=1)
 
 
@@ -133,12 +155,17 @@ _CONTRACTS: dict[type[nn.Module], LossContract] = {}
 
 
 def register_loss(loss_class: type[nn.Module], contract: LossContract) -> None:
-    """Make a loss (and its subclasses) known; the last registration of a class wins."""
+    """Make a loss and its subclasses known.
+
+    The last registration of a class wins.
+    """
     _CONTRACTS[loss_class] = contract
 
 
 def contract_of(criterion: nn.Module) -> LossContract:
-    """Return the contract of a loss, found along its class's ancestry.
+    """Return the contract of a loss.
+
+    It is found along the ancestry of the loss's class.
 
     Raises:
         ValueError: the loss is not registered, and how to do that; or it does not average over the batch.
@@ -161,7 +188,10 @@ def contract_of(criterion: nn.Module) -> LossContract:
 
 
 def loss_of(criterion: nn.Module, contract: LossContract, outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the loss of outputs ``[N, M]`` for labels ``[N]``, or ``[N, K]`` where images are mixed."""
+    """Return the loss of outputs ``[N, M]``.
+
+    Labels are ``[N]``, or ``[N, K]`` where images are mixed.
+    """
     if outputs.dtype in (torch.float16, torch.bfloat16):
         # A loss is a sum of many terms: half precision would overflow in some losses and not in others.
         outputs = outputs.float()
@@ -170,7 +200,9 @@ def loss_of(criterion: nn.Module, contract: LossContract, outputs: Tensor, label
 
 
 def computed(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Return what a loss makes of its inputs; in evaluation mode it learns nothing from them.
+    """Return what a loss makes of its inputs.
+
+    In evaluation mode the loss learns nothing from them.
 
     Some losses keep statistics in buffers at each call. How often is evaluated must not change a training.
     """
@@ -185,7 +217,9 @@ def computed(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
 
 
 class FocalLoss(nn.Module):
-    """Cross-entropy that gives little weight to what is already right: the mean of −(1 − p)^γ log p.
+    """Cross-entropy with little weight on easy examples.
+
+    It is the mean of −(1 − p)^γ log p.
 
     Outputs ``[N, K]``, labels ``[N]`` int64; p is the softmax probability of the true class. γ = 0 is cross-entropy.
 
@@ -213,7 +247,9 @@ class FocalLoss(nn.Module):
 
 
 class SquentropyLoss(nn.Module):
-    """Cross-entropy plus the mean square of the wrong classes' outputs: −log p_y + Σ_{j≠y} z_j² / (K − 1), averaged.
+    """Cross-entropy plus the squares of the other outputs.
+
+    It is −log p_y + Σ_{j≠y} z_j² / (K − 1), averaged over the examples.
 
     Outputs z ``[N, K]`` with K ≥ 2, labels y ``[N]`` int64.
 
@@ -227,7 +263,9 @@ class SquentropyLoss(nn.Module):
 
 
 class HingeLoss(nn.Module):
-    """The mean of max(0, 1 − t z) over outputs z and targets t = ±1 of the same shape: one-vs-rest for K > 2 classes.
+    """The hinge loss, one-vs-rest for K > 2 classes.
+
+    It is the mean of max(0, 1 − t z) over outputs z and targets t = ±1 of the same shape.
 
     (torch's HingeEmbeddingLoss is another function, and its MultiMarginLoss compares classes with each other.)
 
@@ -240,7 +278,9 @@ class HingeLoss(nn.Module):
 
 
 class SquaredHingeLoss(nn.Module):
-    """The mean of max(0, 1 − t z)² over outputs z and targets t = ±1 of the same shape.
+    """The squared hinge loss.
+
+    It is the mean of max(0, 1 − t z)² over outputs z and targets t = ±1 of the same shape.
 
     Source: Tang 2013, "Deep Learning using Linear Support Vector Machines", equation 5.
     """
@@ -251,7 +291,10 @@ class SquaredHingeLoss(nn.Module):
 
 
 def registered_losses() -> dict[str, LossContract]:
-    """Return name → contract of every known loss, sorted by name."""
+    """Return the contract of every known loss by name.
+
+    Names are sorted.
+    """
     return dict(sorted((loss_class.__name__, contract) for loss_class, contract in _CONTRACTS.items()))
 
 

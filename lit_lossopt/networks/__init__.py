@@ -1,4 +1,6 @@
-"""Networks: MiniCNN, those of torchvision, and pretrained weights.
+"""Networks from images to logits.
+
+MiniCNN, torchvision's networks and pretrained weights are here.
 
 Images `[N, C, H, W]` come in. Logits `[N, K]` go out.
 """

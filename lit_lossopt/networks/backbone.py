@@ -1,4 +1,7 @@
-"""The two parts of a network that is fine-tuned: the head, which starts fresh, and the backbone in front of it."""
+"""The two parts of a network that is fine-tuned.
+
+The head starts fresh. The backbone stands in front of it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from torch import nn
 
 
 class Backbone:
-    """Everything of a network but its head, which can be held still while the head learns.
+    """Everything of a network but its head.
+
+    It can be held still while the head learns.
 
     The head is the module that the network gives as its attribute ``head``.
 
@@ -35,7 +40,9 @@ class Backbone:
         self._frozen = False
 
     def freeze(self, frozen: bool) -> None:
-        """Hold weights and running statistics still, or let them go; to be called at each step.
+        """Hold weights and running statistics still, or let them go.
+
+        This is called at each step.
 
         Frozen norms normalise by the statistics they have, as in evaluation. Dropout stays as it is. What was not
         trainable to begin with stays so.

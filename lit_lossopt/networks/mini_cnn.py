@@ -1,4 +1,7 @@
-"""MiniCNN, the small network on which losses and optimizers are compared, and how any network gets its sizes."""
+"""MiniCNN and the building of networks.
+
+Losses and optimizers are compared on MiniCNN. Any network gets its sizes here.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ class NetworkFactory(Protocol):
 
 
 class MiniCNN(nn.Module):
-    """Two convolutions and two linear layers: images ``[N, C, H, W]`` float to logits ``[N, num_outputs]``.
+    """Two convolutions and two linear layers.
+
+    Images are ``[N, C, H, W]`` float. Logits are ``[N, num_outputs]``.
 
     Convolution 3×3 → max-pool 2 → ReLU, twice; flatten; linear; ReLU; dropout; linear. Max-pooling and ReLU commute
     exactly, in values and gradients; pooling first leaves a quarter of the work to the ReLU. Softmax is no part of it.
@@ -82,7 +87,7 @@ class MiniCNN(nn.Module):
 
 
 def build_network(factory: NetworkFactory, *, in_channels: int, image_size: int, num_outputs: int) -> nn.Module:
-    """Return the network, given those of the sizes that its constructor takes."""
+    """Return the network, built with the sizes that it takes."""
     sizes = {
         "in_channels": in_channels,
         "image_size": image_size,
@@ -99,7 +104,10 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def _constructor(factory: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the class behind a partial; the parser's partials bind it as an argument of their own function."""
+    """Return the class behind a partial.
+
+    The parser's partials bind it as an argument of their own function.
+    """
     while isinstance(factory, functools.partial):
         bound = [argument for argument in factory.args if inspect.isclass(argument)]
         factory = bound[-1] if bound else factory.func

@@ -1,4 +1,7 @@
-"""Weights in a file: fetched, read without running code from it, and fitted to a network but for its head."""
+"""Weights from a file.
+
+They are fetched, read without running code, and fitted to a network but for its head.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ _DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
 def fetch_weights(url: str) -> Path:
-    """Return the file of torchvision's weights, fetched into torch's own cache if it is not there.
+    """Return the file of torchvision's weights.
+
+    It is fetched into torch's own cache if it is not there.
 
     What arrives must have the SHA-256 that begins as its name says.
 
@@ -51,7 +56,9 @@ def fetch_weights(url: str) -> Path:
 
 
 def read_weights(path: Path) -> State:
-    """Return name -> tensor from a state dict, or from a checkpoint that holds one as ``state_dict`` or ``model``.
+    """Return the tensors of a file by name.
+
+    The file is a state dict, or a checkpoint that holds one as ``state_dict`` or ``model``.
 
     Raises:
         ValueError: the file is damaged, would run code, or holds something else.
@@ -79,7 +86,9 @@ def read_weights(path: Path) -> State:
 
 
 def load_backbone(network: nn.Module, state: State, head: str, image_size: int) -> None:
-    """Load everything but the head; names may bear a prefix, such as ``module.`` or that of a run's checkpoint.
+    """Load everything but the head.
+
+    Names may have a prefix, such as ``module.`` or that of a run's checkpoint.
 
     Args:
         network: one of torchvision's classifiers.
@@ -121,7 +130,10 @@ def _without_prefix(state: State, network: nn.Module) -> State:
 
 
 def _versions(state: object) -> object:
-    """Return what torch stores beside the tensors: which version of each layer wrote them."""
+    """Return what torch stores beside the tensors.
+
+    It says which version of each layer wrote them.
+    """
     return getattr(state, "_metadata", None)
 
 
@@ -141,7 +153,10 @@ def _difference(missing: list[str], unexpected: list[str]) -> str:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Give up a connection on which nothing arrives; torch's own download would wait for ever."""
+    """Give up a connection on which nothing arrives.
+
+    Torch's own download would wait for ever.
+    """
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,4 +1,7 @@
-"""torchvision's classifiers by name: their weights to begin from, and a fresh head."""
+"""torchvision's classifiers by name.
+
+They begin from their own weights and have a fresh head.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ _LEFT_UNREAD: ContextVar[bool] = ContextVar("left_unread", default=False)
 
 @contextmanager
 def weights_left_unread() -> Iterator[None]:
-    """Build networks without their ``weights``, because a checkpoint brings all of them."""
+    """Build networks without reading their ``weights``.
+
+    A checkpoint then brings all of them.
+    """
     token = _LEFT_UNREAD.set(True)
     try:
         yield
@@ -32,7 +38,9 @@ def weights_left_unread() -> Iterator[None]:
 
 
 class TorchvisionNetwork(nn.Module):
-    """A classifier of torchvision whose last layer is fresh: images ``[N, C, H, W]`` float to ``[N, num_outputs]``.
+    """A classifier of torchvision with a fresh last layer.
+
+    Images are ``[N, C, H, W]`` float. Logits are ``[N, num_outputs]``.
 
     The head is the last layer and always starts from the seed, also where the file's has the same size: equal numbers
     of classes need not be equal classes. Everything else of ``weights`` must fit. Auxiliary classifiers (GoogLeNet,
@@ -121,7 +129,10 @@ class TorchvisionNetwork(nn.Module):
 
 
 def classifiers() -> list[str]:
-    """Return the names of torchvision's classifiers of images; detectors, segmenters and the like are none."""
+    """Return the names of torchvision's classifiers of images.
+
+    Detectors, segmenters and the like are left out.
+    """
     names: list[str] = models.list_models(module=models)
     return names
 
@@ -149,7 +160,10 @@ def _last_layer(network: nn.Module) -> str:
 
 
 def _locate(name: str, weights: str) -> Path:
-    """Return the file that ``weights`` means, fetched if it is one of torchvision's that is not here yet."""
+    """Return the file that ``weights`` means.
+
+    It is fetched if it is one of torchvision's that is not here yet.
+    """
     known = models.get_model_weights(name)
     chosen = known.__members__.get(weights.removeprefix(f"{known.__name__}."))
     if chosen is not None:

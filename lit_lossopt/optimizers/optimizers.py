@@ -1,4 +1,7 @@
-"""Parameter groups, and the optimizers that torch lacks: Muon for convolutions, SGD with decoupled weight decay."""
+"""Parameter groups, and optimizers that torch lacks.
+
+They are Muon for convolutions and SGD with decoupled weight decay.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ OF_LOSS = "criterion"
 def parameter_groups(
     network: nn.Module, *, decay_biases: bool, backbone_lr_factor: float = 1.0
 ) -> list[dict[str, Any]]:
-    """Return the groups for an optimizer: one, or weights apart from biases and norms, which then do not decay.
+    """Return the parameter groups for an optimizer.
+
+    There is one group, or two. Biases and norms then stand apart and do not decay.
 
     Biases, and the scales and shifts of normalisation layers, are exactly the parameters of at most one dimension.
     With a factor other than 1 there are such groups for the backbone, and behind them for the head.
@@ -62,7 +67,9 @@ def _by_decay(part: str, parameters: list[nn.Parameter], *, decay_biases: bool) 
 
 
 def loss_groups(criterion: nn.Module) -> list[dict[str, Any]]:
-    """Return the group of a loss's own parameters, such as a learned temperature; none where it has none.
+    """Return the group of a loss's own parameters.
+
+    A learned temperature is one. The result is empty where the loss has none.
 
     They learn at the optimizer's rate. They do not decay: a temperature or a class's direction is not the better for
     being small.
@@ -79,7 +86,9 @@ def build_optimizer(
     decay_biases: bool,
     backbone_lr_factor: float = 1.0,
 ) -> Optimizer:
-    """Return the optimizer over the parameter groups of network and loss, the backbone's with their own rate.
+    """Return the optimizer of network and loss.
+
+    The backbone has its own rate.
 
     Raises:
         ValueError: the optimizer refuses its arguments, for example a negative learning rate.
@@ -104,7 +113,10 @@ def build_optimizer(
 
 
 def has_rate(group: dict[str, Any]) -> bool:
-    """Return whether a parameter group has a learning rate: some optimizers find their own step, and have none."""
+    """Return True if a parameter group has a learning rate.
+
+    Some optimizers find their own step and have none.
+    """
     return group.get("lr") is not None
 
 
@@ -120,7 +132,9 @@ def _scale_rates(built: Optimizer) -> None:
 
 
 class SGDW(SGD):
-    """SGD with decoupled weight decay: weights shrink by lr × weight_decay, apart from gradient and momentum.
+    """SGD with decoupled weight decay.
+
+    Weights shrink by lr × weight_decay, apart from gradient and momentum.
 
     With SGD's own ``weight_decay`` (L2) the decay passes through the momentum buffer.
 
@@ -161,7 +175,9 @@ class SGDW(SGD):
 
 
 class Muon(Optimizer):
-    """Muon on the weights of hidden layers, convolutions as matrices; AdamW on the rest.
+    """Muon on the weights of hidden layers.
+
+    Convolutions are seen as matrices. AdamW takes the rest.
 
     torch's Muon takes matrices only. A convolution's weight ``[O, I, H, W]`` is given to it as the matrix
     ``[O, H·W·I]`` or ``[O, I·H·W]``, whichever is a view in its memory layout: orthogonalisation does not depend on the
@@ -244,7 +260,10 @@ class Muon(Optimizer):
         stands_for: dict[Tensor, Tensor],
         options: tuple[str, ...],
     ) -> None:
-        """Make one step of ``rule`` on tensors that share the parameters' memory; their state is kept under ours."""
+        """Make one step of ``rule`` on tensors that share memory.
+
+        They share that of the parameters. Their state is kept under ours.
+        """
         if not stands_for:
             return
         inner = rule(list(stands_for.values()), **{name: group[name] for name in options})
@@ -264,7 +283,10 @@ def _evaluated(closure: Callable[[], float] | None) -> float | None:
 
 
 def _matrix(parameter: Tensor) -> Tensor:
-    """Return a matrix ``[O, -1]`` in the parameter's own memory, with the gradient to match."""
+    """Return a matrix ``[O, -1]`` in the parameter's own memory.
+
+    Its gradient matches.
+    """
     assert parameter.grad is not None
     # A copy in place of a view would be updated and lost: permute to the order in memory before flattening.
     in_memory = (0, 2, 3, 1) if parameter.ndim == 4 and not parameter.is_contiguous() else tuple(range(parameter.ndim))

@@ -1,4 +1,7 @@
-"""Whether a schedule's numbers fit the training: what does not, is said before it begins."""
+"""Whether a schedule's numbers fit the training.
+
+A misfit is said before training begins.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ MOST_TRIED = 20_000
 
 
 def misfit(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str, *, follows: bool) -> str:
-    """Return what a person should know of a schedule in a training of ``length`` counts, or an empty text.
+    """Return what a person should know of a schedule.
+
+    The training has ``length`` counts. The result is empty if all is well.
 
     The schedule is used up.
 
@@ -61,7 +66,10 @@ def misfit(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str,
 
 
 def _shares(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str) -> tuple[float, float] | None:
-    """Return the first group's first and last rate as shares of its highest, if the schedule can be tried so far."""
+    """Return the first group's first and last rate.
+
+    They are shares of its highest rate. The result is None if the schedule cannot be tried so far.
+    """
     if length > MOST_TRIED:
         return None
     rates = []
@@ -78,7 +86,10 @@ def _shares(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str
 
 
 def _length(name: str, *, longer: bool = True, shorter: bool = True) -> Callable[[Any, int], str]:
-    """Return what looks whether an argument is another length than the training's; one count more or less fits."""
+    """Return a test of one argument's length.
+
+    It tells whether the argument is another length than the training's. One count more or less fits.
+    """
 
     def look(scheduler: Any, rest: int) -> str:
         value = getattr(scheduler, name)

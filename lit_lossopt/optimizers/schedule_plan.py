@@ -1,4 +1,7 @@
-"""A schedule as long as the training: its length may be the word ``training`` in place of a number."""
+"""A schedule as long as the training.
+
+Its length may be the word ``training`` in place of a number.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ _SET = ("lr", "momentum", "betas")
 
 
 class SchedulePlan:
-    """Makes the schedule of a training, which may not be known before its data are.
+    """Makes the schedule of a training.
+
+    The length may not be known before the data are.
 
     Args:
         make: makes the schedule; None for a constant rate.
@@ -57,7 +62,9 @@ class SchedulePlan:
         return bool(self._asked())
 
     def made_for(self, optimizer: Optimizer) -> Any:
-        """Return the schedule for an optimizer, where the checkpoint has left it; None for a constant rate.
+        """Return the schedule for an optimizer.
+
+        It is where the checkpoint has left it. The result is None for a constant rate.
 
         Raises:
             ValueError: it does not fit the optimizer, the warm-up or the training.
@@ -71,11 +78,13 @@ class SchedulePlan:
         return scheduler
 
     def state_dict(self) -> dict[str, int | None]:
-        """Return what tells a resumed training whether it has become longer."""
+        """Return the state that tells whether a training became longer."""
         return {"planned": self.planned, "begun": self.begun}
 
     def go_on(self, checkpoint: dict[str, Any], state: Mapping[str, Any], behind: int, *, afresh: bool) -> None:
-        """Go on from a checkpoint; in a training that has become longer, with the rates of the longer one.
+        """Go on from a checkpoint.
+
+        In a training that became longer the rates are those of the longer one.
 
         The schedule's state of then would bring the length of then back.
 
@@ -98,7 +107,10 @@ class SchedulePlan:
             checkpoint["lr_schedulers"] = []
 
     def set_rates(self, optimizer: Optimizer) -> None:
-        """Give an optimizer the rates of the longer training: its state has brought those of then."""
+        """Give an optimizer the rates of the longer training.
+
+        Its state has brought those of the shorter one.
+        """
         for group, values in zip(optimizer.param_groups, self._set, strict=False):
             group.update(values)
         self._set = []
@@ -108,7 +120,7 @@ class SchedulePlan:
         return [name for name in set(LENGTHS.values()) if given.get(name) == TRAINING]
 
     def _fitted(self) -> Callable[[Optimizer], Any] | None:
-        """Return what makes the schedule with a number in place of the word."""
+        """Return what makes the schedule with a number as length."""
         make, asked = self.make, self._asked()
         if make is None or not asked:
             return make

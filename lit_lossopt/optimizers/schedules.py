@@ -13,7 +13,9 @@ from lit_lossopt.optimizers import has_rate
 
 
 class WarmUp(LRScheduler):
-    """A rate that rises linearly to what another schedule begins with, and then follows it.
+    """A linear rise of the rate before another schedule.
+
+    The rise ends with the rate that the schedule begins with.
 
     At count k < length the rate is (k + 1) / (length + 1) of the schedule's first; at k ≥ length it is the schedule's
     at k − length. (torch's SequentialLR does not give MultiplicativeLR its rate back after another schedule.)
@@ -31,7 +33,10 @@ class WarmUp(LRScheduler):
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float | Tensor]:
-        """Return the rates of the warm-up, and at its end those with which the schedule begins."""
+        """Return the rates of the warm-up.
+
+        At its end they are those with which the schedule begins.
+        """
         share = min(1.0, (self.last_epoch + 1) / (self.length + 1))
         return [rate * share for rate in self.first_rates]
 
@@ -67,7 +72,9 @@ class WarmUp(LRScheduler):
 
 
 def with_warmup(make_scheduler: Callable[[Optimizer], Any] | None, optimizer: Optimizer, warmup: int) -> Any:
-    """Return the schedule behind ``warmup`` steps (or epochs) of a rate that rises linearly.
+    """Return the schedule behind a warm-up.
+
+    The rate rises linearly for ``warmup`` steps or epochs.
 
     Args:
         make_scheduler: makes the schedule; None for a constant rate.
@@ -102,7 +109,10 @@ def with_warmup(make_scheduler: Callable[[Optimizer], Any] | None, optimizer: Op
 
 
 def _highest_rates(scheduler: Any, optimizer: Optimizer) -> list[float]:
-    """Return the highest rate of each group, for schedules that set it and not the optimizer."""
+    """Return the highest rate of each group.
+
+    Some schedules set it themselves, and not the optimizer.
+    """
     if isinstance(scheduler, OneCycleLR):
         return [group["max_lr"] for group in optimizer.param_groups]
     return list(scheduler.max_lrs) if isinstance(scheduler, CyclicLR) else []

@@ -1,4 +1,7 @@
-"""Names of arms: as short as they can be while they differ and can be read, as ``Adam lr=0.001``."""
+"""Names of arms.
+
+A name is as short as it can be while arms differ and can be read, as ``Adam lr=0.001``.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ _SILENT = {"true", "false", "none", "null", "yes", "no", "on", "off", ""}
 
 
 def telling(arms: Sequence[Settings]) -> list[dict[str, str]]:
-    """Return of each arm's settings those that its name must tell.
+    """Return the settings that each arm's name must tell.
 
     What does not differ is not told; nor what follows from another choice: the arguments that come along with an
     class are told only where they differ from its defaults or, where these are not known, within that class. The
@@ -55,7 +58,9 @@ def telling(arms: Sequence[Settings]) -> list[dict[str, str]]:
 
 
 def distinct_names(told: Sequence[Mapping[str, str]], fallback: str) -> list[str]:
-    """Return one name an arm; where two would be the same, a number behind it.
+    """Return one name for each arm.
+
+    Where two would be the same, a number follows.
 
     Args:
         told: what each name must tell.
@@ -78,19 +83,28 @@ def distinct_names(told: Sequence[Mapping[str, str]], fallback: str) -> list[str
 
 
 def short_names(known: Sequence[str]) -> dict[str, str]:
-    """Return parameter → the last part of its name, with more of it where two would be the same."""
+    """Return a short name for each parameter.
+
+    It is the last part of the name, or more of it where two would be the same.
+    """
     ends = Counter(end_of(name) for name in known)
     return {name: name if ends[end_of(name)] > 1 else name.replace("/", ".").rpartition(".")[2] for name in known}
 
 
 def is_speaking(name: str) -> bool:
-    """Tell whether a parameter is by its name a choice of words, whose value says what it is."""
+    """Return True if a parameter's value says what it is.
+
+    Such a parameter is by its name a choice of words.
+    """
     end = spelled(name)
     return any(word in _SPEAKING for word in (end_of(name), end, *(end.removesuffix(more) for more in _ADDS_NOTHING)))
 
 
 def _is_choice(name: str, arms: Sequence[Settings]) -> bool:
-    """Tell whether a setting is a choice of words (a class, a loss), not a number."""
+    """Return True if a setting is a choice of words.
+
+    A class or a loss is one, a number is not.
+    """
     values = {settings[name] for settings in arms if name in settings}
     return is_speaking(name) and not any(is_number(value) for value in values)
 

@@ -1,4 +1,7 @@
-"""From runs to arms: all runs that differ by their seed alone."""
+"""From runs to arms.
+
+An arm has all runs that differ by their seed alone.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Described:
-    """A run, with the tag of seeds as what pairs it, and the settings that can set its arm apart."""
+    """A run, what pairs it, and its settings.
+
+    The settings are those that can set its arm apart. What pairs it is in the tag of seeds.
+    """
 
     run: Run
     settings: Settings
@@ -108,7 +114,10 @@ def _asked(runs: Sequence[Run], by: Sequence[str], ignore: Sequence[str], seed_n
 
 
 def _described(runs: Sequence[Run], asked: _Asked) -> tuple[list[Described], list[str]]:
-    """Return runs with what pairs them and their settings, and what a reader must know of both."""
+    """Return runs with their pairing and settings.
+
+    The second value says what a reader must know of both.
+    """
     gone = {*asked.ignored, asked.seed_name}
     all_settings = [{name: text for name, text in settings_of(run).items() if name not in gone} for run in runs]
     paired = pairing(runs, asked.seed_name, asked.ignored)
@@ -127,7 +136,7 @@ def _described(runs: Sequence[Run], asked: _Asked) -> tuple[list[Described], lis
 
 
 def _arms(described: Sequence[Described], keys: Sequence[str]) -> tuple[list[ArmRuns], list[str]]:
-    """Return arms, and how runs within them differ by more than their seed."""
+    """Return arms, and how their runs differ besides the seed."""
     settings = [_chosen(one.run, keys) if keys else one.settings for one in described]
     differing = varying(settings)
     groups: dict[tuple[str | None, ...], list[int]] = {}
@@ -147,7 +156,10 @@ def _arms(described: Sequence[Described], keys: Sequence[str]) -> tuple[list[Arm
 
 
 def _arm(name: str, family: str, settings: Mapping[str, str], runs: Sequence[Run]) -> ArmRuns:
-    """Return an arm; one of a sweep belongs to the family of that name, unless the sweep is a grid of equals."""
+    """Return one arm.
+
+    An arm of a sweep belongs to the family of that name, unless the sweep is a grid of equals.
+    """
     of_sweep = {run.tags.get(names.TAG_SWEEP_ARM) for run in runs}
     phases = {run.tags.get(names.TAG_PHASE) for run in runs}
     if phases <= {TUNING, REPEAT} and len(of_sweep) == 1:
@@ -170,7 +182,10 @@ def _families(told: Sequence[Mapping[str, str]], fallback: str) -> list[str]:
 
 
 def _fallback(described: Sequence[Described]) -> str:
-    """Return what all runs have in common, for an arm of which there is nothing else to tell."""
+    """Return the settings that all runs have in common.
+
+    They tell an arm of which there is nothing else to tell.
+    """
     for name in (SWEEP_ARM, "optimizer", "opt", "criterion", "loss", "model", "network"):
         values = {one.settings.get(name) for one in described}
         if len(values) == 1 and None not in values:
@@ -189,7 +204,10 @@ def _rate(runs: Sequence[Run]) -> float:
 
 
 def _seeds(runs: Sequence[Run], found: Pairing, settings: Sequence[Settings]) -> tuple[tuple[str, ...], list[str]]:
-    """Return what pairs runs, and a note; one seed for all of them is none."""
+    """Return what pairs runs, and a note.
+
+    One seed for all of them pairs nothing.
+    """
     arms = [tuple(sorted(one.items())) for one in settings]
     repeated = max(Counter(zip(found.keys, arms, strict=True)).values(), default=0) > 1
     newer_counts = any(names.TAG_TRIAL_KEY in run.tags for run in runs)
@@ -201,7 +219,10 @@ def _seeds(runs: Sequence[Run], found: Pairing, settings: Sequence[Settings]) ->
 
 
 def _paired(described: Sequence[Described], groups: Sequence[Sequence[int]]) -> tuple[list[Run], list[str]]:
-    """Return runs that pair only where they share all in which the runs of some arm differ, and what that is."""
+    """Return runs that pair only where they are alike.
+
+    They must share every setting in which the runs of some arm differ. The second value names these settings.
+    """
     runs, settings = [one.run for one in described], [one.settings for one in described]
     mixed = {name for places in groups for name in varying([settings[place] for place in places])}
     if not mixed:
@@ -230,7 +251,10 @@ def _mixed_note(mixed: Sequence[str]) -> list[str]:
 
 
 def _along(described: Sequence[Described], told: Sequence[str]) -> list[str]:
-    """Say what else differs between arms, apart from the arguments that come along with a class."""
+    """Return a note on what else differs between arms.
+
+    Arguments that come along with a class are left out.
+    """
     settings = [one.settings for one in described]
     left = [
         name

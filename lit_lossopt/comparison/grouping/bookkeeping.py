@@ -1,4 +1,6 @@
-"""Parameters that tell one run from the next and set nothing: output folders, job numbers, ids, ports, times.
+"""Parameters that tell runs apart and set nothing.
+
+Output folders, job numbers, ids, ports and times are such parameters.
 
 Whatever differs in every run would make an arm of every run. But a searched weight decay differs in every run, and so
 do the optimizers of two runs. So it is not enough that values are unique: a name that says so must come on top, or a
@@ -35,7 +37,10 @@ _HOLE = "*"
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Settings without bookkeeping, a mapping for each run; what was left aside; what may be some more of it."""
+    """Settings without bookkeeping.
+
+    There is a mapping for each run, what was left aside, and what may be more of it.
+    """
 
     settings: tuple[Settings, ...]
     aside: tuple[str, ...]
@@ -45,7 +50,7 @@ class Cleaned:
 def cleaned(
     runs: Sequence[Run], settings: Sequence[Settings], seeds: Sequence[str], chosen: Collection[str] = ()
 ) -> Cleaned:
-    """Return settings without what only tells one run from the next.
+    """Return settings without what only tells runs apart.
 
     1. A text that contains its run's seed or id counts without it: ``out/sgd_3`` is ``out/sgd_*``. So does a folder
        without its run's name, unless runs of one seed would then fall together, and a text that differs in every run
@@ -88,7 +93,10 @@ def cleaned(
 def _with_holes(
     runs: Sequence[Run], settings: Sequence[Settings], seeds: Sequence[str], free: Sequence[str], *, run_names: bool
 ) -> tuple[list[Settings], list[str]]:
-    """Return settings whose texts are without their runs' marks, and which of these texts then say nothing more."""
+    """Return settings whose texts lack the marks of their runs.
+
+    The second value has the texts that then say nothing more.
+    """
     columns = {name: _column(settings, name) for name in free}
     holes = {
         name: filled
@@ -103,7 +111,7 @@ def _with_holes(
 def _droppable(
     settings: Sequence[Settings], unique: Sequence[str], seeds: Sequence[str], gone: Sequence[str]
 ) -> list[str]:
-    """Return which of the parameters that differ in every run are no settings."""
+    """Return the ever-changing parameters that are no settings."""
     ids = [name for name in unique if is_id(name, _column(settings, name))]
     dropped = [name for name in ids if not may_set(name, _column(settings, name))]
     named = [name for name in unique if name not in dropped and (name in ids or is_called(name))]
@@ -120,14 +128,20 @@ def _droppable(
 
 
 def _may_go(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
-    """Tell whether these arms throw no runs together that only a folder told apart."""
+    """Return True if these arms mix no runs wrongly.
+
+    Runs are mixed wrongly if only a folder told them apart.
+    """
     if len(set(seeds)) > 1:
         return not any(_repeats([seeds[place] for place in arm]) for arm in arms)
     return len(arms) > 1 and any(len(arm) > 1 for arm in arms)
 
 
 def _is_design(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
-    """Tell whether every run has a seed of its own in these arms, and the arms share some."""
+    """Return True if the seeds look like a design.
+
+    Every run of an arm then has a seed of its own, and arms share some.
+    """
     own = all(seeds) and not any(_repeats([seeds[place] for place in arm]) for arm in arms)
     return own and any(len(arm) > 1 for arm in arms) and len(set(seeds)) < len(seeds)
 
@@ -149,7 +163,10 @@ def _is_choice(name: str) -> bool:
 
 
 def _is_measured(name: str, values: Sequence[str | None]) -> bool:
-    """Tell whether a parameter has numbers that are not whole, as a searched weight decay has, and times have not."""
+    """Return True if a parameter looks measured or searched.
+
+    It has numbers that are not whole, as a searched weight decay has. Times are not meant.
+    """
     numbers = [float(value) for value in values if value is not None and is_number(value)]
     if not any(number % 1 for number in numbers):
         return False
@@ -157,7 +174,10 @@ def _is_measured(name: str, values: Sequence[str | None]) -> bool:
 
 
 def _is_told_by_others(name: str, settings: Sequence[Settings], but: Collection[str]) -> bool:
-    """Tell whether a text follows from the settings that are no such texts: ``out/sgd_*`` from the optimizer."""
+    """Return True if other settings determine a text.
+
+    The optimizer determines ``out/sgd_*``, for example.
+    """
     return all(len({settings[place].get(name) for place in arm}) == 1 for arm in _arms(settings, but))
 
 
@@ -169,7 +189,10 @@ def _is_unique(name: str, values: Sequence[str | None]) -> bool:
 
 
 def _follows_from(seeds: Sequence[str], values: Sequence[str | None]) -> bool:
-    """Tell whether there is one value for each seed, whatever the arm, and another for each other seed."""
+    """Return True if the seed alone determines a parameter.
+
+    It then has one value for each seed, whatever the arm, and another value for each other seed.
+    """
     pairs = {(seed, value) for seed, value in zip(seeds, values, strict=True) if seed and value is not None}
     known = [seed for seed, value in zip(seeds, values, strict=True) if seed and value is not None]
     different = {seed for seed, _ in pairs}
@@ -180,7 +203,9 @@ def _follows_from(seeds: Sequence[str], values: Sequence[str | None]) -> bool:
 def _without_marks(
     values: Sequence[str | None], runs: Sequence[Run], seeds: Sequence[str], *, run_names: bool
 ) -> list[str | None] | None:
-    """Return texts without their runs' seeds, ids and times; None where that makes them no more alike.
+    """Return texts without the seeds, ids and times of their runs.
+
+    The result is None where that makes the texts no more alike.
 
     Without their runs' names only where asked: they may be the setting, as ``cosine`` in ``cosine_decay``.
     """
@@ -204,7 +229,10 @@ def _without_marks(
 
 
 def _templates(text: str, marks: Sequence[str], times: bool) -> Iterator[str]:
-    """Give a text with a hole where one of its run's marks stands, in each way in which it can."""
+    """Return a text with a hole in place of a mark.
+
+    There is one result for each way to place the hole.
+    """
     stamped = STAMP.sub(_HOLE, text) if times and not is_day(text) else text
     if stamped != text:
         yield stamped

@@ -1,4 +1,7 @@
-"""What the name of a parameter says of it: an id, a place, the name of a run, or a hyperparameter."""
+"""What the name of a parameter says of it.
+
+It may be an id, a place, the name of a run, or a hyperparameter.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ _DAY = re.compile(r"(?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d")
 
 
 def is_id(name: str, values: Sequence[str | None]) -> bool:
-    """Tell whether a parameter says which run it was, by its values (``None``: a run without) or by its name."""
+    """Return True if a parameter says which run it was.
+
+    Its values tell, or its name. A value is ``None`` for a run without the parameter.
+    """
     if all(STAMP.fullmatch(value) for value in values if value is not None):
         return True
     words, last = set(words_of(name)), set(words_of(last_part(name))[-1:])
@@ -59,7 +65,9 @@ def is_id(name: str, values: Sequence[str | None]) -> bool:
 
 
 def may_set(name: str, values: Sequence[str | None]) -> bool:
-    """Tell whether a parameter that is an id may as well be a setting: a limit of time, a version, a day of data.
+    """Return True if an id may also be a setting.
+
+    A limit of time, a version and a day of data are such settings.
 
     >>> may_set("max_time", ["10"]), may_set("snapshot", ["2024-01-31"]), may_set("job_id", ["10"])
     (True, True, False)
@@ -70,12 +78,14 @@ def may_set(name: str, values: Sequence[str | None]) -> bool:
 
 
 def is_day(text: str) -> bool:
-    """Tell whether a text is a day, without a time: of a run, or of its data."""
+    """Return True if a text is a day without a time."""
     return bool(_DAY.fullmatch(text))
 
 
 def is_place(name: str) -> bool:
-    """Tell whether a parameter is a folder, a file or a name of the run.
+    """Return True if a parameter is a folder or a file.
+
+    The name of a run counts too.
 
     >>> is_place("results_path"), is_place("pretrained_path")
     (True, False)
@@ -85,7 +95,7 @@ def is_place(name: str) -> bool:
 
 
 def is_called(name: str) -> bool:
-    """Tell whether a parameter says what a run, or its arm, is called."""
+    """Return True if a parameter names a run or its arm."""
     return is_place(name) and bool(set(words_of(last_part(name))) & _CALLED)
 
 
@@ -99,5 +109,5 @@ def is_searched(name: str) -> bool:
 
 
 def says_duration(name: str) -> bool:
-    """Tell whether a parameter says how long or when something ran."""
+    """Return True if a parameter is a duration or a time."""
     return bool(set(words_of(name)) & _DURATIONS)

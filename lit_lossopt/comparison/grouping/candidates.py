@@ -1,4 +1,4 @@
-"""Which runs can be compared at all, and why the others cannot."""
+"""Which runs can be compared, and why others cannot."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ _GOING_ON = ("RUNNING", "SCHEDULED")
 
 
 def without_comparisons(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that are none of our own comparisons, range tests and parents of sweeps."""
+    """Return the runs that are trainings.
+
+    Comparisons, range tests and parents of sweeps of this package are left out.
+    """
     return [run for run in runs if not set(names.TAGS_OF_NO_RESULT) & run.tags.keys()]
 
 
 def candidates(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[LeftOut]]:
-    """Return the runs that are results, and those that are missing data, with the reason.
+    """Return the runs that are results, and the others with reasons.
+
+    The others are missing data.
 
     Runs that only hold others together, without metrics, are neither. A search's parent that carries its best child's
     metric is no further result.
@@ -43,7 +48,10 @@ def candidates(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[LeftOu
 
 
 def notes_on(runs: Sequence[Run]) -> list[str]:
-    """Return what a reader must know of runs, with their histories: doubtful points, missing ones, odd beginnings."""
+    """Return notes on runs whose histories were read.
+
+    They speak of doubtful points, missing points and odd beginnings.
+    """
     notes = []
     overridden = [(sum(one.overridden for one in run.histories.values()), run.name or run.run_id) for run in runs]
     doubled = [pair for pair in overridden if pair[0]]
@@ -82,12 +90,18 @@ def _reason(run: Run, metric: str) -> str:
 
 
 def _broke_early(run: Run) -> bool:
-    """Tell whether a run's training loss ends in a value that is not finite, so that it may have diverged."""
+    """Return True if the last training loss is not finite.
+
+    Such a run may have diverged.
+    """
     return any(not isfinite(run.metrics[name]) for name in training_losses(run.metrics)[:1])
 
 
 def _holders(runs: Sequence[Run], metric: str) -> set[str]:
-    """Return the ids of runs below which others carry the metric themselves; a training's own children carry none."""
+    """Return the ids of runs that hold others together.
+
+    Runs below them carry the metric themselves. The children of a training carry none.
+    """
     above = {run.run_id: run.tags.get(names.TAG_PARENT, "") for run in runs}
     found: set[str] = set()
     for run in without_comparisons(runs):

@@ -1,4 +1,7 @@
-"""What programs call the loss that they train with and the loss that they evaluate."""
+"""What programs call their losses.
+
+There is the loss of training, and the loss of evaluation.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ _MEANS = {"average", "avg", "epoch", "mean", "step", "total"}
 
 
 def training_losses(known: Iterable[str]) -> list[str]:
-    """Return which metrics are the training loss by their names, those of single steps before those of epochs.
+    """Return the metrics that are the training loss by name.
+
+    Losses of single steps come before losses of epochs.
 
     >>> training_losses(["train_loss_epoch", "Loss/train", "val_loss", "train_accuracy"])
     ['Loss/train', 'train_loss_epoch']
@@ -27,12 +32,18 @@ def training_losses(known: Iterable[str]) -> list[str]:
 
 
 def evaluation_losses(known: Iterable[str]) -> list[str]:
-    """Return which metrics are an evaluated loss by their names, in the order of the alphabet."""
+    """Return the metrics that are an evaluated loss by name.
+
+    They are in alphabetical order.
+    """
     return sorted(name for name in known if _is_evaluated(set(words_of(name))))
 
 
 def _of_epochs(name: str, found: Iterable[str]) -> bool:
-    """Tell whether a loss stands beside one that is of batches by its name, and so is of epochs."""
+    """Return True if a loss is one of epochs.
+
+    It then stands beside a loss that is by its name one of batches.
+    """
     batches = {"batch", "mini", "minibatch"}
     return any(batches & set(words_of(other)) for other in found) and not batches & set(words_of(name))
 

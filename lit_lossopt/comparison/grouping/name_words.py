@@ -1,4 +1,4 @@
-"""The words of a parameter's or metric's name, however its program spells it."""
+"""The words of a name, however a program spells it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 
 
 def words_of(name: str) -> list[str]:
-    """Return the words of a name: ``randomSeed``, ``Random Seed`` and ``random-seed`` have the same two.
+    """Return the words of a parameter's or metric's name.
+
+    ``randomSeed``, ``Random Seed`` and ``random-seed`` have the same two words.
 
     >>> words_of("hydra.job.num"), words_of("RNGSeed_2")
     (['hydra', 'job', 'num'], ['rng', 'seed', '2'])
@@ -16,12 +18,18 @@ def words_of(name: str) -> list[str]:
 
 
 def last_part(name: str) -> str:
-    """Return what stands behind the last dot, slash or double underscore: ``seed`` of ``clf__seed``."""
+    """Return the last part of a name.
+
+    That part stands behind the last dot, slash or double underscore, as ``seed`` in ``clf__seed``.
+    """
     return re.split(r"[./]|__", name)[-1]
 
 
 def spelled(name: str) -> str:
-    """Return the last part of a name in one spelling: ``learning_rate`` of ``optimizer.learningRate``."""
+    """Return the last part of a name in one spelling.
+
+    ``optimizer.learningRate`` gives ``learning_rate``.
+    """
     return "_".join(words_of(last_part(name)))
 
 

@@ -1,4 +1,7 @@
-"""What pairs runs of different arms: their seeds, by whatever names programs give them."""
+"""What pairs runs of different arms.
+
+It is their seeds, by whatever names programs give them.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +30,19 @@ _MISSING = {"", "none", "null", "nan"}
 
 @dataclass(frozen=True)
 class Pairing:
-    """What pairs each run (an empty text: nothing), and the parameters or tags that say so."""
+    """What pairs each run, and which parameters say so.
+
+    An empty text pairs with nothing. Tags may say so too.
+    """
 
     keys: tuple[str, ...]
     names: tuple[str, ...]
 
 
 def is_seed(name: str) -> bool:
-    """Tell whether a parameter is by its name a seed, a fold or a replicate.
+    """Return True if a parameter is a seed by its name.
+
+    A fold and a replicate count too.
 
     >>> [is_seed(name) for name in ("Random Seed", "trainer.rngSeed", "random_state", "n_seeds", "seed_lr")]
     [True, True, True, False, False]
@@ -43,7 +51,9 @@ def is_seed(name: str) -> bool:
 
 
 def pairing(runs: Sequence[Run], seed_name: str = "", ignored: Collection[str] = ()) -> Pairing:
-    """Return what pairs runs: all seeds that vary and do not follow from the others.
+    """Return what pairs runs.
+
+    It is all seeds that vary and do not follow from the others.
 
     A seed that is the same in all runs pairs only where no other varies. Where programs call their seeds differently,
     each run counts by its own.
@@ -69,7 +79,10 @@ def pairing(runs: Sequence[Run], seed_name: str = "", ignored: Collection[str] =
 
 
 def note_on(found: Pairing) -> list[str]:
-    """Say what pairs runs, where it is more than one seed or none by its name."""
+    """Return a note on what pairs runs.
+
+    There is one where several seeds pair them, or a parameter that is no seed by its name.
+    """
     if len(found.names) < 2 and all(set(words_of(name)) & {"seed", "state", *_TOGETHER} for name in found.names):
         return []
     if len(found.names) > 1 and not any(" " in key for key in found.keys):
@@ -84,7 +97,10 @@ def _says_seed(words: set[str]) -> bool:
 
 
 def _seed_columns(runs: Sequence[Run], ignored: Collection[str]) -> list[str]:
-    """Return the names of seeds, this package's own tag first, then what is called just so."""
+    """Return the names of seeds.
+
+    The tag of this package comes first, then parameters with exactly that name.
+    """
     params = sorted({name for run in runs for name in run.params if is_seed(name) and name not in ignored})
     params.sort(key=lambda name: (spelled(name) != "seed", "seed" not in words_of(name)))
     return params if any(spelled(name) == "seed" for name in ignored) else [names.TAG_SEED, *params]
@@ -99,7 +115,10 @@ def _value(run: Run, name: str) -> str:
 
 
 def _adds(values: Sequence[str], parts: Sequence[tuple[str, ...]]) -> bool:
-    """Tell whether a seed differs between runs that all seeds before it have in common."""
+    """Return True if a seed tells more than those before it.
+
+    It differs between runs that have all earlier seeds in common.
+    """
     seen: dict[tuple[str, ...], str] = {}
     return any(
         found and value and seen.setdefault(found, value) != value for value, found in zip(values, parts, strict=True)

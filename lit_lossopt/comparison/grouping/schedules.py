@@ -1,4 +1,7 @@
-"""Where on their axis runs were evaluated: one that is looked at more often must not come off better for it."""
+"""Where on their axis runs were evaluated.
+
+A run that is evaluated more often must not come off better for it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ _NEAR = 0.02
 
 
 def at_common_places(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> tuple[list[ArmRuns], list[str]]:
-    """Return runs with only those evaluations that all of them have, where some were evaluated more often.
+    """Return runs with the evaluations that all of them have.
 
     More evaluations are more chances to meet a target by luck, a larger best, and another last tenth. Where too few
     places are shared, runs stay as they are. Both are said in a note.
@@ -67,7 +70,10 @@ def _places(axes: Axes, run: Run, metric: str) -> Floats:
 
 
 def _common(wanted: Floats, settled: Sequence[Floats], distance: float) -> Floats | None:
-    """Return the places ``[k]`` at which each run was evaluated that went so far; None if they are too few."""
+    """Return the places at which all long enough runs were evaluated.
+
+    The result has shape ``[k]``. It is None if there are too few places.
+    """
     kept = np.ones(len(wanted), dtype=bool)
     for found in settled:
         within = (wanted >= found[0] - _NEAR * distance) & (wanted <= found[-1] + _NEAR * distance)
@@ -79,7 +85,10 @@ def _common(wanted: Floats, settled: Sequence[Floats], distance: float) -> Float
 
 
 def _near(places: Floats, others: Floats, distance: float) -> NDArray[np.bool_]:
-    """Return which places ``[n]`` lie at one of the others ``[m]``, both rising."""
+    """Return which places lie at one of the others.
+
+    Both lists rise. The result has shape ``[n]``, the others shape ``[m]``.
+    """
     if not len(others) or not len(places):
         return np.zeros(len(places), dtype=bool)
     right = np.clip(np.searchsorted(others, places), 0, len(others) - 1)
@@ -89,7 +98,10 @@ def _near(places: Floats, others: Floats, distance: float) -> NDArray[np.bool_]:
 
 
 def _thinned(run: Run, kept: NDArray[np.bool_], metric: str) -> Run:
-    """Return a run with the kept ones ``[n]`` of its evaluations, of the metric and of every yardstick."""
+    """Return a run with some of its evaluations alone.
+
+    Those of the metric and of every yardstick are thinned alike. The choice has shape ``[n]``.
+    """
     steps = curve_of(run, metric).steps
     if len(steps) != len(kept) or not kept.any():
         return run

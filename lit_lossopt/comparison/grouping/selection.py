@@ -1,4 +1,4 @@
-"""Which runs are compared, and what a reader must know of the others."""
+"""Which runs are compared, and notes on the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _CRITERIA = ("criterion", "loss", "loss_fn", "loss_function")
 
 @dataclass(frozen=True)
 class Selection:
-    """Arms with their comparable runs, in the order of seeds; who was left out; one sentence for each thing to know."""
+    """Arms with their comparable runs.
+
+    Runs are in the order of seeds. With them come the runs that were left out, and one sentence for each thing to know.
+    """
 
     arms: tuple[ArmRuns, ...]
     left_out: tuple[LeftOut, ...]
@@ -54,7 +57,9 @@ def select(arms: Sequence[ArmRuns], metric: str) -> Selection:
 
 
 def not_equal_by_accident(contrasts: Sequence[Contrast], arms: Sequence[Arm]) -> list[Contrast]:
-    """Return contrasts of final values in which no arm is equivalent to another whose runs diverged or collapsed.
+    """Return contrasts without accidental equivalence.
+
+    No arm is equivalent to another whose runs diverged or collapsed.
 
     Such a run counts at its last finite evaluation, which may be as good as any; nobody would take the one arm for the
     other.
@@ -81,12 +86,15 @@ def refuse_different_losses(arms: Sequence[ArmRuns], metric: str) -> None:
 
 
 def on_test_images(arms: Sequence[ArmRuns], metric: str) -> bool:
-    """Return whether in any run the metric, although called one of validation, was measured on the test images."""
+    """Return True if validation was on the test images.
+
+    One such run is enough.
+    """
     return any(_validated_on_test(run, metric) for arm in arms for run in arm.runs)
 
 
 def note_on_test_images(arms: Sequence[ArmRuns], metric: str) -> list[str]:
-    """Say in which runs the metric was measured on the test images."""
+    """Return a note on runs that validated on the test images."""
     some = [arm.name for arm in arms if any(_validated_on_test(run, metric) for run in arm.runs)]
     every = all(_validated_on_test(run, metric) for arm in arms for run in arm.runs)
     if not some:
@@ -101,7 +109,7 @@ def _validated_on_test(run: Run, metric: str) -> bool:
 
 
 def _criterion(arm: ArmRuns, run: Run) -> str:
-    """Return the loss with all its arguments, as far as the run names them."""
+    """Return the loss with all arguments that the run names."""
     known = {**run.params, **arm.settings}
     found = [(key.partition("."), known[key]) for key in sorted(known) if key.partition(".")[0] in _CRITERIA]
     return " ".join(f"{argument}={value}" if argument else value for (_, _, argument), value in found)
@@ -139,7 +147,10 @@ def _repeats(left: Sequence[LeftOut]) -> list[str]:
 
 
 def _pairing(arms: Sequence[ArmRuns]) -> list[str]:
-    """Say which seeds are not in every arm, and which runs have none."""
+    """Return notes on missing seeds.
+
+    Some seeds are not in every arm, and some runs have none.
+    """
     seeds = [{seed_of(run) for run in arm.runs} - {""} for arm in arms]
     notes = []
     nameless = sum(not seed_of(run) for arm in arms for run in arm.runs)

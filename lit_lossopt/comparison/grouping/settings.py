@@ -1,4 +1,7 @@
-"""What tells runs apart: their parameters, without seed, machine and whatever follows from the rest."""
+"""The settings that tell runs apart.
+
+They are parameters without seed, machine, and what follows from the rest.
+"""
 
 from __future__ import annotations
 
@@ -57,31 +60,39 @@ _FIRST = (
 
 
 def settings_of(run: Run) -> dict[str, str]:
-    """Return the parameters of a run that can set its arm apart, numbers in one spelling."""
+    """Return a run's parameters that can set its arm apart.
+
+    Numbers are in one spelling.
+    """
     found = {name: plain(value) for name, value in run.params.items() if not (_says_nothing(name) or is_seed(name))}
     more = {SWEEP_ARM: run.tags.get(names.TAG_SWEEP_ARM), FRAMEWORK: run.tags.get(names.TAG_FRAMEWORK)}
     return {**found, **{name: value for name, value in more.items() if value and name not in found}}
 
 
 def varying(all_settings: Sequence[Settings]) -> list[str]:
-    """Return the names that do not have one and the same value in all runs, in the order in which they are told."""
+    """Return the names whose values differ between runs.
+
+    They are in the order in which they are told.
+    """
     known = {name for settings in all_settings for name in settings}
     differing = [name for name in known if len({settings.get(name) for settings in all_settings}) > 1]
     return sorted(differing, key=_rank)
 
 
 def is_rate(name: str) -> bool:
-    """Tell whether a parameter is by its name a learning rate."""
+    """Return True if a parameter is a learning rate by name."""
     return end_of(name) in _RATES or spelled(name) in _RATES
 
 
 def rate_of(known: Iterable[str]) -> str | None:
-    """Return the name of the learning rate among parameters, if there is one."""
+    """Return the parameter that is the learning rate, or None."""
     return min(filter(is_rate, known), key=lambda name: (_rank(name), _place_among_rates(name), name), default=None)
 
 
 def resolve(word: str, runs: Sequence[Run], flag: str = "--by", *, tags: bool = True) -> str:
-    """Return the parameter or tag that a short name means: ``lr`` is ``optimizer.lr``.
+    """Return the parameter or tag that a short name means.
+
+    ``lr`` may mean ``optimizer.lr``.
 
     Args:
         word: as it was typed.
@@ -118,19 +129,28 @@ def value_of(run: Run, name: str) -> str | None:
 
 
 def parent_of(name: str, known: Iterable[str]) -> str | None:
-    """Return the class whose argument a parameter is: ``optimizer`` for ``optimizer.momentum``."""
+    """Return the class whose argument a parameter is.
+
+    For ``optimizer.momentum`` that is ``optimizer``.
+    """
     parents = [other for other in known if name.startswith(f"{other}.")]
     return max(parents, key=len, default=None)
 
 
 def is_default(name: str, value: str, parent: str, class_name: str) -> bool | None:
-    """Return whether an argument has its class's default; None where that is not known."""
+    """Return True if an argument has the default of its class.
+
+    The result is None where the default is not known.
+    """
     default = _defaults(f"model.{parent}", class_name).get(name.removeprefix(f"{parent}."))
     return None if default is None else _literal(default) == _literal(value)
 
 
 def plain(value: str) -> str:
-    """Return a value in one spelling: ``1e-3`` and ``0.0010`` are ``0.001``; on one line, without control signs."""
+    """Return a value in one spelling and on one line.
+
+    ``1e-3`` and ``0.0010`` become ``0.001``. Control signs are left out.
+    """
     text = " ".join("".join(sign if sign.isprintable() else " " for sign in value).split())
     if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text):
         number = float(text)
@@ -139,7 +159,7 @@ def plain(value: str) -> str:
 
 
 def end_of(name: str) -> str:
-    """Return the last part of a parameter's name, in lower case."""
+    """Return the last part of a name in lower case."""
     return re.split(r"[./]", name)[-1].lower()
 
 
@@ -154,7 +174,10 @@ def _place_among_rates(name: str) -> int:
 
 
 def _rank(name: str) -> tuple[int, int, str]:
-    """Return where a setting stands among others: first the optimizer, its rate and its arguments, then the loss."""
+    """Return where a setting stands among others.
+
+    The optimizer is first, then its rate, its other arguments, and the loss.
+    """
     head = name.partition(".")[0].lower()
     head = "lr" if is_rate(name) and head not in _FIRST else head
     place = _FIRST.index(head) if head in _FIRST else len(_FIRST)
@@ -169,7 +192,10 @@ def _defaults(family: str, class_name: str) -> Mapping[str, str]:
 
 
 def _literal(text: str) -> object:
-    """Return what a text spells: tuples as lists, numbers as floats."""
+    """Return the value that a text spells.
+
+    Tuples become lists, and numbers become floats.
+    """
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -1,4 +1,7 @@
-"""Accuracies are shares of 1. Other programs log them from 0 to 100, and people type them so."""
+"""Accuracies as shares of 1.
+
+Other programs log them from 0 to 100, and people type them so.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ _MOST = 1 + 1e-6
 
 
 def as_shares(grouping: Grouping, metric: str, others: Sequence[str]) -> tuple[Grouping, list[str]]:
-    """Return what is compared with its accuracies from 0 to 1, and the names of those that were logged from 0 to 100.
+    """Return runs whose accuracies are from 0 to 1.
+
+    The second value names the metrics that were logged from 0 to 100.
 
     An arm in which any value is above 1 was logged in per cent. One that stays below while another does not may be
     either, unless this package logged it.
@@ -54,12 +59,18 @@ def as_shares(grouping: Grouping, metric: str, others: Sequence[str]) -> tuple[G
 
 
 def typed_target(target: float | None, metric: str) -> float | None:
-    """Return a target as it was typed: an accuracy above 1 is in per cent."""
+    """Return a typed target as a share.
+
+    An accuracy above 1 is in per cent.
+    """
     return target / 100 if target is not None and target > 1 and is_accuracy(metric) else target
 
 
 def typed_margin(margin: float, metric: str, *, in_per_cent: bool) -> float:
-    """Return a margin as it was typed: of an accuracy in per cent, and from 1 on, in points."""
+    """Return a typed margin as a share.
+
+    A margin of an accuracy in per cent is in points, and so is any margin from 1 on.
+    """
     return margin / 100 if is_accuracy(metric) and (in_per_cent or margin >= 1) else margin
 
 

@@ -1,4 +1,6 @@
-"""What is measured of each run: convergence, oscillation, ripple, learning rate.
+"""What is measured of each run.
+
+Convergence, oscillation, ripple and learning rate are.
 
 Histories come in as arrays. Numbers go out, one or none for each run.
 """

@@ -1,4 +1,6 @@
-"""The one axis along which all runs of a comparison are measured: steps, epochs or examples, or why there is none.
+"""The one axis of a comparison.
+
+All runs are measured along steps, epochs or examples. Where no axis fits, the reason is given.
 
 Runs count in different ways: Lightning and Hugging Face log an evaluation at its step, Keras at its epoch. Steps of
 different batch size are no common axis either. What each run tells of itself is read in ``clocks``, what runs tell of
@@ -56,7 +58,9 @@ class Axes:
     ends: Mapping[str, float] = field(default_factory=dict)
 
     def along(self, run: Run, logged: Floats, *, losses: bool = False) -> Floats:
-        """Return where logged steps ``[n]`` of a run's metric, or of its losses, lie on the axis ``[n]``.
+        """Return where logged steps lie on the axis.
+
+        They are steps of a run's metric or of its losses. Both have shape ``[n]``.
 
         NaN where that is not known; empty where no axis is shared.
         """
@@ -66,14 +70,17 @@ class Axes:
         return np.round(_TO_ONE_AXIS[self.noun](self.clocks[run.run_id], logged, losses=losses), 9)
 
     def place(self, run: Run, metric: str) -> Place:
-        """Return where a run's evaluations and losses lie on the axis, and where it would have ended."""
+        """Return where a run lies on the axis.
+
+        The result has its evaluations, its losses, and where it would have ended.
+        """
         evaluations = curve_of(run, metric).steps.astype(np.float64)
         losses = finite(run.histories.get(names.TRAIN_LOSS)).steps.astype(np.float64)
         return Place(self.along(run, evaluations), self.along(run, losses, losses=True), self.ends.get(run.run_id, nan))
 
 
 def common_axis(arms: Sequence[ArmRuns], metric: str) -> Axes:
-    """Return the axis on which the evaluations of all runs lie.
+    """Return the axis on which all evaluations lie.
 
     All by step: steps, or with different batch sizes the examples seen. All by epoch, or some so and some so: epochs.
     Only runs that completed and were evaluated at least twice have a speed, so only they decide.
@@ -106,7 +113,9 @@ def common_axis(arms: Sequence[ArmRuns], metric: str) -> Axes:
 
 
 def least_to_target(arms: Sequence[Arm]) -> float:
-    """Return what a target counts as that was met before training: a fiftieth of the distance between evaluations.
+    """Return the least number of steps to a target.
+
+    A target that was met before training counts so. It is a fiftieth of the distance between evaluations.
 
     It is as much on any axis, so that runs logged by epoch and by step give the same ratios.
     """
@@ -135,7 +144,7 @@ def _noun(settled: Sequence[Reading]) -> tuple[str, str]:
 
 
 def _no_axis(settled: Sequence[Reading], units: set[str], batches: Sequence[str], other_data: bool) -> str:
-    """Return why runs share no axis, and what would give them one."""
+    """Return why runs share no axis, and what would help."""
     if units == {EPOCH}:
         return (
             "Speed is not compared: the arms were trained on different numbers of images, so their epochs are not "
@@ -170,7 +179,10 @@ def _differ(numbers: Sequence[float]) -> bool:
 
 
 def _differing_batches(settled: Sequence[Reading]) -> list[str]:
-    """Return the batch sizes if they differ between arms, by the parameters or by the examples seen."""
+    """Return the batch sizes if they differ between arms.
+
+    The parameters tell, or the examples seen.
+    """
     batches = sorted({one.clock.batch for one in settled if isfinite(one.clock.batch)})
     if len(batches) > 1:
         return [f"{batch:g}" for batch in batches]
@@ -182,7 +194,10 @@ def _differing_batches(settled: Sequence[Reading]) -> list[str]:
 
 
 def _differing_epochs(settled: Sequence[Reading]) -> list[float]:
-    """Return the steps of an epoch if they differ, as logged, and neither batch sizes nor examples say why."""
+    """Return the logged steps of an epoch if they differ.
+
+    Differences that batch sizes or examples explain are left out.
+    """
     nameless = [one.clock for one in settled if not isfinite(one.clock.batch) and not isfinite(_pace(one.clock))]
     logged = [clock for clock in nameless if not clock.planned]
     sizes = sorted(clock.per_epoch for clock in logged if clock.unit == STEP and isfinite(clock.per_epoch))
@@ -191,7 +206,10 @@ def _differing_epochs(settled: Sequence[Reading]) -> list[float]:
 
 
 def _pace(clock: Clock) -> float:
-    """Return the examples of a step, as they were logged; NaN where they were not."""
+    """Return the logged examples of one step.
+
+    The result is NaN where none were logged.
+    """
     if clock.unit != STEP or len(clock.examples[0]) < 2:
         return nan
     at, seen = clock.examples
@@ -200,7 +218,7 @@ def _pace(clock: Clock) -> float:
 
 
 def _logged_by_epoch(readings: Sequence[Reading], noun: str) -> list[str]:
-    """Say which arms were read as logged by epoch, and why."""
+    """Return a note on arms that were logged by epoch, and why."""
     reasons: dict[str, set[str]] = {}
     for one in readings:
         if one.clock.unit == EPOCH and one.clock.why:
@@ -225,7 +243,10 @@ def _by_epochs(settled: Sequence[Reading], noun: str) -> list[str]:
 
 
 def _nameless(settled: Sequence[Reading], noun: str) -> list[str]:
-    """Say whose batch size is not known, where steps are compared and that of others is."""
+    """Return a note on arms of unknown batch size.
+
+    It matters where steps are compared and the batch size of others is known.
+    """
     lost = sorted({one.arm for one in settled if not isfinite(one.clock.batch) and not isfinite(_pace(one.clock))})
     if noun != STEP or not lost or not any(isfinite(one.clock.batch) for one in settled):
         return []
@@ -233,7 +254,10 @@ def _nameless(settled: Sequence[Reading], noun: str) -> list[str]:
 
 
 def _lengths(arms: Sequence[ArmRuns], ends: Mapping[str, float], noun: str) -> list[str]:
-    """Say how far completed runs went, where they did not go equally far."""
+    """Return a note on runs of different length.
+
+    Completed runs alone are meant.
+    """
     known = [ends[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
     known = sorted(end for end in known if isfinite(end))
     if not known or known[-1] <= known[0] * (1 + 1e-6):
@@ -243,7 +267,9 @@ def _lengths(arms: Sequence[ArmRuns], ends: Mapping[str, float], noun: str) -> l
 
 
 def _ends(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> dict[str, float]:
-    """Return how far each run would have gone: a completed one to its last evaluation, any other to its arm's budget.
+    """Return how far each run would have gone.
+
+    A completed run goes to its last evaluation. Any other goes to the budget of its arm.
 
     The budget of an arm is the longest of its completed runs; of an arm without one, the longest of all.
     """
@@ -260,7 +286,10 @@ def _ends(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> dict[str, float]:
 
 
 def _budget_of_all(arms: Sequence[ArmRuns], reached: Mapping[str, float], longest: float) -> float:
-    """Return the longest of all completed runs, and without any, of all runs."""
+    """Return the longest of all completed runs.
+
+    Without any, the longest of all runs counts.
+    """
     well = [reached[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
     return max((end for end in well if isfinite(end)), default=longest)
 

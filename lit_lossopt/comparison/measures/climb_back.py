@@ -1,4 +1,7 @@
-"""How much of its descent a training loss climbs back, from the probe loss of a run."""
+"""How much of its descent a training loss climbs back.
+
+It is measured on the probe loss of a run.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ LEAST_PAIRS_OF_STEPS = 8
 
 
 def climb_back(steps: Floats, losses: Floats) -> float:
-    """Return how much of each unit of descent the loss climbed back; 0 where no measured step raises it.
+    """Return the part of the descent that was climbed back.
+
+    It is 0 where no measured step raises the loss.
 
     Σ max(0, L_{n + 1} − L_n) over the measured pairs of consecutive steps, times (steps of the run / pairs), over the
     descent L_first − min L. With every step measured it is the sum of all rises over the descent. NaN without a

@@ -1,4 +1,7 @@
-"""How one run counts: whether its metric was logged by step or by epoch, and how many steps an epoch has."""
+"""How one run counts.
+
+Its metric was logged by step or by epoch, and an epoch has so many steps.
+"""
 
 from __future__ import annotations
 
@@ -65,11 +68,14 @@ class Clock:
 
     @property
     def one_by_one(self) -> bool:
-        """Whether evaluations are numbered 0, 1, 2, …, as epochs are."""
+        """Whether evaluations are numbered 0, 1, 2, … as epochs are."""
         return self.distance == 1
 
     def in_epochs(self, logged: Floats, *, losses: bool = False) -> Floats:
-        """Return the epochs done at logged steps ``[n]``, of the metric or of the losses; NaN where not known."""
+        """Return the epochs done at logged steps.
+
+        They are steps of the metric or of the losses. Both have shape ``[n]``, with NaN where it is not known.
+        """
         if self.unit == EPOCH and not (losses and self.losses_by_step):
             return logged + (0.0 if isnan(self.ahead) else self.ahead)
         if len(self.epochs[0]):
@@ -77,27 +83,40 @@ class Clock:
         return self._steps(logged) / self.per_epoch
 
     def in_steps(self, logged: Floats, *, losses: bool = False) -> Floats:
-        """Return the steps done at logged steps ``[n]``, of the metric or of the losses; NaN where not known."""
+        """Return the steps done at logged steps.
+
+        They are steps of the metric or of the losses. Both have shape ``[n]``, with NaN where it is not known.
+        """
         if self.unit == EPOCH and not (losses and self.losses_by_step):
             return self.in_epochs(logged) * self.per_epoch
         return self._steps(logged)
 
     def in_examples(self, logged: Floats, *, losses: bool = False) -> Floats:
-        """Return the examples seen at logged steps ``[n]``, of the metric or of the losses; NaN where not known."""
+        """Return the examples seen at logged steps.
+
+        They are steps of the metric or of the losses. Both have shape ``[n]``, with NaN where it is not known.
+        """
         if len(self.examples[0]) > 1 and not (losses and self.losses_by_step):
             return extended(logged, *self.examples)
         by_batch = self.in_steps(logged, losses=losses) * self.batch
         return by_batch if np.isfinite(by_batch).all() else self.in_epochs(logged, losses=losses) * self.images
 
     def _steps(self, logged: Floats) -> Floats:
-        """Return how many steps were done, of steps that may count from zero; at 0 none was."""
+        """Return how many steps were done.
+
+        Steps may count from zero. At 0 none was done.
+        """
         ahead = self.ahead if self.unit == STEP and isfinite(self.ahead) else 0.0
         done: Floats = np.where(logged > 0, logged + ahead, 0.0)
         return done
 
 
 def extended(at: Floats, points: Floats, values: Floats) -> Floats:
-    """Return values ``[n]`` at places ``[m]``, linear between the points and at the mean pace beyond them."""
+    """Return values at other places.
+
+    They are linear between the points and go on at the mean pace beyond them. Values have shape ``[n]``, places shape
+    ``[m]``.
+    """
     pace = (values[-1] - values[0]) / (points[-1] - points[0])
     outside = np.minimum(at - points[0], 0.0) + np.maximum(at - points[-1], 0.0)
     found: Floats = np.interp(at, points, values) + pace * outside
@@ -105,7 +124,7 @@ def extended(at: Floats, points: Floats, values: Floats) -> Floats:
 
 
 def read_clock(run: Run, metric: str) -> Clock:
-    """Return how a run counts, as far as the run itself tells.
+    """Return how a run counts, as far as it tells itself.
 
     In this order: an ``epoch`` logged beside the steps, a training loss that goes on far beyond the evaluations,
     the planned number of epochs among the parameters; then evaluations at a distance of more than one are by step.
@@ -123,7 +142,10 @@ def read_clock(run: Run, metric: str) -> Clock:
 
 
 def batch_of(run: Run) -> float:
-    """Return the examples of an optimizer step by the run's parameters; NaN where they do not tell."""
+    """Return the examples of an optimizer step.
+
+    The parameters of the run tell. The result is NaN where they do not.
+    """
     return _number(run.params, _BATCH) * _first_known(_number(run.params, _ACCUMULATED), 1.0)
 
 
@@ -143,7 +165,10 @@ def _known(run: Run, steps: Floats) -> Clock:
 
 
 def _by_losses(run: Run, known: Clock) -> Clock:
-    """Read a loss that was logged by step beside evaluations that were logged by epoch."""
+    """Return the clock of a loss that was logged by step.
+
+    Evaluations were logged by epoch beside it.
+    """
     losses = finite(run.histories.get(names.TRAIN_LOSS)).steps
     end = float(losses[-1]) if len(losses) else 0.0
     if len(known.at) < 2 or end < (_FURTHER if known.one_by_one else _MUCH_FURTHER) * known.last:
@@ -160,7 +185,10 @@ def _by_losses(run: Run, known: Clock) -> Clock:
 
 
 def _by_logged_epoch(run: Run, known: Clock) -> Clock:
-    """Read the epoch that was logged at the same steps as the metric."""
+    """Return the clock of a logged epoch.
+
+    It was logged at the same steps as the metric.
+    """
     for name in (names.EPOCHS, LOGGED_EPOCH):
         points = finite(run.histories.get(name))
         at, epochs = points.steps.astype(np.float64), points.values
@@ -181,7 +209,9 @@ def _by_logged_epoch(run: Run, known: Clock) -> Clock:
 
 
 def _beside(known: Clock, at: Floats) -> bool:
-    """Return whether something logged at steps ``[n]`` counts as the evaluations do, so that it tells of them.
+    """Return True if another metric counts as evaluations do.
+
+    It then tells of them. Its steps have shape ``[n]``.
 
     It does not where it goes on far beyond them: then it was logged by step, and they by epoch.
     """
@@ -191,7 +221,10 @@ def _beside(known: Clock, at: Floats) -> bool:
 
 
 def _epoch_size(at: Floats, epochs: Floats) -> float:
-    """Return how many steps an epoch has, from steps ``[n]`` and the epoch ``[n]`` of each, fractional or whole."""
+    """Return how many steps an epoch has.
+
+    Steps and epochs have shape ``[n]``. Epochs may be fractional or whole.
+    """
     slope = float((at[-1] - at[0]) / (epochs[-1] - epochs[0]))
     if not np.all(epochs == np.round(epochs)):
         return slope
@@ -222,7 +255,10 @@ def _by_plan(run: Run, known: Clock) -> Clock:
 
 
 def _number(params: Mapping[str, str], ends: tuple[str, ...]) -> float:
-    """Return the positive number that a parameter of one of these names has, the first in this order; NaN if none."""
+    """Return the positive number of the first parameter named so.
+
+    The names are tried in this order. The result is NaN if none has one.
+    """
     try:
         value = float(params.get(_name(params, ends), ""))
     except ValueError:
@@ -231,7 +267,10 @@ def _number(params: Mapping[str, str], ends: tuple[str, ...]) -> float:
 
 
 def _name(params: Mapping[str, str], ends: tuple[str, ...]) -> str:
-    """Return the parameter whose name ends so, without regard to its section; empty if there is none."""
+    """Return the parameter whose name ends so, or an empty text.
+
+    The section before it does not count.
+    """
     found = [name for name in params if _end(name) in ends]
     return min(found, key=lambda name: (ends.index(_end(name)), name.count("."), name), default="")
 

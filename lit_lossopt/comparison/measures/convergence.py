@@ -1,4 +1,4 @@
-"""How fast a curve of evaluations reaches a value, and where it ends."""
+"""How fast a curve reaches a value, and where it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ SHARE = 0.95
 
 
 def median_of_three(values: Floats) -> Floats:
-    """Return values ``[n]`` smoothed by a centred median of three; both ends stay as they are.
+    """Return values smoothed by a centred median of three.
+
+    They have shape ``[n]``. Both ends stay as they are.
 
     Source: Tukey 1977, "Exploratory Data Analysis", ch. 7.
     """
@@ -25,7 +27,9 @@ def median_of_three(values: Floats) -> Floats:
 
 
 def reach(axis: Floats, values: Floats, target: float, *, higher_is_better: bool = True) -> float:
-    """Return where on ``axis`` the values reach the target: infinite if never.
+    """Return where on the axis values reach the target.
+
+    The result is infinite if they never do.
 
     s = median_of_three(values); j = the first index with s ≥ target at j and j + 1 (at j alone if it is the last);
     linear between j − 1 and j.
@@ -52,7 +56,9 @@ def reach(axis: Floats, values: Floats, target: float, *, higher_is_better: bool
 
 
 def area_under_curve(steps: Floats, values: Floats, budget: float = 0.0) -> float:
-    """Return the mean of the metric over the budget, by the trapezoidal rule; NaN without values.
+    """Return the mean of the metric over the budget.
+
+    It is computed by the trapezoidal rule. Without values it is NaN.
 
     ∫ values d(steps) / (end − first step), where the last value holds until ``budget`` if the curve ends before.
 
@@ -70,12 +76,18 @@ def area_under_curve(steps: Floats, values: Floats, budget: float = 0.0) -> floa
 
 
 def final_value(values: Floats) -> float:
-    """Return the mean of the last tenth (rounded down, at least one) of the evaluations ``[n]``; NaN without any."""
+    """Return the mean of the last tenth of the evaluations.
+
+    They have shape ``[n]``. The tenth is rounded down to at least one. Without evaluations the result is NaN.
+    """
     return float(np.mean(values[-max(1, len(values) // 10) :])) if len(values) else math.nan
 
 
 def best_value(steps: Floats, values: Floats, *, higher_is_better: bool = True) -> tuple[float, int]:
-    """Return the best value and the first step at which it was seen; NaN and −1 without values."""
+    """Return the best value and the first step that had it.
+
+    Without values they are NaN and −1.
+    """
     if not len(values):
         return math.nan, -1
     j = int(np.argmax(values if higher_is_better else -values))
@@ -83,7 +95,9 @@ def best_value(steps: Floats, values: Floats, *, higher_is_better: bool = True) 
 
 
 def near_best(best: float, start: float, *, higher_is_better: bool = True) -> float:
-    """Return the value that counts as having got there: 0.95 · best.
+    """Return the value that counts as near the best.
+
+    It is 0.95 · best.
 
     Where lower is better, or the best is not positive, a share of the value means nothing; there it is 95 % of the way,
     start − 0.95 · (start − best), and the best itself where training led nowhere.

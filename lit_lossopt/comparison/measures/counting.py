@@ -1,4 +1,7 @@
-"""What runs tell of each other's counting: evaluations numbered one by one are epochs beside runs logged by step."""
+"""What runs tell of each other's counting.
+
+Evaluations numbered one by one are epochs beside runs that were logged by step.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ class Reading:
 
 
 def counted(arms: Sequence[ArmRuns], metric: str) -> tuple[list[Reading], str, list[str]]:
-    """Return how each run counts, why that is not known of some (or an empty text), and what was concluded."""
+    """Return how each run counts, and what was concluded.
+
+    The second value says why that is not known of some runs, or is empty.
+    """
     readings = [Reading(arm.name, run.run_id, read_clock(run, metric)) for arm in arms for run in arm.runs]
     readings = _as_their_arm(_as_planned(readings))
     readings, unsure = _numbered_one_by_one(readings)
@@ -36,7 +42,10 @@ def counted(arms: Sequence[ArmRuns], metric: str) -> tuple[list[Reading], str, l
 
 
 def _as_planned(readings: Sequence[Reading]) -> list[Reading]:
-    """Give runs of one arm the longest epochs that their plans tell: a run that ended early has seen fewer of them."""
+    """Return runs of one arm with their planned epochs.
+
+    The longest plan counts. A run that ended early has seen fewer epochs.
+    """
     longest: dict[str, float] = {}
     for one in readings:
         if one.clock.planned:
@@ -48,7 +57,9 @@ def _as_planned(readings: Sequence[Reading]) -> list[Reading]:
 
 
 def _as_their_arm(readings: Sequence[Reading], *, settled: bool = True) -> list[Reading]:
-    """Let runs of which nothing is known count as the others of their arm do, or of the comparison.
+    """Return runs that count as the others of their arm.
+
+    Only runs of which nothing is known change. Where the arm tells nothing, the comparison does.
 
     Args:
         readings: of all runs.

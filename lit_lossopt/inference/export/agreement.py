@@ -18,7 +18,9 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far outputs differ from those of the trained network, over random images in batches of several sizes.
+    """How far outputs differ from those of the trained network.
+
+    They were compared on random images in batches of several sizes.
 
     Attributes:
         difference: the largest; NaN where an output is none.
@@ -30,13 +32,18 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Whether they are the same but for rounding; NaN is not."""
+        """Whether they are the same but for rounding.
+
+        NaN is not the same.
+        """
         return self.difference <= self.allowed
 
 
 @torch.no_grad()
 def agreement(exported: Callable[[Tensor], Tensor], trained: Callable[[Tensor], Tensor], shape: Any) -> Agreement:
-    """Return how far two functions of uint8 images ``[N, *shape]`` differ.
+    """Return how far two functions of images differ.
+
+    Images are uint8 ``[N, *shape]``.
 
     Raises:
         UserError: the exported one refuses a batch, or answers in another shape.

@@ -6,7 +6,7 @@ from lit_lossopt.inference.export.request import parse_request
 
 
 def export(words: list[str]) -> int:
-    """Export what the words ask for; return the exit status.
+    """Export what the words ask for, and return the exit status.
 
     Raises:
         UserError: they do not make sense, or it cannot be done.

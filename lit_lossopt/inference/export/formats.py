@@ -1,4 +1,7 @@
-"""The formats: each is written by one function and read back, for what it is used for, by another."""
+"""The formats of exports.
+
+One function writes each format. Another one reads it back for the use that it is made for.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ class Format:
 
 
 def facts(model: TrainedClassifier, outputs: Outputs) -> dict[str, str]:
-    """Return what an exported graph says of itself: texts (JSON) by name."""
+    """Return what an exported graph says of itself.
+
+    They are texts (JSON) by name.
+    """
     return {**metadata(model.saved), "outputs": json.dumps(outputs)}
 
 
@@ -91,7 +97,10 @@ def _program(model: TrainedClassifier, graph: Classifier) -> torch.export.Export
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep torch's exporters from telling their own story: what fails is said by the exception."""
+    """Keep the messages of torch's exporters away.
+
+    The exception says what fails.
+    """
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

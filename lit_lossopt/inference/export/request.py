@@ -1,4 +1,7 @@
-"""What was typed after ``lossopt export``, checked before anything heavy is imported."""
+"""What was typed after ``lossopt export``.
+
+It is checked before anything heavy is imported.
+"""
 
 from __future__ import annotations
 

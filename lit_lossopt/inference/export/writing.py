@@ -1,4 +1,7 @@
-"""An export: written beside its place, read back, compared, and only then given its name."""
+"""The writing of an export.
+
+It is written beside its place, read back and compared. Only then it gets its name.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from lit_lossopt.inference.load import built, find_saved
 
 
 def fulfil(request: Request) -> int:
-    """Do what was asked for; return the exit status.
+    """Do what was asked for, and return the exit status.
 
     Raises:
         UserError: the run cannot be loaded, its network not be exported, or what was exported computes something else.
@@ -43,7 +46,9 @@ def fulfil(request: Request) -> int:
 
 
 def write(model: TrainedClassifier, request: Request, target: Path) -> Agreement:
-    """Write one file, read it back, and give it its name if it computes what was trained; return how well it agrees.
+    """Write one file and return how well it agrees.
+
+    It is read back, and gets its name only if it computes what was trained.
 
     Raises:
         UserError: the network cannot be exported, the disk does not take it, or it computes something else.
@@ -97,7 +102,10 @@ def _log(model: TrainedClassifier, request: Request) -> None:
 
 
 def _expected(model: TrainedClassifier, request: Request) -> Callable[[Tensor], Tensor]:
-    """Return what the trained network itself makes of images: another way than the graph that is exported."""
+    """Return what the trained network makes of images.
+
+    This is another way than the exported graph.
+    """
     implied = model.contract.probabilities
     if request.outputs == "logits" or implied is None:
         return model.outputs
