@@ -1,4 +1,7 @@
-"""Which metric is compared, and whether more of it is better."""
+"""Which metric is compared.
+
+It also says whether more of it is better.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ def choose_metric(runs: Sequence[Run], wanted: str | None = None) -> str:
 
 
 def higher_is_better(metric: str, wish: bool | None = None) -> bool:
-    """Return whether more of a metric is better, by a wish or by its name.
+    """Return True if more of a metric is better.
+
+    A wish decides, or else the metric's name.
 
     Raises:
         UserError: its name does not tell.
@@ -66,12 +71,18 @@ def higher_is_better(metric: str, wish: bool | None = None) -> bool:
 
 
 def default_margin(metric: str) -> float:
-    """Return what counts as equivalent: one point of an accuracy; nothing of metrics in unknown units."""
+    """Return the default margin of equivalence.
+
+    It is one point of an accuracy, and nothing for metrics in unknown units.
+    """
     return 0.01 if is_accuracy(metric) else 0.0
 
 
 def is_accuracy(metric: str) -> bool:
-    """Tell whether a metric is by its name a share, of which one point is a hundredth."""
+    """Return True if a metric is by its name a share.
+
+    One point of it is a hundredth.
+    """
     parts = _parts(metric)
     return bool(parts & _ACCURACIES) and not parts & _LOWER
 
@@ -81,7 +92,10 @@ def _is_higher(name: str) -> bool:
 
 
 def _parts(name: str) -> set[str]:
-    """Return the words of a name: ``valAccuracy`` and ``val/accuracy`` have the same two."""
+    """Return the words of a name.
+
+    ``valAccuracy`` and ``val/accuracy`` have the same two.
+    """
     return set(re.findall(r"[a-z]+[0-9]*|[0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()))
 
 

@@ -164,7 +164,10 @@ def _measured(
 
 
 def fastest(arms: Sequence[Arm]) -> Arm:
-    """Return the arm with the smallest median of steps to target; of several, the one whose runs reach it soonest."""
+    """Return the arm with the fewest steps to target.
+
+    The median counts. Of several arms, the one whose runs reach it soonest is taken.
+    """
     return _by_speed(arms)[0]
 
 
@@ -176,7 +179,10 @@ def _by_speed(arms: Sequence[Arm]) -> list[Arm]:
 
 
 def _contrasted(found: Comparison, all_pairs: bool) -> Comparison:
-    """Return the comparison with its contrasts, all judged together, and who cannot be told apart."""
+    """Return the comparison with its contrasts.
+
+    All are judged together. With them comes who cannot be told apart.
+    """
     measured = () if found.no_speed else found.arms
     questions = [_final_question(found), _speed_question(measured), _oscillation_question(found)]
     (made, speeds, oscillations), whole = contrasts(questions)
@@ -201,13 +207,19 @@ def _final_question(found: Comparison) -> Question:
 
 
 def _speed_question(arms: Sequence[Arm]) -> Question:
-    """Ask for the steps to the target; for nothing where no run reached it."""
+    """Return the question of steps to the target.
+
+    It asks nothing where no run reached the target.
+    """
     quantity = replace(STEPS_TO_TARGET, least=least_to_target(arms))
     return Question(quantity, tuple(map(_speed, arms)) if any(arm.reached for arm in arms) else ())
 
 
 def _oscillation_question(found: Comparison) -> Question:
-    """Ask for climb-back; where no two arms have one, for the roughness of evaluations."""
+    """Return the question of climb-back.
+
+    Where fewer than two arms have one, it is that of the roughness of evaluations.
+    """
     climbing = [_climbing(arm) for arm in found.arms if isfinite(arm.climb_back.value)]
     if len(climbing) > 1:
         return Question(CLIMB_BACK, tuple(climbing))
@@ -216,7 +228,10 @@ def _oscillation_question(found: Comparison) -> Question:
 
 
 def _climbing(arm: Arm) -> Sample:
-    """Return the climb-back of an arm's runs; its group has runs of the same length and batch size alone."""
+    """Return the climb-back of an arm's runs.
+
+    Its group has runs of the same length and batch size alone.
+    """
     kinds = {
         f"{int(trial.probe.steps[-1])} steps of {batch_size_of(trial.run)}"
         for trial in arm.trials
@@ -231,7 +246,10 @@ def _sample(arm: Arm, value: Callable[[Trial], float]) -> Sample:
 
 
 def _speed(arm: Arm) -> Sample:
-    """Return the steps to target of the runs of which it is known how far they went."""
+    """Return the steps to target of an arm's runs.
+
+    Only runs count of which it is known how far they went.
+    """
     limits = {trial.seed: trial.end for trial in arm.trials if trial.seed and isfinite(trial.end)}
     found = _sample(arm, lambda trial: trial.steps_to_target if isfinite(trial.end) else nan)
     return replace(found, limits=limits)
@@ -264,7 +282,10 @@ def _arm(arm: ArmRuns, trials: Sequence[Trial], metric: str) -> Arm:
 
 
 def _mean(values: Sequence[float], metric: str = "") -> Estimate:
-    """Return mean and interval of what is known; that of an accuracy ends where accuracies do."""
+    """Return mean and interval of the known values.
+
+    The interval of an accuracy ends where accuracies do.
+    """
     known = [value for value in values if not isnan(value)]
     if not known:
         return Estimate(nan)
@@ -337,6 +358,9 @@ def _budgets(tuning: Sequence[ArmRuns], metric: str, higher_is_better: bool) -> 
 
 
 def _soon(arm: Arm) -> float:
-    """Return the mean of the logarithm of steps to target, infinite where a run never got there."""
+    """Return the mean logarithm of steps to target.
+
+    It is infinite where a run never reached it.
+    """
     known = [trial.steps_to_target for trial in arm.trials if not isnan(trial.steps_to_target)]
     return float(np.mean([np.log(max(steps, 1e-6)) for steps in known]))

@@ -125,7 +125,7 @@ def least_to_target(arms: Sequence[Arm]) -> float:
 
 
 def _noun(settled: Sequence[Reading]) -> tuple[str, str]:
-    """Return the noun of the axis, or why there is none."""
+    """Return the axis's noun, or why there is none."""
     units = {one.clock.unit for one in settled} - {UNSURE}
     batches = _differing_batches(settled)
     other_data = _differ([one.clock.images for one in settled])
@@ -218,7 +218,7 @@ def _pace(clock: Clock) -> float:
 
 
 def _logged_by_epoch(readings: Sequence[Reading], noun: str) -> list[str]:
-    """Return a note on arms that were logged by epoch, and why."""
+    """Return a note on arms that were logged by epoch."""
     reasons: dict[str, set[str]] = {}
     for one in readings:
         if one.clock.unit == EPOCH and one.clock.why:

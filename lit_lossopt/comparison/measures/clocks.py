@@ -124,7 +124,7 @@ def extended(at: Floats, points: Floats, values: Floats) -> Floats:
 
 
 def read_clock(run: Run, metric: str) -> Clock:
-    """Return how a run counts, as far as it tells itself.
+    """Return how a run counts, as far as it tells.
 
     In this order: an ``epoch`` logged beside the steps, a training loss that goes on far beyond the evaluations,
     the planned number of epochs among the parameters; then evaluations at a distance of more than one are by step.
@@ -267,7 +267,9 @@ def _number(params: Mapping[str, str], ends: tuple[str, ...]) -> float:
 
 
 def _name(params: Mapping[str, str], ends: tuple[str, ...]) -> str:
-    """Return the parameter whose name ends so, or an empty text.
+    """Return the parameter whose name ends so.
+
+    The section before it does not count. The result is empty if there is none.
 
     The section before it does not count.
     """

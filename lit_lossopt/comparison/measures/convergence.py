@@ -1,4 +1,4 @@
-"""How fast a curve reaches a value, and where it ends."""
+"""How fast a curve reaches a value and where it ends."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def final_value(values: Floats) -> float:
 
 
 def best_value(steps: Floats, values: Floats, *, higher_is_better: bool = True) -> tuple[float, int]:
-    """Return the best value and the first step that had it.
+    """Return the best value and its first step.
+
+    Without values they are NaN and −1.
 
     Without values they are NaN and −1.
     """

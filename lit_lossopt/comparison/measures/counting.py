@@ -81,7 +81,10 @@ def _as_their_arm(readings: Sequence[Reading], *, settled: bool = True) -> list[
 
 
 def _numbered_one_by_one(readings: Sequence[Reading]) -> tuple[list[Reading], str]:
-    """Decide on runs whose evaluations are numbered 0, 1, 2, …: by step or by epoch."""
+    """Return clocks of runs that number their evaluations.
+
+    Evaluations 0, 1, 2, … are steps or epochs. The second value says why that is not known.
+    """
     settled = [one for one in readings if one.clock.settled]
     open_ = [one for one in settled if one.clock.unit == UNSURE]
     known = [one for one in settled if one.clock.unit != UNSURE]
@@ -112,18 +115,27 @@ def _set(readings: Sequence[Reading], chosen: Sequence[Reading], unit: str, why:
 
 
 def _shifted(open_: Sequence[Reading]) -> bool:
-    """Return whether some count from 0 and others from 1 to the same number of evaluations."""
+    """Return True if some count from 0 and others from 1.
+
+    They count to the same number of evaluations.
+    """
     ends = {first: {one.clock.last for one in open_ if one.clock.first == first} for first in (0, 1)}
     return bool({last + 1 for last in ends[0]} & ends[1]) and not ends[0] & ends[1]
 
 
 def _possible(clock: Clock) -> set[float]:
-    """Return how many epochs evaluations numbered one by one may mean: one more if they count from zero."""
+    """Return how many epochs numbered evaluations may mean.
+
+    It is one more if they count from zero.
+    """
     return {clock.last, clock.last + 1} if clock.first == 0 else {clock.last}
 
 
 def _totals(clock: Clock) -> set[float]:
-    """Return the number of epochs of a run, as far as it is known, and its number of evaluations after the start."""
+    """Return a run's epochs and its evaluations after the start.
+
+    The epochs are NaN where they are not known.
+    """
     if clock.unit == EPOCH:
         ahead = 0.0 if clock.first > 0 else clock.ahead
         return {clock.last + ahead} if isfinite(ahead) else set()
@@ -134,7 +146,10 @@ def _totals(clock: Clock) -> set[float]:
 
 
 def _evaluations(clock: Clock) -> float | None:
-    """Return how many evaluations a run logged by step has after its start, gaps included; None if irregular."""
+    """Return how many evaluations follow the start of a run.
+
+    The run was logged by step. Gaps are included. The result is None if evaluations are irregular.
+    """
     for end in (clock.last, clock.last + 1):
         if end % clock.distance == 0:
             return end / clock.distance
@@ -142,7 +157,9 @@ def _evaluations(clock: Clock) -> float | None:
 
 
 def _from_zero_or_one(readings: Sequence[Reading]) -> list[Reading]:
-    """Decide whether runs logged by epoch from 0 on were evaluated before training, or begin after an epoch.
+    """Return clocks of runs that were logged by epoch from 0 on.
+
+    They were evaluated before training, or after the first epoch.
 
     First what totals of other runs tell, then what is known of the arm, or of all.
     """
@@ -158,7 +175,10 @@ def _with_ahead(one: Reading, ahead: float) -> Reading:
 
 
 def _by_totals(clock: Clock, totals: set[float]) -> float:
-    """Return what to add to the logged epochs of a run; NaN where numbers of epochs do not tell."""
+    """Return what to add to the logged epochs of a run.
+
+    The result is NaN where the numbers of epochs do not tell.
+    """
     if clock.first > 0:
         return 0.0
     ends = (clock.last, clock.last + 1) if clock.settled else ()
@@ -166,7 +186,10 @@ def _by_totals(clock: Clock, totals: set[float]) -> float:
 
 
 def _ahead_of(readings: Sequence[Reading], arm: str | None = None) -> float:
-    """Return what the runs (of an arm) that begin at 0 add to their logged epochs; NaN if that is not one number."""
+    """Return what runs that begin at 0 add to their epochs.
+
+    They are runs of an arm. The result is NaN if it is not one number.
+    """
     known = {
         one.clock.ahead
         for one in readings
@@ -176,7 +199,10 @@ def _ahead_of(readings: Sequence[Reading], arm: str | None = None) -> float:
 
 
 def _sizes_of_epochs(readings: Sequence[Reading]) -> tuple[list[Reading], list[str]]:
-    """Fill in how many steps an epoch has: from the arm; in a mix, from equal numbers of evaluations."""
+    """Return clocks with the steps of an epoch filled in.
+
+    The arm tells, or equal numbers of evaluations where both ways of logging occur.
+    """
     readings = [_with_size(one, _median_size(readings, one.arm, one.clock.unit)) for one in readings]
     if {one.clock.unit for one in readings if one.clock.settled} != {STEP, EPOCH}:
         return readings, []
@@ -219,7 +245,10 @@ def _median_size(readings: Sequence[Reading], arm: str, unit: str) -> float:
 
 
 def _with_size(one: Reading, size: float) -> Reading:
-    """Fill in the steps of an epoch where they are not known, and whether the steps count from zero."""
+    """Return a clock with the steps of an epoch, where unknown.
+
+    It also says whether the steps count from zero.
+    """
     clock = one.clock
     if isnan(size) or isfinite(clock.per_epoch) or len(clock.epochs[0]) or clock.unit == UNSURE:
         return one

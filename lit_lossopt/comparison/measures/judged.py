@@ -1,4 +1,6 @@
-"""The verdicts that a run's curves give, whatever program logged it: diverged or collapsed.
+"""The verdicts that a run's curves give.
+
+They are diverged or collapsed, whatever program logged the run.
 
 Most programs end a run whose loss is NaN as they end any other.
 """
@@ -32,7 +34,7 @@ _CLOCKS = {names.TRAIN_SECONDS, names.EXAMPLES, names.EPOCHS}
 
 @dataclass(frozen=True)
 class _Break:
-    """The metric that is not finite from a step on, to its end."""
+    """A metric that is not finite from a step to its end."""
 
     metric: str
     step: int
@@ -42,7 +44,9 @@ class _Break:
 
 
 def judged(runs: Sequence[Run], metric: str) -> list[Run]:
-    """Return the same runs; those that diverged or collapsed by their curves have that verdict, with its evidence.
+    """Return the runs with the verdicts of their curves.
+
+    Those that diverged or collapsed have that verdict, with its evidence.
 
     - Diverged: the training loss, the compared metric or an evaluated loss ends in values that are not finite; or the
       training loss has exploded. The evaluated loss may triple by mere overfitting, so it never counts as exploded.
@@ -64,7 +68,10 @@ def judged(runs: Sequence[Run], metric: str) -> list[Run]:
 
 
 def judged_note(before: Sequence[Run], after: Sequence[Run]) -> list[str]:
-    """Say which runs have another verdict by their curves than their program gave them, one sentence a verdict."""
+    """Return a note on runs whose curves changed their verdict.
+
+    There is one sentence for each verdict.
+    """
     notes = []
     for verdict in (Verdict.DIVERGED, Verdict.COLLAPSED):
         changed = [
@@ -106,7 +113,10 @@ def _training_loss(run: Run) -> History:
 
 
 def _breaks(run: Run, metric: str) -> list[_Break]:
-    """Return what ends in values that are not finite and says by it that the run diverged."""
+    """Return the metrics that end in values that are not finite.
+
+    Only those count by which a run has diverged.
+    """
     training, evaluated = training_losses(run.histories)[:1], evaluation_losses(run.histories)
     ends_well = [name for name in evaluated if _ends_finite(run.histories[name])]
     losses = [*training, *evaluated]
@@ -135,12 +145,15 @@ def _tail(history: History) -> NDArray[np.int64]:
 
 
 def _may_be_undefined(metric: str) -> bool:
-    """Tell whether a metric is a score, which may be undefined where its batch has one class only."""
+    """Return True if a metric is a score that may be undefined.
+
+    Some scores are where a batch has one class only.
+    """
     return not is_accuracy(metric) and _rises(metric)
 
 
 def _rises(metric: str) -> bool:
-    """Tell whether more of a metric is by its name better."""
+    """Return True if more of a metric is by its name better."""
     try:
         return higher_is_better(metric)
     except UserError:
@@ -148,7 +161,7 @@ def _rises(metric: str) -> bool:
 
 
 def _cut(run: Run, one: _Break) -> Run:
-    """Return a run whose evaluations from a break on are NaN."""
+    """Return a run whose evaluations are NaN from a break on."""
     known = run.histories[one.metric]
     apart = {one.metric, *training_losses(run.histories), *_CLOCKS}
     cut = {name: _until(history, known, one.step) for name, history in run.histories.items() if name not in apart}
@@ -156,7 +169,10 @@ def _cut(run: Run, one: _Break) -> Run:
 
 
 def _until(history: History, broken: History, step: int) -> History:
-    """Return a history that is NaN from a step of another one on; by the share of the way where axes differ."""
+    """Return a history that is NaN from another's step on.
+
+    Where axes differ, the share of the way counts.
+    """
     if not len(history.steps):
         return history
     lengths = sorted((float(history.steps[-1]), float(broken.steps[-1])))
@@ -167,13 +183,18 @@ def _until(history: History, broken: History, step: int) -> History:
 
 
 def _way(steps: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how far along its history each step lies, from 0 to 1."""
+    """Return how far along its history each step lies.
+
+    The result is from 0 to 1.
+    """
     way: NDArray[np.float64] = (steps - steps[0]) / max(1, int(steps[-1] - steps[0]))
     return way
 
 
 def _exploded(losses: NDArray[np.float64]) -> str:
-    """Return the evidence that finite losses have diverged, or an empty text.
+    """Return the evidence that finite losses have diverged.
+
+    It is empty if there is none.
 
     From sixty losses on the rule of ``LossTrack``. Its windows of 10 and 50 would be a sixth and five sixths of a run
     that has just sixty, and of a shorter one the second would hold most of its learning. Few losses are mostly means of
@@ -195,7 +216,9 @@ def _exploded(losses: NDArray[np.float64]) -> str:
 
 
 def _never_learned(losses: NDArray[np.float64], run: Run, metric: str) -> str:
-    """Return the evidence that a run never learned, or an empty text.
+    """Return the evidence that a run never learned.
+
+    It is empty if there is none.
 
     Means of epochs are not judged: the first one already contains learning.
     """

@@ -1,4 +1,7 @@
-"""How much depends on the learning rate, and on how many of them were tried."""
+"""How much depends on the learning rate.
+
+It also matters how many rates were tried.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ Floats = NDArray[np.float64]
 def sensitivity(
     family: str, points: Sequence[tuple[float, float, str]], *, start: float = 0.0, higher_is_better: bool = True
 ) -> Sensitivity | None:
-    """Return how the final value depends on the learning rate; None with fewer than two rates.
+    """Return how the final value depends on the learning rate.
+
+    With fewer than two rates the result is None.
 
     On the axis of log10 rate, the mean final value is interpolated linearly between tried rates; the window is the
     contiguous interval around the best rate in which it stays at 95 % of the best (``near_best``).
@@ -57,7 +62,9 @@ def sensitivity(
 
 
 def budget_curve(finals: Sequence[float], *, higher_is_better: bool = True) -> Floats:
-    """Return the expected best of k trials drawn without replacement from those made, for k = 1 … n: ``[n]``.
+    """Return the expected best of k trials, for k = 1 … n.
+
+    Trials are drawn without replacement from those made. The result has shape ``[n]``.
 
     E_k = Σ_i x_(i) C(i − 1, k − 1) / C(n, k), x_(i) the i-th from the worst. Values that are not finite do not count.
 
@@ -75,7 +82,10 @@ def budget_curve(finals: Sequence[float], *, higher_is_better: bool = True) -> F
 
 
 def _edge(logs: Floats, excess: Floats, best: int, direction: int) -> float:
-    """Return where, going from the best rate, the interpolated value falls below what counts as near the best."""
+    """Return where the value leaves the range near the best.
+
+    It is interpolated, from the best rate on.
+    """
     j = best
     while 0 <= j + direction < len(logs):
         following = j + direction

@@ -1,4 +1,7 @@
-"""How restless a run is: between evaluations, and from step to step beyond what its batches explain."""
+"""How restless a run is.
+
+It is measured between evaluations, and from step to step beyond what the batches explain.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ _LEAST_WEIGHT = 1e-10
 def evaluation_oscillation(
     steps: Floats, values: Floats, *, higher_is_better: bool = True, drop: float = ONE_POINT
 ) -> Oscillation | None:
-    """Return how the metric varies over the evaluations of the second half of training; None with fewer than eight.
+    """Return how the metric varies late in training.
+
+    The evaluations of the second half count. With fewer than eight the result is None.
 
     Standard deviation (n − 1), mean |Δ|, and the number of changes for the worse of more than ``drop``, there; and how
     far the final value of the run lies from its best.
@@ -55,7 +60,9 @@ def evaluation_oscillation(
 
 
 def roughness(steps: Floats, values: Floats) -> float:
-    """Return how far an evaluation lies from the line between its neighbours, in the second half of training.
+    """Return how rough the evaluations of the second half are.
+
+    It is how far each lies from the line between its neighbours.
 
     √(Σ (y_(i − 1) − 2 y_i + y_(i + 1))² / 6 (n − 2)): the standard deviation if evaluations scatter independently about
     a smooth curve. The plain deviation would call an arm that is still improving restless. NaN with fewer than eight.
@@ -70,12 +77,17 @@ def roughness(steps: Floats, values: Floats) -> float:
 
 
 def window_length(steps: int) -> int:
-    """Return the length of the window of the detrending for runs of so many steps: a twentieth, odd, 21 to 501."""
+    """Return the window's length for runs of so many steps.
+
+    It is a twentieth, odd, from 21 to 501. The window is that of the detrending.
+    """
     return min(501, max(21, steps // 20)) | 1
 
 
 def local_trend(values: Floats, window: int) -> Floats:
-    """Return a robust local regression of values ``[n]`` at equal distances, ``[n]``.
+    """Return a robust local regression of values ``[n]``.
+
+    Values have equal distances. The result has shape ``[n]``.
 
     At each point a straight line through the window around it, weighted by (1 − |u|³)³ of the distance u; then twice
     more with weights (1 − (r / 6 MAD)²)² of the residuals r, the first ones from a running median, so that a spike
@@ -94,7 +106,9 @@ def local_trend(values: Floats, window: int) -> Floats:
 
 
 def explained(residual: Floats, common: Floats, window: int) -> Floats:
-    """Return the part of a residual ``[n]`` that a common one ``[n]`` explains: b · common, with b by local regression.
+    """Return the part of a residual that a common one explains.
+
+    It is b · common, with b by local regression. Both have shape ``[n]``.
 
     b_i = Σ_j K(i − j) residual_j common_j / Σ_j K(i − j) common_j². The slope is local because the noise of batches
     shrinks as a model learns, at another pace in each arm; one slope for all steps would leave noise behind.
@@ -107,7 +121,9 @@ def explained(residual: Floats, common: Floats, window: int) -> Floats:
 
 
 def descent(losses: Floats) -> float:
-    """Return how far the loss ``[n]`` fell: the median of the first ten steps minus that of the last fifty.
+    """Return how far the loss ``[n]`` fell.
+
+    It is the median of the first ten steps minus that of the last fifty.
 
     Of runs shorter than a hundred steps, the last half; of ones shorter than twenty, the first half.
     """
@@ -116,7 +132,9 @@ def descent(losses: Floats) -> float:
 
 
 def ripples(losses: Sequence[Floats], window: int) -> list[float]:
-    """Return the ripple of each run of one seed: what their common batches do not explain, over the descent.
+    """Return the ripple of each run of one seed.
+
+    It is what their common batches do not explain, over the descent.
 
     r_a = loss_a − its local trend; what is left of it is r_a − ``explained``(r_a, median of the other arms' r);
     ripple = RMS of that / ``descent``. NaN where the loss did not fall. Scaling a loss changes no ripple.
@@ -135,7 +153,9 @@ def ripples(losses: Sequence[Floats], window: int) -> list[float]:
 
 
 def ripple_ratios(losses: Sequence[Floats], window: int) -> list[float]:
-    """Return, for the only two runs of a seed, the ratio of the detrended RMS over the descent to the other's.
+    """Return the ripple ratios of the only two runs of a seed.
+
+    Each is the detrended RMS over the descent, divided by that of the other run.
 
     With one other arm there is no median of others: what one leaves unexplained, the other leaves, too.
     """
@@ -160,7 +180,10 @@ def _tricube(window: int) -> Floats:
 
 
 def _lines(values: Floats, weights: Floats, kernel: Floats) -> Floats:
-    """Return the weighted least-squares line through each window, at its centre; windows are cut at the ends."""
+    """Return the regression line's value at each window's centre.
+
+    It is a weighted least-squares line. Windows are cut at the ends.
+    """
     middle = float(np.median(values))
     weighted = weights * (values - middle)
     half = len(kernel) // 2
@@ -173,7 +196,10 @@ def _lines(values: Floats, weights: Floats, kernel: Floats) -> Floats:
 
 
 def _convolve(signal: Floats, kernel: Floats) -> Floats:
-    """Return the convolution ``[n]`` with a kernel of odd length, zeros beyond the ends."""
+    """Return the convolution ``[n]`` with a kernel of odd length.
+
+    Beyond the ends there are zeros.
+    """
     half = len(kernel) // 2
     full: Floats = oaconvolve(signal, kernel, mode="full")[half : half + len(signal)]
     return full

@@ -1,4 +1,7 @@
-"""The ripple of every run, from the step losses of all arms that share its seed."""
+"""The ripple of every run.
+
+It comes from the step losses of all arms that share a seed.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ Steps = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ripples:
-    """Run id → ripple, where it is defined; whether they are ratios; what a reader must know of them."""
+    """The ripple of each run id where it is defined.
+
+    With it come whether these are ratios, and notes for the reader.
+    """
 
     values: dict[str, float] = field(default_factory=dict)
     are_ratios: bool = False
@@ -31,7 +37,9 @@ class Ripples:
 
 
 def measure_ripples(arms: Sequence[ArmRuns]) -> Ripples:
-    """Return the ripples of completed runs, seed by seed, over the steps that all runs of the seed have.
+    """Return the ripples of completed runs.
+
+    They are measured seed by seed, over the steps that all runs of the seed have.
 
     Arms of different batch size did not see the same batches; their noise cannot be told from ripple, so none is given.
 
@@ -65,7 +73,10 @@ def measure_ripples(arms: Sequence[ArmRuns]) -> Ripples:
 
 
 def _by_seed(arms: Sequence[ArmRuns]) -> list[dict[str, Floats]]:
-    """Return, for each seed, run id → losses ``[n]`` at the steps that all its completed runs have, where enough."""
+    """Return the losses ``[n]`` of each run by seed.
+
+    They are at the steps that all completed runs of the seed have. Seeds with too few steps are left out.
+    """
     seeds: dict[str, dict[str, History]] = {}
     for arm in arms:
         for run in arm.runs:

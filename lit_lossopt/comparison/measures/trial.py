@@ -1,4 +1,7 @@
-"""One run in numbers: its curve on each axis, and what is read off it."""
+"""One run in numbers.
+
+They are its curve on each axis and what is read off it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ YARDSTICKS = ("accuracy", "nll", "brier", "ece")
 
 @dataclass(frozen=True)
 class Yardstick:
-    """The compared metric, and what all its curves are measured by.
+    """The compared metric and how its curves are measured.
 
     Attributes:
         metric: as ``val/accuracy``.
@@ -43,7 +46,7 @@ class Yardstick:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run lies on the axis that a comparison's runs share.
+    """Where a run lies on the axis of its comparison.
 
     Attributes:
         axis: of each evaluation ``[n]``, in steps, epochs or examples; empty where no axis is shared.
@@ -57,17 +60,26 @@ class Place:
 
 
 def verdict_of(run: Run) -> str:
-    """Return completed, diverged, collapsed, interrupted, failed, or the status of a run that has not ended."""
+    """Return the verdict of a run.
+
+    For a run that has not ended it is the run's status.
+    """
     return run.tags.get(names.TAG_VERDICT) or _BY_STATUS.get(run.status, run.status.lower())
 
 
 def seed_of(run: Run) -> str:
-    """Return what pairs a run with those of other arms, or an empty text."""
+    """Return what pairs a run with those of other arms.
+
+    The result may be empty.
+    """
     return run.tags.get(names.TAG_SEED, run.params.get("seed", ""))
 
 
 def finite(history: History | None, end: float = inf) -> History:
-    """Return the points of a history that are numbers, up to and including the step ``end``."""
+    """Return the points of a history that are numbers.
+
+    They go up to and including the step ``end``.
+    """
     if history is None:
         return History(np.empty(0, np.int64), np.empty(0))
     good = np.isfinite(history.values) & (history.steps <= end)
@@ -76,7 +88,9 @@ def finite(history: History | None, end: float = inf) -> History:
 
 
 def curve_of(run: Run, metric: str) -> History:
-    """Return the finite evaluations of a metric; of a run that diverged, up to its last evaluation with a finite loss.
+    """Return the finite evaluations of a metric.
+
+    Those of a run that diverged end with its last evaluation of a finite loss.
 
     Accuracy itself is finite whatever the weights are.
     """
@@ -90,7 +104,10 @@ def curve_of(run: Run, metric: str) -> History:
 
 
 def final_of(run: Run, metric: str) -> float:
-    """Return the final value of a run: of one that diverged or collapsed, its last finite evaluation."""
+    """Return the final value of a run.
+
+    Of a run that diverged or collapsed it is the last finite evaluation.
+    """
     values = curve_of(run, metric).values
     if not len(values):
         return nan
@@ -98,7 +115,9 @@ def final_of(run: Run, metric: str) -> float:
 
 
 def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float, place: Place) -> Trial:
-    """Return a run in numbers, measured along its axis. One that diverged or collapsed never reached the target.
+    """Return a run in numbers, measured along its axis.
+
+    A run that diverged or collapsed never reached the target.
 
     Without a shared axis it has no speed in ``steps_to_target``, and all else is taken along the steps as logged.
 
@@ -151,18 +170,27 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float, place: 
 
 
 def probe_of(run: Run) -> History:
-    """Return the probe losses of a completed run; of others, and of runs without a probe, nothing."""
+    """Return the probe losses of a completed run.
+
+    Of other runs, and of runs without a probe, there are none.
+    """
     return finite(run.histories.get(names.PROBE_LOSS) if verdict_of(run) == Verdict.COMPLETED else None)
 
 
 def batch_size_of(run: Run) -> str:
-    """Return the examples of an optimizer step as the run's parameters give them, or an empty text."""
+    """Return the examples of an optimizer step as a text.
+
+    The run's parameters give them. The result may be empty.
+    """
     keys = ("data.batch_size", "batch_size", "trainer.accumulate_grad_batches")
     return " ".join(run.params.get(key, "") for key in keys).strip()
 
 
 def _to_target(verdict: str, values: Floats, axes: Sequence[Floats], yardstick: Yardstick) -> list[float]:
-    """Return where on each axis ``[n]`` the values ``[n]`` reach the target."""
+    """Return where on each axis the values reach the target.
+
+    Axes and values have shape ``[n]``.
+    """
     if verdict != Verdict.COMPLETED:
         return [inf] * len(axes)
     if len(values) < 2:
@@ -179,7 +207,10 @@ def _scores(run: Run, metric: str) -> Mapping[str, float]:
 
 
 def _along(history: History | None, steps: Floats) -> Floats:
-    """Return a history's values at these steps, linear between its points, NaN outside them."""
+    """Return a history's values at these steps.
+
+    They are linear between its points and NaN outside them.
+    """
     points = finite(history)
     if not len(points.steps):
         return np.full(len(steps), nan)

@@ -1,4 +1,7 @@
-"""The numbers of a comparison's answer, as metrics of the run that stands for all of them."""
+"""The numbers of an answer as metrics.
+
+They are those of the run that stands for the whole comparison.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ _NOT_IN_NAMES = re.compile(r"[^\w\-. ]")
 
 
 def answer_metrics(comparison: Comparison) -> dict[str, float]:
-    """Return name → value: first of the best arm, then of each; what is not finite is left out.
+    """Return the metrics of an answer by name.
+
+    Those of the best arm come first, then those of each arm. What is not finite is left out.
 
     The best arm's final value has the compared metric's own name: it stands in the column of the trials' values.
     """
@@ -39,6 +44,9 @@ def answer_metrics(comparison: Comparison) -> dict[str, float]:
 
 
 def _named_best(comparison: Comparison) -> Arm:
-    """Return the arm that the answer names best, or the one of the highest mean."""
+    """Return the arm that the answer names best.
+
+    Without one it is the arm with the highest mean.
+    """
     named = comparison.alike[:1]
     return next((arm for arm in comparison.arms if arm.name in named), comparison.arms[0])

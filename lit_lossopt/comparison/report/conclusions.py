@@ -1,4 +1,7 @@
-"""What these data say, one sentence or two a figure. Nothing is claimed here that the statistics do not claim."""
+"""What a figure's data say, in one sentence or two.
+
+Nothing is claimed here that the statistics do not claim.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ _MOST_NAMED = 4
 
 
 def last_losses(criterion: str, lines: Sequence[Line]) -> list[str]:
-    """Say where the loss of each arm ends, if that is known, without ranking the arms."""
+    """Return where the loss of each arm ends.
+
+    Unknown ends are left out. Arms are not ranked.
+    """
     last = {line.arm: line.y[-1] for line in lines if len(line.y) and isfinite(line.y[-1])}
     if not last:
         return [f"{criterion}: no line reaches the end."]
@@ -26,7 +32,10 @@ def last_losses(criterion: str, lines: Sequence[Line]) -> list[str]:
 
 
 def windows(curves: Sequence[Sensitivity]) -> str:
-    """Say how wide each arm's window of learning rates is, as far as it was tried."""
+    """Return how wide each arm's window of learning rates is.
+
+    It is known only as far as rates were tried.
+    """
     known = [one for one in curves if isfinite(one.decades)]
     if not known or len(known) > _MOST_NAMED:
         return ""
@@ -39,7 +48,10 @@ def windows(curves: Sequence[Sensitivity]) -> str:
 
 
 def best_of_budget(curves: Sequence[BudgetCurve], higher_is_better: bool) -> str:
-    """Say whose expected best value is best with one trial, and with as many as all have."""
+    """Return whose expected best value is best.
+
+    There is an answer for one trial, and for as many as all arms have.
+    """
     sign = 1 if higher_is_better else -1
     shared = min(len(one.expected) for one in curves)
     if not shared or len(curves) == 1:

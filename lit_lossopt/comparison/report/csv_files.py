@@ -1,4 +1,7 @@
-"""The comparison as CSV tables: arms, runs, contrasts, curves."""
+"""The comparison as CSV tables.
+
+They hold arms, runs, contrasts and curves.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ _OF_TRIAL = (
 
 
 def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write ``arms.csv``, ``runs.csv``, ``contrasts.csv`` and ``curves.csv``; return their paths.
+    """Write the four CSV tables and return their paths.
+
+    They are ``arms.csv``, ``runs.csv``, ``contrasts.csv`` and ``curves.csv``.
 
     Infinite means never, an empty cell: not known. ``steps_to_target`` and ``end`` are in the unit of the column
     ``axis``.
@@ -64,7 +69,10 @@ def _arm_row(arm: Arm, comparison: Comparison) -> Row:
 
 
 def _alike(arm: Arm, alike: Sequence[str], contrasts: Sequence[Contrast]) -> bool:
-    """Tell whether an arm is the named one, or was tested against it without a claim."""
+    """Return True if nothing is claimed against an arm.
+
+    It is the named arm itself, or was tested against it.
+    """
     if arm.name not in alike:
         return False
     pairs = [one for one in contrasts if {one.first, one.second} == {arm.name, alike[0]}]
@@ -116,7 +124,10 @@ def _bootstrap(contrast: Contrast) -> tuple[float, float]:
 
 
 def _curve_rows(trial: Trial, noun: str) -> Iterator[Row]:
-    """Return a row for each evaluation: the step as it was logged, and its place on the axis that all runs share."""
+    """Return a row for each evaluation.
+
+    It has the step as it was logged, and its place on the axis that all runs share.
+    """
     count = len(trial.curve.steps)
     places = trial.axis if len(trial.axis) == count else np.full(count, np.nan)
     columns = (trial.curve.steps, places, trial.seconds, trial.examples, trial.curve.values)
@@ -154,7 +165,7 @@ def _write(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def _cell(value: Any) -> Any:
-    """Return a number in full, and nothing for what is not known."""
+    """Return a number in full, or nothing if it is unknown."""
     if isinstance(value, float | np.floating):
         return "" if np.isnan(value) else repr(float(value))
     return "" if value is None else value

@@ -1,4 +1,7 @@
-"""Many noisy values as one line: smoothing, the middle of several runs, and thinning that keeps extremes."""
+"""Many noisy values as one line.
+
+Values are smoothed, the middle of several runs is taken, and points are thinned so that extremes stay.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ def smooth(values: Floats, share: float = 0.02, growth: float = 0.2) -> Floats:
 
 
 def grid(first: float, last: float, linear: int = 240, logarithmic: int = 120, *, unit: float = 1.0) -> Floats:
-    """Return places from first to last, dense enough for a linear and for a logarithmic axis.
+    """Return places from first to last.
+
+    They are dense enough for a linear and for a logarithmic axis.
 
     They lie at whole numbers of units after the first: where values have that distance, at values.
     """
@@ -42,7 +47,10 @@ def grid(first: float, last: float, linear: int = 240, logarithmic: int = 120, *
 
 
 def on_grid(points: Floats, steps: Floats, values: Floats) -> Floats:
-    """Return values at ``points [m]``, interpolated within the steps ``[n]`` and NaN outside of them."""
+    """Return values at ``points [m]``.
+
+    They are interpolated within the steps ``[n]`` and NaN outside of them.
+    """
     if not len(steps):
         return np.full(len(points), np.nan)
     found: Floats = np.interp(points, steps, values, left=np.nan, right=np.nan)
@@ -50,7 +58,9 @@ def on_grid(points: Floats, steps: Floats, values: Floats) -> Floats:
 
 
 def middle(rows: Floats, ended: NDArray[np.bool_], worst: float) -> tuple[Floats, Floats, Floats]:
-    """Return median, lowest and highest of ``rows [runs, n]`` at each of n places, as three ``[n]``.
+    """Return median, lowest and highest of several runs.
+
+    ``rows`` is ``[runs, n]``. The result is three arrays ``[n]``.
 
     NaN is left out, except in runs that ``ended [runs]`` early: there it counts as ``worst`` in the median, which is
     NaN where it comes out as that. So a line does not look better because its worst runs are gone.
@@ -67,7 +77,9 @@ def middle(rows: Floats, ended: NDArray[np.bool_], worst: float) -> tuple[Floats
 
 
 def extremes(positions: Floats, values: Floats, buckets: int) -> Indices:
-    """Return indices, rising, of the lowest and highest value in each of equal buckets along ``positions [n]``, rising.
+    """Return the indices of the extremes in equal buckets.
+
+    They are the lowest and highest value along ``positions [n]``. Positions and indices rise.
 
     The first and the last value are kept too, and values that are not finite are left out. With no more than two values
     a bucket, all are kept.

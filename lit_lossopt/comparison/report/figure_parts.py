@@ -1,4 +1,7 @@
-"""Parts that several figures of a comparison share: rows of dots, arms by their loss, marks of learning rates."""
+"""Parts that several figures of a comparison share.
+
+They are rows of dots, arms by their loss, and marks of learning rates.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ def row_panel(
     value: Callable[[Trial], float],
     summary: Callable[[Arm], Estimate],
 ) -> Panel:
-    """Return a panel with a row for each arm, a dot for each run, and the arm's summary with its interval."""
+    """Return a panel with a row for each arm.
+
+    A row has a dot for each run, and the arm's summary with its interval.
+    """
     dots: list[Dots] = []
     for row, arm in enumerate(comparison.arms):
         known = [(trial, value(trial)) for trial in arm.trials if isfinite(value(trial))]
@@ -38,12 +44,17 @@ def row_panel(
 
 
 def run_label(trial: Trial) -> str:
-    """Return which run: its arm and seed, or its name where it has no seed."""
+    """Return the name of a run in a figure.
+
+    It is its arm and seed, or its own name where it has no seed.
+    """
     return f"{trial.arm}, seed {trial.seed}" if trial.seed else trial.run.name
 
 
 def by_criterion(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
-    """Return loss → the arms that were trained with it, each with only those of its runs that were.
+    """Return the arms of each loss.
+
+    An arm has only those runs that were trained with the loss.
 
     A loss is named by its class; where one class was used with several arguments, by those that differ, too.
     """
@@ -71,7 +82,9 @@ def _criterion_name(criterion: _Criterion, among: Iterable[_Criterion]) -> str:
 
 
 def loss_range(lines: Sequence[Line], raws: Sequence[Raw]) -> tuple[float, float] | None:
-    """Return what to show at first: the lines with their bands and nearly all batches, but not where runs diverge to.
+    """Return the range of losses to show at first.
+
+    It has the lines with their bands and nearly all batches. It leaves out where runs diverge to.
 
     Above three times the largest loss at a start nothing is shown.
     """
@@ -92,7 +105,10 @@ def loss_range(lines: Sequence[Line], raws: Sequence[Raw]) -> tuple[float, float
 
 
 def rate_dots(one: Sensitivity, shown: Unit) -> list[Dots]:
-    """Return a dot for each run of a family, a cross for those that diverged."""
+    """Return a dot for each run of a family.
+
+    Those that diverged have a cross.
+    """
     found = []
     for crossed in (False, True):
         points = [point for point in one.points if (point[2] == Verdict.DIVERGED) is crossed and isfinite(point[1])]
@@ -105,7 +121,10 @@ def rate_dots(one: Sensitivity, shown: Unit) -> list[Dots]:
 
 
 def window_levels(curves: Sequence[Sensitivity], shown: Unit) -> list[float]:
-    """Return how high each family's bar lies: rows above all values, the first family's on top."""
+    """Return how high the bar of each family lies.
+
+    Its rows are above all values, with the first family on top.
+    """
     values = np.concatenate([[point[1] for point in one.points] + list(one.finals) for one in curves])
     finite = values[np.isfinite(values)]
     if not len(finite):
@@ -115,7 +134,10 @@ def window_levels(curves: Sequence[Sensitivity], shown: Unit) -> list[float]:
 
 
 def rate_marks(one: Sensitivity, level: float) -> list[Mark]:
-    """Return the window of a family's rates as a bar at ``level``, and where it diverges as a vertical line."""
+    """Return the marks of a family's learning rates.
+
+    The window is a bar at ``level``. A vertical line shows where the family diverges.
+    """
     if not isfinite(level) or not all(map(isfinite, one.window)):
         return []
     ends = (one.open_low, one.open_high)

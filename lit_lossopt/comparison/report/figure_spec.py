@@ -1,4 +1,6 @@
-"""What a figure shows, before anything draws it: the page and the pictures for papers are painted from these alike.
+"""What a figure shows, before anything draws it.
+
+The page and the pictures for papers are drawn from the same figures.
 
 Arms are told apart by colour, dash and marker together, so that colour is never the only cue.
 """
@@ -25,7 +27,10 @@ STEP, SECONDS, EXAMPLES = "step", "seconds", "examples"
 
 @dataclass(frozen=True)
 class Style:
-    """How an arm looks, in the words of plotly; ``dark`` is its colour on a dark ground."""
+    """How an arm looks, in the words of plotly.
+
+    ``dark`` is its colour on a dark ground.
+    """
 
     colour: str
     dark: str
@@ -57,7 +62,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Raw:
-    """One run's values as they were logged, drawn faintly behind the lines.
+    """One run's values as they were logged.
+
+    They are drawn faintly behind the lines.
 
     Attributes:
         arm: whose run.
@@ -74,7 +81,10 @@ class Raw:
     clocks: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
 
     def along(self, axis: str) -> Floats:
-        """Return where the values lie on an axis ``[n]``; NaN where its clock was not running."""
+        """Return where the values lie on an axis ``[n]``.
+
+        It is NaN where the axis's clock was not running.
+        """
         if axis == STEP:
             return self.steps
         if axis not in self.clocks:
@@ -85,7 +95,9 @@ class Raw:
 
 @dataclass(frozen=True)
 class Dots:
-    """Single values, one a run, or one an arm with its interval.
+    """Single values of runs or arms.
+
+    There is one for each run, or one for each arm with its interval.
 
     Attributes:
         arm: whose.
@@ -109,7 +121,9 @@ class Dots:
 
 @dataclass(frozen=True)
 class Mark:
-    """A line of reference from one point to another; NaN reaches to the edge of the panel.
+    """A line of reference between two points.
+
+    NaN reaches to the edge of the panel.
 
     Attributes:
         text: what it says.
@@ -128,7 +142,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Axis:
-    """What x can be: its key in the series, its label."""
+    """What x can be.
+
+    It has a key in the series, and a label.
+    """
 
     key: str
     label: str
@@ -189,7 +206,10 @@ class Figure:
 
 
 def style(index: int) -> Style:
-    """Return the look of the arm of this place; the first six differ in each respect."""
+    """Return the look of the arm of this place.
+
+    The first six differ in each respect.
+    """
     turn = index % len(COLOURS) + index // len(COLOURS)
     return Style(
         COLOURS[index % len(COLOURS)],

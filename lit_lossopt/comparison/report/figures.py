@@ -1,4 +1,6 @@
-"""What each figure of a comparison shows. A further figure: one function here, one entry in ``FIGURES``.
+"""What each figure of a comparison shows.
+
+A new figure needs one function here and one entry in ``FIGURES``.
 
 A function's docstring says, after its first sentence, what to conclude from the figure: it stands in the caption.
 """
@@ -83,7 +85,9 @@ def target(comparison: Comparison) -> Figure | None:
 
 
 def loss(comparison: Comparison) -> Figure | None:
-    """Show the training loss of each step, one panel a loss.
+    """Return the figure of the training loss of each step.
+
+    There is one panel for each loss.
 
     Look how fast and how smoothly each line falls. Nothing is claimed from this figure. Line: median over the seeds of
     the running mean (a fiftieth of the run to either side, less at its start); band: the lowest and the highest seed;
@@ -108,7 +112,9 @@ def loss(comparison: Comparison) -> Figure | None:
 
 
 def oscillation(comparison: Comparison) -> Figure | None:
-    """Show how much the metric jumps from one evaluation to the next, and the loss from one step to the next.
+    """Return the figure of jumps.
+
+    It shows how much the metric jumps between evaluations, and the loss between steps.
 
     Oscillates means here that the training loss, measured on the same images after a step and after the next, climbs
     back: 0.8 says that 0.8 of each unit of descent was climbed up again. Where runs have no such measurement, look at
@@ -196,13 +202,19 @@ FIGURES: tuple[Callable[[Comparison], Figure | None], ...] = (metric, target, lo
 
 
 def figures(comparison: Comparison) -> list[Figure]:
-    """Return every figure for which there are data, each with what to conclude from it."""
+    """Return every figure for which there are data.
+
+    Each says what to conclude from it.
+    """
     found = [(make, make(comparison)) for make in FIGURES] if comparison.arms else []
     return [replace(figure, reading=_reading(make)) for make, figure in found if figure]
 
 
 def looks(comparison: Comparison) -> Mapping[str, int]:
-    """Return, for every name that is drawn, the place of its style; a family looks like its best arm."""
+    """Return the place of the style for every drawn name.
+
+    A family looks like its best arm.
+    """
     found = {arm.name: place for place, arm in enumerate(comparison.arms)}
     for arm in comparison.arms:
         found.setdefault(arm.family, found[arm.name])

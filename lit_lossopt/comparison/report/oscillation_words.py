@@ -1,4 +1,7 @@
-"""Whose training loss climbs back more, or whose evaluations swing more, in words: only what is claimed."""
+"""Sentences on oscillation.
+
+They say whose training loss climbs back more, or whose evaluations swing more. Only what is claimed is said.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ _MOST_NAMED = 3
 
 
 def oscillation(comparison: Comparison) -> list[str]:
-    """Say who oscillates more where tests allow it; otherwise say nothing."""
+    """Return who oscillates more where tests allow it.
+
+    Otherwise nothing is said.
+    """
     claimed = [one for one in comparison.oscillations if one.claimed]
     if not claimed:
         return []
@@ -36,7 +42,10 @@ def oscillation(comparison: Comparison) -> list[str]:
 
 
 def _extremes(claimed: Sequence[Contrast], arms: set[str], *, most: bool) -> list[tuple[str, list[Contrast]]]:
-    """Return the arm that is claimed to oscillate more than every other (or less), with these claims."""
+    """Return the arm that oscillates more, or less, than all others.
+
+    With it come the claims that say so.
+    """
     found = []
     for name in sorted(arms):
         against = [one for one in claimed if (one.second if most else one.first) == name]
@@ -74,7 +83,10 @@ def _extreme(name: str, comparison: Comparison, *, most: bool) -> str:
 
 
 def _levels(contrast: Contrast, comparison: Comparison) -> tuple[str, str]:
-    """Return what the second and the first show over the seeds that they share: the means that are compared."""
+    """Return the means of both arms that are compared.
+
+    They are over the seeds that the arms share.
+    """
     climbing = contrast.quantity == CLIMB_BACK.name
     arms = {arm.name: arm for arm in comparison.arms}
     second, first = (
@@ -88,7 +100,10 @@ def _levels(contrast: Contrast, comparison: Comparison) -> tuple[str, str]:
 
 
 def _climbed(values: Sequence[float]) -> str:
-    """Return the geometric mean of climb-backs, which is what is compared; they have a floor."""
+    """Return the geometric mean of climb-backs.
+
+    This is what is compared. Climb-backs have a floor.
+    """
     least = CLIMB_BACK.least or 0
     if max(values) <= least:
         return f"{share(least)} or less"

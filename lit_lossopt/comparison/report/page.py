@@ -1,4 +1,6 @@
-"""The page of a comparison: one HTML file that needs nothing beside itself, and reaches for nothing.
+"""The page of a comparison.
+
+It is one HTML file that needs nothing beside itself and fetches nothing.
 
 Verdict, tables and captions are plain HTML; the figures are drawn by the page's script from data in the page. What the
 page may load or run is fixed by its content security policy: its own scripts, by their hashes, and nothing else.
@@ -113,7 +115,10 @@ def _environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """Return what stands in the page for a value: names of a store may hold control characters."""
+    """Return what stands in the page for a value.
+
+    Names in a store may hold control characters.
+    """
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -123,7 +128,10 @@ def breakable(name: str) -> Markup:
 
 
 def _printable_in(value: object) -> object:
-    """Return data for a script with control characters spelled out in every text."""
+    """Return data with control characters spelled out.
+
+    The data are those of a script. Every text in them changes.
+    """
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, Mapping):
@@ -132,7 +140,10 @@ def _printable_in(value: object) -> object:
 
 
 def script_json(value: object) -> Markup:
-    """Return JSON that may stand in a script element: nothing in it can end the element or begin a comment."""
+    """Return JSON that may stand in a script element.
+
+    Nothing in it can end the element or begin a comment.
+    """
     text = json.dumps(_printable_in(value), allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -182,7 +193,7 @@ def _runs_context(comparison: Comparison) -> dict[str, Any]:
 
 
 def _shared_parameters(trials: Sequence[Trial]) -> dict[str, str]:
-    """Return the parameters that have the same value in every run."""
+    """Return the parameters that are the same in every run."""
     if len(trials) < 2:
         return {}
     first = trials[0].run.params
@@ -194,14 +205,20 @@ def _shared_parameters(trials: Sequence[Trial]) -> dict[str, str]:
 
 
 def run_link(address: str, trial: Trial) -> str:
-    """Return the address of a run's page in MLflow, or nothing where there is none or it is no web address."""
+    """Return the address of a run's page in MLflow.
+
+    The result is empty where there is none, or where it is no web address.
+    """
     if not address.startswith(("http://", "https://")):
         return ""
     return address.format(experiment_id=trial.run.experiment_id, run_id=trial.run.run_id)
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Return what the page may do: run these scripts, style itself, show pictures that it holds."""
+    """Return the policy of what the page may do.
+
+    It may run these scripts, style itself and show pictures that it holds.
+    """
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
     sources = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (

@@ -1,4 +1,7 @@
-"""A figure as the page's script reads it: numbers as base64, so that every point fits, and texts."""
+"""A figure as the page's script reads it.
+
+Numbers are in base64, so that every point fits.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ MOST_POINTS = 2_500_000
 
 
 def thinned(figure: Figure, most: int = MOST_POINTS) -> Figure:
-    """Return the figure with at most about ``most`` raw points: the lowest and highest of equal stretches are kept.
+    """Return the figure with about ``most`` raw points at most.
+
+    The lowest and highest of equal stretches are kept.
 
     The caption says so if any are left out.
     """
@@ -39,7 +44,10 @@ def _thin(raw: Raw, share: float) -> Raw:
 
 
 def figure_data(figure: Figure, look: Mapping[str, int]) -> dict[str, Any]:
-    """Return what the script draws a figure from; ``look`` gives the place of each name's style."""
+    """Return what the script draws a figure from.
+
+    ``look`` gives the place of each name's style.
+    """
     return {"key": figure.key, "panels": [_panel(panel, look) for panel in figure.panels]}
 
 
@@ -107,6 +115,9 @@ def _mark(mark: Mark, look: Mapping[str, int]) -> dict[str, Any]:
 
 
 def packed(values: Floats) -> str:
-    """Return ``values [n]`` as little-endian float32 in base64; steps are whole in it up to 2^24."""
+    """Return ``values [n]`` as float32 in base64.
+
+    It is little-endian. Steps are exact in it up to 2^24.
+    """
     with np.errstate(over="ignore"):
         return base64.b64encode(np.asarray(values).astype("<f4").tobytes()).decode("ascii")

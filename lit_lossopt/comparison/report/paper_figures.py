@@ -1,4 +1,7 @@
-"""The figures of a comparison as files for papers: the same numbers as on the page, drawn by matplotlib."""
+"""The figures of a comparison as files for papers.
+
+Matplotlib draws the same numbers as the page shows.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ _STYLE: Any = {
 
 
 def write_figures(comparison: Comparison, folder: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
-    """Write each figure of a comparison in each format, and beside them their captions.
+    """Write each figure in each format, with its caption beside it.
 
     Args:
         comparison: what is drawn; the first axis of each panel, the best eight arms.
@@ -82,7 +85,10 @@ def write_figure(figure: Figure, look: Mapping[str, int], folder: Path, formats:
 
 
 def draw(figure: Figure, look: Mapping[str, int]) -> Canvas:
-    """Return a figure drawn: its panels below each other, one legend for all."""
+    """Return a drawn figure.
+
+    Its panels stand below each other. There is one legend for all.
+    """
     heights = [0.9 + 0.3 * len(panel.rows) if panel.rows else HEIGHT for panel in figure.panels]
     canvas = Canvas(figsize=(WIDTH, sum(heights) + 0.4), layout="constrained")
     all_axes = canvas.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -97,7 +103,10 @@ def draw(figure: Figure, look: Mapping[str, int]) -> Canvas:
 
 
 def _add_legend(canvas: Canvas, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Put the legend above, in as many columns as the figure is wide enough for."""
+    """Put the legend above the panels.
+
+    It has as many columns as the figure is wide enough for.
+    """
     for columns in range(min(4, len(labels)), 0, -1):
         legend = canvas.legend(
             handles, labels, loc="outside upper center", ncols=columns, frameon=False, handlelength=3
@@ -150,7 +159,10 @@ def _set_axes(axes: Axes, panel: Panel) -> None:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name with its end cut off, if it is longer than ``most`` characters."""
+    """Return a name of at most ``most`` characters.
+
+    Its end is cut off if it is longer.
+    """
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 

@@ -18,7 +18,10 @@ _QUANTITIES = {"nll": "negative log-likelihood", "brier": "Brier score", "ece": 
 
 
 def spelled(number: int) -> str:
-    """Return ``eight``; digits above twelve."""
+    """Return a number as a word, as ``eight``.
+
+    Above twelve it has digits.
+    """
     return _NUMBERS[number] if 0 <= number < len(_NUMBERS) else f"{number:,}"
 
 
@@ -33,13 +36,19 @@ def listed(items: Sequence[str], between: str = ", ") -> str:
 
 
 def named(names: Sequence[str], most: int = 6) -> str:
-    """Return ``a, b and c``; beyond ``most``, how many more."""
+    """Return ``a, b and c``.
+
+    Beyond ``most`` names it says how many more there are.
+    """
     left = len(names) - most
     return listed([*names[:most], *([f"{spelled(left)} more"] if left > 0 else [])])
 
 
 def some(items: Sequence[str], between: str = ", ") -> str:
-    """Return the first three, which are the nearest, and how many more."""
+    """Return the first three items and how many more.
+
+    The first three are the nearest.
+    """
     left = len(items) - _MOST_NAMED
     return listed([*items[:_MOST_NAMED], *([f"{spelled(left)} more"] if left > 0 else [])], between)
 
@@ -50,7 +59,10 @@ def arm_named(comparison: Comparison, name: str) -> Arm:
 
 
 def unequal_budgets(comparison: Comparison, contrasts: Sequence[Contrast]) -> str:
-    """Name the budgets of the arms in a sentence where they are unequal."""
+    """Return the budgets of the arms where they are unequal.
+
+    They are part of a sentence.
+    """
     names = list(dict.fromkeys(name for one in contrasts[:_MOST_NAMED] for name in (one.first, one.second)))
     ends = {name: _budget(arm_named(comparison, name)) for name in names}
     known = [end for end in ends.values() if isfinite(end)]
@@ -66,19 +78,29 @@ def _budget(arm: Arm) -> float:
 
 
 def metric_words(metric: str, *, on_test_images: bool = False) -> str:
-    """Return ``validation accuracy`` for ``val/accuracy``, unless it was measured on the test images."""
+    """Return a metric in words, as ``validation accuracy``.
+
+    A metric that was measured on the test images is called so.
+    """
     split, _, quantity = metric.rpartition("/")
     split = "test" if on_test_images and split == "val" else split
     return " ".join(filter(None, [_SPLITS.get(split, split), _QUANTITIES.get(quantity, quantity)]))
 
 
 def metric_of(comparison: Comparison) -> str:
-    """Return what the compared metric is called, by the images that it was measured on."""
+    """Return what the compared metric is called.
+
+    It is named after the images that it was measured on.
+    """
     return metric_words(comparison.metric, on_test_images=comparison.on_test_images)
 
 
 def quantity(number: float, comparison: Comparison, interval: str = "", *, short: bool = False) -> str:
-    """Return ``60 % validation accuracy``, ``a validation Brier score of 0.412``; short: without the name."""
+    """Return a value of the metric in words.
+
+    Examples are ``60 % validation accuracy`` and ``a validation Brier score of 0.412``. With ``short`` the name is left
+    out.
+    """
     metric, name = comparison.metric, metric_of(comparison)
     if is_accuracy(metric):
         return f"{bare(number, metric)} %{interval}" + ("" if short else f" {name}")
@@ -91,13 +113,19 @@ def bare(number: float, metric: str) -> str:
 
 
 def change(number: float, metric: str) -> str:
-    """Return the size of a difference without its unit, in points of an accuracy."""
+    """Return the size of a difference without its unit.
+
+    That of an accuracy is in points.
+    """
     size = abs(number)
     return f"{100 * size:.2g}" if is_accuracy(metric) and size < 0.1 else bare(size, metric)
 
 
 def points(number: float, metric: str) -> str:
-    """Return the size of a difference: ``one point``, ``0.59 points``, ``0.02``."""
+    """Return the size of a difference with its unit.
+
+    Examples are ``one point``, ``0.59 points`` and ``0.02``.
+    """
     text = change(number, metric)
     if not is_accuracy(metric):
         return text
@@ -105,7 +133,10 @@ def points(number: float, metric: str) -> str:
 
 
 def size_interval(found: Estimate, metric: str) -> str:
-    """Return the interval of a difference that is not zero, as sizes: `` [0.2 to 1.1]``."""
+    """Return the interval of a difference that is not zero.
+
+    Its ends are sizes, as `` [0.2 to 1.1]``.
+    """
     if isnan(found.low):
         return ""
     low, high = sorted((abs(found.low), abs(found.high)))
@@ -113,7 +144,10 @@ def size_interval(found: Estimate, metric: str) -> str:
 
 
 def signed_interval(found: Estimate, metric: str) -> str:
-    """Return the interval of a difference that may be zero, its value taken as positive: `` [−0.2 to 1.1]``."""
+    """Return the interval of a difference that may be zero.
+
+    The difference is taken as positive, as in `` [−0.2 to 1.1]``.
+    """
     turn = -1 if found.value < 0 else 1
     low, high = sorted((turn * found.low, turn * found.high))
     ends = [f"{'−' if end < 0 else ''}{change(end, metric)}" for end in (low, high)]
@@ -121,12 +155,18 @@ def signed_interval(found: Estimate, metric: str) -> str:
 
 
 def share(value: float) -> str:
-    """Return a share of a descent in two digits: ``0.83``, ``0.021``, ``0``."""
+    """Return a share of a descent in two digits.
+
+    Examples are ``0.83``, ``0.021`` and ``0``.
+    """
     return f"{value:.2g}"
 
 
 def evidence(claimed: Sequence[Contrast]) -> str:
-    """Return ``(eight seeds, p = 0.003)``; p is adjusted for all that the page may claim."""
+    """Return ``(eight seeds, p = 0.003)``.
+
+    The p is adjusted for all that the page may claim.
+    """
     pairs = sorted({one.difference.n for one in claimed})
     seeds = counted(pairs[0], "seed") if len(pairs) == 1 else f"{spelled(pairs[0])} to {counted(pairs[-1], 'seed')}"
     p = probability(max(one.p_adjusted for one in claimed))
@@ -135,20 +175,29 @@ def evidence(claimed: Sequence[Contrast]) -> str:
 
 
 def significant(number: float) -> str:
-    """Return three digits, with separators from a thousand on: ``1,240``, ``0.0412``, ``2.1``."""
+    """Return three digits, with separators from a thousand on.
+
+    Examples are ``1,240``, ``0.0412`` and ``2.1``.
+    """
     if abs(number) >= 100:
         return f"{number:,.0f}"
     return f"{number:.3g}"
 
 
 def ratio(value: float) -> str:
-    """Return a factor in three digits, or in as many as tell it from 1: ``2.03``, ``1.0017``."""
+    """Return a factor in enough digits to tell it from 1.
+
+    It has at least three, as ``2.03`` and ``1.0017``.
+    """
     text, apart = significant(value), abs(value - 1)
     return f"{value:.{min(6, 1 - floor(log10(apart)))}f}" if text == "1" and apart > 5e-7 else text
 
 
 def within(estimate: Estimate, text: Callable[[float], str]) -> str:
-    """Return `` [1,180 to 1,310]``, or nothing where there is no interval; an infinite end is ``never``."""
+    """Return an interval, as `` [1,180 to 1,310]``.
+
+    It is empty where there is none. An infinite end is ``never``.
+    """
     if isnan(estimate.low) or isnan(estimate.high):
         return ""
     low, high = (text(end) if isfinite(end) else "never" for end in (estimate.low, estimate.high))
@@ -156,7 +205,10 @@ def within(estimate: Estimate, text: Callable[[float], str]) -> str:
 
 
 def probability(p: float) -> str:
-    """Return ``p = 0.003``, ``p < 0.001``; never 0.050 of what is below it, and so is claimed."""
+    """Return ``p = 0.003`` or ``p < 0.001``.
+
+    What is below 0.05, and so is claimed, never reads 0.050.
+    """
     if p < 0.001:
         return "p < 0.001"
     if 0.0495 <= p < LEVEL:

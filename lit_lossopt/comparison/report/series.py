@@ -1,4 +1,7 @@
-"""What is drawn of an arm and of a run: the middle of its runs with a band, and each run's own values."""
+"""What is drawn of an arm and of a run.
+
+It is the middle of an arm's runs with a band, and each run's own values.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,26 @@ Values = Callable[[Trial], tuple[Floats, Floats]]
 
 
 def places(trial: Trial) -> Floats:
-    """Return where a run's evaluations are drawn ``[n]``: on the axis that all share; without one, as logged."""
+    """Return where a run's evaluations are drawn ``[n]``.
+
+    They are on the axis that all runs share, or else as logged.
+    """
     return trial.axis if len(trial.axis) == len(trial.curve.steps) else trial.curve.steps.astype(np.float64)
 
 
 def loss_places(trial: Trial) -> Floats:
-    """Return where a run's step losses are drawn ``[n]``; NaN where their place on the axis is not known."""
+    """Return where a run's step losses are drawn ``[n]``.
+
+    It is NaN where their place on the axis is not known.
+    """
     return trial.losses_axis if len(trial.losses_axis) == len(trial.losses.steps) else trial.losses.steps.astype(float)
 
 
 def clocks(trial: Trial) -> dict[str, tuple[Floats, Floats]]:
-    """Return axis → (places, values) of the clocks that were read at a run's evaluations; each begins at zero."""
+    """Return the clocks that were read at a run's evaluations.
+
+    Each axis has places and values. Each clock begins at zero.
+    """
     steps = places(trial)
     found = {}
     for axis, values in ((SECONDS, trial.seconds), (EXAMPLES, trial.examples)):
@@ -38,7 +50,9 @@ def clocks(trial: Trial) -> dict[str, tuple[Floats, Floats]]:
 
 
 def axes_of(trials: Sequence[Trial], noun: str) -> list[str]:
-    """Return the axes along which every run that was evaluated can be drawn; the first is that of the comparison.
+    """Return the axes along which every evaluated run can be drawn.
+
+    The first is that of the comparison.
 
     Args:
         trials: the runs.
@@ -60,7 +74,10 @@ def raw_curves(arm: Arm, factor: float) -> list[Raw]:
 
 
 def loss_line(arm: Arm, axes: Sequence[str]) -> Line:
-    """Return the median over an arm's runs of the smoothed loss, with the lowest and the highest."""
+    """Return the median of an arm's smoothed losses.
+
+    With it come the lowest and the highest.
+    """
 
     def smoothed(trial: Trial) -> tuple[Floats, Floats]:
         return loss_places(trial), smooth(trial.losses.values)
@@ -75,7 +92,9 @@ def loss_line(arm: Arm, axes: Sequence[str]) -> Line:
 
 
 def metric_line(arm: Arm, axes: Sequence[str], factor: float) -> Line:
-    """Return the median over an arm's runs of the metric, with the lowest and highest.
+    """Return the median of the metric over an arm's runs.
+
+    With it come the lowest and the highest.
 
     A run that diverged stays at its last finite value, as it does in the table.
     """
@@ -94,7 +113,10 @@ def metric_line(arm: Arm, axes: Sequence[str], factor: float) -> Line:
 
 
 def change_line(arm: Arm, axes: Sequence[str], factor: float) -> Line:
-    """Return the median over an arm's runs of the change from one evaluation to the next, without its sign."""
+    """Return the median change between evaluations of an arm.
+
+    Changes have no sign. The median is over the runs.
+    """
 
     def changes(trial: Trial) -> tuple[Floats, Floats]:
         known = np.isfinite(places(trial))

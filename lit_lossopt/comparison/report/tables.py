@@ -1,4 +1,7 @@
-"""The tables of the page, as texts: what each arm did, and how sure each difference is."""
+"""The tables of the page as texts.
+
+They say what each arm did, and how sure each difference is.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ from lit_lossopt.core.names import Verdict
 
 @dataclass(frozen=True)
 class Cell:
-    """A text, a smaller one below it, and the number it is sorted by (unknown ones come last)."""
+    """A cell of a table.
+
+    It has a text, a smaller one below it, and the number that it is sorted by. Unknown numbers come last.
+    """
 
     text: str
     below: str = ""
@@ -62,7 +68,10 @@ Column = tuple[str, str, Callable[[Arm], Cell]]
 
 
 def arm_table(comparison: Comparison) -> Table:
-    """Return the table of arms, best first; columns in which nothing is known are left out."""
+    """Return the table of arms, best first.
+
+    Columns in which nothing is known are left out.
+    """
     shown = unit(comparison.metric)
     columns = [
         *_result_columns(comparison, shown),
@@ -80,7 +89,10 @@ def arm_table(comparison: Comparison) -> Table:
 
 
 def beside_the_best(arm: Arm, comparison: Comparison) -> str:
-    """Say how an arm's final value stands to that of the named arm, where it is not claimed to be worse."""
+    """Return how an arm's final value stands to the named arm's.
+
+    The result is empty where it is claimed to be worse.
+    """
     best = comparison.alike[0] if comparison.alike else ""
     pair = next((one for one in comparison.finals if {one.first, one.second} == {arm.name, best}), None)
     if pair is None or pair.decision is Decision.CLAIMED:
@@ -110,7 +122,10 @@ def _result_columns(comparison: Comparison, shown: Unit) -> list[Column]:
 
 
 def _examples_column(comparison: Comparison) -> list[Column]:
-    """Return the column of examples to target, where it says more than steps do: with unequal batches."""
+    """Return the column of examples to target.
+
+    It is there where it says more than steps do, which is with unequal batches.
+    """
     if comparison.axis == "example":
         return []
     ratios = [arm.examples_to_target.value / arm.steps_to_target.value for arm in comparison.arms if _reached(arm)]
@@ -205,7 +220,10 @@ def oscillation_caption(comparison: Comparison) -> str:
 
 
 def contrast_table(contrasts: Sequence[Contrast], comparison: Comparison, look: Mapping[str, int]) -> Table:
-    """Return the table of differences between arms, in the order of the contrasts."""
+    """Return the table of differences between arms.
+
+    It has the order of the contrasts.
+    """
     shown = unit(comparison.metric)
     rows = [
         Row(f"{one.first} against {one.second}", look.get(one.second, -1), _contrast(one, shown)) for one in contrasts
@@ -251,7 +269,10 @@ def run_heads(comparison: Comparison) -> tuple[str, ...]:
 
 
 def run_cells(trial: Trial, comparison: Comparison) -> tuple[str, ...]:
-    """Return the texts of a run's row, from ``seed`` to ``steps to target``."""
+    """Return the texts of a run's row.
+
+    They go from ``seed`` to ``steps to target``.
+    """
     shown = unit(comparison.metric)
     to_target = UNKNOWN if isnan(trial.steps_to_target) else count(trial.steps_to_target)
     best = shown_place(place_of_best(trial)) if isfinite(trial.best) else UNKNOWN

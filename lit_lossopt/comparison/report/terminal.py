@@ -1,4 +1,7 @@
-"""The comparison on the terminal: what was found in words, and one row an arm."""
+"""The comparison on the terminal.
+
+It has the answer in words and one row for each arm.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ _SCORES = [names.metric(split, quantity) for split in (names.VAL, names.TEST) fo
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table; of those that do not fit, the ones of the highest ``rank`` are left out first."""
+    """A column of the table.
+
+    Where not all fit, those with the highest ``rank`` are left out first.
+    """
 
     heading: str
     cells: tuple[str, ...]
@@ -56,7 +62,10 @@ def show(comparison: Comparison, words: Sequence[str], console: Console | None =
 
 
 def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
-    """Return the table of arms, best first, with as many columns as fit ``width`` characters."""
+    """Return the table of arms, best first.
+
+    It has as many columns as fit into ``width`` characters.
+    """
     names = [_clean(arm.name) for arm in comparison.arms]
     shown = [
         f"{_ALIKE} {name}" if _is_open(arm, comparison) else name
@@ -157,19 +166,25 @@ def _steps(arm: Arm) -> str:
 
 
 def _ends(arm: Arm) -> list[float]:
-    """Return how far the arm's own runs went, or would have gone."""
+    """Return how far the arm's own runs went.
+
+    For a run that ended early it is how far it would have gone.
+    """
     logged = [float(trial.curve.steps[-1]) if len(trial.curve.steps) else nan for trial in arm.trials]
     ends = [trial.end if isfinite(trial.end) else end for trial, end in zip(arm.trials, logged, strict=True)]
     return [end for end in ends if isfinite(end)]
 
 
 def _seconds(arm: Arm) -> str:
-    """Return the seconds to the target; nothing where it was never reached, which the steps say already."""
+    """Return the seconds to the target.
+
+    It is empty where the target was never reached. The steps already say so.
+    """
     return _number(arm.seconds_to_target.value) if isfinite(arm.seconds_to_target.value) else ""
 
 
 def _behind(contrast: Contrast | None) -> str:
-    """Return how many times as many steps the arm needs as the first."""
+    """Return how many times the first arm's steps the arm needs."""
     if contrast is None or isnan(contrast.difference.value):
         return ""
     if contrast.at_least and not contrast.claimed:
@@ -186,7 +201,10 @@ def _verdicts(arm: Arm) -> str:
 
 
 def _roughness(arm: Arm, metric: str) -> str:
-    """Return by how much the metric goes up and down late in training, beyond its slope; in points of an accuracy."""
+    """Return how rough the evaluations of an arm are.
+
+    It is how far the metric goes up and down late in training, beyond its slope. That of an accuracy is in points.
+    """
     value = unit(metric).factor * arm.roughness.value
     return "" if isnan(value) else significant(value, 2)
 

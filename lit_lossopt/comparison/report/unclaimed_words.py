@@ -1,4 +1,7 @@
-"""What is not claimed, in words: who cannot be told apart, who is equivalent, and how many seeds a claim would need."""
+"""Sentences on what is not claimed.
+
+They say who cannot be told apart, who is equivalent, and how many seeds a claim would need.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ _MANY_SEEDS = 100
 
 
 def told_apart(comparison: Comparison) -> list[str]:
-    """Say who cannot be told apart from the named arm, and how many seeds it would take.
+    """Return who cannot be told apart from the named arm.
+
+    It also says how many seeds that would take.
 
     Nothing is said of two other arms: one of them may be claimed to be ahead of the other.
     """
@@ -55,7 +60,10 @@ def told_apart(comparison: Comparison) -> list[str]:
 
 
 def equivalent(comparison: Comparison) -> list[str]:
-    """Say who is equivalent to the named arm, with the intervals and the margin."""
+    """Return who is equivalent to the named arm.
+
+    It gives the intervals and the margin.
+    """
     best = comparison.alike[0] if comparison.alike else ""
     found = [
         one for one in comparison.finals if one.decision is Decision.EQUIVALENT and best in {one.first, one.second}
@@ -76,7 +84,10 @@ def equivalent(comparison: Comparison) -> list[str]:
 
 
 def _of_best(best: str, others: Sequence[str], verb: str, preposition: str) -> str:
-    """Return ``a and b cannot be told apart``, or of several ``b and c cannot be told apart from a``."""
+    """Return ``a and b cannot be told apart``.
+
+    Of several arms it is ``b and c cannot be told apart from a``.
+    """
     if len(others) == 1:
         return f"{listed(sorted([best, *others]))} {verb}"
     return f"{named(sorted(others))} {verb} {preposition} {best}"

@@ -1,4 +1,6 @@
-"""The answer in words: what may be claimed, what may not, and what happened to runs.
+"""The answer in words.
+
+It says what may be claimed, what may not, and what happened to runs.
 
 Every sentence follows from the decisions of contrasts. Captions of figures take these sentences, too.
 """
@@ -38,7 +40,9 @@ _MOST_ENDS = 6
 
 
 def answer(comparison: Comparison) -> tuple[str, ...]:
-    """Return what was found, a sentence each: speed, final value, oscillation, equivalence, how runs ended.
+    """Return what was found, one sentence for each thing.
+
+    The order is speed, final value, oscillation, equivalence, and how runs ended.
 
     Only what the statistics claim is stated as a fact. Nothing is said about an order that is not claimed.
     """
@@ -69,7 +73,7 @@ def speed(comparison: Comparison) -> list[str]:
 
 
 def _no_speed(comparison: Comparison) -> str:
-    """Say why there is no speed to speak of, if so."""
+    """Return why nothing can be said of speed, if so."""
     if comparison.no_speed:
         return comparison.no_speed
     if all(isnan(trial.steps_to_target) for arm in comparison.arms for trial in arm.trials):
@@ -129,7 +133,10 @@ def final(comparison: Comparison) -> list[str]:
 
 
 def _to_target(arm: Arm, comparison: Comparison) -> str:
-    """Return ``in 1,240 steps [1,180 to 1,310]``, in how many of its runs an arm got there, or ``never``."""
+    """Return how fast an arm reached the target.
+
+    An example is ``in 1,240 steps [1,180 to 1,310]``. It says in how many runs that was, or ``never``.
+    """
     found = arm.steps_to_target
     if not isfinite(found.value):
         return f"in {spelled(arm.reached)} of {counted(len(arm.trials), 'run')}" if arm.reached else "never"
@@ -139,7 +146,10 @@ def _to_target(arm: Arm, comparison: Comparison) -> str:
 
 
 def _medians(comparison: Comparison, goal: str) -> list[str]:
-    """List how long each arm took, in the order of their names, without ranking them."""
+    """Return how long each arm took, without ranking them.
+
+    Arms are in the order of their names.
+    """
     arms = sorted(comparison.arms, key=lambda arm: arm.name)
     if len(arms) > _MOST_LISTED:
         return []
@@ -149,7 +159,10 @@ def _medians(comparison: Comparison, goal: str) -> list[str]:
 
 
 def _means(comparison: Comparison) -> list[str]:
-    """List where each arm ends, as far as it is known, in the order of their names, without ranking them."""
+    """Return where each arm ends, without ranking them.
+
+    Arms are in the order of their names. Unknown ends are left out.
+    """
     arms = sorted((arm for arm in comparison.arms if not isnan(arm.final.value)), key=lambda arm: arm.name)
     if not arms or len(arms) > _MOST_LISTED:
         return []
@@ -172,7 +185,7 @@ def _besides(said: Sequence[str], claims: Sequence[Contrast]) -> list[str]:
 
 
 def _by_all_runs(comparison: Comparison, best: Arm) -> list[str]:
-    """Say it where the arm with the best mean is not the one that is named."""
+    """Return a remark where the best mean is not the named arm's."""
     top = comparison.arms[0]
     if top.name == best.name or not any(one.claimed and one.second == top.name for one in comparison.finals):
         return []
@@ -181,7 +194,10 @@ def _by_all_runs(comparison: Comparison, best: Arm) -> list[str]:
 
 
 def _faster(contrast: Contrast) -> str:
-    """Return ``1.4× [1.2 to 1.6] faster than sgd``; without a factor where the faster arm missed the target, too."""
+    """Return ``1.4× [1.2 to 1.6] faster than sgd``.
+
+    There is no factor where the faster arm missed the target, too.
+    """
     ahead, (own, missed) = contrast.difference, contrast.missed
     if own:
         got = [spelled(ahead.n - count) if count < ahead.n else "none" for count in (own, missed)]

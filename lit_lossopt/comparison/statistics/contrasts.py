@@ -1,4 +1,7 @@
-"""Every arm against every other, in every question of a page: differences by seed, tests, what may be claimed."""
+"""Every arm against every other.
+
+For every question of a page there are differences by seed, tests, and what may be claimed.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,10 @@ class Question:
         return (pair for pair in combinations(self.samples, 2) if pair[0].group == pair[1].group)
 
     def presence(self) -> list[Presence]:
-        """Return which arm has a value at which seed ``[arms, seeds]``, for each group of arms."""
+        """Return which arm has a value at which seed.
+
+        There is an array ``[arms, seeds]`` for each group of arms.
+        """
         seeds = sorted({seed for sample in self.samples for seed in sample.values})
         groups: dict[str, list[list[bool]]] = {}
         for sample in self.samples:
@@ -96,7 +102,9 @@ class Question:
 
 
 def contrasts(questions: Sequence[Question]) -> tuple[list[list[Contrast]], Family]:
-    """Return for each question the contrasts of all its pairs, and the family by which all of them were judged.
+    """Return the contrasts of all pairs for each question.
+
+    The second value is the family by which all of them were judged.
 
     Adjusted together: which arm is best, and in which question, was found in the same data (``family``).
     """
@@ -139,7 +147,9 @@ def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) 
 
 
 def _lead(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quantity) -> Floats:
-    """Return by how much the first is better, seed by seed ``[n]``; ratios as logarithms.
+    """Return by how much the first arm is better.
+
+    It is seed by seed ``[n]``. Ratios are logarithms.
 
     Runs are compared up to where both of a pair went: one that never got there counts as far as that. Two that both
     did not get there are even.
@@ -155,14 +165,20 @@ def _lead(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quantit
 
 
 def _restricted(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[Floats, Floats]:
-    """Return the values of both arms ``[n]``, each at most as far as both runs of its pair went."""
+    """Return the values of both arms ``[n]``.
+
+    Each goes at most as far as both runs of its pair went.
+    """
     limits = [min(first.limits.get(seed, inf), second.limits.get(seed, inf)) for seed in seeds]
     one, other = (np.array([sample.values[seed] for seed in seeds], dtype=np.float64) for sample in (first, second))
     return np.minimum(one, limits), np.minimum(other, limits)
 
 
 def _remark(test: PairedTest, first: Sample, second: Sample, seeds: Sequence[str]) -> str:
-    """Return why no test was made; two arms are the same only where runs got there, with values of some meaning."""
+    """Return why no test was made.
+
+    Two arms are the same only where runs reached the target and their values mean something.
+    """
     if not seeds:
         return NO_SHARED_SEED
     if test.remark != SAME:
@@ -177,7 +193,10 @@ def _remark(test: PairedTest, first: Sample, second: Sample, seeds: Sequence[str
 
 
 def _missed(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[int, int]:
-    """Return how many of the shared seeds each arm never got there within what both went."""
+    """Return how often each arm missed the target.
+
+    Only shared seeds count, and only steps that both runs went.
+    """
     limits = [min(first.limits.get(seed, inf), second.limits.get(seed, inf)) for seed in seeds]
     ahead, behind = (
         sum(
@@ -189,7 +208,10 @@ def _missed(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[int, i
 
 
 def _difference(mean: float, low: float, high: float, n: int, quantity: Quantity) -> Estimate:
-    """Return a lead with its interval in the terms of ``Contrast.difference``."""
+    """Return a lead as ``Contrast.difference`` gives it.
+
+    It has an interval.
+    """
     if quantity.least is not None:
         return Estimate(_exp(mean), _exp(low), _exp(high), n)
     if quantity.higher_is_better:
@@ -203,7 +225,10 @@ def _exp(value: float) -> float:
 
 
 def _seeds_needed(test: PairedTest, seeds: int, whole: Family) -> int | None:
-    """Return the seeds that would be needed, where that is more than there are."""
+    """Return the seeds that would be needed.
+
+    The result is None where there are enough.
+    """
     if test.remark == TOO_FEW_SEEDS:
         return next(n for n in range(LEAST_PAIRS, 1000) if whole.may_claim(n))
     if test.test == SIGN_FLIP:
@@ -213,5 +238,5 @@ def _seeds_needed(test: PairedTest, seeds: int, whole: Family) -> int | None:
 
 
 def without_unknown(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the values that are known: not NaN."""
+    """Return the values that are not NaN."""
     return {seed: value for seed, value in values.items() if not isnan(value)}

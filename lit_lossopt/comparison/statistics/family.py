@@ -1,4 +1,6 @@
-"""One level for everything that a page may claim, so that equal arms give any claim in at most 5 % of pages.
+"""One level for everything that a page may claim.
+
+With it, equal arms give any claim in at most 5 % of pages.
 
 A page asks several questions (speed, final value, oscillation), each of all pairs of arms. The best arm, and the
 question in which it shines, are found in the same data. So all these comparisons are one family, adjusted in one step.
@@ -46,17 +48,26 @@ class Family:
     _pairs: tuple[int, ...] = ()
 
     def adjusted(self, p: float) -> float:
-        """Return the chance that among equal arms the smallest p of the page is at most this one; NaN stays."""
+        """Return the adjusted p.
+
+        It is the chance that the smallest p of a page of equal arms is at most this one. NaN stays NaN.
+        """
         return nan if math.isnan(p) else _chance(p, self._smallest, self._pairs)
 
     def critical_value(self, pairs: int) -> float:
-        """Return the |t| that a paired t statistic of so many pairs must exceed; infinite where it cannot."""
+        """Return the |t| that a paired t statistic must exceed.
+
+        It is for so many pairs, and infinite where no t is enough.
+        """
         if pairs < LEAST_PAIRS or not self.level > 0:
             return math.inf
         return float(special.stdtrit(pairs - 1, 1 - self.level / 2))
 
     def may_claim(self, pairs: int) -> bool:
-        """Tell whether so many pairs are enough for a claim among so many comparisons."""
+        """Return True if so many pairs are enough for a claim.
+
+        The number of comparisons matters.
+        """
         return pairs >= LEAST_PAIRS and self.critical_value(pairs) <= LARGEST_CRITICAL_VALUE
 
 
@@ -84,18 +95,27 @@ def family(questions: Sequence[Presence]) -> Family:
 
 
 def family_of_equals(arms: int, seeds: int, questions: int) -> Family:
-    """Return the family of complete runs: each arm has each seed, in each question."""
+    """Return the family of complete runs.
+
+    Each arm then has each seed, in each question.
+    """
     return family([np.ones((arms, seeds), dtype=bool)] * questions)
 
 
 def count_pairs(present: Presence) -> int:
-    """Return how many pairs of arms share enough seeds for a test; ``present`` is ``[arms, seeds]``."""
+    """Return how many pairs of arms share enough seeds.
+
+    Enough means enough for a test. ``present`` is ``[arms, seeds]``.
+    """
     shared = present.astype(int) @ present.T.astype(int)
     return int(np.count_nonzero(np.triu(shared >= LEAST_PAIRS, 1)))
 
 
 def _chance(p: float, smallest: Sequence[Floats], pairs: Sequence[int]) -> float:
-    """Return P(min over all questions of their smallest p ≤ p), at most Bonferroni's bound."""
+    """Return the chance that the smallest p is at most p.
+
+    The minimum is over all questions. The result is at most Bonferroni's bound.
+    """
     none = 1.0
     for draws, number in zip(smallest, pairs, strict=True):
         share = (1 + np.searchsorted(draws, p, side="right")) / (1 + len(draws)) if len(draws) else 1.0
@@ -104,7 +124,7 @@ def _chance(p: float, smallest: Sequence[Floats], pairs: Sequence[int]) -> float
 
 
 def _level(smallest: Sequence[Floats], pairs: Sequence[int]) -> float:
-    """Return the largest p below which every adjusted p is below 0.05."""
+    """Return the largest p whose adjusted p is below 0.05."""
     low, high = 0.0, LEVEL
     if _chance(high, smallest, pairs) < LEVEL:
         return high
@@ -115,14 +135,20 @@ def _level(smallest: Sequence[Floats], pairs: Sequence[int]) -> float:
 
 
 def _as_key(present: Presence) -> tuple[bytes, int]:
-    """Return the pattern with its seeds in an order of its own: the order in which they come changes nothing."""
+    """Return the pattern with its seeds in a fixed order.
+
+    The order in which they come therefore changes nothing.
+    """
     ordered = present[:, np.lexsort(present)]
     return ordered.tobytes(), len(ordered)
 
 
 @lru_cache(maxsize=32)
 def _smallest_p(pattern: bytes, arms: int) -> Floats:
-    """Return, rising, the smallest p over all pairs in each draw of equal arms ``[draws]``."""
+    """Return the smallest p of each draw of equal arms, rising.
+
+    It is over all pairs, with shape ``[draws]``.
+    """
     present = np.frombuffer(pattern, dtype=bool).reshape(arms, -1).astype(np.float64)
     draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _TABLE // arms**2))
     random = np.random.default_rng(0)
@@ -137,7 +163,10 @@ def _smallest_p(pattern: bytes, arms: int) -> Floats:
 
 
 def _smallest_of(values: Floats, present: Floats) -> Floats:
-    """Return the smallest p over the pairs of each table of ``values [draws, arms, seeds]``: ``[draws]``."""
+    """Return the smallest p over the pairs of each table.
+
+    ``values`` is ``[draws, arms, seeds]``. The result is ``[draws]``.
+    """
     x = values * present
     shared = present @ present.T
     sums = x @ present.T

@@ -1,4 +1,7 @@
-"""Intervals, tests and the seeds they need; pure functions of arrays of paired differences."""
+"""Intervals, tests and the seeds that they need.
+
+They are pure functions of arrays of paired differences.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,9 @@ class PairedTest:
 
 
 def paired_test(differences: ArrayLike) -> PairedTest:
-    """Return the test of finite differences ``[n]`` against zero, one a seed.
+    """Return the test of finite differences against zero.
+
+    They have shape ``[n]``, one for each seed.
 
     The paired t test decides. Where all differences are one same value other than zero a t statistic would be infinite,
     and the sign-flip test decides. No test below three pairs, and none where every difference is zero.
@@ -77,7 +82,9 @@ def paired_test(differences: ArrayLike) -> PairedTest:
 
 
 def t_interval(values: ArrayLike) -> tuple[float, float]:
-    """Return the 95 % t interval of the mean of values ``[n]``; NaN with fewer than two.
+    """Return the 95 % t interval of the mean of values ``[n]``.
+
+    With fewer than two values it is NaN.
 
     mean ± t_{0.975, n − 1} · s / √n.
     """
@@ -91,7 +98,9 @@ def t_interval(values: ArrayLike) -> tuple[float, float]:
 
 
 def median_interval(values: ArrayLike) -> tuple[float, float]:
-    """Return a distribution-free interval of at least 95 % for the median of values ``[n]``; NaN with fewer than six.
+    """Return an interval for the median of values ``[n]``.
+
+    It needs no assumption on the distribution and covers at least 95 %. With fewer than six values it is NaN.
 
     (x_(k), x_(n + 1 − k)) with the largest k for which 2 · P(Bin(n, ½) < k) ≤ 0.05: smallest and largest value for six
     to eight. It needs ranks alone, so that infinite values have their place. From five values no such interval exists.
@@ -108,7 +117,9 @@ def median_interval(values: ArrayLike) -> tuple[float, float]:
 
 
 def sign_flip_p(differences: ArrayLike) -> float:
-    """Return the two-sided p of the sum of differences ``[n]`` under all 2ⁿ flips of their signs; at least 2 / 2ⁿ.
+    """Return the two-sided p of the sign-flip test.
+
+    It is that of the sum of differences ``[n]`` under all 2ⁿ flips of their signs, so at least 2 / 2ⁿ.
 
     p = share of sign vectors s with |Σ s_i d_i| ≥ |Σ d_i|. Above twenty differences 20,000 sign vectors are drawn,
     with a fixed seed, and p = (1 + those) / (1 + 20,000).
@@ -129,14 +140,19 @@ def sign_flip_p(differences: ArrayLike) -> float:
 
 @lru_cache(maxsize=1)
 def _signs(n: int) -> Floats:
-    """Return the drawn sign vectors ``[20,000, n]``, the same for all pairs of a comparison."""
+    """Return the drawn sign vectors ``[20,000, n]``.
+
+    They are the same for all pairs of a comparison.
+    """
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (_DRAWN, n))
     signs.setflags(write=False)
     return signs
 
 
 def bca_interval(differences: ArrayLike) -> tuple[float, float]:
-    """Return the 95 % BCa bootstrap interval of the mean of differences ``[n]``; NaN with fewer than ten.
+    """Return the 95 % BCa bootstrap interval of the mean.
+
+    Differences have shape ``[n]``. With fewer than ten it is NaN.
 
     9,999 resamples with a fixed seed.
 
@@ -150,13 +166,18 @@ def bca_interval(differences: ArrayLike) -> tuple[float, float]:
 
 
 def wins(differences: ArrayLike) -> float:
-    """Return P(A > B) from differences A − B ``[n]``: the share above zero, ties half; NaN without pairs."""
+    """Return P(A > B) from differences A − B ``[n]``.
+
+    It is the share above zero, and ties count half. Without pairs it is NaN.
+    """
     d = np.asarray(differences, dtype=np.float64)
     return float(np.mean(d > 0) + np.mean(d == 0) / 2) if len(d) else nan
 
 
 def seeds_for_power(effect: float, level: float) -> int | None:
-    """Return the pairs that a two-sided paired t test needs for 80 % power; None above a thousand, or if unknown.
+    """Return the pairs that give 80 % power.
+
+    The test is a two-sided paired t test. The result is None above a thousand, or if it is unknown.
 
     The smallest n ≥ 3 with P(|T| > t_{1 − level/2, n − 1}) ≥ 0.8, T noncentral t with n − 1 degrees and effect · √n.
 
@@ -178,7 +199,9 @@ def seeds_for_power(effect: float, level: float) -> int | None:
 
 
 def seeds_for_family(arms: int, effect: float = 2.0, questions: int = 3) -> int:
-    """Return the seeds with which a page of so many arms finds a difference in 80 % of cases.
+    """Return the seeds with which a page finds a difference.
+
+    It finds it in 80 % of cases, among so many arms.
 
     The smallest n for which a paired t test at the level of the page's family has that power.
 

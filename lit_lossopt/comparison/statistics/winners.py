@@ -1,4 +1,6 @@
-"""Which arm is named first, and who cannot be told apart from it: never against what is claimed.
+"""Which arm is named first.
+
+It also says who cannot be told apart from it. Nothing contradicts what is claimed.
 
 Numbers of an arm are over all of its runs, claims over the seeds that two arms share; so an arm may be first by the
 numbers and yet be beaten. Such an arm is not named.
@@ -12,7 +14,9 @@ from lit_lossopt.comparison.comparison import Contrast
 
 
 def group_of_best(ranked: Sequence[str], made: Sequence[Contrast]) -> tuple[str, ...]:
-    """Return the named arm and those that cannot be told apart from it; empty where every arm is beaten by another.
+    """Return the named arm and those like it.
+
+    They cannot be told apart from it. The result is empty where every arm is beaten by another.
 
     Args:
         ranked: all arms, best first by the numbers.
@@ -27,11 +31,17 @@ def group_of_best(ranked: Sequence[str], made: Sequence[Contrast]) -> tuple[str,
 
 
 def against_best(made: Sequence[Contrast], alike: Sequence[str]) -> tuple[Contrast, ...]:
-    """Return the contrasts with the named arm, and those of ``claimed_besides``."""
+    """Return the contrasts with the named arm.
+
+    Those of ``claimed_besides`` are added.
+    """
     besides = claimed_besides(made, alike)
     return tuple(one for one in made if one in besides or {*alike[:1]} & {one.first, one.second})
 
 
 def claimed_besides(made: Sequence[Contrast], alike: Sequence[str]) -> list[Contrast]:
-    """Return the claimed contrasts whose loser is not already said to be behind the named arm."""
+    """Return the claimed contrasts that are not yet said.
+
+    Their loser is not already said to be behind the named arm.
+    """
     return [one for one in made if one.claimed and (not alike or one.second in alike)]
