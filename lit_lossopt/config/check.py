@@ -1,4 +1,7 @@
-"""Refuse what a person mistyped, naming key, value, source and the nearest valid name, before anything is imported."""
+"""Refuses what a person mistyped.
+
+The message names key, value, source and the nearest valid name. It comes before anything is imported.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ OWN_KEYS = ("seed_everything", "threads", "trainer", "model", "data", "tracking"
 
 
 def check_settings(settings: Settings, command: str, flags: list[str], allowed: list[str]) -> None:
-    """Refuse unknown keys, unknown classes, imports that are not allowed and numbers that are not finite.
+    """Refuse settings that cannot be right.
+
+    They are unknown keys, unknown classes, imports that are not allowed, and numbers that are not finite.
 
     Args:
         settings: the merged settings.
@@ -59,7 +64,7 @@ def check_finite(key: str, value: Any, settings: Settings) -> None:
 
 
 def check_imports(tree: dict[str, Any], origin: str, allowed: Sequence[str]) -> None:
-    """Refuse settings that name a class of a package that is not allowed.
+    """Refuse settings that name a class of a forbidden package.
 
     Raises:
         UserError: the first of them.
@@ -69,7 +74,10 @@ def check_imports(tree: dict[str, Any], origin: str, allowed: Sequence[str]) -> 
 
 
 def _groups(command: str) -> dict[str, set[str] | None]:
-    """Return first key -> the keys it may hold (None: not checked here)."""
+    """Return the keys that each first key may hold.
+
+    The value is None where they are not checked here.
+    """
     method = function_parameters(_TRAINER, "Trainer", command)
     skip = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
     groups: dict[str, set[str] | None] = dict.fromkeys([*OWN_KEYS, *(set(method) - skip)], None)
@@ -103,7 +111,10 @@ def _check_key(key: str, origin: str, groups: dict[str, set[str] | None]) -> Non
 
 
 def _class_paths(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, path) for each dotted name that would be imported."""
+    """Yield each dotted name that would be imported.
+
+    It comes as (dotted key, path).
+    """
     if isinstance(node, dict):
         for name, value in node.items():
             if name == "class_path" and isinstance(value, str) and "." in value:
@@ -121,7 +132,10 @@ def _check_import(key: str, class_path: str, origin: str, allowed: list[str]) ->
 
 
 def import_refusal(class_path: str) -> str:
-    """Return why a config may not name a class, and what to do about it."""
+    """Return why a config may not name a class.
+
+    It also says what to do about it.
+    """
     package = class_path.partition(".")[0]
     return (
         f"importing {package} is not allowed to a config (allowed: {', '.join(ALLOWED_IMPORTS)}); "
@@ -201,5 +215,8 @@ def _installed(distribution: str) -> bool:
 
 
 def folded(key: str) -> bool:
-    """Return whether a flag belongs to a class-valued key, and so is merged here and not by the parser."""
+    """Return True if a flag belongs to a class-valued key.
+
+    It is then merged here and not by the parser.
+    """
     return bool(family_of(key)) and not key.endswith(("+", ".help"))

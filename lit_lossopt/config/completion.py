@@ -1,4 +1,7 @@
-"""Shell completion: commands, config names, flags, class names and their arguments, in a tenth of a second."""
+"""Shell completion in a tenth of a second.
+
+It completes commands, config names, flags, class names and their arguments.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ def script(words: list[str]) -> str:
 
 
 def candidates(words: list[str]) -> list[str]:
-    """Return what the last word can become, given the words before it (without the program's name)."""
+    """Return what the last word can become.
+
+    The words before it are given without the program's name.
+    """
     current = words[-1] if words else ""
     if len(words) <= 1:
         return [*COMMANDS, "--help"]
@@ -61,7 +67,10 @@ def _config_names(words: list[str]) -> list[str]:
 
 
 def _argument_flags(words: list[str]) -> list[str]:
-    """Return ``--model.optimizer.lr=`` and the like, for the classes that configs and flags have chosen so far."""
+    """Return the flags of the arguments of chosen classes.
+
+    ``--model.optimizer.lr=`` is one. Configs and flags have chosen the classes so far.
+    """
     try:
         settings = merged(split_words(words[1:]))
     except UserError:

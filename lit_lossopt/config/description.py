@@ -1,4 +1,7 @@
-"""A resolved config in words: the run's name, its arm, its flat parameters, its key."""
+"""A resolved config in words.
+
+It gives the run's name, its arm, its flat parameters and its key.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ _OF_BACKBONE = {"frozen_epochs": 0, "backbone_lr_factor": 1.0}
 
 
 def relevant_settings(config: Config) -> dict[str, Any]:
-    """Return everything in a resolved config that can change the result."""
+    """Return all settings that can change the result.
+
+    They are those of a resolved config.
+    """
     relevant = {name: value for name, value in config.items() if name not in NO_RESULT}
     relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in _TRAINING}
     data = dict(config["data"].get("init_args") or {})
@@ -41,13 +47,18 @@ def relevant_settings(config: Config) -> dict[str, Any]:
 
 
 def trial_key(config: Config) -> str:
-    """Return the SHA-256 of everything in a resolved config that can change the result."""
+    """Return the SHA-256 of all settings that can change the result.
+
+    They are those of a resolved config.
+    """
     text = json.dumps(relevant_settings(config), sort_keys=True, default=str)
     return hashlib.sha256(as_named_first(text).encode()).hexdigest()
 
 
 def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return what distinguishes a run but for its seed: ``sgd lr=0.01 momentum=0.9 CrossEntropyLoss``.
+    """Return what tells a run from others, but for its seed.
+
+    An example is ``sgd lr=0.01 momentum=0.9 CrossEntropyLoss``.
 
     Args:
         config: the resolved config.
@@ -75,7 +86,9 @@ def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:
-    """Return readable flat parameters: ``optimizer=Adam``, ``optimizer.lr=0.001``, ``data.batch_size=64``.
+    """Return readable flat parameters.
+
+    Examples are ``optimizer=Adam``, ``optimizer.lr=0.001`` and ``data.batch_size=64``.
 
     ``extra`` comes on top: the built optimizer's defaults and what is known only at run time.
     """
@@ -106,7 +119,10 @@ def _text(value: Any) -> str:
 
 
 def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]], *, lower: bool = False) -> str:
-    """Return ``adam lr=0.001`` or ``CrossEntropyLoss(label_smoothing=0.1)``: the class and what was changed."""
+    """Return a class and what was changed of its arguments.
+
+    Examples are ``adam lr=0.001`` and ``CrossEntropyLoss(label_smoothing=0.1)``.
+    """
     name = choice["class_path"].rpartition(".")[2]
     arguments = choice.get("init_args") or {}
     usual = defaults.get(choice["class_path"], {})
@@ -118,7 +134,10 @@ def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]
 
 
 def _same(value: Any, default: Any) -> bool:
-    """Compare as a config would spell it: a tuple is a list there."""
+    """Return True if a config would spell two values alike.
+
+    A tuple is a list there.
+    """
     return bool((list(default) if isinstance(default, tuple) else default) == value)
 
 

@@ -21,7 +21,10 @@ _PLAN = re.compile(rb"^sweep:", re.MULTILINE)
 
 
 def shipped_folder() -> Path:
-    """Return the folder of the shipped configs: inside an installed package, beside it in a checkout."""
+    """Return the folder of the shipped configs.
+
+    It lies inside an installed package, and beside it in a checkout.
+    """
     inside = _PACKAGE / "configs"
     return inside if inside.is_dir() else _PACKAGE.parent / "configs"
 
@@ -37,12 +40,18 @@ def shipped_plans() -> list[str]:
 
 
 def known_names() -> list[str]:
-    """Return the bare names of the shipped configs and of those in ``configs/`` of the working folder, sorted."""
+    """Return the bare names of all configs, sorted.
+
+    They are the shipped ones and those in ``configs/`` of the working folder.
+    """
     return sorted({*shipped_names(), *_names(Path("configs"), plans=False)})
 
 
 def plan_names() -> list[str]:
-    """Return the bare names of the shipped plans and of those in ``configs/`` of the working folder, sorted."""
+    """Return the bare names of all plans, sorted.
+
+    They are the shipped ones and those in ``configs/`` of the working folder.
+    """
     return sorted({*shipped_plans(), *_names(Path("configs"), plans=True)})
 
 
@@ -58,7 +67,10 @@ def _is_plan(path: Path) -> bool:
 
 
 def summary(path: Path) -> str:
-    """Return the first sentence of the comment that opens a config and says what it shows."""
+    """Return what a config shows.
+
+    It is the first sentence of the comment that opens the file.
+    """
     lines = path.read_text(encoding="utf-8").splitlines()
     opening = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
     text = " ".join(line.lstrip("# ") for line in opening)

@@ -1,4 +1,6 @@
-"""Help that a person can read, without importing what it speaks of.
+"""Help that a person can read.
+
+What it speaks of is not imported for it.
 
 Every flag named here is checked by a test against the real parser.
 """
@@ -165,14 +167,20 @@ _LEAST_TEXT = 40
 
 
 def _listed(title: str, rows: Iterable[tuple[str, str]], width: int = 33) -> str:
-    """Return rows of two columns within the terminal's width; where that is small, one below the other."""
+    """Return rows of two columns within the terminal's width.
+
+    On a small terminal they stand one below the other.
+    """
     room = help_width()
     place = width + 2 if room >= width + 2 + _LEAST_TEXT else 6
     return "\n".join([title, *(_row(f"  {name}", text, place, room) for name, text in rows)])
 
 
 def _row(head: str, text: str, place: int, room: int) -> str:
-    """Return a row whose text begins at a column, below the head where that is longer."""
+    """Return a row whose text begins at a column.
+
+    The text stands below the head where the head is longer.
+    """
     beside = len(head) < place
     begin = f"{head:<{place}}" if beside else " " * place
     filled = textwrap.fill(
@@ -182,7 +190,10 @@ def _row(head: str, text: str, place: int, room: int) -> str:
 
 
 def _own_help(command: str) -> str:
-    """Return the help of a command that takes no settings of ``fit``; empty for the others."""
+    """Return the help of a command without settings of ``fit``.
+
+    It is empty for the other commands.
+    """
     match command:
         case "sweep":
             usage = "Usage: lossopt sweep --config PLAN [--config NAME ...] [--key=value ...]\n"

@@ -1,4 +1,7 @@
-"""Dotted keys of one source, as ``model.optimizer.lr: 0.1``, laid into the nested tree that they stand for."""
+"""Dotted keys and the tree that they stand for.
+
+``model.optimizer.lr: 0.1`` of one source is laid into the nested tree.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ def nested(key: str, value: Any) -> Tree:
 
 
 def undotted(tree: Tree, source: str) -> Tree:
-    """Return ``tree`` without dotted keys; the order of its keys no longer means anything.
+    """Return ``tree`` without dotted keys.
+
+    The order of its keys then no longer means anything.
 
     Keys may be dotted at the top and within a group such as ``model``. Below that a dot belongs to a name, as in the
     tags of a run.
@@ -38,7 +43,10 @@ def undotted(tree: Tree, source: str) -> Tree:
 
 
 def undotted_group(group: Tree, source: str, name: str) -> Tree:
-    """Return the mapping below the first key ``name`` without dotted keys."""
+    """Return the mapping below the first key, without dotted keys.
+
+    The first key is ``name``.
+    """
     whole: Tree = {}
     for key, value in group.items():
         _lay(whole, nested(key, value), source, f"{name}.")
@@ -59,7 +67,10 @@ def _lay(into: Tree, tree: Tree, source: str, prefix: str) -> None:
 
 
 def _class_with(value: Any, arguments: Any) -> Tree:
-    """Return a class that one form names with the arguments that the other adds; empty where they are not that."""
+    """Return a class with arguments that another form adds.
+
+    It is empty where the two forms are not that.
+    """
     if isinstance(value, str) and isinstance(arguments, dict) and "class_path" not in arguments:
         return {"class_path": value, **arguments}
     return {}

@@ -1,4 +1,6 @@
-"""Lightning's callbacks in a config: which of them a run cannot have, and the full path of each of the others.
+"""Lightning's callbacks in a config.
+
+Some of them a run cannot have. The others get their full path.
 
 ``benchmarks.lightning_callbacks`` tries all of them, killed and resumed too.
 """
@@ -44,7 +46,9 @@ Flags = Sequence[tuple[str, str | None]]
 
 
 def check_named(settings: Settings, flags: Flags) -> None:
-    """Refuse those of Lightning's callbacks that a run cannot have, by their names.
+    """Refuse callbacks that a run cannot have, by name.
+
+    They are some of Lightning's.
 
     Args:
         settings: merged from configs and flags.
@@ -63,7 +67,7 @@ def check_named(settings: Settings, flags: Flags) -> None:
 
 
 def check_built(callbacks: Sequence[object]) -> None:
-    """Refuse callbacks that are made of one that a run cannot have.
+    """Refuse callbacks that are made of a refused one.
 
     Raises:
         UserError: names the first.
@@ -77,7 +81,9 @@ def check_built(callbacks: Sequence[object]) -> None:
 
 
 def settings_for_parser(settings: Settings) -> dict[str, Any]:
-    """Return settings with callbacks in the form that the parser knows: full paths, and arguments as ``init_args``.
+    """Return settings with callbacks as the parser knows them.
+
+    It needs full paths, and arguments as ``init_args``.
 
     Raises:
         UserError: an argument stands twice.

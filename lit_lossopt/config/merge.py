@@ -1,4 +1,6 @@
-"""Several sources of settings become one, and a changed class never inherits the arguments of another.
+"""Several sources of settings become one.
+
+A changed class never inherits the arguments of another class.
 
 The sources are the defaults, each ``--config`` in order, then the flags in order; the later wins. LightningCLI would
 keep every argument that the new class also accepts: ``sgd.yaml`` (lr 0.1, weight decay 5e-4) and then ``adamw.yaml``
@@ -52,7 +54,9 @@ _CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 
 @dataclass
 class Settings:
-    """The merged settings, and for each dotted key the source that set it last.
+    """The merged settings and where they come from.
+
+    Each dotted key has the source that set it last.
 
     ``recording`` holds, in order, what was said of the run's record: key, value, source.
     """
@@ -62,7 +66,10 @@ class Settings:
     recording: list[tuple[str, Any, str]] = field(default_factory=list)
 
     def origin(self, key: str) -> str:
-        """Return the source of ``key``, or of what lies below it, or of the nearest key above it that was set whole."""
+        """Return the source of ``key``.
+
+        It may be that of what lies below it, or of the nearest key above it that was set whole.
+        """
         below = (source for name, source in self.origins.items() if name.startswith(f"{key}."))
         found = self.origins.get(key) or next(below, None)
         while found is None and key:
@@ -71,7 +78,10 @@ class Settings:
         return found or COMMAND_LINE
 
     def value(self, key: str) -> Any:
-        """Return the value at a dotted key, arguments of classes included, or None."""
+        """Return the value at a dotted key, or None.
+
+        Arguments of classes are included.
+        """
         node: Any = self.tree
         for part in key.split("."):
             arguments = node.get("init_args") if isinstance(node, dict) else None
@@ -79,7 +89,9 @@ class Settings:
         return node
 
     def merge(self, tree: Tree, source: str) -> None:
-        """Lay ``tree`` over the settings; its keys may be dotted (``model.optimizer.lr: 0.1``).
+        """Lay ``tree`` over the settings.
+
+        Its keys may be dotted, as ``model.optimizer.lr: 0.1``.
 
         Raises:
             UserError: a group of settings, or a class's arguments, is not a mapping; or a key stands twice, dotted and
@@ -95,7 +107,10 @@ class Settings:
                 self.tree[group].pop(name, None)
 
     def merge_flag(self, key: str, text: str) -> None:
-        """Lay one flag over the settings: ``--model.optimizer.lr=1e-3`` or ``--model.optimizer=SGD``."""
+        """Lay one flag over the settings.
+
+        Examples are ``--model.optimizer.lr=1e-3`` and ``--model.optimizer=SGD``.
+        """
         family = family_of(key)
         argument = key[len(family) + 1 :].removeprefix("init_args.") if family else key
         value = text if self._wants_text(family, argument) else load_value(text, f"--{key}")
@@ -158,7 +173,10 @@ class Settings:
         return {name: value for name, value in merged.items() if value != {}}
 
     def _merge_nested(self, old: Any, new: Any, source: str, key: str) -> Any:
-        """Return an argument that may itself be a class of a family, or a list of such."""
+        """Return an argument that may itself be a class.
+
+        A list of classes of a family is possible, too.
+        """
         if key not in FAMILIES or new is None:
             return new
         if key in LISTS:
@@ -168,12 +186,17 @@ class Settings:
 
 
 def family_of(key: str) -> str:
-    """Return the class-valued key that ``key`` is or lies under, or an empty string."""
+    """Return the class-valued key above or at ``key``.
+
+    The result is empty if there is none.
+    """
     return next((family for family in FAMILIES if key == family or key.startswith(f"{family}.")), "")
 
 
 def merge_flags(settings: Settings, flags: list[tuple[str, str]]) -> None:
-    """Apply flags in order, but a class before the arguments typed ahead of it.
+    """Apply flags in their order.
+
+    A class comes before arguments that were typed ahead of it.
 
     ``--model.optimizer.lr=0.1 --model.optimizer=SGD`` means SGD at 0.1, in either order.
     """
@@ -188,7 +211,10 @@ def merge_flags(settings: Settings, flags: list[tuple[str, str]]) -> None:
 
 
 def _as_class(key: str, value: Any, source: str) -> Any:
-    """Return the one form of a class-valued setting: full class path and arguments."""
+    """Return the one form of a class-valued setting.
+
+    It has the full class path and the arguments.
+    """
     if isinstance(value, dict) and not isinstance(value.get("init_args") or {}, dict):
         raise UserError(f"{key}.init_args={value['init_args']!r} from {source}: not a mapping of arguments to values")
     if isinstance(value, str):
@@ -202,7 +228,9 @@ def _as_class(key: str, value: Any, source: str) -> Any:
 
 
 def with_init_args(key: str, choice: Tree, source: str) -> Tree:
-    """Return a class with its arguments under ``init_args``, where they may also stand beside its name.
+    """Return a class with its arguments under ``init_args``.
+
+    They may also stand beside the name of the class.
 
     Raises:
         UserError: an argument stands in both places.

@@ -1,4 +1,7 @@
-"""The parser's messages, which are a tree of attempts over many lines, as one line: key, value, source, reason."""
+"""The parser's messages on one line.
+
+They are a tree of attempts over many lines. The line has key, value, source and reason.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ _PARSED_CLASS = re.compile(r"Namespace\(class_path='([\w.]+)', init_args=Namespa
 
 
 def readable(message: str, settings: Settings, typed: Mapping[str, str | None]) -> str:
-    """Return the parser's message as one line; ``typed`` holds the flags that are not part of the settings."""
+    """Return the parser's message as one line.
+
+    ``typed`` holds the flags that are not part of the settings.
+    """
     key = _key(message)
     denied = re.search(r"Importing '([\w.]+)' is not allowed", message)
     # The base class, which the parser tries after the class that was named.
@@ -57,7 +63,10 @@ def readable(message: str, settings: Settings, typed: Mapping[str, str | None]) 
 
 
 def _missing(key: str, class_path: str, parsed: str) -> str:
-    """Return which arguments a class needs and was not given, and how to give them; empty where it has all."""
+    """Return which arguments a class still needs.
+
+    It also says how to give them. The result is empty where the class has all.
+    """
     module, _, name = class_path.rpartition(".")
     # A class that the parser has looked at is imported.
     found = getattr(sys.modules.get(module), name, None)
@@ -69,7 +78,10 @@ def _missing(key: str, class_path: str, parsed: str) -> str:
 
 
 def _unknown_class(message: str) -> str:
-    """Return which callbacks or loggers there are, where a name is that of none; otherwise an empty text."""
+    """Return which callbacks or loggers there are.
+
+    This is for a name that is none of them. Otherwise the result is empty.
+    """
     named = re.search(r"Expected a dot import path string: (\w+)", message)
     package = re.search(r"lightning\.pytorch\.(?:callbacks|loggers)", message)
     if not (named and package):
@@ -79,7 +91,10 @@ def _unknown_class(message: str) -> str:
 
 
 def _key(message: str) -> str:
-    """Return the dotted key that the nested messages name, outermost first, each once."""
+    """Return the dotted key that the nested messages name.
+
+    The outermost part is first, and each part occurs once.
+    """
     parts: list[str] = []
     for found in re.findall(r'Parser key "([\w.]+)"', message):
         parts += [part for part in found.split(".") if part not in (*parts, "init_args")]
@@ -87,7 +102,7 @@ def _key(message: str) -> str:
 
 
 def _reason(message: str) -> str:
-    """Return the first line that gives a reason behind the innermost key."""
+    """Return the first reason behind the innermost key."""
     behind = re.split(r'Parser key "[\w.]+": *', message)[-1]
     for line in behind.splitlines():
         text = line.strip().removeprefix("- ")

@@ -1,4 +1,7 @@
-"""A text of a config that the parser has made a number of: refused, as quotes say that it is a text."""
+"""Texts of a config that the parser has made a number of.
+
+They are refused. Quotes say that they are texts.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ _NO_TEXT = (bool, int, float, list, dict, type(None))
 
 
 def check_quoted(settings: Settings, parsed: Namespace) -> None:
-    """Refuse texts of files that the parser has read once more, as something else.
+    """Refuse texts of files that the parser read again.
+
+    It took them for something else.
 
     On the command line the shell takes quotes away, so that a word there may be a number.
 
@@ -35,7 +40,10 @@ def check_quoted(settings: Settings, parsed: Namespace) -> None:
 
 
 def _read_again(given: Any, parsed: Any, key: str) -> Iterator[tuple[str, str, Any]]:
-    """Yield (dotted key, text, value) of each text that is none any more."""
+    """Yield each text that is no text any more.
+
+    It comes as (dotted key, text, value).
+    """
     if isinstance(given, str):
         if isinstance(parsed, _NO_TEXT):
             yield key, given, parsed

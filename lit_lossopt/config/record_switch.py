@@ -1,4 +1,7 @@
-"""Whether a run is recorded: always, unless ``--tracking=false`` or ``--trainer.logger=false`` switches it off."""
+"""Whether a run is recorded.
+
+It always is, unless ``--tracking=false`` or ``--trainer.logger=false`` switches it off.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ Flags = Sequence[tuple[str, str | None]]
 
 
 def unrecorded(settings: Settings, flags: Flags) -> str:
-    """Return what switches the record off, as ``tracking=false from the command line``; empty: nothing does.
+    """Return what switches the record off.
+
+    An example is ``tracking=false from the command line``. The result is empty if nothing does.
 
     Of several sources the last one decides. ``--tracking=true`` keeps the record whatever ``trainer.logger`` is.
 

@@ -1,4 +1,6 @@
-"""Which classes a config can name and which arguments they take, read from source files without importing them.
+"""Which classes a config can name, with their arguments.
+
+They are read from source files, and nothing is imported.
 
 Importing torch and lightning takes some ten seconds; a misspelt name should not cost that. So the sources are parsed
 with ``ast``. Whatever cannot be told this way (a class of another package, arguments behind ``**kwargs``) is answered
@@ -18,7 +20,7 @@ from lit_lossopt.core.class_paths import as_named_now
 
 @dataclass(frozen=True)
 class Family:
-    """The classes that one key of a config can name by bare name.
+    """The classes that a key can name by bare name.
 
     ``sources`` pairs an import prefix with the file or folder below a top-level package that defines the classes;
     ``bases`` are the class names from which a member descends, ``moved`` are names that mean a class elsewhere, and
@@ -72,7 +74,10 @@ LISTS = ("data.augmentation",)
 
 
 def class_paths(key: str) -> dict[str, str]:
-    """Return bare name -> full class path for the family of ``key``, sorted by name."""
+    """Return the full class path of each bare name.
+
+    They belong to the family of ``key`` and are sorted by name.
+    """
     family = FAMILIES[key]
     members = {
         name: f"{prefix}.{name}"
@@ -84,7 +89,9 @@ def class_paths(key: str) -> dict[str, str]:
 
 
 def full_class_path(key: str, name: str) -> str:
-    """Return the full path of what ``name`` means at ``key``: bare names are looked up, dotted ones canonical.
+    """Return the full path of what ``name`` means at ``key``.
+
+    Bare names are looked up, and dotted ones become canonical.
 
     ``torch.optim.sgd.SGD`` and ``SGD`` are the same class; an unknown bare name is returned unchanged.
     """
@@ -99,7 +106,10 @@ def full_class_path(key: str, name: str) -> str:
 
 
 def class_parameters(key: str, class_path: str) -> dict[str, str] | None:
-    """Return parameter name -> annotation text of a family's class, or None where that cannot be read."""
+    """Return the annotation of each parameter of a class.
+
+    The class is one of a family. The result is None where it cannot be read.
+    """
     bare = class_path.rpartition(".")[2]
     if class_paths(key).get(bare) != class_path or bare in dict(FAMILIES[key].moved):
         return None
@@ -110,7 +120,10 @@ def class_parameters(key: str, class_path: str) -> dict[str, str] | None:
 
 
 def class_defaults(key: str, class_path: str) -> dict[str, str]:
-    """Return parameter name -> the text of its default, of a family's class; empty where that cannot be read."""
+    """Return the default of each parameter of a class.
+
+    The class is one of a family. The result is empty where it cannot be read.
+    """
     bare = class_path.rpartition(".")[2]
     for prefix, place in FAMILIES[key].sources:
         definition = _classes(place).get(bare) if class_path == f"{prefix}.{bare}" else None
@@ -121,7 +134,9 @@ def class_defaults(key: str, class_path: str) -> dict[str, str]:
 
 
 def shared_parameters(key: str) -> set[str]:
-    """Return the parameters that the family's own base class declares: the same argument in each of its classes.
+    """Return the parameters of the family's own base class.
+
+    They are the same argument in each of its classes.
 
     Only a base class of this package counts: an argument that merely bears the same name in two of torch's classes
     (``lr``, ``weight_decay``) means something else in each.
@@ -134,14 +149,20 @@ def shared_parameters(key: str) -> set[str]:
 
 @cache
 def exported_names(place: str) -> frozenset[str]:
-    """Return the names that the file ``place`` imports from elsewhere, as an ``__init__.py`` does."""
+    """Return the names that a file imports from elsewhere.
+
+    An ``__init__.py`` does that. The file is ``place``.
+    """
     path = _locate(place)
     tree = ast.parse(path.read_text(encoding="utf-8")) if path else ast.Module([], [])
     return frozenset(name.name for item in tree.body if isinstance(item, ast.ImportFrom) for name in item.names)
 
 
 def function_parameters(place: str, class_name: str, function: str = "__init__") -> dict[str, str]:
-    """Return parameter name -> annotation text of a method in the file ``place`` (empty where it has none)."""
+    """Return the annotation of each parameter of a method.
+
+    The method is in the file ``place``. An annotation may be empty.
+    """
     definition = _classes(place).get(class_name)
     method = _method(definition, function) if definition else None
     return _parameters(method) if method else {}
@@ -163,7 +184,10 @@ def _constructor_parameters(place: str, class_name: str) -> dict[str, str] | Non
 
 
 def _ancestry(place: str, class_name: str) -> list[str]:
-    """Return the names of the first bases upwards; the last one may be defined elsewhere."""
+    """Return the names of the first bases upwards.
+
+    The last one may be defined elsewhere.
+    """
     names: list[str] = []
     definition = _classes(place).get(class_name)
     while definition is not None and definition.bases:

@@ -1,4 +1,6 @@
-"""YAML under one set of rules: what is written here is read back here unchanged.
+"""YAML under one set of rules.
+
+What is written here is read back here unchanged.
 
 Which plain word is a number, a truth value or nothing is decided by ``RULES`` alone, for reading and for writing.
 What a lenient reader would accept in silence is refused with its place. Refused are duplicate keys, nesting deeper than
@@ -49,19 +51,28 @@ class StrictLoader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # as PyYAML declares it
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """Return a whole number; a leading zero means nothing."""
+        """Return a whole number.
+
+        A leading zero means nothing.
+        """
         text = str(self.construct_scalar(node)).replace("_", "")
         return int(text, 0) if "0x" in text or "0o" in text else int(text)
 
     def construct_yaml_str(self, node: yaml.ScalarNode) -> str:
-        """Return a text; JSON writes what is beyond 16 bits as two halves."""
+        """Return a text.
+
+        JSON writes what is beyond 16 bits as two halves.
+        """
         text = str(self.construct_scalar(node))
         halves = any("\ud800" <= letter <= "\udfff" for letter in text)
         return text.encode("utf-16", "surrogatepass").decode("utf-16") if halves else text
 
 
 class StrictDumper(yaml.SafeDumper):
-    """PyYAML's safe dumper: a text that ``RULES`` would read as something else is put in quotes."""
+    """PyYAML's safe dumper with quotes where they are needed.
+
+    A text that ``RULES`` would read as something else is put in quotes.
+    """
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # as PyYAML declares it
 
@@ -70,7 +81,10 @@ class StrictDumper(yaml.SafeDumper):
         return True
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
-        """Write a text; only double quotes keep line ends of other kinds than the usual one."""
+        """Write a text.
+
+        Only double quotes keep unusual line ends.
+        """
         style = '"' if _LINE_ENDS.intersection(text) else None
         return self.represent_scalar(_STR_TAG, str.__str__(text), style)
 
@@ -88,7 +102,9 @@ StrictDumper.add_multi_representer(str, StrictDumper.represent_text)
 
 
 def dump_yaml(value: Any, *, in_braces: bool = False) -> str:
-    """Return ``value`` as YAML that ``load_strict`` reads back unchanged, but for tuples, which become lists.
+    """Return ``value`` as YAML.
+
+    ``load_strict`` reads it back unchanged, but for tuples, which become lists.
 
     Raises:
         yaml.YAMLError: it holds something else than mappings, sequences, texts, numbers, truth values and None.
@@ -101,7 +117,9 @@ def dump_yaml(value: Any, *, in_braces: bool = False) -> str:
 
 
 def load_config(path: Path, label: str) -> dict[str, Any]:
-    """Return the mapping in ``path``; ``label`` names the file in errors.
+    """Return the mapping in ``path``.
+
+    ``label`` names the file in errors.
 
     Raises:
         UserError: the file is not a strict, finite, shallow YAML mapping.
@@ -138,7 +156,9 @@ def load_strict(text: str, label: str) -> Any:
 
 
 def load_value(text: str, label: str) -> Any:
-    """Return the value of a command-line flag: YAML where that parses, otherwise the text as it stands.
+    """Return the value of a command-line flag.
+
+    It is YAML where that parses, and otherwise the text as it stands.
 
     So is ``C:`` or ``{a,b}``, which YAML takes for keys without values.
     """
@@ -152,7 +172,10 @@ def load_value(text: str, label: str) -> Any:
 
 
 def first_not_finite(value: Any, key: str = "") -> tuple[str, float] | None:
-    """Return (dotted key, number) of the first number in ``value`` that is infinite or NaN, or None."""
+    """Return the first number that is infinite or NaN.
+
+    It comes as (dotted key, number), or None if all are finite.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return key, value
     items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -180,7 +203,10 @@ def _read_text(path: Path, label: str) -> str:
 
 
 def _check_shape(text: str, label: str) -> None:
-    """Walk the events, which PyYAML makes without recursion, so that the later, recursive steps are safe."""
+    """Check the depth and size of a document.
+
+    PyYAML makes events without recursion. The later, recursive steps are safe after this.
+    """
     depth = nodes = 0
     for event in yaml.parse(text, Loader=StrictLoader):
         nodes += isinstance(event, yaml.NodeEvent)

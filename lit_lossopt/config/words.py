@@ -1,4 +1,7 @@
-"""From the words a person typed to merged, checked settings. Imports nothing heavy: a typing error answers at once."""
+"""From the words a person typed to checked settings.
+
+Sources are merged. Nothing heavy is imported, so that a typing error answers at once.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ Flag = tuple[str, str | None]
 
 @dataclass
 class CommandLine:
-    """What was typed after the command, sorted by who deals with it.
+    """What was typed after the command.
+
+    It is sorted by who deals with it.
 
     Attributes:
         configs: names given by ``--config``, in order.
@@ -67,14 +72,19 @@ class Prepared:
     unrecorded: str = ""
 
     def arguments(self) -> list[str]:
-        """Return the words for the parser: one config holding everything that was merged, then the rest."""
+        """Return the words for the parser.
+
+        The first is one config with everything that was merged. The rest follows.
+        """
         words = [f"--{key}" if value is None else f"--{key}={flag_for_parser(key, value)}" for key, value in self.rest]
         tree = settings_for_parser(self.settings)
         return [self.command, f"--config={dump_yaml(tree, in_braces=True)}", *words]
 
 
 def prepare(command: str, words: list[str]) -> Prepared:
-    """Return the merged and checked settings of ``fit``, ``validate``, ``test`` or ``predict``.
+    """Return the merged and checked settings.
+
+    They are those of ``fit``, ``validate``, ``test`` or ``predict``.
 
     Raises:
         UserError: anything that can be seen to be wrong without importing the libraries.
@@ -95,7 +105,10 @@ def prepare(command: str, words: list[str]) -> Prepared:
 
 
 def only_looks(prepared: Prepared) -> bool:
-    """Return whether settings or help are shown and nothing is run."""
+    """Return True if nothing is run.
+
+    Settings or help are shown instead.
+    """
     return any(key in _LOOKING or key.endswith(".help") for key, _ in prepared.rest)
 
 
@@ -145,7 +158,10 @@ def split_words(words: list[str]) -> CommandLine:
 
 
 def next_flag(queue: list[str]) -> Flag:
-    """Take a flag and its value, if it has one, from the front of the words."""
+    """Take a flag from the front of the words.
+
+    Its value, if it has one, is taken too.
+    """
     word = queue.pop(0)
     if word.startswith("-c") and not word.startswith("--"):
         word = f"--config={word[2:].lstrip('=')}" if len(word) > 2 else "--config"
@@ -170,7 +186,10 @@ def _is_utf8(word: str) -> bool:
 
 
 def without_flags(words: Sequence[str], keys: Sequence[str]) -> list[str]:
-    """Return words without the flags of some keys and their values."""
+    """Return words without the flags of some keys.
+
+    Their values are left out, too.
+    """
     queue, kept = list(words), []
     while queue:
         before = list(queue)

@@ -1,4 +1,7 @@
-"""Images in memory: CIFAR-10, any image folder, arrays, and scikit-learn's digits, which need no network."""
+"""Images in memory.
+
+They are CIFAR-10, any image folder, arrays, or scikit-learn's digits, which need no network.
+"""
 
 from lit_lossopt.data.arrays import ArrayDataModule, ArrayFileDataModule
 from lit_lossopt.data.batches import LabelledImages

@@ -1,4 +1,7 @@
-"""Arrays that took a while to make, kept in one file: written whole or not at all, and made anew when damaged."""
+"""Arrays that took a while to make, kept in a file.
+
+The file is written whole or not at all. When it is damaged, the arrays are made anew.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ DAMAGED = (
 
 
 def user_cache() -> Path:
-    """Return the user's folder for what can be made anew: below ``XDG_CACHE_HOME``, by default ``~/.cache``."""
+    """Return the user's folder for what can be made anew.
+
+    It is below ``XDG_CACHE_HOME``, by default ``~/.cache``.
+    """
     return given_path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_lossopt"
 
 
@@ -40,7 +46,9 @@ def is_kept(file: Path) -> bool:
 
 
 def cached_arrays(file: Path, names: Sequence[str], make: Callable[[], Arrays]) -> Arrays:
-    """Return the named arrays of ``file``; made, and kept there, if it is missing or damaged.
+    """Return the named arrays of ``file``.
+
+    They are made and kept there if it is missing or damaged.
 
     Args:
         file: an ``.npz`` whose name is a function of what the arrays are made from.
@@ -60,7 +68,10 @@ def cached_arrays(file: Path, names: Sequence[str], make: Callable[[], Arrays]) 
 
 
 def keep_file(file: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file whole or not at all; that it cannot be kept is worth a notice, no more."""
+    """Write a file whole or not at all.
+
+    Where it cannot be kept there is a notice, and no error.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=".part") as folder:

@@ -1,4 +1,7 @@
-"""Labels that are arrays already: what can be read as one class an image, and what is refused with the way out."""
+"""Labels that are arrays already.
+
+It says what can be read as one class for each image. Anything else is refused with the way out.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ _TYPED_IN_PYTHON = "tensors or numpy arrays are needed ({}); for a file: --data=
 
 
 def class_labels(name: str, labels: Any, count: int) -> Tensor:
-    """Return labels ``[N]`` int64: integers, booleans or whole floats, one an image; ``[N, 1]`` is one as well.
+    """Return labels ``[N]`` int64.
+
+    Integers, booleans and whole floats are read, one for each image. ``[N, 1]`` counts as such.
 
     Args:
         name: of the setting, for messages.
@@ -37,7 +42,9 @@ def class_labels(name: str, labels: Any, count: int) -> Tensor:
 
 
 def check_numbering(name: str, labels: Tensor) -> int:
-    """Return the number of classes K: labels are 0 … K − 1, and each of them occurs.
+    """Return the number of classes K.
+
+    Labels are 0 … K − 1, and each of them occurs.
 
     Raises:
         UserError: a label is negative, or some number below the largest does not occur.
@@ -73,7 +80,10 @@ def _as_array(name: str, labels: Any) -> NDArray[Any]:
 
 
 def _rows(values: NDArray[Any]) -> str:
-    """Return what rows of a matrix seem to be, and what to do about them."""
+    """Return what rows of a matrix seem to be.
+
+    It also says what to do about them.
+    """
     if values.ndim > 2 or values.dtype.kind not in "biuf":
         return "make it one number an image"
     numbers = np.nan_to_num(values.astype(np.float64), nan=-1.0)

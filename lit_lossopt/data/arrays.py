@@ -1,4 +1,7 @@
-"""Images that are arrays already: given from Python, or kept in a ``.npz`` file."""
+"""Images that are arrays already.
+
+They are given from Python, or kept in a ``.npz`` file.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ OPTIONAL = ("test_images", "test_labels", "class_names")
 
 
 class ArrayDataModule(ImageDataModule):
-    """Tensors or numpy arrays as a dataset; from Python only, see ``ArrayFileDataModule`` for the command line.
+    """Tensors or numpy arrays as a dataset.
+
+    It is for Python only. ``ArrayFileDataModule`` is for the command line.
 
     Args:
         images: ``[N, C, H, W]`` uint8, height and width equal.
@@ -96,7 +101,10 @@ class ArrayDataModule(ImageDataModule):
         return labels[drawn_places(labels, self.test_fraction, self.seed, self._wanted())[1]]
 
     def read(self, split: Split) -> LabelledImages:
-        """Return the images of a split in the order given; those to predict are the test images."""
+        """Return the images of a split in the order given.
+
+        Those to predict are the test images.
+        """
         if self._test is not None:
             return self._given if split == "train" else self._test
         train, test = draw_test_images(self._given, self.test_fraction, self.seed, self._wanted())
@@ -110,7 +118,10 @@ class ArrayDataModule(ImageDataModule):
         return {**super()._split_settings(), **drawn}
 
     def _check_fit(self) -> None:
-        """Refuse labels without a name, names without an image, and test images of another shape."""
+        """Refuse labels, names and images that do not fit.
+
+        A label may lack a name, a name an image, and test images may have another shape.
+        """
         for prefix, data in (("", self._given), ("test_", self._test)):
             if data is not None and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < len(self._names):
                 raise UserError(
@@ -132,7 +143,9 @@ class ArrayDataModule(ImageDataModule):
 
 
 class ArrayFileDataModule(ArrayDataModule):
-    """The arrays of a ``.npz`` file, as ``numpy.savez`` writes it: images, labels and what else ArrayDataModule takes.
+    """The arrays of a ``.npz`` file as a dataset.
+
+    ``numpy.savez`` writes such a file. It has images, labels and what else ArrayDataModule takes.
 
     Args:
         file: holds ``images [N, C, H, W]`` uint8 and ``labels [N]``; may hold ``test_images``, ``test_labels`` and

@@ -1,4 +1,6 @@
-"""Augmentation of whole batches on their device, each image by its own draws.
+"""Augmentation of whole batches on their device.
+
+Each image has its own draws.
 
 Every training image has a row of uniform numbers in each epoch, a function of (seed, epoch, index) alone. A transform
 turns a batch of images and their numbers into a batch, without a random generator of its own and without a loop over
@@ -20,7 +22,10 @@ from lit_lossopt.core.errors import UserError, one_line
 
 
 class BatchTransform(ABC):
-    """Turns images ``[B, C, H, W]`` uint8 into such images; ``draws`` numbers in [0, 1) an image decide how."""
+    """A transform of images ``[B, C, H, W]`` uint8.
+
+    It gives such images again. ``draws`` numbers in [0, 1) for each image decide how.
+    """
 
     draws: int
 
@@ -36,7 +41,9 @@ class BatchTransform(ABC):
 
 
 class PadCrop(BatchTransform):
-    """Pads each side and cuts a window of the old size at a uniform place: a shift by up to ``padding`` pixels.
+    """Pads each side and cuts a window of the old size.
+
+    The place of the window is uniform. The image is so shifted by up to ``padding`` pixels.
 
     Args:
         padding: pixels on each side.
@@ -95,7 +102,9 @@ class HorizontalFlip(BatchTransform):
 
 
 class Cutout(BatchTransform):
-    """Fills a square around a uniform pixel with the training images' mean colour; at a border it is cut off.
+    """Fills a square with the training images' mean colour.
+
+    The square lies around a uniform pixel. It is cut off at a border.
 
     Args:
         size: side of the square in pixels.
@@ -120,7 +129,9 @@ class Cutout(BatchTransform):
 
 
 class ColorJitter(BatchTransform):
-    """Changes brightness, contrast, saturation and hue, in this order, each by a uniform factor of the image.
+    """Changes brightness, contrast, saturation and hue.
+
+    This is the order. Each changes by a uniform factor of the image.
 
     Factors lie in [1 − x, 1 + x] (not below 0), the hue's angle in [−hue, hue] turns. Values are cut to 0 … 255 once,
     at the end. Hue turns colours about the axis of greys; torchvision's ``ColorJitter`` does that in HSV and shuffles
@@ -147,7 +158,10 @@ class ColorJitter(BatchTransform):
         self.hue = hue
 
     def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
-        """Return the images in other colours; grey images have neither saturation nor hue."""
+        """Return the images in other colours.
+
+        Grey images have neither saturation nor hue.
+        """
         signed = numbers * 2 - 1
         strengths = torch.tensor(self.strengths, device=images.device)
         brightness, contrast, saturation = (1 + signed[:, :3] * strengths).clamp_min(0).T[:, :, None, None, None]
@@ -161,7 +175,9 @@ class ColorJitter(BatchTransform):
 
 
 class _ImageByImage(BatchTransform):
-    """Any transform of torchvision v2, applied to one image after the other: it draws once a call, not once an image.
+    """Any transform of torchvision v2, image by image.
+
+    Such a transform draws once for each call, and not once for each image.
 
     Its generator is seeded for each image. Slow: expect tenths of a millisecond an image.
     """
@@ -208,7 +224,9 @@ class _ImageByImage(BatchTransform):
 
 
 class Augmentation:
-    """Several transforms in order, with the numbers that they need together.
+    """Several transforms in order.
+
+    It has the numbers that they need together.
 
     Args:
         transforms: this module's, or torchvision v2's.
@@ -221,7 +239,10 @@ class Augmentation:
         self.draws = sum(transform.draws for transform in self.transforms)
 
     def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
-        """Return the augmented images ``[B, C, H, W]`` uint8 by their ``numbers`` ``[B, draws]``."""
+        """Return the augmented images ``[B, C, H, W]`` uint8.
+
+        ``numbers`` ``[B, draws]`` decide how.
+        """
         columns = torch.split(numbers, [transform.draws for transform in self.transforms], dim=1)
         for transform, mine in zip(self.transforms, columns, strict=True):
             images = transform(images, mine, mean)
@@ -229,7 +250,9 @@ class Augmentation:
 
 
 def box(centre: Tensor, sides: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return masks ``[B, 1, H, W]`` of rectangles about uniform pixels, cut off at the borders.
+    """Return masks ``[B, 1, H, W]`` of rectangles.
+
+    They lie about uniform pixels and are cut off at the borders.
 
     Args:
         centre: ``[B, 2]`` in [0, 1), row and column.
@@ -246,7 +269,10 @@ def box(centre: Tensor, sides: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _grey(values: Tensor) -> Tensor:
-    """Return luma ``[B, 1, H, W]``. Source: ITU-R BT.601."""
+    """Return luma ``[B, 1, H, W]``.
+
+    Source: ITU-R BT.601.
+    """
     if values.shape[1] != 3:
         return values.mean(dim=1, keepdim=True)
     weights = torch.tensor([0.299, 0.587, 0.114], device=values.device).view(1, 3, 1, 1)
@@ -254,7 +280,10 @@ def _grey(values: Tensor) -> Tensor:
 
 
 def _hue_rotation(turns: Tensor) -> Tensor:
-    """Return matrices ``[B, 3, 3]`` that rotate colours about the axis (1, 1, 1). Source: Rodrigues' formula."""
+    """Return matrices ``[B, 3, 3]`` that rotate colours.
+
+    The axis is (1, 1, 1). Source: Rodrigues' formula.
+    """
     angle = (turns * 2 * torch.pi)[:, None, None]
     device = turns.device
     cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=device) / 3**0.5

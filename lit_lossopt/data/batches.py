@@ -1,4 +1,7 @@
-"""Images as one uint8 array in memory, and batches of it: a batch is one gather, without per-image Python."""
+"""Images as one uint8 array, and batches of it.
+
+The array is in memory. A batch is one gather, without Python for each image.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,19 @@ from lit_lossopt.core.errors import UserError
 
 
 class Share(NamedTuple):
-    """Which part of each batch is a rank's: the ``rank``-th of ``ranks`` contiguous parts."""
+    """Which part of each batch belongs to a rank.
+
+    It is the ``rank``-th of ``ranks`` contiguous parts.
+    """
 
     rank: int = 0
     ranks: int = 1
 
     def of(self, index: Tensor) -> Tensor:
-        """Return the part of ``index`` ``[B]``; sizes differ by one at most, and the first are the larger ones."""
+        """Return the rank's part of ``index`` ``[B]``.
+
+        Sizes differ by one at most. The first parts are the larger ones.
+        """
         return index if self.ranks == 1 else index.tensor_split(self.ranks)[self.rank]
 
 
@@ -29,7 +38,10 @@ WHOLE = Share()
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images ``[N, C, H, W]`` uint8 (channels last in memory), labels ``[N]`` int64 (−1: unknown), and their names."""
+    """Images with their labels and names.
+
+    Images are ``[N, C, H, W]`` uint8, channels last in memory. Labels are ``[N]`` int64, with −1 for unknown.
+    """
 
     images: Tensor
     labels: Tensor
@@ -46,7 +58,9 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over ``N`` images: a function of (seed, epoch), whatever was served before.
+    """One pass over ``N`` images.
+
+    It is a function of (seed, epoch), whatever was served before.
 
     Attributes:
         order: the images' order ``[N]`` int64.
@@ -61,7 +75,9 @@ class Pass:
 
 
 class BatchLoader:
-    """Serves batches of an array in memory: ``(images [B, C, H, W] uint8, labels [B])``.
+    """Serves batches of an array in memory.
+
+    A batch is ``(images [B, C, H, W] uint8, labels [B])``.
 
     A pass with random numbers adds those of the images, ``[B, D]``; one with partners serves ``2 B`` rows, the images
     and then their partners.
@@ -98,7 +114,10 @@ class BatchLoader:
         return whole + (rest > 0 and not self.drop_last)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: where to go on follows from the trainer's own count. Lightning must not skip batches too."""
+        """Return nothing.
+
+        Where to go on follows from the trainer's own count. Lightning must not skip batches too.
+        """
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -115,12 +134,15 @@ class BatchLoader:
 
 
 def batch_length(batch: Sequence[Tensor]) -> int:
-    """Return the number of images in a batch, as Lightning's ``ThroughputMonitor`` asks for it."""
+    """Return the number of images in a batch.
+
+    Lightning's ``ThroughputMonitor`` asks for it.
+    """
     return len(batch[0])
 
 
 def check_all_have_some(kind: str, count: int, batch_size: int, ranks: int) -> None:
-    """Refuse an evaluation in which a rank would have nothing to do.
+    """Refuse an evaluation in which a rank has nothing to do.
 
     Args:
         kind: of the images, for the message.
@@ -139,7 +161,10 @@ def check_all_have_some(kind: str, count: int, batch_size: int, ranks: int) -> N
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation ``[C]`` float32 of images ``[N, C, H, W]`` uint8, exact to rounding."""
+    """Return mean and standard deviation ``[C]`` float32.
+
+    Images are ``[N, C, H, W]`` uint8. The result is exact to rounding.
+    """
     # Counting is exact and does without floats of every pixel: a tenth of the time.
     counts = np.zeros((images.shape[1], 256), dtype=np.int64)
     for chunk in torch.split(images, 64):
@@ -154,5 +179,8 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def as_images(array: Any) -> Tensor:
-    """Return an array ``[N, H, W, C]`` uint8 as a tensor ``[N, C, H, W]``, channels last in memory, without a copy."""
+    """Return an array ``[N, H, W, C]`` as a tensor.
+
+    It is ``[N, C, H, W]`` uint8, channels last in memory, without a copy.
+    """
     return torch.from_numpy(array).permute(0, 3, 1, 2)

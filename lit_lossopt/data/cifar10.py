@@ -1,4 +1,7 @@
-"""CIFAR-10: 60,000 colour images of ten classes, 32×32, from the official archive."""
+"""CIFAR-10 from the official archive.
+
+It has 60,000 colour images of ten classes, 32×32.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,9 @@ URLS = (
 
 
 class CIFAR10DataModule(ImageDataModule):
-    """CIFAR-10, from an archive at hand or fetched (170 MB); decoded once and kept as one file of arrays.
+    """CIFAR-10, from an archive at hand or fetched (170 MB).
+
+    The images are decoded once and kept as one file of arrays.
 
     Args:
         folder: where the official archive ``cifar-10-python.tar.gz`` lies, or goes.
@@ -80,7 +85,7 @@ class CIFAR10DataModule(ImageDataModule):
 
     @property
     def in_channels(self) -> int:
-        """Three: red, green, blue."""
+        """Three channels, which are red, green and blue."""
         return CHANNELS
 
     @property
@@ -89,7 +94,9 @@ class CIFAR10DataModule(ImageDataModule):
         return SIDE
 
     def prepare_data(self) -> None:
-        """Have the archive at hand and verified, unless its decoded images are.
+        """Have the archive at hand and verified.
+
+        Nothing is done if its decoded images are there.
 
         Raises:
             UserError: it is missing or damaged and could not be fetched.
@@ -108,7 +115,10 @@ class CIFAR10DataModule(ImageDataModule):
         )
 
     def test_labels(self) -> Tensor | None:
-        """Return the labels of the test images, once the archive was decoded."""
+        """Return the labels of the test images.
+
+        They are known once the archive was decoded.
+        """
         if not is_kept(self._kept):
             return None
         return torch.from_numpy(cached_arrays(self._kept, ["test_labels"], self._arrays)["test_labels"])
@@ -122,7 +132,10 @@ class CIFAR10DataModule(ImageDataModule):
 
     @cached_property
     def _sha256(self) -> str:
-        """The archive's SHA-256: of the one at hand its own, otherwise the official one, which it must have."""
+        """The archive's SHA-256.
+
+        An archive at hand has its own. Otherwise it is the official one, which the archive must have.
+        """
         if self.archive is None:
             return SHA256
         found = _sha256_of(self.archive, "data.archive")

@@ -1,4 +1,6 @@
-"""Reads CIFAR-10's archive without unpacking it to disk and without running what a pickle asks for.
+"""Reads CIFAR-10's archive.
+
+Nothing is unpacked to disk, and nothing that a pickle asks for is run.
 
 The archive is a tar.gz of pickles written by Python 2. A pickle names the functions that rebuild its objects, so a
 hostile one can call anything. Here the few names that arrays need lead to stand-ins of this file, which only hold
@@ -31,7 +33,9 @@ BLOCK = 1 << 20
 
 
 def read_archive(archive: Path) -> Arrays:
-    """Return ``train_images``, ``test_images`` ``[N, 32, 32, 3]`` uint8 and ``train_labels``, ``test_labels`` ``[N]``.
+    """Return images and labels of the training and the test split.
+
+    They are ``train_images``, ``test_images`` ``[N, 32, 32, 3]`` uint8 and ``train_labels``, ``test_labels`` ``[N]``.
 
     Raises:
         UserError: the archive is damaged, larger than it may be, or something else than CIFAR-10.
@@ -50,7 +54,10 @@ def read_archive(archive: Path) -> Arrays:
 
 
 def _read_members(archive: Path) -> dict[str, bytes]:
-    """Return the content of the members that are needed; whatever else there is, is passed over."""
+    """Return the content of the members that are needed.
+
+    Any other member is passed over.
+    """
     members: dict[str, bytes] = {}
     with gzip.open(archive) as unpacked:
         stream = _Limited(unpacked)
@@ -79,7 +86,10 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 class _Limited(io.RawIOBase):
-    """A stream that ends with an error after as many bytes as the archive can have."""
+    """A stream that ends with an error when it is too long.
+
+    It may have as many bytes as the archive can have.
+    """
 
     def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
         super().__init__()
@@ -109,7 +119,10 @@ def _arrays(members: dict[str, bytes]) -> Arrays:
 
 
 def _batch(members: dict[str, bytes], name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return images ``[N, 32, 32, 3]`` and labels ``[N]`` of a batch, which holds rows of 1024 reds, greens, blues."""
+    """Return images ``[N, 32, 32, 3]`` and labels ``[N]`` of a batch.
+
+    A batch holds rows of 1024 reds, greens and blues.
+    """
     content = _unpickle(members, name)
     data, labels = content.get("data"), content.get("labels")
     if not isinstance(data, _Array) or not isinstance(labels, list):
@@ -124,7 +137,10 @@ def _batch(members: dict[str, bytes], name: str) -> tuple[NDArray[np.uint8], NDA
 
 
 class _Array:
-    """Stands in for a numpy array: keeps the state that a pickle gives it."""
+    """Stands in for a numpy array.
+
+    It keeps the state that a pickle gives it.
+    """
 
     state: Any = None
 
@@ -135,7 +151,10 @@ class _Array:
         self.state = state
 
     def rows(self, member: str) -> NDArray[np.uint8]:
-        """Return the array ``[N, 3072]``, if that is what the state describes."""
+        """Return the array ``[N, 3072]`` that the state describes.
+
+        Any other state is an error.
+        """
         try:
             _, (rows, width), dtype, by_columns, raw = self.state
         except (TypeError, ValueError) as error:
@@ -150,7 +169,10 @@ class _Array:
 
 
 class _Type:
-    """Stands in for a numpy dtype: keeps its name."""
+    """Stands in for a numpy dtype.
+
+    It keeps the name of the dtype.
+    """
 
     def __init__(self, name: Any = None, *_: Any) -> None:
         self.name = name
@@ -169,7 +191,10 @@ _STAND_INS = {
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in for what an array needs; refuse everything else."""
+        """Return the stand-in for what an array needs.
+
+        Everything else is refused.
+        """
         if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"asks for {module}.{name}, which no CIFAR-10 file needs; it was not called")
         return _STAND_INS[module, name]

@@ -1,4 +1,6 @@
-"""One image file as ``[size, size, 3]`` uint8, by rules that hold for every kind of file.
+"""One image file as ``[size, size, 3]`` uint8.
+
+The rules hold for every kind of file.
 
 Each file becomes upright 8-bit red, green, blue on white:
 
@@ -65,7 +67,10 @@ class DecodingRules:
 
 
 class UnusableImage(Exception):  # noqa: N818  # it names the file's state, as UserError's listing does
-    """A file that is no image, is damaged, too large, or of a kind that is not decoded; the message is the reason."""
+    """A file that cannot be used as an image.
+
+    It is no image, is damaged, is too large, or is of a kind that is not decoded. The message is the reason.
+    """
 
 
 def decode_image(file: Path, rules: DecodingRules) -> Pixels:
@@ -87,7 +92,7 @@ def decode_image(file: Path, rules: DecodingRules) -> Pixels:
 
 
 def pixels_of(image: Image.Image, rules: DecodingRules) -> Pixels:
-    """Return an image that Pillow has opened as ``[size, size, 3]`` uint8.
+    """Return an image of Pillow's as ``[size, size, 3]`` uint8.
 
     Raises:
         UnusableImage: it is too large, or of a kind that is not decoded; a damaged file raises nearly anything.
@@ -101,7 +106,10 @@ def pixels_of(image: Image.Image, rules: DecodingRules) -> Pixels:
 
 @contextmanager
 def _pillow_without_warnings() -> Iterator[None]:
-    """Keep Pillow's own cap on pixels out of the way of ours, and its remarks about odd metadata off the terminal."""
+    """Keep Pillow's limit and remarks away.
+
+    Its own cap on pixels would come before ours. Its remarks are about odd metadata.
+    """
     own_cap = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:

@@ -1,4 +1,7 @@
-"""scikit-learn's digits: 1,797 real 8×8 images of handwritten digits that come with the package. Needs no network."""
+"""scikit-learn's digits.
+
+They are 1,797 real 8×8 images of handwritten digits that come with the package. No network is needed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ TEST_FRACTION = 0.2
 
 
 class DigitsDataModule(ImageDataModule):
-    """Digits 0 to 9 as 8×8 grayscale images; a fixed, stratified fifth is the test split, whatever the seed.
+    """Digits 0 to 9 as 8×8 grayscale images.
+
+    A fixed, stratified fifth is the test split, whatever the seed.
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """
@@ -27,7 +32,7 @@ class DigitsDataModule(ImageDataModule):
 
     @property
     def in_channels(self) -> int:
-        """One: the images are grayscale."""
+        """One channel, as the images are grayscale."""
         return 1
 
     @property
@@ -40,7 +45,10 @@ class DigitsDataModule(ImageDataModule):
         return self.read("test").labels
 
     def read(self, split: Split) -> LabelledImages:
-        """Return the images of a split, pixel values 0 … 16 spread to 0 … 240."""
+        """Return the images of a split.
+
+        Pixel values 0 … 16 are spread to 0 … 240.
+        """
         digits = load_digits()
         train, test = train_test_split(
             np.arange(len(digits.target)), test_size=TEST_FRACTION, stratify=digits.target, random_state=0

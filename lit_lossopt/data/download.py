@@ -1,4 +1,6 @@
-"""Fetches a file whose size and SHA-256 are known: several mirrors, resumed, verified, once for all processes.
+"""Fetches a file whose size and SHA-256 are known.
+
+There are several mirrors. A transfer is resumed and verified. Several processes make one transfer.
 
 The bytes go to ``<name>.part`` beside the target, which gets its name only after they were verified: a file under the
 final name is whole, whenever the machine was switched off. urllib in place of requests: nothing here needs more, and
@@ -39,7 +41,10 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class DownloadError(Exception):
-    """The file could not be had: why, mirror by mirror, in one line."""
+    """The file could not be had.
+
+    The message is one line with the reason of each mirror.
+    """
 
 
 class _MirrorError(Exception):
@@ -47,11 +52,17 @@ class _MirrorError(Exception):
 
 
 class _BrokenOffError(_MirrorError):
-    """The transfer ended early; what has arrived can be continued."""
+    """The transfer ended early.
+
+    What has arrived can be continued.
+    """
 
 
 class _SpoiledError(_MirrorError):
-    """What has arrived is not the file, or cannot be continued."""
+    """What has arrived is not the file.
+
+    It cannot be continued.
+    """
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,9 @@ class _Wanted:
 
 
 def download(urls: Sequence[str], target: Path, sha256: str, size: int, stall: float = 30.0) -> None:
-    """Fetch ``target`` unless it is there; of several processes one fetches, and the others wait for it.
+    """Fetch ``target`` unless it is there.
+
+    Of several processes one fetches, and the others wait for it.
 
     Args:
         urls: where the file lies, tried in order; https, or http on this machine itself.
@@ -101,7 +114,9 @@ def download(urls: Sequence[str], target: Path, sha256: str, size: int, stall: f
 
 
 def check_url(url: str) -> None:
-    """Refuse what is neither https nor on this machine, and passwords, which would end up in logs.
+    """Refuse addresses that are not safe.
+
+    Only https and this machine are allowed. Passwords are refused, as they would end up in logs.
 
     Raises:
         DownloadError: the address cannot be used.
@@ -128,14 +143,20 @@ def _is_local(url: str) -> bool:
 
 
 def _place(url: str) -> str:
-    """Return the part of an address that messages show: nothing that may be secret."""
+    """Return the part of an address that messages show.
+
+    It has nothing that may be secret.
+    """
     scheme, host = _parts(url).scheme, _parts(url).hostname or ""
     return host if scheme == "https" and host else f"{scheme}://{host}"
 
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """Hold the lock on ``target``; it ends with the process, however that ends."""
+    """Hold the lock on ``target``.
+
+    It ends with the process, however that ends.
+    """
     with target.with_name(f"{target.name}.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -190,7 +211,10 @@ def _transfer(url: str, wanted: _Wanted, stall: float) -> None:
 
 
 def _append(response: http.client.HTTPResponse, url: str, wanted: _Wanted, start: int, stall: float) -> int:
-    """Write what arrives from position ``start`` on; return how many bytes that were."""
+    """Write what arrives from position ``start`` on.
+
+    Return how many bytes that were.
+    """
     arrived = 0
     with wanted.part.open("ab", buffering=0) as file, _progress(url, wanted, start) as progress:
         if file.tell() != start:
@@ -212,7 +236,10 @@ def _write(file: io.FileIO, block: bytes) -> None:
 
 
 def _first_byte(response: http.client.HTTPResponse, asked: int, size: int) -> int:
-    """Return the position of the answer's first byte in the file: what was asked for, or 0."""
+    """Return the position of the answer's first byte.
+
+    It is the position that was asked for, or 0.
+    """
     start = asked if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
     answered = response.headers.get("Content-Range", "")
     if start and not re.fullmatch(rf"bytes {start}-\d+/({size}|\*)", answered):
@@ -240,7 +267,10 @@ def _blocks(response: http.client.HTTPResponse, stall: float) -> Iterator[bytes]
 
 @contextmanager
 def _network(stall: float) -> Iterator[None]:
-    """Tell what the network did apart from what the disk does, which are both an OSError."""
+    """Tell faults of the network from those of the disk.
+
+    Both are an OSError.
+    """
     try:
         yield
     except HTTPError as error:
@@ -256,7 +286,10 @@ def _network(stall: float) -> Iterator[None]:
 
 
 class _NeverToHttp(HTTPRedirectHandler):
-    """Follows redirects to https; to http only from this machine to itself."""
+    """Follows redirects to https.
+
+    It follows to http only from this machine to itself.
+    """
 
     def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
         if not _is_secure(newurl) and not (_is_local(req.full_url) and _is_local(newurl)):
@@ -272,7 +305,10 @@ def _opener(url: str) -> OpenerDirector:
 
 @contextmanager
 def _progress(url: str, wanted: _Wanted, start: int) -> Iterator[Progress]:
-    """Say what is fetched; on a terminal, also show a bar."""
+    """Say what is fetched.
+
+    On a terminal there is a bar, too.
+    """
     resumed = f", from byte {start:,} on" if start else ""
     print(f"fetching {wanted.target} ({wanted.size / 1e6:.1f} MB{resumed}) from {_place(url)}", file=sys.stderr)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())

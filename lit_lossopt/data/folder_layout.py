@@ -1,4 +1,7 @@
-"""Which folders are classes and which files are images: the layouts that a folder of images may have."""
+"""The layouts that a folder of images may have.
+
+They say which folders are classes and which files are images.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,9 @@ class Layout:
 
 @dataclass
 class FoundFiles:
-    """What is named like an image, sorted by path, and what else was met.
+    """The files that are named like an image, sorted by path.
+
+    With them comes what else was met.
 
     ``left_out`` counts other files by their ending, and images in places that are not looked at; ``unreadable`` maps
     folders to why they could not be listed.
@@ -54,7 +59,9 @@ class FoundFiles:
 
 
 def find_layout(folder: Path) -> Layout:
-    """Return the folders that hold classes: those of the splits in any usual spelling, or ``folder`` itself.
+    """Return the folders that hold classes.
+
+    They are those of the splits in any usual spelling, or ``folder`` itself.
 
     Raises:
         UserError: there is no such folder, it may not be looked into, or it is not clear what to train on.
@@ -96,7 +103,9 @@ def _mention_unread(folder: Path, train: str, names: Sequence[str]) -> None:
 
 
 def _check_no_hidden_splits(folder: Path, names: Sequence[str]) -> None:
-    """Refuse a folder whose would-be classes are splits under unusual names, or hold splits themselves.
+    """Refuse a folder whose classes seem to be splits.
+
+    They are splits under unusual names, or hold splits themselves.
 
     Raises:
         UserError: they are, or do.
@@ -133,7 +142,10 @@ def class_folders(base: Path) -> list[str]:
 
 
 def _what_it_wraps(base: Path, found: Sequence[str]) -> str:
-    """Return where the classes or splits lie that a folder wraps in another, as a remedy; empty if it does not."""
+    """Return where the classes or splits lie that a folder wraps.
+
+    It is a remedy in words. The result is empty if there is none.
+    """
     inner = base
     for _ in range(_DEEPEST):
         if len(found) == 1:
@@ -145,7 +157,9 @@ def _what_it_wraps(base: Path, found: Sequence[str]) -> str:
 
 
 def check_class_folders(base: Path, class_names: Sequence[str]) -> None:
-    """Refuse folders of a split that belong to no class: a misspelt name would drop its images.
+    """Refuse folders of a split that belong to no class.
+
+    A misspelt name would drop its images.
 
     Raises:
         UserError: there is one.
@@ -159,7 +173,9 @@ def check_class_folders(base: Path, class_names: Sequence[str]) -> None:
 
 
 def image_files(base: Path, class_names: Sequence[str] | None) -> FoundFiles:
-    """Return what lies below ``base``; hidden files and folders are passed over, linked folders not entered.
+    """Return the image files below ``base``.
+
+    Hidden files and folders are passed over. Linked folders are not entered.
 
     Args:
         base: where to look, at any depth.
@@ -209,7 +225,10 @@ def _folders(base: Path) -> list[str]:
 
 
 def _readable_folders(base: Path) -> list[str]:
-    """Return none of a folder that may not be looked into: what becomes of it, reading its images decides."""
+    """Return no folder where ``base`` may not be looked into.
+
+    The reading of its images decides what becomes of it.
+    """
     try:
         return _folders(base)
     except UserError:

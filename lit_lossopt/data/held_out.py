@@ -1,4 +1,7 @@
-"""Whether images that are held out now were held out when some weights were trained."""
+"""Whether held-out images were held out before.
+
+They must have been when the weights were trained.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _DRAWN = "data.val_fraction"
 def check_held_out(
     state: Mapping[str, Any], settings: Mapping[str, Any], deciding: Collection[str], pool: str | None
 ) -> None:
-    """Refuse to evaluate weights on images that they may have been trained on.
+    """Refuse to evaluate weights on images of their training.
 
     Args:
         state: what the data module has said of itself beside the weights.

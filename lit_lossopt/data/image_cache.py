@@ -1,4 +1,6 @@
-"""Decoded image files, kept on disk under their content, so that the same files are decoded once.
+"""Decoded image files, kept on disk.
+
+They lie under a digest of their content, so that the same files are decoded once.
 
 Two steps find what is kept: the files' signature (path, inode, size, times of change) leads to the key of their
 content, and the key to the pixels. Files that were touched are hashed again, files that were changed decoded again.
@@ -29,7 +31,9 @@ _NAMES = ("pixels", "positions", "reasons")
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """Images of some files: ``pixels [M, size, size, 3]`` uint8 of those that could be decoded, in their order.
+    """Decoded images of some files.
+
+    ``pixels [M, size, size, 3]`` uint8 are of those that could be decoded, in their order.
 
     ``refused`` maps the positions of the other files to the reasons.
     """
@@ -39,7 +43,10 @@ class DecodedImages:
 
 
 def read_images(files: Sequence[Path], rules: DecodingRules, cache: Path) -> DecodedImages:
-    """Return the decoded files, from ``cache`` if files of the same content were decoded by the same rules before."""
+    """Return the decoded files.
+
+    They come from ``cache`` if files of the same content were decoded by the same rules before.
+    """
     seen = [_look_at(file) for file in files]
     unreachable = {position: reason for position, reason in enumerate(seen) if isinstance(reason, str)}
     places = [position for position in range(len(files)) if position not in unreachable]
@@ -50,7 +57,10 @@ def read_images(files: Sequence[Path], rules: DecodingRules, cache: Path) -> Dec
 
 
 def _look_at(file: Path) -> os.stat_result | str:
-    """Return what the file system says of a file, or why it cannot be read."""
+    """Return what the file system says of a file.
+
+    For a file that cannot be read it is the reason.
+    """
     try:
         found = file.stat()
     except OSError as error:
@@ -77,7 +87,10 @@ def _read_reachable(
 
 
 def decode_all(files: Sequence[Path], rules: DecodingRules) -> DecodedImages:
-    """Return the decoded files, one by one: threads gained nothing on two cores, for small images or large."""
+    """Return the decoded files, decoded one by one.
+
+    Threads gained nothing on two cores, for small images or large.
+    """
     pixels = np.empty((len(files), rules.size, rules.size, 3), dtype=np.uint8)
     refused: dict[int, str] = {}
     for position, file in enumerate(with_bar(files, "decoding images")):
@@ -89,12 +102,18 @@ def decode_all(files: Sequence[Path], rules: DecodingRules) -> DecodedImages:
 
 
 def default_cache() -> Path:
-    """Return the folder for decoded images: below ``XDG_CACHE_HOME``, by default ``~/.cache``."""
+    """Return the folder for decoded images.
+
+    It is below ``XDG_CACHE_HOME``, by default ``~/.cache``.
+    """
     return user_cache() / "images"
 
 
 def with_bar(files: Sequence[Path], what: str) -> tqdm[Path]:
-    """Return the files behind a progress bar that shows only on a terminal and after a second."""
+    """Return the files behind a progress bar.
+
+    The bar shows only on a terminal and after a second.
+    """
     return tqdm(files, desc=what, unit="file", delay=1, disable=None, leave=False)
 
 
@@ -107,7 +126,10 @@ def _signature(files: Sequence[Path], stats: Sequence[os.stat_result], rules: De
 
 
 def _noted_key(note: Path) -> str | None:
-    """Return the key in a note, or None where there is none, or something else than a key."""
+    """Return the key in a note.
+
+    It is None where there is no note, or where it holds something else.
+    """
     try:
         content = note.read_bytes()
     except OSError:
@@ -116,7 +138,10 @@ def _noted_key(note: Path) -> str | None:
 
 
 def _content_key(files: Sequence[Path], rules: DecodingRules) -> str | None:
-    """Return a digest of the files' content, or None where one could not be read to its end."""
+    """Return a digest of the files' content.
+
+    It is None where a file could not be read to its end.
+    """
     digest = hashlib.sha256(_rules_key(rules))
     try:
         for file in with_bar(files, "reading images"):

@@ -1,4 +1,6 @@
-"""The base of all data modules: uint8 images in memory, split by seed, served in an order that (seed, epoch) fixes.
+"""The base of all data modules.
+
+Images are uint8 in memory. The seed splits them, and (seed, epoch) fixes the order in which they are served.
 
 A batch is a handful of tensor operations: rows of one uint8 array are gathered on the host, moved, augmented and turned
 to normalised floats on the device. There is no per-image Python and there are no worker processes.
@@ -41,7 +43,9 @@ Split = Literal["train", "val", "test", "predict"]
 
 
 class ImageDataModule(pl.LightningDataModule):
-    """A dataset of small images with a training, a validation and a test split.
+    """A dataset of small images.
+
+    It has a training, a validation and a test split.
 
     Args:
         batch_size: images a training batch, on all devices together.
@@ -96,7 +100,10 @@ class ImageDataModule(pl.LightningDataModule):
     @property
     @abstractmethod
     def all_class_names(self) -> list[str]:
-        """Names of all classes of the dataset, in the order of its own labels."""
+        """Names of all classes of the dataset.
+
+        They are in the order of its own labels.
+        """
 
     @property
     @abstractmethod
@@ -110,29 +117,44 @@ class ImageDataModule(pl.LightningDataModule):
 
     @abstractmethod
     def read(self, split: Split) -> LabelledImages:
-        """Return all images of a split, with the dataset's own labels; ``val`` only where it is not drawn."""
+        """Return all images of a split.
+
+        They have the dataset's own labels. ``val`` is there only where it is not drawn.
+        """
 
     @property
     def val_is_drawn(self) -> bool:
-        """Whether the seed draws the validation images from the training images."""
+        """Whether the seed draws the validation images.
+
+        They are then drawn from the training images.
+        """
         return True
 
     def test_labels(self) -> Tensor | None:
-        """Return the dataset's own labels of the test images, where that takes no long reading; None: not known."""
+        """Return the dataset's own labels of the test images.
+
+        The result is None where that would take long reading.
+        """
         return None
 
     @property
     def pool(self) -> str | None:
-        """What names the set of images that the seed splits, where it may be another at the next start."""
+        """A name for the set of images that the seed splits.
+
+        It matters where the set may be another at the next start.
+        """
         return None
 
     def facts(self) -> dict[str, int | str]:
-        """Return what a run should record about its data beyond their settings, once they are set up."""
+        """Return what a run should record about its data.
+
+        It is more than their settings, and known once they are set up.
+        """
         return {}
 
     @property
     def class_names(self) -> list[str]:
-        """Names of the classes in use, in the order of their labels."""
+        """Names of the classes in use, in the order of labels."""
         return [self.all_class_names[label] for label in self._labels_kept]
 
     @property
@@ -155,7 +177,10 @@ class ImageDataModule(pl.LightningDataModule):
         return self._splits[split]
 
     def sizes(self) -> dict[str, int]:
-        """Return the number of images in use of each split, as far as it is known."""
+        """Return the number of images in use of each split.
+
+        Unknown splits are left out.
+        """
         found = {split: len(images) for split, images in self._splits.items()}
         labels = None if "test" in found else self.test_labels()
         if labels is not None:
@@ -163,11 +188,17 @@ class ImageDataModule(pl.LightningDataModule):
         return found
 
     def summary(self, stage: str) -> str:
-        """Return the classes and the number of images that a stage works with, in one line."""
+        """Return what a stage works with, in one line.
+
+        It has the classes and the number of images.
+        """
         return data_line(self.class_names, self.sizes(), stage)
 
     def checksums(self) -> dict[str, str]:
-        """Return the SHA-256 of the images in use with their labels, as the split left them."""
+        """Return the SHA-256 of the images in use.
+
+        Their labels are included, as the split left them.
+        """
         found = {}
         for split in self._splits:
             digest = hashlib.sha256(self._splits[split].labels.numpy().tobytes())
@@ -176,12 +207,18 @@ class ImageDataModule(pl.LightningDataModule):
         return found
 
     def epoch_order(self, epoch: int) -> Tensor:
-        """Return the order ``[N]`` of the training images in an epoch: a function of (seed, epoch) alone."""
+        """Return the order ``[N]`` of the training images.
+
+        It is a function of (seed, epoch) alone.
+        """
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
         return torch.randperm(len(self._splits["train"]), generator=generator)
 
     def epoch_pass(self, epoch: int) -> Pass:
-        """Return an epoch's order, and each training image's random numbers: functions of (seed, epoch) alone."""
+        """Return an epoch's order and random numbers.
+
+        Each training image has its numbers. They are functions of (seed, epoch) alone.
+        """
         count = len(self._splits["train"])
         numbers = torch.empty(count, 0)
         partners = None
@@ -199,7 +236,10 @@ class ImageDataModule(pl.LightningDataModule):
         return Pass(self.epoch_order(epoch), numbers.view(torch.int32), partners)
 
     def train_dataloader(self) -> BatchLoader:
-        """Return the training batches of the trainer's epoch, from where it was interrupted on."""
+        """Return the training batches of the trainer's epoch.
+
+        They begin where the epoch was interrupted.
+        """
         new_pass = lambda: self.epoch_pass(self._epoch())  # noqa: E731  # a thought of one line
         train, start = self._splits["train"], self._batches_done()
         return BatchLoader(train, self.batch_size, new_pass, drop_last=self.drop_last, start=start, share=self._share())
@@ -217,7 +257,9 @@ class ImageDataModule(pl.LightningDataModule):
         return BatchLoader(self._splits["predict"], self.eval_batch_size)
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """Return normalised float32 images ``[B, C, H, W]`` and labels ``[B]``, on their device.
+        """Return images and labels as the network takes them.
+
+        Images are normalised float32 ``[B, C, H, W]``, labels ``[B]``, on their device.
 
         A batch with random numbers is one of training: it is augmented by them, or also mixed, to labels ``[B, K]``.
         """
@@ -237,7 +279,9 @@ class ImageDataModule(pl.LightningDataModule):
         return mixed, mix_labels(own_labels, partner_labels, share, self.num_classes)
 
     def augmented_examples(self, count: int = 8, epochs: int = 4) -> Tensor | None:
-        """Return training images ``[1 + epochs, count, C, H, W]`` uint8: as they are, and as each epoch will show them.
+        """Return training images as epochs will show them.
+
+        They are ``[1 + epochs, count, C, H, W]`` uint8. The first are the images as they are.
 
         None if they are neither augmented nor mixed.
         """
@@ -255,7 +299,10 @@ class ImageDataModule(pl.LightningDataModule):
         return torch.stack(rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what trained weights depend on: normalisation, size, classes, how validation images were chosen."""
+        """Return what trained weights depend on.
+
+        It is normalisation, size, classes, and how validation images were chosen.
+        """
         scale, shift = self._normalisation(torch.device("cpu"))
         return {
             "scale": scale,
@@ -267,7 +314,9 @@ class ImageDataModule(pl.LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the normalisation of trained weights; refuse other classes, and images held out by another split.
+        """Take over the normalisation of trained weights.
+
+        Other classes are refused, and images that another split has held out.
 
         Raises:
             UserError: what was trained on and what is asked for do not fit together.
@@ -288,7 +337,10 @@ class ImageDataModule(pl.LightningDataModule):
         return {"seed_everything": self.seed, "data.val_fraction": self.val_fraction, **on_test}
 
     def _deciding(self, command: str | None) -> set[str]:
-        """Return the settings that decide which images ``command`` may evaluate because they were held out."""
+        """Return the settings that decide which images are held out.
+
+        They are those that ``command`` may evaluate.
+        """
         settings = set(self._split_settings())
         if command == "test" and "data.test_fraction" in settings:
             return {"seed_everything", "data.test_fraction"}
@@ -308,7 +360,7 @@ class ImageDataModule(pl.LightningDataModule):
         return self.trainer.current_epoch if self.trainer else 0
 
     def _batches_done(self) -> int:
-        """Return how many batches of the epoch were trained on before an interruption."""
+        """Return how many batches an interrupted epoch has done."""
         if self.trainer is None or not self.trainer.fit_loop.restarting:
             return 0
         progress = self.trainer.fit_loop.epoch_loop.batch_progress

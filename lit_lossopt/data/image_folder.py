@@ -1,4 +1,7 @@
-"""Any folder of images, one subfolder a class: with training and test images apart, or split by the seed."""
+"""Any folder of images with one subfolder for each class.
+
+Training and test images lie apart, or the seed splits them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ LISTED = 10
 
 
 class ImageFolderDataModule(ImageDataModule):
-    """Images of a folder with one subfolder a class; the classes are the subfolders' names, sorted.
+    """Images of a folder with a subfolder for each class.
+
+    The classes are the subfolders' names, sorted.
 
     Images deeper below a class's folder count as that class; hidden files and folders are left out. How a file becomes
     pixels stands in ``lit_lossopt.data.decoding``. Before training all files are looked at, the test images too.
@@ -83,12 +88,18 @@ class ImageFolderDataModule(ImageDataModule):
 
     @property
     def all_class_names(self) -> list[str]:
-        """Names of the class folders, sorted; what cannot be printed in them as escapes."""
+        """Names of the class folders, sorted.
+
+        What cannot be printed in them becomes escapes.
+        """
         return self._names
 
     @property
     def in_channels(self) -> int:
-        """Three: every image is read as red, green, blue."""
+        """Three channels.
+
+        Every image is read as red, green and blue.
+        """
         return 3
 
     @property
@@ -98,25 +109,37 @@ class ImageFolderDataModule(ImageDataModule):
 
     @property
     def test_is_drawn(self) -> bool:
-        """Whether the seed draws the test images: there is no ``train/``."""
+        """Whether the seed draws the test images.
+
+        It does where there is no ``train/``.
+        """
         return self._base == self.folder
 
     @property
     def val_is_drawn(self) -> bool:
-        """Whether the seed draws the validation images: there is no ``val/``."""
+        """Whether the seed draws the validation images.
+
+        It does where there is no ``val/``.
+        """
         return self._layout.val is None
 
     @property
     def pool(self) -> str | None:
-        """Digest of the names of the images that the seed splits, once they were read."""
+        """A digest of the names of the images that the seed splits.
+
+        It is known once they were read.
+        """
         return self._pool
 
     def facts(self) -> dict[str, int | str]:
-        """Return how many files were left out because they cannot be decoded."""
+        """Return how many files cannot be decoded and were left out."""
         return {"skipped_images": sum(map(len, self._bad.values()))}
 
     def setup(self, stage: str) -> None:
-        """Look at all files before training, then read what the stage needs, once."""
+        """Look at all files before training.
+
+        Then what the stage needs is read once.
+        """
         if stage == "fit" and self._base not in self._bad:
             splits = [split for split in (self._base, self._layout.val, self._layout.test) if split]
             found = dict(zip(splits, self._look_at(*splits), strict=True))
@@ -126,7 +149,10 @@ class ImageFolderDataModule(ImageDataModule):
         super().setup(stage)
 
     def test_labels(self) -> Tensor | None:
-        """Return the labels of the test images; None before they were looked at."""
+        """Return the labels of the test images.
+
+        The result is None before they were looked at.
+        """
         missing = not self.test_is_drawn and self._layout.test is None
         return torch.empty(0, dtype=torch.int64) if missing else self._test_labels
 
@@ -156,7 +182,9 @@ class ImageFolderDataModule(ImageDataModule):
         return {**super()._split_settings(), **drawn}
 
     def _look_at(self, *bases: Path, labelled: bool = True) -> list[LabelledImages]:
-        """Return the usable images below each of ``bases``; judge the bad files of all of them at once.
+        """Return the usable images below each of ``bases``.
+
+        The bad files of all of them are judged at once.
 
         Raises:
             UserError: there are bad files and they are not to be skipped, or too few others.
@@ -211,7 +239,10 @@ class ImageFolderDataModule(ImageDataModule):
 
 
 def _listed(bad: Mapping[Path, str]) -> str:
-    """Return the first bad files with their reasons, and how many more there are."""
+    """Return the first bad files with their reasons.
+
+    It also says how many more there are.
+    """
     first = "; ".join(f"{file} ({reason})" for file, reason in islice(bad.items(), LISTED))
     return first + (f"; and {len(bad) - LISTED} more" if len(bad) > LISTED else "")
 

@@ -1,4 +1,7 @@
-"""Names of folders that hold a split of the data: train, Training, test_set, val2017."""
+"""Names of folders that hold a split of the data.
+
+Examples are train, Training, test_set and val2017.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ _MENTIONS = {split: re.compile(f"(?:{words})(?:set|data)?") for split, words in 
 
 
 def split_of(name: str) -> SplitName | None:
-    """Return the split that a folder of this name holds, or None.
+    """Return the split that a folder of this name holds.
+
+    The result is None if it holds none.
 
     >>> [split_of(name) for name in ("Train", "testing", "Validation_set", "val2017", "tram")]
     ['train', 'test', 'val', 'val', None]
@@ -30,7 +35,9 @@ def split_of(name: str) -> SplitName | None:
 
 
 def mentioned_split(name: str) -> SplitName | None:
-    """Return the split that one of a name's words names, or None.
+    """Return the split that one of a name's words names.
+
+    The result is None if none does.
 
     >>> [mentioned_split(name) for name in ("trainA", "test-cats", "cats_val", "contest")]
     ['train', 'test', 'val', None]
@@ -41,7 +48,10 @@ def mentioned_split(name: str) -> SplitName | None:
 
 
 def splits_among(names: Iterable[str]) -> dict[SplitName, list[str]]:
-    """Return split -> the names of folders that hold it, sorted; splits without one are left out."""
+    """Return the names of the folders that hold each split.
+
+    They are sorted. Splits without a folder are left out.
+    """
     found: dict[SplitName, list[str]] = {}
     for name in sorted(names):
         split = split_of(name)

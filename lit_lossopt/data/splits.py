@@ -1,4 +1,7 @@
-"""Holding out a part of some images so that every class has its share in both parts."""
+"""Holding out a part of some images.
+
+Every class has its share in both parts.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from lit_lossopt.data.batches import LabelledImages
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the positions ``[M]`` that stay and those held out, each sorted: a function of its arguments alone.
+    """Return the positions ``[M]`` that stay and those held out.
+
+    Both are sorted. They are a function of the arguments alone.
 
     Args:
         labels: ``[N]`` int64.
@@ -33,7 +38,9 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
 def draw_test_images(
     everything: LabelledImages, fraction: float, seed: int, classes: Mapping[int, str]
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Return training and test images of data that came in one piece; independent of the split for validation.
+    """Return training and test images of data in one piece.
+
+    The draw is independent of the split for validation.
 
     Each class is drawn by itself, so that its test images do not depend on which other classes are wanted.
 
@@ -51,7 +58,9 @@ def draw_test_images(
 
 
 def drawn_places(labels: Tensor, fraction: float, seed: int, classes: Mapping[int, str]) -> tuple[Tensor, Tensor]:
-    """Return the places ``[M]`` of training and of test images among labels ``[N]``; see ``draw_test_images``.
+    """Return the places ``[M]`` of training and of test images.
+
+    Labels are ``[N]``. See ``draw_test_images``.
 
     Raises:
         UserError: a class is too small to be in both.

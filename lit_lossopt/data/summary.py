@@ -1,4 +1,7 @@
-"""What a run says of its data: the classes, and how many images each split has."""
+"""What a run says of its data.
+
+It names the classes, and how many images each split has.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,18 @@ def data_line(class_names: Sequence[str], sizes: Mapping[str, int], stage: str) 
 
 
 def data_parameters(class_names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, int | str]:
-    """Return the same as parameters of a run: class_names, train_images, val_images, test_images."""
+    """Return the summary as parameters of a run.
+
+    They are class_names, train_images, val_images and test_images.
+    """
     counts = {f"{split}_images": sizes[split] for split in _SPLITS if split in sizes}
     return {"class_names": listed(class_names, _KEPT), **counts}
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
-    """Return the first names, each cut to a readable length, and how many more there are.
+    """Return the first names and how many more there are.
+
+    Each name is cut to a readable length.
 
     >>> listed(["cat", "dog", "frog"], 2)
     'cat, dog and 1 more'

@@ -1,4 +1,7 @@
-"""``lossopt sweep``: the sweep by its plan, and at its end the comparison of its runs."""
+"""The command ``lossopt sweep``.
+
+It runs a sweep by its plan, and at its end compares the runs.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ Main = Callable[[list[str]], int]
 
 
 def sweep(words: Sequence[str], main: Main) -> int:
-    """Run a sweep, then compare; return 0, 1 where something failed or is left, 130 or 143 where it was interrupted.
+    """Run a sweep, compare, and return the exit status.
+
+    It is 1 where something failed or is left, and 130 or 143 where the sweep was interrupted.
 
     Args:
         words: behind ``sweep``.
@@ -54,7 +59,10 @@ def sweep(words: Sequence[str], main: Main) -> int:
 
 
 def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tuple[int, SweepRuns, list[str]]:
-    """Run the sweep; return its exit status, its runs, and what is to be said at the end."""
+    """Run the sweep.
+
+    Return its exit status, its runs, and what is to be said at the end.
+    """
     from lit_lossopt.sweeps.engines.interruption import Interrupted, raised_sigterm
     from lit_lossopt.sweeps.progress import ShownEngine, SweepDisplay
     from lit_lossopt.sweeps.protocol import Sweep, begin, best_by_arm, summary
@@ -99,7 +107,10 @@ def _engine(plan: Plan, options: Options, main: Main) -> Engine:
 
 
 def _compare(plan: Plan, runs: SweepRuns, options: Options) -> bool:
-    """Show the verdict on the sweep's runs, write its page, and keep both with the parent run; return if it could."""
+    """Show the verdict on the sweep's runs.
+
+    Its page is written, and both are kept with the parent run. Return True if that could be done.
+    """
     from lit_lossopt.comparison.command import show_comparison
     from lit_lossopt.comparison.report.answer_metrics import answer_metrics
 

@@ -1,4 +1,6 @@
-"""Where trials run: processes of this machine, Ray, or this process.
+"""Where trials run.
+
+They run in processes of this machine, on Ray, or in this process.
 
 Trials come in. Outcomes go out, in the order in which trials end.
 """

@@ -1,4 +1,7 @@
-"""Calls functions each in a process of its own, ready in milliseconds, because another one has imported everything."""
+"""Calls functions, each in a process of its own.
+
+The process is ready in milliseconds, because another one has imported everything.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ _SERVER = (
 
 
 class ServerGoneError(Exception):
-    """The server was killed or could not begin; none of its children lives any more.
+    """The server was killed or could not begin.
+
+    None of its children lives any more.
 
     Attributes:
         killed: whether a signal ended it.
@@ -41,7 +46,10 @@ class ServerGoneError(Exception):
 
 @dataclass(frozen=True)
 class Started:
-    """A child has begun; ``process`` is its id."""
+    """A child has begun.
+
+    ``process`` is its id.
+    """
 
     number: int
     process: int
@@ -49,14 +57,19 @@ class Started:
 
 @dataclass(frozen=True)
 class Ended:
-    """A child has ended, with its exit status, or minus the number of the signal that killed it."""
+    """A child has ended.
+
+    Its status is an exit status, or minus the number of the signal that killed it.
+    """
 
     number: int
     status: int
 
 
 class ForkServer:
-    """A process that forks others. They die with it, and all of them with this process, however it dies.
+    """A process that forks others.
+
+    They die with it. All of them die with this process, however it dies.
 
     Args:
         rehearsal: ``module:function`` that the server calls before it forks for the first time.
@@ -95,7 +108,9 @@ class ForkServer:
     def start(
         self, call: str, arguments: Sequence[Any], folder: Path, output: Path, environment: Mapping[str, str]
     ) -> int:
-        """Have ``module:function`` called in a process of its own; return the number by which replies name it.
+        """Call ``module:function`` in a process of its own.
+
+        Return the number by which replies name it.
 
         Args:
             call: what to call; it returns an exit status.
@@ -110,11 +125,16 @@ class ForkServer:
         return self._count
 
     def signal(self, number: int, which: int) -> None:
-        """Send a signal to a child, if it lives; SIGKILL to all that it has started."""
+        """Send a signal to a child, if it lives.
+
+        SIGKILL goes to all that the child has started.
+        """
         self._ask({"of": number, "signal": which})
 
     def replies(self, timeout: float) -> list[Started | Ended]:
-        """Return what has happened; wait for something at most ``timeout`` seconds.
+        """Return what has happened.
+
+        The wait for something is at most ``timeout`` seconds.
 
         Raises:
             ServerGoneError: the server has died, and all its children with it.
@@ -165,7 +185,7 @@ class ForkServer:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
 
     def _gone(self) -> ServerGoneError:
-        """Return how the server ended, and the last line that it said."""
+        """Return how the server ended, and its last line."""
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").strip().splitlines()
         return ServerGoneError(self._process.wait(), f": {one_line(lines[-1], 200)}" if lines else "")

@@ -1,4 +1,6 @@
-"""The process that imports everything once, then forks a child for each call. ``fork_server.ForkServer`` runs it.
+"""The process that forks a child for each call.
+
+It imports everything once. ``fork_server.ForkServer`` runs it.
 
 Requests are lines of JSON on standard input, replies lines of JSON on standard output::
 
@@ -67,7 +69,10 @@ class Children:
         self.reply({"started": request["start"], "process": child})
 
     def signal(self, number: int, which: int) -> None:
-        """Send a signal to a child, if it lives; SIGKILL to all that it has started."""
+        """Send a signal to a child, if it lives.
+
+        SIGKILL goes to all that the child has started.
+        """
         for child, request in self._living.items():
             if request == number:
                 with suppress(OSError):
@@ -88,7 +93,10 @@ class Children:
             self._kill_group(child)
 
     def reply(self, content: dict[str, Any]) -> None:
-        """Write a reply; nobody may be there to read it."""
+        """Write a reply.
+
+        Nobody may be there to read it.
+        """
         with suppress(OSError):
             os.write(self._replies, json.dumps(content).encode() + b"\n")
 
@@ -100,7 +108,9 @@ class Children:
 
 
 def serve(rehearsal: str = "", own: Mapping[str, str | None] = MappingProxyType({})) -> None:
-    """Prepare, then answer requests until standard input ends; leave no child behind.
+    """Prepare, then answer requests until standard input ends.
+
+    No child is left behind.
 
     Args:
         rehearsal: ``module:function`` that imports, and does once, what every child would do again.
@@ -133,7 +143,10 @@ def serve(rehearsal: str = "", own: Mapping[str, str | None] = MappingProxyType(
 
 
 def _requests(child_ended: Callable[[], None]) -> Any:
-    """Yield requests until standard input ends; call ``child_ended`` whenever a child may have."""
+    """Yield requests until standard input ends.
+
+    ``child_ended`` is called whenever a child may have ended.
+    """
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -153,7 +166,10 @@ def _requests(child_ended: Callable[[], None]) -> Any:
 
 
 def _die_with(server: int, pipes: tuple[int, int]) -> None:
-    """End this child at once when one of two pipes ends, whose other ends only the server and the asking one have."""
+    """End this child at once when one of two pipes ends.
+
+    Only the server and the asking process have the other ends.
+    """
 
     def watch() -> None:
         poll = select.poll()
@@ -172,7 +188,10 @@ def _die_with(server: int, pipes: tuple[int, int]) -> None:
 
 
 def _run(request: Request) -> None:
-    """Be a process of its own, call the function, and end with what it returns."""
+    """Be a process of its own and call the function.
+
+    It ends with what the function returns.
+    """
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

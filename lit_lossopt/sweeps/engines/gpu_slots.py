@@ -1,4 +1,7 @@
-"""Which GPU each worker sees. Asked of the driver's own tool: nothing here touches a GPU or imports torch."""
+"""Which GPU each worker sees.
+
+The driver's own tool is asked. Nothing here touches a GPU or imports torch.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 def visible_gpus() -> list[str]:
-    """Return what names each GPU in ``CUDA_VISIBLE_DEVICES``: that variable's words, or 0, 1 and so on."""
+    """Return the names of the GPUs in ``CUDA_VISIBLE_DEVICES``.
+
+    They are the words of that variable, or 0, 1 and so on.
+    """
     given = os.environ.get(VARIABLE)
     if given is not None:
         words = [word.strip() for word in given.split(",") if word.strip()]
@@ -32,7 +38,10 @@ def visible_gpus() -> list[str]:
 
 
 def usable_gpus() -> list[str]:
-    """Return the visible GPUs that are there, if torch was built for any; torch itself is not asked, nor imported."""
+    """Return the visible GPUs that can be used.
+
+    There are none if torch was built for none. Torch itself is neither asked nor imported.
+    """
     try:
         without = version("torch").endswith("+cpu")
     except PackageNotFoundError:
@@ -41,7 +50,9 @@ def usable_gpus() -> list[str]:
 
 
 def share_of(given: float | None, accelerators: Collection[str]) -> float:
-    """Return the share of a GPU that each trial takes: as given; else one, where there are GPUs and a trial may use it.
+    """Return the share of a GPU that each trial takes.
+
+    It is as given. Otherwise it is one, where there are GPUs and a trial may use them.
 
     Args:
         given: as typed; None: nothing was.
@@ -53,7 +64,9 @@ def share_of(given: float | None, accelerators: Collection[str]) -> float:
 
 
 def accelerator_of(share: float) -> str:
-    """Return what trials that take this share train on, in a word of ``trainer.accelerator``.
+    """Return what trials with this share train on.
+
+    It is a word of ``trainer.accelerator``.
 
     Empty on a machine without GPUs: there ``auto`` means the CPU.
     """
@@ -61,7 +74,9 @@ def accelerator_of(share: float) -> str:
 
 
 def worker_environments(resources: Resources) -> list[dict[str, str]]:
-    """Return, for each worker, the variables that give it its share of the GPUs.
+    """Return the variables that give each worker its GPUs.
+
+    A worker may have a share of a GPU.
 
     Several may share one: with ``gpus=0.5`` the first two workers see the first GPU. With ``gpus=0`` none sees any.
 

@@ -1,4 +1,7 @@
-"""The smallest engine: trials one after another, in this very process. Everything is imported once."""
+"""The smallest engine.
+
+Trials run one after another in this very process. Everything is imported once.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from lit_lossopt.tracking.store_process import kept_process
 
 
 class InProcessEngine:
-    """Runs each trial by calling the program's own ``main``; a trial that kills its process kills the sweep.
+    """Runs each trial by calling the program's own ``main``.
+
+    A trial that kills its process kills the sweep.
 
     Args:
         main: takes the words of a command and returns its exit status.

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM noted while trials run, so that they end whole and nothing is lost."""
+"""Ctrl-C and SIGTERM while trials run.
+
+They are noted, so that trials end whole and nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """Trials were stopped by Ctrl-C or SIGTERM, and have saved what they had.
+    """Trials were stopped by Ctrl-C or SIGTERM.
+
+    They have saved what they had.
 
     Attributes:
         status: the exit status that tells so: 130 after Ctrl-C, 143 after SIGTERM.
@@ -22,13 +27,19 @@ class Interrupted(KeyboardInterrupt):
 
 
 class NotedSignals:
-    """Which signal has come; ``number`` is None before."""
+    """Which signal has come.
+
+    Before one comes, ``number`` is None.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Remember a signal; the second one ends at once."""
+        """Remember a signal.
+
+        The second one ends the process at once.
+        """
         if self.number is not None:
             raise KeyboardInterrupt
         self.number = number
@@ -36,7 +47,10 @@ class NotedSignals:
 
 @contextmanager
 def raised_sigterm() -> Iterator[None]:
-    """Have SIGTERM raise ``Interrupted``, as Ctrl-C raises its like; in another thread than the main one, not."""
+    """Make SIGTERM raise ``Interrupted``.
+
+    Ctrl-C raises its like. This has no effect outside the main thread.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a handler's
         raise Interrupted(number)
@@ -53,7 +67,10 @@ def raised_sigterm() -> Iterator[None]:
 
 @contextmanager
 def noted_signals() -> Iterator[NotedSignals]:
-    """Take over SIGINT and SIGTERM, and give them back afterwards; in another thread than the main one, neither."""
+    """Take over SIGINT and SIGTERM, and give them back afterwards.
+
+    This has no effect outside the main thread.
+    """
     noted = NotedSignals()
     if threading.current_thread() is not threading.main_thread():
         yield noted

@@ -1,4 +1,7 @@
-"""Trials on this machine: each forked from a process that has imported everything."""
+"""Trials on this machine.
+
+Each is forked from a process that has imported everything.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,9 @@ class LocalEngine:
 
 
 class ForkedWorkers:
-    """Attempts as children of a fork server, which is started anew if it is killed.
+    """Attempts as children of a fork server.
+
+    The server is started anew if it is killed.
 
     Args:
         command: takes words, returns an exit status.
@@ -90,7 +95,9 @@ class ForkedWorkers:
         self._attempts[number] = attempt
 
     def ended(self, seconds: float) -> list[tuple[Attempt, int]]:
-        """Return what has ended; when the server has died, everything has.
+        """Return what has ended.
+
+        When the server has died, everything has.
 
         Raises:
             UserError: the server cannot begin.
@@ -119,7 +126,10 @@ class ForkedWorkers:
         return last_line(output_of(attempt.trial))
 
     def last_words(self, attempt: Attempt, *, failed: bool) -> str:
-        """Return the last line of one that has ended; of one that failed, keep all that it printed, and say where."""
+        """Return the last line of an attempt that has ended.
+
+        Of an attempt that failed all output is kept, and the line says where.
+        """
         output = output_of(attempt.trial)
         said = last_line(output)
         if failed:
@@ -140,7 +150,10 @@ class ForkedWorkers:
         self._signal(attempt, signal.SIGKILL)
 
     def close(self) -> None:
-        """End what still runs, at once; a server that has nothing to do is kept for the next trials."""
+        """End what still runs, at once.
+
+        A server that has nothing to do is kept for the next trials.
+        """
         if self._attempts or (self._server is not None and not self._server.ready):
             self.end()
             self._attempts.clear()
@@ -168,7 +181,10 @@ def output_of(trial: Trial) -> Path:
 
 
 def last_line(output: Path) -> str:
-    """Return the last line of a file that is not empty, or an empty text."""
+    """Return the last line of a file that is not empty.
+
+    The result is an empty text if there is none.
+    """
     try:
         with output.open("rb") as file:
             size = file.seek(0, 2)

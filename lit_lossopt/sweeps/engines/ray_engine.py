@@ -1,4 +1,7 @@
-"""Trials as tasks of Ray: on a running cluster, or on one that is started here for the while."""
+"""Trials as tasks of Ray.
+
+They run on a running cluster, or on one that is started here for the while.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ _PREFIXES = ("MLFLOW_", "LOSSOPT_")
 
 
 class RayEngine:
-    """Runs trials as Ray tasks, each with its CPUs and its share of a GPU.
+    """Runs trials as Ray tasks.
+
+    Each has its CPUs and its share of a GPU.
 
     A trial whose worker or machine dies is tried again elsewhere, as a sweep on one machine does it; Ray's own retries
     are off, because they would not ask the store first. On a cluster of several machines the store must be an MLflow
@@ -89,7 +94,10 @@ class RayWorkers:
         self._dying: list[tuple[float, Attempt]] = []
 
     def count(self) -> int:
-        """Return how many attempts can run at once; machines may come and go."""
+        """Return how many attempts can run at once.
+
+        Machines may come and go.
+        """
         if self._resources.workers:
             return self._resources.workers
         there = self._ray.cluster_resources()
@@ -107,7 +115,10 @@ class RayWorkers:
         self._attempts[task.remote(*self._arguments, *given)] = attempt
 
     def ended(self, seconds: float) -> list[tuple[Attempt, int]]:
-        """Return what has ended; what was killed only when nothing of it can live any more."""
+        """Return what has ended.
+
+        What was killed is among it only when nothing of it can live any more.
+        """
         now = time.monotonic()
         found = [(attempt, -signal.SIGKILL) for due, attempt in self._dying if due <= now]
         self._dying = [(due, attempt) for due, attempt in self._dying if due > now]
