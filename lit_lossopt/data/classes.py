@@ -1,4 +1,7 @@
-"""Some of a dataset's classes, relabelled in the order in which they were named."""
+"""Some of a dataset's classes.
+
+They are relabelled in the order in which they were named.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from lit_lossopt.data.summary import listed
 
 
 def choose_classes(wanted: Sequence[str | int] | None, available: Sequence[str]) -> list[int]:
-    """Return the dataset's labels of the wanted classes, in their order; None wants all.
+    """Return the dataset's labels of the wanted classes.
+
+    They keep their order. None wants all classes.
 
     Raises:
         UserError: an unknown class, one twice, or fewer than two.
@@ -31,7 +36,9 @@ def choose_classes(wanted: Sequence[str | int] | None, available: Sequence[str])
 
 
 def check_labels(data: LabelledImages, classes: int) -> None:
-    """Refuse what a data module's ``read`` returns as labels, if it is not one class index an image.
+    """Refuse labels that are not one class index an image.
+
+    They are what a data module's ``read`` returns.
 
     Args:
         data: images with the dataset's own labels.
@@ -49,7 +56,9 @@ def check_labels(data: LabelledImages, classes: int) -> None:
 
 
 def keep_classes(data: LabelledImages, kept: Sequence[int], classes: int) -> LabelledImages:
-    """Return the images whose label is among ``kept``, relabelled 0 … K − 1 in their order.
+    """Return the images whose label is among ``kept``.
+
+    They are relabelled 0 … K − 1 in the order of ``kept``.
 
     Args:
         data: images with the dataset's own labels.

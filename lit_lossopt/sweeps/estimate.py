@@ -1,4 +1,7 @@
-"""What a sweep will take, roughly: time and disk, from what earlier trials took or from sizes that are known."""
+"""What a sweep will take, roughly.
+
+Time and disk follow from what earlier trials took, or from sizes that are known.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ _COPIES = 3
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one trial: seconds and bytes; NaN where they cannot be told."""
+    """The seconds and bytes of one trial.
+
+    They are NaN where they cannot be told.
+    """
 
     seconds: float
     bytes: float
@@ -40,7 +46,9 @@ _UNKNOWN = Cost(math.nan, math.nan, math.nan)
 
 
 def cost(trial: Trial) -> Cost:
-    """Return what a trial takes by the sizes of data and network, on one CPU thread.
+    """Return what a trial takes on one CPU thread.
+
+    It follows from the sizes of data and network.
 
     What is no number where one is expected is the trial's own affair: nothing can be told then.
     """
@@ -71,7 +79,10 @@ def _cost(data: str, arguments: Mapping[str, Any], trainer: Mapping[str, Any], n
 
 
 def _part(wanted: Any, batches: int) -> int:
-    """Return so many batches of an epoch as the Trainer would take: a whole number of them, or a share."""
+    """Return the batches of an epoch as the Trainer would take them.
+
+    The limit is a whole number of them, or a share.
+    """
     if wanted is None:
         return batches
     share = _number(wanted)
@@ -85,7 +96,10 @@ def _number(value: Any) -> float:
 
 
 def _steps(trainer: Mapping[str, Any], an_epoch: int) -> float:
-    """Return the steps of a training; infinity where neither ``max_epochs`` nor ``max_steps`` limits it."""
+    """Return the steps of a training.
+
+    It is infinity where neither ``max_epochs`` nor ``max_steps`` limits it.
+    """
     epochs, most = trainer.get("max_epochs", 5), trainer.get("max_steps")
     # As the Trainer reads them: null and −1 are no limit.
     by_epochs = math.inf if epochs in (None, -1) else _number(epochs) * an_epoch
@@ -95,7 +109,7 @@ def _steps(trainer: Mapping[str, Any], an_epoch: int) -> float:
 
 
 def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:
-    """Return how many trials there are, how long they take and what disk, in words."""
+    """Return trials, time and disk in words."""
     search = search_trials(plan)
     again = _some_repeats(plan, search)
     most = len(search_trials(plan, Reach(plan.extend, plan.extend))) - len(search) if on_grids(plan) else 0
@@ -115,7 +129,10 @@ def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:
 
 
 def _done(search: Sequence[Trial], again: Sequence[Trial], ended: Sequence[EndedTrial]) -> int:
-    """Return how many have a result; which points are repeated is not known beforehand."""
+    """Return how many trials have a result.
+
+    Which points are repeated is not known beforehand.
+    """
     searched = {trial.key for trial in search} & {one.key for one in ended}
     arms = {trial.arm for trial in again}
     return len(searched) + min(len(again), len({one.key for one in ended if one.phase == REPEAT and one.arm in arms}))
@@ -135,7 +152,10 @@ def _time(every: Sequence[Trial], ended: Sequence[EndedTrial], left: int, most: 
 
 
 def _mean_cost(every: Sequence[Trial]) -> Cost:
-    """Return the mean over arms, which may differ in length, batch size or data."""
+    """Return the mean cost over arms.
+
+    They may differ in length, batch size or data.
+    """
     costs = [cost(trial) for trial in {trial.arm: trial for trial in every}.values()]
     parts = ([one.seconds for one in costs], [one.bytes for one in costs], [one.checkpoint for one in costs])
     return Cost(*map(statistics.fmean, parts))
@@ -150,7 +170,10 @@ def _disk(every: Sequence[Trial], kept: int) -> str:
 
 
 def _some_repeats(plan: Plan, search: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Return the repeats as they would be if each arm's first point won: there are as many for any."""
+    """Return the repeats as if each arm's first point won.
+
+    There are as many for any point.
+    """
     if plan.protocol == GRID:
         return ()
     first = {trial.arm: trial.point for trial in reversed(search)}

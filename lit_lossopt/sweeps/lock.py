@@ -1,4 +1,7 @@
-"""One sweep of an experiment at a time, on one machine."""
+"""One sweep of an experiment at a time.
+
+This holds on one machine.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ FOLDER = "mlruns/sweeps"
 
 @contextmanager
 def alone(experiment: str) -> Iterator[None]:
-    """Hold the experiment's lock; it goes with the process, however that ends.
+    """Hold the experiment's lock.
+
+    It goes with the process, however that ends.
 
     Raises:
         UserError: another sweep holds it, or the folder cannot be written.

@@ -1,4 +1,7 @@
-"""The words of ``lossopt sweep``: which plan, over what, on which engine. Nothing heavy is imported for a dry run."""
+"""The words of ``lossopt sweep``.
+
+They say which plan, over what, on which engine. Nothing heavy is imported for a dry run.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +100,9 @@ def _take(options: Options, key: str, value: str) -> None:
 
 
 def the_plan(options: Options) -> Plan:
-    """Return the plan that was named, with what was typed laid over it, checked.
+    """Return the plan that was named.
+
+    What was typed is laid over it, and it is checked.
 
     Raises:
         UserError: what is wrong, in the plan or in what was typed.
@@ -133,12 +138,18 @@ def gpu_share(plan: Plan, options: Options) -> float:
 
 
 def resources(plan: Plan, options: Options) -> Resources:
-    """Return what an engine may use: as many workers as were asked for; 0: as many as it has room for."""
+    """Return what an engine may use.
+
+    It has as many workers as were asked for. 0 means as many as it has room for.
+    """
     return Resources(options.workers, plan.threads, gpu_share(plan, options))
 
 
 def at_once(plan: Plan, options: Options) -> int:
-    """Return how many trials will run at once, as far as can be told before."""
+    """Return how many trials will run at once.
+
+    It is as far as can be told before.
+    """
     if options.engine == "local":
         return len(worker_environments(resources(plan, options)))
     fitting = max(1, cores() // plan.threads)

@@ -1,4 +1,6 @@
-"""What a sweep does now, for a person at a terminal: a line a worker, what is left, the best so far by arm.
+"""What a sweep does now, for a person at a terminal.
+
+There is a line for each worker, what is left, and the best of each arm so far.
 
 Where the output is no terminal nothing moves, and there is nothing but the lines that are said.
 """
@@ -103,14 +105,20 @@ class SweepDisplay:
         return Group(rows, Text(self.summary(), style="bold"), *self._best_lines())
 
     def summary(self) -> str:
-        """Return ``12 of 40 done, 1 failed; about 03:20 left, 01:25 so far``."""
+        """Return the state of the sweep on one line.
+
+        An example is ``12 of 40 done, 1 failed; about 03:20 left, 01:25 so far``.
+        """
         failed = f", {self._failed} failed" if self._failed else ""
         left = self.seconds_left()
         about = "" if left is None else f"about {clock(left)} left, "
         return f"{self._ended} of {self._total} done{failed}; {about}{clock(time.monotonic() - self._started)} so far"
 
     def seconds_left(self) -> float | None:
-        """Return how long the known trials still take at the pace of the last ones, or None before the first."""
+        """Return how long the known trials still take.
+
+        The pace is that of the last ones. Before the first one the result is None.
+        """
         if not self._seconds or not self._workers:
             return None
         each, now = statistics.mean(self._seconds), time.monotonic()
@@ -156,7 +164,10 @@ def described(trial: Trial) -> str:
 
 
 def said(text: str) -> str:
-    """Return the gist of a trial's latest line: epoch, step and accuracy of an evaluation, or the line itself."""
+    """Return the gist of a trial's latest line.
+
+    It is epoch, step and accuracy of an evaluation, or the line itself.
+    """
     found = _EVALUATION.match(text)
     if not found:
         return text

@@ -1,4 +1,7 @@
-"""The protocol of a sweep over any engine: run what is missing, extend, choose, repeat, test, and say what failed."""
+"""The protocol of a sweep over any engine.
+
+It runs what is missing, extends, chooses, repeats, tests, and says what failed.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,9 @@ class Sweep:
     _busy: set[str] = field(default_factory=set)
 
     def run(self) -> int:
-        """Run all that is missing; return 0, or 1 where trials failed or time was up.
+        """Run all that is missing.
+
+        Return 0, or 1 where trials failed or time was up.
 
         Raises:
             Interrupted: Ctrl-C, SIGTERM, or a trial that was told to stop.
@@ -88,11 +93,14 @@ class Sweep:
         return Exit.FAILED if self.failed or self.left else Exit.DONE
 
     def results(self) -> dict[str, TrialRun]:
-        """Return key → run of the plan's trials that came to an end."""
+        """Return the plan's ended trials as key → run."""
         return self.runs.ended(self.trials)
 
     def _search(self) -> Reach:
-        """Run the search, extended where a best point lies at an edge; return how far it went."""
+        """Run the search and return how far it went.
+
+        It is extended where a best point lies at an edge.
+        """
         reach = Reach()
         self._run_missing(search_trials(self.plan))
         for _ in range(self.plan.extend):
@@ -108,7 +116,10 @@ class Sweep:
         return reach
 
     def _wider(self, reach: Reach) -> Reach:
-        """Return the grid's reach with one more point at each end where any arm has its best."""
+        """Return the reach with one more point at each end.
+
+        It is for grids of which an arm has its best at an end.
+        """
         sides = self._at_edge(reach)
         below, above = (max((getattr(side, end) for side in sides.values()), default=0) for end in ("below", "above"))
         if below or above:
@@ -117,7 +128,10 @@ class Sweep:
         return Reach(reach.below + below, reach.above + above)
 
     def _at_edge(self, reach: Reach) -> dict[str, Reach]:
-        """Return the arms whose best point lies at an end of their grid, with that end."""
+        """Return the arms whose best point lies at an end.
+
+        With each comes that end of its grid.
+        """
         if not on_grids(self.plan):
             return {}
         tried, results = tuple(self.trials.values()), self.results()
@@ -148,7 +162,10 @@ class Sweep:
         return found
 
     def _tests(self, again: Sequence[Trial]) -> list[Trial]:
-        """Return a test of a checkpoint of each repeat that came to a sound end and was not tested yet."""
+        """Return a test for each repeat that needs one.
+
+        Such a repeat came to a sound end and was not tested yet. Its checkpoint is tested.
+        """
         results = self.runs.ended([trial.key for trial in again])
         waiting = self.untested(results)
         wanted = []
@@ -162,7 +179,10 @@ class Sweep:
         return wanted
 
     def untested(self, results: Mapping[str, TrialRun]) -> set[str]:
-        """Return the keys of the repeats that the plan wants tested, which were not yet; diverged ones are not."""
+        """Return the keys of repeats that are still to be tested.
+
+        The plan must want it. Diverged repeats are not tested.
+        """
         metric = names.metric(names.TEST, "accuracy")
         over = {key for key, run in results.items() if run.verdict == Verdict.DIVERGED or metric in run.metrics}
         again = {key for key, trial in self.trials.items() if trial.phase == REPEAT}
@@ -202,7 +222,10 @@ class Sweep:
         self._busy = self.runs.settle(stopped=self.left > before)
 
     def _placed(self, trial: Trial, *, begun: bool = False) -> Trial:
-        """Return a trial with the words that put its run under the sweep, and take it up where it was interrupted."""
+        """Return a trial with the words for its place in the sweep.
+
+        A trial that was interrupted is taken up.
+        """
         if trial.phase == TEST:
             return dataclasses.replace(trial, tracking=(f"--tracking.experiment={self.plan.experiment}",))
         kept = self.keep_checkpoints or trial.phase not in (TUNING, GRID)
@@ -240,7 +263,10 @@ class Sweep:
         self.say(f"{count} {described(trial)}: {words}{accuracy}{outcome.seconds:.1f} s")
 
     def _is_done(self, trial: Trial) -> bool:
-        """Return whether the store has a trial's end, after what its process left behind was delivered."""
+        """Return whether the store has a trial's end.
+
+        First all that its process left behind is delivered.
+        """
         self.runs.settle(trial.key)
         return trial.key in self.runs.ended([trial.key])
 
@@ -272,7 +298,10 @@ def best_by_arm(sweep: Sweep) -> dict[str, float]:
 
 
 def summary(sweep: Sweep, *, interrupted: bool = False) -> list[str]:
-    """Return the last lines: what diverged, what failed, and how to go on."""
+    """Return the last lines.
+
+    They say what diverged, what failed, and how to go on.
+    """
     results = sweep.results()
     diverged = [described(sweep.trials[key]) for key, run in results.items() if run.verdict == Verdict.DIVERGED]
     lines = [f"{len(results)} of {len(sweep.trials)} trials have results"]

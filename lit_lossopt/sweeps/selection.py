@@ -1,4 +1,7 @@
-"""Which point of an arm wins, and whether it lies at an edge: pure functions of what the search gave."""
+"""Which point of an arm wins.
+
+It also says whether the point lies at an edge. These are pure functions of what the search gave.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from lit_lossopt.tracking.trial_runs import TrialRun
 
 
 def final(accuracies: Sequence[float]) -> float:
-    """Return the mean of the last tenth of evaluations, of at least one; NaN where there are none.
+    """Return the mean of the last tenth of evaluations.
+
+    At least one counts. It is NaN where there are none.
 
     Source: the same as ``compare``'s final value.
     """
@@ -22,7 +27,9 @@ def final(accuracies: Sequence[float]) -> float:
 
 
 def scores(trials: Sequence[Trial], results: Mapping[str, TrialRun]) -> dict[tuple[tuple[str, float], ...], float]:
-    """Return point → mean final accuracy over its seeds, for the points of one arm whose seeds all came to an end.
+    """Return the score of each point of an arm.
+
+    It is the mean final accuracy over its seeds. Only points count whose seeds all came to an end.
 
     A point of which a seed diverged counts as minus infinity: it never beats one that holds.
     """
@@ -41,7 +48,9 @@ def scores(trials: Sequence[Trial], results: Mapping[str, TrialRun]) -> dict[tup
 
 
 def winner(arm: Arm, reach: Reach, trials: Sequence[Trial], results: Mapping[str, TrialRun]) -> Point | None:
-    """Return the point of the best mean final accuracy, or None where no point came to an end without diverging.
+    """Return the point of the best mean final accuracy.
+
+    It is None where no point came to an end without diverging.
 
     Of points that are equal the one nearest to the middle of the grid wins.
     """
@@ -56,7 +65,9 @@ def winner(arm: Arm, reach: Reach, trials: Sequence[Trial], results: Mapping[str
 
 
 def edge(arm: Arm, reach: Reach, trials: Sequence[Trial], results: Mapping[str, TrialRun]) -> Reach:
-    """Return at which end of its grid an arm's best point lies: 1 below, 1 above, or neither.
+    """Return at which end of its grid an arm's best point lies.
+
+    It is −1 for the lower end, 1 for the upper end and 0 for neither.
 
     Where every point diverged the best one lies below.
     """

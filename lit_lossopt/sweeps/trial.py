@@ -1,4 +1,7 @@
-"""A trial is a command line; an engine runs trials; what came of one is an outcome."""
+"""Trials, engines and outcomes.
+
+A trial is a command line. An engine runs trials. An outcome is what came of one.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +84,10 @@ Watch = Callable[[Progress], None]
 
 
 class Engine(Protocol):
-    """Runs trials on some machines. A new engine is one class with this one method."""
+    """Runs trials on some machines.
+
+    A new engine is one class with this one method.
+    """
 
     def run(self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]) -> Iterator[Outcome]:
         """Yield each trial's outcome as it ends.

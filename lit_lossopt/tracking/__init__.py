@@ -1,1 +1,4 @@
-"""Writing runs to MLflow, and reading them back. Only this package imports mlflow."""
+"""Writing runs to MLflow, and reading them back.
+
+Only this package imports mlflow.
+"""

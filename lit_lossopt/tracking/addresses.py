@@ -1,4 +1,7 @@
-"""Where runs are kept, and what an address means; needs no MLflow."""
+"""Where runs are kept, and what an address means.
+
+No MLflow is needed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ BARE_UI = "mlflow ui"
 
 
 def tracking_uri() -> str:
-    """Return the address of the store, as MLflow chooses it: what was set, or the database in the working folder."""
+    """Return the address of the store.
+
+    MLflow would choose the same. It is what was set, or the database in the working folder.
+    """
     given = os.environ.get("MLFLOW_TRACKING_URI")
     if "mlflow" in sys.modules or (not given and any(Path("mlruns").glob("[0-9]*/meta.yaml"))):
         import mlflow
@@ -32,7 +38,9 @@ def tracking_uri() -> str:
 
 
 def tame_client() -> None:
-    """Have MLflow answer soon, and print no addresses, unless its own variables say otherwise.
+    """Let MLflow answer soon and print no addresses.
+
+    MLflow's own variables come first.
 
     The retries are the caller's, who knows how long to wait; MLflow's own take minutes, and repeat the creation of a
     run whose answer was lost.
@@ -44,7 +52,10 @@ def tame_client() -> None:
 
 @contextmanager
 def reading_patience() -> Iterator[None]:
-    """Let answers of a server take long, unless MLflow's own variables say otherwise: nothing waits but a person."""
+    """Let answers of a server take long.
+
+    MLflow's own variables come first. Nothing but a person waits.
+    """
     added = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
     os.environ.update(added)
     try:
@@ -72,7 +83,9 @@ def check_uri(uri: str) -> str:
 
 
 def check_file_store(uri: str) -> None:
-    """Refuse MLflow's former store of files, which it no longer opens; say what helps, also once it is migrated.
+    """Refuse MLflow's former store of files.
+
+    MLflow no longer opens it. The message says what helps, also once it is migrated.
 
     Raises:
         UserError: the address is one.
@@ -96,7 +109,10 @@ def check_file_store(uri: str) -> None:
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """Return the file of a sqlite store, as SQLAlchemy reads its address."""
+    """Return the file of a sqlite store.
+
+    The address is read as SQLAlchemy reads it.
+    """
     if not uri.startswith("sqlite:///"):
         return None
     from sqlalchemy import make_url
@@ -105,7 +121,10 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def local_path(uri: str) -> Path | None:
-    """Return the folder that an artifact address means on this machine, if it does."""
+    """Return the folder that an artifact address means here.
+
+    The result is None if it means none on this machine.
+    """
     parsed = urlparse(uri)
     if parsed.scheme == "file":
         return Path(url2pathname(parsed.path))
@@ -113,13 +132,19 @@ def local_path(uri: str) -> Path | None:
 
 
 def absolute_uri(uri: str) -> str:
-    """Return a sqlite address that means the same file from any folder; other addresses as they are."""
+    """Return a sqlite address that is right from any folder.
+
+    Other addresses stay as they are.
+    """
     path = uri.removeprefix("sqlite:///")
     return uri if path == uri or path.startswith("/") else f"sqlite:///{Path(path).absolute()}"
 
 
 def where_to_look(uri: str) -> str:
-    """Return what shows the runs of a store: a server's address, or ``mlflow ui`` with what it must be told."""
+    """Return what shows the runs of a store.
+
+    It is a server's address, or ``mlflow ui`` with what it must be told.
+    """
     if is_server(uri):
         return uri
     place = sqlite_path(uri) or local_path(uri) or (None if "://" in uri else Path(uri))

@@ -1,4 +1,7 @@
-"""Whether artifacts can be kept where an experiment wants them, looked at before a run exists."""
+"""Whether artifacts can be kept where they should be.
+
+An experiment says where. It is looked at before a run exists.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _NEEDED = {
 
 
 def check_artifact_root(address: str, store: str, experiment: str, home: Path) -> None:
-    """Refuse an address of artifacts that this process cannot write to.
+    """Refuse an address of artifacts that cannot be written.
 
     Args:
         address: where an experiment, or a run, keeps its artifacts.

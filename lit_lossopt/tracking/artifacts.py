@@ -1,4 +1,7 @@
-"""From a run's id, or the beginning of one, to its checkpoints on this machine."""
+"""From a run's id to its checkpoints on this machine.
+
+The beginning of an id is enough.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ _BEGINNING = re.compile("[0-9a-f]{1,32}")
 
 @contextmanager
 def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Yield a run's id and a folder with those of its checkpoints that are wanted and there.
+    """Yield a run's id and a folder with its checkpoints.
+
+    The folder has those that are wanted and there.
 
     Where the artifacts are remote, they are downloaded to a temporary folder, which is removed at the end.
 
@@ -52,7 +57,10 @@ def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Pa
 
 
 def _check_there(run: str, uri: str) -> None:
-    """Refuse to look into a database that does not exist: asking would make one."""
+    """Refuse to look into a database that does not exist.
+
+    To ask it would make it.
+    """
     database = sqlite_path(uri)
     if database and not database.is_file():
         raise UserError(
@@ -80,7 +88,10 @@ def _find(client: MlflowClient, run: str) -> Run:
 
 
 def _nearest(client: MlflowClient, experiments: list[str], run: str) -> str:
-    """Return the run that was perhaps meant, by id or name, or the newest one, in words."""
+    """Return the run that was perhaps meant, in words.
+
+    It is near by id or name, or it is the newest one.
+    """
     runs = list(client.search_runs(experiments, max_results=LOOKED_AT)) if experiments else []
     if not runs:
         return ", which holds none"
@@ -92,7 +103,10 @@ def _nearest(client: MlflowClient, experiments: list[str], run: str) -> str:
 
 
 def _local(client: MlflowClient, uri: str) -> Path | None:
-    """Return a run's artifacts on this machine, if they are: in the working folder, or beside the database."""
+    """Return a run's artifacts on this machine, if they are here.
+
+    They are in the working folder, or beside the database.
+    """
     database = sqlite_path(str(client.tracking_uri))
     homes = [Path.cwd(), *([database.absolute().parent] if database else [])]
     places = [place for home in homes if (place := local_artifacts(uri, home))]
@@ -100,7 +114,10 @@ def _local(client: MlflowClient, uri: str) -> Path | None:
 
 
 def _with_files(client: MlflowClient, run: Run, wanted: Sequence[str], temporary: Path) -> Path:
-    """Return a folder with the wanted files: where they are, or, from elsewhere, the temporary one."""
+    """Return a folder with the wanted files.
+
+    It is where they are. For files from elsewhere it is the temporary one.
+    """
     local = _local(client, str(run.info.artifact_uri))
     if local:
         return local / names.CHECKPOINT_FOLDER

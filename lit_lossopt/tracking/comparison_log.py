@@ -1,4 +1,7 @@
-"""Keeps a comparison in MLflow, as a run of the experiment that it compares."""
+"""Keeps a comparison in MLflow.
+
+It becomes a run of the experiment that it compares.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from lit_lossopt.tracking.store import STORE_ERRORS
 
 
 def log_comparison(experiment_id: str, folder: Path, description: str) -> str:
-    """Keep all files of a folder as the artifacts of a new run, and return its id.
+    """Keep all files of a folder as artifacts of a new run.
+
+    Return the run's id.
 
     The run is tagged, so that it is never taken for one to be compared.
 

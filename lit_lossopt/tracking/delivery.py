@@ -1,4 +1,7 @@
-"""From the journal to the store: in order, again and again until it is confirmed, and never in training's way."""
+"""From the journal to the store.
+
+Entries are sent in order, again and again until they are confirmed. Training never waits for it.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,9 @@ class Delivery:
             self._remember(entry)
 
     def step(self) -> bool:
-        """Send the next entries, if there are any; return whether there were.
+        """Send the next entries, if there are any.
+
+        Return whether there were.
 
         Raises:
             Exception: the store's trouble; nothing is counted as sent.
@@ -92,7 +97,9 @@ class Delivery:
         return True
 
     def verify(self, expected: Mapping[str, int]) -> int:
-        """Return how many of the expected points (metric → count) the store lacks, after all was sent.
+        """Return how many of the expected points the store lacks.
+
+        They are metric → count. It is asked after all was sent.
 
         Where none is missing, the journal is marked as whole and copies of files are removed; a second run that a
         server made for one journal is deleted.
@@ -119,7 +126,10 @@ class Delivery:
         return missing
 
     def start_over(self) -> None:
-        """Send everything again, to a new run: the store does not know the old one."""
+        """Send everything again, to a new run.
+
+        The store does not know the old one.
+        """
         self._not_there.add(str(self.run_id))
         self.position, self.run_id, self.artifact_uri = 0, None, None
 
@@ -136,7 +146,10 @@ class Delivery:
         return list(self._postponed)
 
     def forget_postponed(self) -> int:
-        """Drop the files that are put off and of which the disk takes no note; return how many there are."""
+        """Drop files that are put off without a note.
+
+        The disk takes no note of them. Return how many there are.
+        """
         dropped = [] if self._note_postponed() else self._postponed
         self._postponed = [entry for entry in self._postponed if entry not in dropped]
         return len(dropped)
@@ -146,13 +159,19 @@ class Delivery:
         self.journal.acknowledge(self.position)
 
     def _next(self, at_most: int) -> list[Entry]:
-        """Return the next entries that can be sent together, which may be in memory only."""
+        """Return the next entries that can be sent together.
+
+        They may be in memory only.
+        """
         entries = self.journal.entries(self.position, at_most)
         alone = [n for n, entry in enumerate(entries) if entry["kind"] in _ALONE]
         return entries[: max(1, alone[0])] if alone else entries
 
     def _send_lines(self, stretch: Stretch) -> None:
-        """Send entries that whoever works with the store reads from the file."""
+        """Send entries by their places in the file.
+
+        Whoever works with the store reads them there.
+        """
         try:
             self.store.send_lines(str(self.run_id), self.journal.folder, stretch.places[0], stretch.places[-1])
         except Exception as error:
@@ -209,7 +228,10 @@ class Delivery:
         self._note_postponed()
 
     def _note_postponed(self) -> bool:
-        """Write down which files are put off, for whoever delivers next; return whether the disk took it."""
+        """Write down which files are put off.
+
+        Whoever delivers next reads it. Return whether the disk took it.
+        """
         if self._postponed == _read_postponed(self.journal.folder):
             return True
         try:
@@ -250,7 +272,10 @@ def count_points(entries: Iterable[Entry]) -> Counter[str]:
 
 
 def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
-    """Return metric → the last step of it in a journal, or in the store alone where the disk took no more."""
+    """Return the last step of each metric.
+
+    It is that in the journal, or in the store alone where the disk took no more.
+    """
     found: dict[str, int] = {}
     for entry in entries:
         for name, step in entry["steps"].items() if entry["kind"] == "stored" else ():
@@ -261,7 +286,10 @@ def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
 
 
 def _apart(entries: Sequence[Entry]) -> list[Entry]:
-    """Return entries of one metric, tag or parameter each, so that one that is refused takes no other with it."""
+    """Return entries of one metric, tag or parameter each.
+
+    One that is refused then takes no other with it.
+    """
     found: list[Entry] = []
     for entry in entries:
         if entry["kind"] == "points":
@@ -275,5 +303,5 @@ def _apart(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def refusal_entry(refused: Sequence[str]) -> Entry:
-    """Return the entry that tells what the store did not take."""
+    """Return the entry that says what the store refused."""
     return tags_entry({names.TAG_REFUSED: f"{len(refused)}: {refused[0]}"})

@@ -1,4 +1,7 @@
-"""The end of a run: what the store holds is counted, what it lacks is said, and how to deliver it."""
+"""The end of a run.
+
+What the store holds is counted. What it lacks is said, with how to deliver it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ def conclude(
     *,
     done: bool,
 ) -> Lost:
-    """Compare counts with the store, say what is missing, and return what is lost.
+    """Compare counts with the store and return what is lost.
+
+    What is missing is said.
 
     Args:
         delivery: of the run's journal.
@@ -74,7 +79,10 @@ def conclude(
 
 
 def experiment_of(delivery: Delivery, store: RemoteStore) -> str:
-    """Return the id of a run's experiment; empty where the store does not tell it soon."""
+    """Return the id of a run's experiment.
+
+    It is empty where the store does not tell it soon.
+    """
     found: list[str] = []
 
     def ask() -> None:
@@ -87,7 +95,10 @@ def experiment_of(delivery: Delivery, store: RemoteStore) -> str:
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal, in one line without passwords."""
+    """Say something to the person at the terminal.
+
+    It is one line without passwords.
+    """
     tell(redact(f"lossopt: {message}"), sys.stderr)
 
 
@@ -108,7 +119,10 @@ def _say_missing(delivery: Delivery, missing: int, *, done: bool) -> None:
 
 
 def _verify(delivery: Delivery, expected: Mapping[str, int]) -> int:
-    """Return how many values the store lacks, as far as it can be asked."""
+    """Return how many values the store lacks.
+
+    It is as far as the store can be asked.
+    """
     try:
         if delivery.refused and delivery.run_id:
             delivery.store.send(delivery.run_id, [refusal_entry(delivery.refused)], delivery.journal.folder)
@@ -119,7 +133,9 @@ def _verify(delivery: Delivery, expected: Mapping[str, int]) -> int:
 
 
 def _send_alone(delivery: Delivery, store: RemoteStore, entries: Sequence[Entry]) -> dict[str, int] | None:
-    """Send entries out of their order, past a writer that is stuck or behind; return what the store holds, if it says.
+    """Send entries out of their order.
+
+    They pass a writer that is stuck or behind. Return what the store holds, if it says.
 
     The counts are metric → number of points.
     """
@@ -139,7 +155,10 @@ def _send_alone(delivery: Delivery, store: RemoteStore, entries: Sequence[Entry]
 
 
 def _say_lost_in_store(delivery: Delivery, store: RemoteStore, tag: Entry, missing: int) -> None:
-    """Tag the run with what is lost; what is lost does not wait to be delivered."""
+    """Tag the run with what is lost.
+
+    What is lost does not wait to be delivered.
+    """
     run_id, folder = delivery.run_id, delivery.journal.folder
     if run_id is None or delivery.gone:
         return
@@ -154,7 +173,10 @@ def _say_lost_in_store(delivery: Delivery, store: RemoteStore, tag: Entry, missi
 
 
 def _in_time(send: Callable[[], None]) -> None:
-    """Call what may be stuck, and leave it behind after a while."""
+    """Call what may be stuck.
+
+    It is left behind after a while.
+    """
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
     thread.join(STATUS_PATIENCE)

@@ -1,4 +1,7 @@
-"""What an MLflow experiment of this package may be called: its name is also a folder below ``mlruns``."""
+"""What an experiment of this package may be called.
+
+Its name in MLflow is also a folder below ``mlruns``.
+"""
 
 from __future__ import annotations
 

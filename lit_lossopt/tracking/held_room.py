@@ -1,4 +1,6 @@
-"""Room for a journal's last entries, held from the start: a disk that is full at the end takes them all the same.
+"""Room for a journal's last entries.
+
+It is held from the start. A disk that is full at the end takes them all the same.
 
 The file ``ending`` is written over in place, which needs no further block. It names the number of the log's lines that
 its entries follow. Whoever opens the journal for writing puts them into the log before anything else, so whatever
@@ -20,7 +22,10 @@ HELD_BYTES, SHORT = 16 * 2**10, 200
 
 
 def hold_room(folder: Path) -> None:
-    """Hold the room, as far as the disk gives it; what stood there goes."""
+    """Hold the room, as far as the disk gives it.
+
+    What stood there goes.
+    """
     with suppress(OSError):
         file = os.open(folder / ENDING, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -30,13 +35,19 @@ def hold_room(folder: Path) -> None:
 
 
 def give_up_room(folder: Path) -> None:
-    """Remove the file: what it was held for stands in the log, or never comes."""
+    """Remove the file.
+
+    What it was held for stands in the log, or never comes.
+    """
     with suppress(OSError):
         (folder / ENDING).unlink(missing_ok=True)
 
 
 def write_held(folder: Path, after: int, entries: Sequence[Entry]) -> bool:
-    """Write entries that follow ``after`` lines of the log into the room; return whether they are there."""
+    """Write entries into the room.
+
+    They follow ``after`` lines of the log. Return whether they are there.
+    """
     for shown in (list(entries), [_shortened(entry) for entry in entries]):
         line = to_line({"kind": "ending", "after": after, "entries": shown})
         if len(line) > HELD_BYTES:
@@ -47,7 +58,10 @@ def write_held(folder: Path, after: int, entries: Sequence[Entry]) -> bool:
 
 
 def read_held(folder: Path, written: int) -> list[Entry]:
-    """Return the entries that stand in the room and are not among the ``written`` lines of the log."""
+    """Return the entries in the room.
+
+    Those among the ``written`` lines of the log are left out.
+    """
     try:
         with (folder / ENDING).open("rb") as file:
             found = from_line(file.readline())

@@ -1,4 +1,6 @@
-"""The journal of a run: an append-only file of all that its store should hold, safe from the moment it is appended.
+"""The journal of a run.
+
+It is an append-only file of all that the store should hold. An entry is safe from the moment it is appended.
 
 A line is a checksum and one JSON entry. Lines are handed to the operating system at once, so a killed process loses
 none of them; a torn or altered line is recognised and left out. Numbers are written so that reading gives them back to
@@ -42,7 +44,10 @@ class JournalBusyError(Exception):
 
 
 class Stretch(NamedTuple):
-    """Entries one after another: their kinds, and where each one's line starts and the last one's ends."""
+    """Entries one after another.
+
+    It has their kinds, where each one's line starts, and where the last one ends.
+    """
 
     kinds: tuple[str, ...]
     places: tuple[int, ...]
@@ -105,7 +110,10 @@ class Journal:
 
     @property
     def lost(self) -> int:
-        """How many entries are lost: the disk took none, and memory is bounded."""
+        """How many entries are lost.
+
+        The disk took none of them, and memory is bounded.
+        """
         return self.dropped.total()
 
     @property
@@ -116,7 +124,10 @@ class Journal:
             return bool(self._unwritten or self.dropped)
 
     def append(self, *entries: Entry, last: bool = False) -> None:
-        """Add entries, in order, without passwords; the ``last`` ones also where memory takes no more."""
+        """Add entries in order, without passwords.
+
+        The ``last`` ones are added even where memory takes no more.
+        """
         lines = [(entry["kind"], self._redacted(entry)) for entry in entries]
         with self._lock:
             for kind, line in lines:
@@ -128,13 +139,18 @@ class Journal:
             self._write()
 
     def in_memory(self) -> list[Entry]:
-        """Return the entries that are not on the disk yet; their numbers follow those on it."""
+        """Return the entries that are not on the disk yet.
+
+        Their numbers follow those on the disk.
+        """
         with self._lock:
             self._write()
             return [from_line(line) for line in self._unwritten]
 
     def end(self, last: Sequence[Entry]) -> bool:
-        """Write what waits, or else only the last entries, into the room that was held for them.
+        """End the journal.
+
+        What waits, or else only the last entries, goes into the room that was held.
 
         What waits and is not written then is lost, and nothing more is taken.
 
@@ -163,7 +179,9 @@ class Journal:
         return [from_line(line) for line in text.splitlines(keepends=True)]
 
     def stretch(self, position: int, limit: int, size: int) -> Stretch:
-        """Return what the entries from number ``position`` on are, of those on disk, without reading any of them whole.
+        """Return what the entries from number ``position`` on are.
+
+        They are those on disk. None is read whole.
 
         Args:
             position: of the first.
@@ -186,7 +204,10 @@ class Journal:
             return len(self._starts) - 1 + len(self._unwritten)
 
     def acknowledge(self, count: int) -> None:
-        """Note that the store has confirmed the first ``count`` entries, as far as they are on disk."""
+        """Note that the store has confirmed the first entries.
+
+        There are ``count`` of them. It holds as far as they are on disk.
+        """
         try:
             os.pwrite(self._delivered, _number(min(count, len(self._starts) - 1)), 0)
         except OSError:
@@ -194,7 +215,9 @@ class Journal:
             return
 
     def keep_file(self, content: bytes, name: str) -> str:
-        """Write a file that waits for delivery; return its name below ``files``.
+        """Write a file that waits for delivery.
+
+        Return its name below ``files``.
 
         Raises:
             OSError: it cannot be kept.
@@ -211,7 +234,10 @@ class Journal:
         return kept
 
     def rename(self, name: str) -> None:
-        """Give the folder another name beside its old one, if that is free."""
+        """Give the folder another name, if that is free.
+
+        It stays beside its old one.
+        """
         with self._lock:
             target = self.folder.with_name(name)
             try:
@@ -231,7 +257,10 @@ class Journal:
         os.close(self._log)
 
     def _redacted(self, entry: Entry) -> bytes | None:
-        """Return an entry's line without passwords, or None for what cannot be written."""
+        """Return an entry's line without passwords.
+
+        It is None for what cannot be written.
+        """
         try:
             return to_line(entry if entry["kind"] == "points" else redact_leaves(entry))
         except (TypeError, ValueError):
@@ -260,7 +289,10 @@ class Journal:
 
 
 def iterate_entries(folder: Path, position: int = 0) -> Iterator[Entry]:
-    """Yield the whole entries of a journal from number ``position`` on; it may be open elsewhere."""
+    """Yield the whole entries of a journal.
+
+    They begin with number ``position``. The journal may be open elsewhere.
+    """
     number = 0
     for line in whole_lines(folder / LOG):
         if number >= position:
@@ -270,7 +302,7 @@ def iterate_entries(folder: Path, position: int = 0) -> Iterator[Entry]:
 
 
 def entries_between(folder: Path, start: int, end: int) -> list[Entry]:
-    """Return the entries whose lines lie between two places in the file of a journal.
+    """Return the entries between two places in a journal's file.
 
     Raises:
         OSError: it cannot be read.
@@ -281,7 +313,10 @@ def entries_between(folder: Path, start: int, end: int) -> list[Entry]:
 
 
 def read_entries(folder: Path) -> list[Entry]:
-    """Return the whole entries of a journal, which may be open elsewhere."""
+    """Return the whole entries of a journal.
+
+    It may be open elsewhere.
+    """
     return list(iterate_entries(folder))
 
 

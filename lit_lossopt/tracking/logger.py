@@ -1,4 +1,7 @@
-"""RunLogger: one training run as one MLflow run, with every value of every step, and never in training's way."""
+"""RunLogger, which makes one training run one MLflow run.
+
+It keeps every value of every step and never delays training.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
 
 
 class RunLogger(Logger):
-    """Writes to MLflow's own default store, so that a bare ``mlflow ui`` in the same folder shows the run.
+    """Writes to MLflow's own default store.
+
+    A bare ``mlflow ui`` in the same folder so shows the run.
 
     The store is ``sqlite:///mlflow.db`` in the working folder unless ``MLFLOW_TRACKING_URI`` says otherwise. With a
     local store the artifacts lie under ``./mlruns``. What is logged goes to a journal under ``mlruns/journal`` and from
@@ -107,7 +112,10 @@ class RunLogger(Logger):
 
     @property
     def attempt(self) -> int:
-        """The number of times that this run was begun or resumed."""
+        """The number of this attempt, from 1.
+
+        A run is begun once and may be resumed.
+        """
         return self._past.attempt
 
     @property
@@ -117,12 +125,18 @@ class RunLogger(Logger):
 
     @property
     def version(self) -> str | None:
-        """The run's id; that of its journal where the store has not answered yet."""
+        """The run's id.
+
+        It is that of its journal where the store has not answered yet.
+        """
         return (self._writer.delivery.run_id if self._writer else None) or self._id
 
     @property
     def is_nested(self) -> bool:
-        """Whether the run stands below another one, as a trial below its sweep."""
+        """Whether the run stands below another one.
+
+        A trial stands below its sweep.
+        """
         return names.TAG_PARENT in self._tags
 
     @property
@@ -131,7 +145,10 @@ class RunLogger(Logger):
         return self._store.uri
 
     def checkpoint_folder(self) -> Path:
-        """Return the folder for checkpoints: among the run's artifacts, or local until the end if these are remote."""
+        """Return the folder for checkpoints.
+
+        It is among the run's artifacts. If these are remote it is local until the end.
+        """
         self.start()
         folder = self._local_artifacts or unsent_folder([*self._past.former_ids, str(self._id)])
         return folder / names.CHECKPOINT_FOLDER
@@ -143,7 +160,9 @@ class RunLogger(Logger):
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Create the run, unless it exists, with its parameters and tags; a store that does not answer gets time.
+        """Create the run with its parameters and tags.
+
+        Nothing is done if it exists. A store that does not answer gets time.
 
         Raises:
             UserError: the store refuses the run, or a local folder is read-only or full.
@@ -176,7 +195,9 @@ class RunLogger(Logger):
         self._local_artifacts = local_artifacts(str(delivery.artifact_uri), Path.cwd())
 
     def attach(self, run: str) -> str | None:
-        """Add to an existing run, without changing its status; return its id, or None where the store has none.
+        """Add to an existing run without changing its status.
+
+        Return its id, or None where the store has none.
 
         Args:
             run: its id, or the name of its journal from before it was made.
@@ -197,7 +218,9 @@ class RunLogger(Logger):
         return run_id
 
     def resume(self, run_id: str, logged: Mapping[str, int] | None = None) -> int:
-        """Go on with a run that was interrupted; return the number of this attempt.
+        """Go on with a run that was interrupted.
+
+        Return the number of this attempt.
 
         Points that its journal or its store holds are not logged twice: a step that is trained again has the same
         values.
@@ -235,7 +258,10 @@ class RunLogger(Logger):
         return self._past.attempt
 
     def _take_over(self, run_id: str) -> None:
-        """Begin a journal of a run that another machine has logged, by what its store holds."""
+        """Begin a journal of another machine's run.
+
+        It is begun with what the store holds.
+        """
         try:
             self._id = run_id = self._store.find_run(run_id)
             artifacts = self._store.artifact_uri(run_id)
@@ -245,7 +271,10 @@ class RunLogger(Logger):
         self._add({"kind": "created", "run": run_id, "artifacts": artifacts, **self._address()})
 
     def logged(self) -> dict[str, int]:
-        """Return metric → number of its points that were logged so far, by earlier attempts too."""
+        """Return the number of points of each metric so far.
+
+        Earlier attempts count too.
+        """
         return dict(self._expected + self._past.beyond)
 
     @rank_zero_only
@@ -271,7 +300,10 @@ class RunLogger(Logger):
 
     @rank_zero_only
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Keep tags; a tag that exists is replaced."""
+        """Keep tags.
+
+        A tag that exists is replaced.
+        """
         self._add(tags_entry(tags))
 
     @rank_zero_only
@@ -295,17 +327,26 @@ class RunLogger(Logger):
         self.log_content(redact(text).encode("utf-8", "backslashreplace"), name)
 
     def describe(self, text: str) -> None:
-        """Set the run's description (Markdown); how it ended is added at the end."""
+        """Set the run's description in Markdown.
+
+        How the run ended is added at the end.
+        """
         self._description = text
         self.log_tags({names.TAG_DESCRIPTION: text})
 
     def set_verdict(self, verdict: Verdict, evidence: str = "", last_good_step: int | None = None) -> None:
-        """Say how the run ends, and why; stored when it is finalised."""
+        """Say how the run ends, and why.
+
+        It is stored when the run is finalised.
+        """
         self._verdict, self._evidence, self._last_good_step = verdict, evidence, last_good_step
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the run: deliver what waits, compare counts with the store, and say what is missing."""
+        """End the run.
+
+        What waits is delivered, counts are compared with the store, and what is missing is said.
+        """
         if self._journal is None or self._writer is None:
             return
         if status != "success" and self._verdict == Verdict.COMPLETED:
@@ -337,11 +378,14 @@ class RunLogger(Logger):
         return tags
 
     def _address(self) -> dict[str, str]:
-        """Return the address of the store, and the folder for which it is right."""
+        """Return the store's address and the folder it is right for."""
         return {"uri": absolute_uri(self.tracking_uri), "home": str(Path.cwd())}
 
     def _apart(self, point: Point) -> Point:
-        """Return a point that MLflow can store beside the one before it: one a metric, step, value and millisecond."""
+        """Return a point that MLflow can store beside the last one.
+
+        It keeps one for each metric, step, value and millisecond.
+        """
         step, milliseconds = self._stamps.get(point.name, (-1, 0))
         if point.step == step and point.milliseconds <= milliseconds:
             point = point._replace(milliseconds=milliseconds + 1)

@@ -1,4 +1,7 @@
-"""What of a run is lost: logged, and neither on the disk nor in the store."""
+"""What of a run is lost.
+
+It was logged, and is neither on the disk nor in the store.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,10 @@ class Lost:
 
 
 def is_of_values(text: str) -> bool:
-    """Return whether a text of what is lost tells of values alone: they are trained, and logged, again."""
+    """Return whether what is lost is values alone.
+
+    Values are trained and logged again.
+    """
     return not any(re.search(rf"\d {word}s?\b", text) for word in _WORDS.values())
 
 
@@ -93,7 +99,9 @@ def count_lost(delivery: Delivery, expected: Mapping[str, int], found: Mapping[s
 
 
 def stored_only(delivery: Delivery) -> list[Entry]:
-    """Return an entry of what the store has taken and the disk has not; none where there is nothing of the kind.
+    """Return an entry of what only the store has.
+
+    The disk has not taken it. There is none where there is nothing of the kind.
 
     A run that goes on would log it again, at another time, and the store would hold it twice.
     """

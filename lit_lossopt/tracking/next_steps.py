@@ -1,4 +1,7 @@
-"""What a person types next: the comparison of runs, and where MLflow shows them."""
+"""What a person types next.
+
+It is the comparison of runs, and where MLflow shows them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ TRAINING = "workflowType=machine_learning"
 
 
 def next_steps(experiment: str, experiment_id: str, uri: str) -> list[str]:
-    """Return lines that name the next commands, and the address of the experiment's runs.
+    """Return lines that name the next commands.
+
+    With them comes the address of the experiment's runs.
 
     Args:
         experiment: its name.
@@ -28,7 +33,10 @@ def next_steps(experiment: str, experiment_id: str, uri: str) -> list[str]:
 
 
 def compare_command(experiment: str) -> str:
-    """Return the command that compares the runs of an experiment; it names the store where that is no default."""
+    """Return the command that compares an experiment's runs.
+
+    It names the store where that is not the default.
+    """
     store = os.environ.get("MLFLOW_TRACKING_URI", "")
     elsewhere = store and where_to_look(store) != BARE_UI
     before = f"MLFLOW_TRACKING_URI={shlex.quote(store)} " if elsewhere else ""
@@ -37,7 +45,10 @@ def compare_command(experiment: str) -> str:
 
 
 def places_to_look(experiment_id: str, uri: str) -> list[str]:
-    """Return what shows the runs: the server's address, or ``mlflow ui`` and the address to open then."""
+    """Return what shows the runs.
+
+    It is the server's address, or ``mlflow ui`` and the address to open then.
+    """
     page, how = runs_page(experiment_id), where_to_look(uri)
     if not is_server(uri):
         return [f"look at them: {how}, then open", f"  {LOCAL_PAGE}{page}"]
@@ -45,5 +56,8 @@ def places_to_look(experiment_id: str, uri: str) -> list[str]:
 
 
 def runs_page(experiment_id: str) -> str:
-    """Return the address, behind the server's own, of MLflow's table of an experiment's runs."""
+    """Return the address of MLflow's table of an experiment's runs.
+
+    It stands behind the server's own address.
+    """
     return f"/#/experiments/{quote(experiment_id)}/runs?{TRAINING}" if experiment_id else "/#/experiments"

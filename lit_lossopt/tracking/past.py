@@ -1,4 +1,7 @@
-"""What earlier attempts of a run have logged, by its journal, its checkpoint and its store."""
+"""What earlier attempts of a run have logged.
+
+The journal, the checkpoint and the store tell.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ class Past:
     tag: str | None = None
 
     def tags(self) -> dict[str, str]:
-        """Return the tags that tell of the attempts, and of what they have lost."""
+        """Return the tags on attempts, and on what they lost."""
         lost = {} if self.tag is None else {names.TAG_LOST: self.tag}
         return {names.TAG_ATTEMPT: str(self.attempt), names.TAG_GAPS: json.dumps(self.gaps), **lost}
 
@@ -85,7 +88,9 @@ def read_past(entries: Sequence[Entry], store: RemoteStore, run_id: str, logged:
 
 
 def may_lack_points(entries: Sequence[Entry]) -> bool:
-    """Return whether a store may hold points that the journal does not.
+    """Return whether a store may hold more than the journal.
+
+    Points are meant.
 
     It may where a process was killed while the disk was full, and where the journal says so.
     """
@@ -95,7 +100,10 @@ def may_lack_points(entries: Sequence[Entry]) -> bool:
 
 
 def tags_of_ending(entries: Sequence[Entry]) -> tuple[str, dict[str, str]]:
-    """Return a run's description without its end, and the tags that take back what was said of that end."""
+    """Return a run's description without its end.
+
+    The tags take back what was said of that end.
+    """
     tags = _tags(entries)
     ending = f"**{tags.get(names.TAG_VERDICT, '')}**: {tags.get(names.TAG_EVIDENCE, '')}"
     description = tags.get(names.TAG_DESCRIPTION, "").removesuffix(ending).strip()
@@ -113,14 +121,20 @@ def _tags(entries: Sequence[Entry]) -> dict[str, str]:
 
 
 class _Held(NamedTuple):
-    """What a store holds of a run: metric → last step, and metric → number of points."""
+    """What a store holds of a run.
+
+    It is the last step of each metric, and the number of its points.
+    """
 
     steps: dict[str, int]
     points: Counter[str]
 
 
 def _ask(store: RemoteStore, run_id: str, *, count: bool) -> _Held | None:
-    """Return what the store holds; None where it does not answer in time."""
+    """Return what the store holds.
+
+    It is None where the store does not answer in time.
+    """
     answers: list[_Held] = []
 
     def ask() -> None:

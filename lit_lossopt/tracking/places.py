@@ -1,4 +1,7 @@
-"""Where the files of a run are now: the folder in which it was trained may have been moved since they were named."""
+"""Where the files of a run are now.
+
+The folder in which it was trained may have been moved since.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ RUNS = "mlruns"
 
 
 def home_of(journal: Path) -> Path:
-    """Return the folder that holds the ``mlruns`` of a journal; the working folder where it lies elsewhere."""
+    """Return the folder that holds the ``mlruns`` of a journal.
+
+    It is the working folder where the journal lies elsewhere.
+    """
     folder = journal.absolute()
     if (folder.parent.name, folder.parent.parent.name) == ("journal", RUNS):
         return folder.parents[2]
@@ -42,13 +48,18 @@ def here(path: Path, home: Path) -> Path:
 
 
 def local_artifacts(uri: str, home: Path) -> Path | None:
-    """Return the folder that an artifact address means on this machine now, if it does."""
+    """Return the folder that an artifact address means here now.
+
+    The result is None if it means none.
+    """
     path = local_path(uri)
     return here(path, home) if path else None
 
 
 def store_here(entry: Mapping[str, Any], home: Path) -> str:
-    """Return the address of the store that a journal's entry names; a database that was moved with it is found.
+    """Return the address of the store of a journal's entry.
+
+    A database that was moved with it is found.
 
     Args:
         entry: with ``uri``, and the folder of then as ``home``, or its ``mlruns`` as ``artifact_root``.
@@ -63,7 +74,7 @@ def store_here(entry: Mapping[str, Any], home: Path) -> str:
 
 
 def moved_header(entry: dict[str, Any], home: Path) -> dict[str, Any]:
-    """Return the header of a journal with the place for its artifacts as it is now."""
+    """Return a journal's header with the present place of artifacts."""
     then = _home_of_then(entry)
     return entry if then in (None, home) else {**entry, "artifact_root": str(home / RUNS)}
 

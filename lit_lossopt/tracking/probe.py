@@ -1,4 +1,7 @@
-"""Whether a run can be written where it is meant to go, tried before it exists."""
+"""Whether a run can be written where it should go.
+
+It is tried before the run exists.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ _PROBE_BYTES = 64 * 2**10
 
 
 def probe_places(places: Iterable[tuple[Path, str]]) -> None:
-    """Write a little into each folder (made if it is not there), and look at what is free.
+    """Write a little into each folder, and see what is free.
+
+    A folder is made if it is not there.
 
     Args:
         places: folders, each with what goes there.
@@ -58,7 +63,9 @@ def _free(folder: Path) -> str:
 
 
 def places_of_a_run(tracking_uri: str) -> list[tuple[Path, str]]:
-    """Return (folder, what for) of every place that a run writes to by itself.
+    """Return every place that a run writes to by itself.
+
+    Each comes as (folder, what for).
 
     Raises:
         UserError: the store is one of files, which MLflow no longer opens.

@@ -1,4 +1,7 @@
-"""What a callback may ask of a logger beyond Lightning's own ``log_metrics``, and how to reach loggers without it."""
+"""What a callback may ask of a logger.
+
+It is more than Lightning's own ``log_metrics``. Loggers without it are reached, too.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from lit_lossopt.core.names import Verdict
 
 
 class Point(NamedTuple):
-    """One value of one metric: its step, and the wall-clock time in milliseconds since 1970."""
+    """One value of one metric.
+
+    It has its step, and the wall-clock time in milliseconds since 1970.
+    """
 
     name: str
     value: float
@@ -32,14 +38,17 @@ class Recorder(Protocol):
         """Say how the run ends, and why."""
 
     def logged(self) -> dict[str, int]:
-        """Return metric → number of its points that were logged so far."""
+        """Return the number of points of each metric so far."""
 
     def checkpoint_folder(self) -> Path:
         """Return a local folder of this run for checkpoints."""
 
 
 def send_points(loggers: Iterable[Any], points: Sequence[Point]) -> None:
-    """Hand points to every logger: at once where it can, otherwise one by one."""
+    """Hand points to every logger.
+
+    They go at once where the logger can, and otherwise one by one.
+    """
     for logger in loggers:
         if isinstance(logger, Recorder):
             logger.log_points(points)

@@ -1,4 +1,7 @@
-"""A store that another process works with: the calls of ``store.Store``, answered by ``store_server``."""
+"""A store that another process works with.
+
+It has the calls of ``store.Store``. ``store_server`` answers them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _numbers = itertools.count()
 
 
 class RemoteStore:
-    """One store, and in it one run, reached through another process.
+    """One store, and in it one run, in another process.
 
     A process that dies is started again, and its call repeated. Where it cannot be started, or dies again and again,
     calls are answered in this process.
@@ -49,12 +52,18 @@ class RemoteStore:
         return self._here is None
 
     def is_being_made(self) -> bool:
-        """Return whether the store could not be asked yet: its process starts, or there is no database so far."""
+        """Return whether the store could not be asked yet.
+
+        Its process starts, or there is no database so far.
+        """
         database = sqlite_path(self.uri)
         return (self._process is None and self.elsewhere) or bool(database and not database.exists())
 
     def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
-        """Return (run id, artifact address) of the run that ``header`` describes, made if it is not there."""
+        """Return run id and artifact address of a run.
+
+        ``header`` describes it. It is made if it is not there.
+        """
         run_id, artifacts = self._call("create_run", dict(header))
         return run_id, artifacts
 
@@ -63,19 +72,25 @@ class RemoteStore:
         self._call("remove_twins", run_id, dict(header))
 
     def send(self, run_id: str, entries: Sequence[Entry], folder: Path) -> None:
-        """Store entries in order; ``folder`` is the journal's."""
+        """Store entries in order.
+
+        ``folder`` is the journal's.
+        """
         self._call("send", run_id, list(entries), folder.absolute())
 
     def send_lines(self, run_id: str, folder: Path, start: int, end: int) -> None:
-        """Store the entries between two places in the file of a journal."""
+        """Store the entries between two places in a journal's file."""
         self._call("send_lines", run_id, folder.absolute(), start, end)
 
     def send_past(self, run_id: str, entries: Sequence[Entry], folder: Path) -> None:
-        """Store entries at once, past a call that is stuck or takes long."""
+        """Store entries at once.
+
+        They pass a call that is stuck or takes long.
+        """
         self._past("send", run_id, list(entries), folder.absolute())
 
     def _past(self, name: str, *arguments: Any) -> Any:
-        """Return what a call comes to that waits for no other.
+        """Return what a call gives that waits for no other.
 
         Raises:
             Exception: of ``run_store.TROUBLES``, or ProcessGoneError.
@@ -92,12 +107,18 @@ class RemoteStore:
         return answer.value
 
     def counts_past(self, run_id: str) -> dict[str, int]:
-        """Return metric → number of points in the store, past a call that is stuck or takes long."""
+        """Return the number of points of each metric in the store.
+
+        The call passes one that is stuck or takes long.
+        """
         found: dict[str, int] = self._past("counts", run_id)
         return found
 
     def experiment_past(self, run_id: str) -> str:
-        """Return the id of a run's experiment, past a call that is stuck or takes long."""
+        """Return the id of a run's experiment.
+
+        The call passes one that is stuck or takes long.
+        """
         return str(self._past("experiment_of", run_id))
 
     def holds(self, run_id: str, source: Path, name: str, home: Path) -> bool:
@@ -110,15 +131,24 @@ class RemoteStore:
         return found
 
     def check_run(self, run_id: str) -> None:
-        """Raise RunGoneError if the store does not have the run, or it was deleted there."""
+        """Raise RunGoneError if the store does not have the run.
+
+        A run that was deleted there counts as gone.
+        """
         self._call("check_run", run_id)
 
     def mark_undelivered(self, run_id: str, missing: int) -> None:
-        """Tag a run whose values are not all there; take the tag away once they are."""
+        """Tag a run whose values are not all there.
+
+        The tag goes away once they are.
+        """
         self._call("mark_undelivered", run_id, missing)
 
     def find_run(self, name: str) -> str:
-        """Return the id of the run that has this id, or whose journal had this name before the run was made."""
+        """Return the id of a run by an id that it had.
+
+        Before the run was made, that was the name of its journal.
+        """
         return str(self._call("find_run", name))
 
     def last_steps(self, run_id: str) -> dict[str, int]:
@@ -131,7 +161,10 @@ class RemoteStore:
         return str(self._call("artifact_uri", run_id))
 
     def close(self) -> None:
-        """End the process if nobody else uses it, or if it is stuck; this store is not used any more."""
+        """Stop using this store.
+
+        The process ends if nobody else uses it, or if it is stuck.
+        """
         self._closed = True
         let_go(self._process)
 
@@ -178,7 +211,10 @@ class RemoteStore:
         return stores
 
     def _opening(self) -> Request:
-        """Return what opens the store, where it is now: the working folder may have been moved."""
+        """Return what opens the store, where it is now.
+
+        The working folder may have been moved.
+        """
         here, uri = Path.cwd(), self.uri
         # One process serves stores of several folders, so its own working folder says nothing for long. An absolute
         # address cannot say a "%": SQLAlchemy reads it as an escape, and MLflow does not.

@@ -1,4 +1,7 @@
-"""Which journal is that of a run, and how long ago it was written."""
+"""Which journal is that of a run.
+
+It also says how long ago the journal was written.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ CLAIMS = ".claims"
 
 
 def free_journal(name: str) -> Journal:
-    """Open the journal of a run, or one beside it while another process writes it."""
+    """Open the journal of a run.
+
+    While another process writes it, one beside it is opened.
+    """
     root = Path(names.JOURNAL_FOLDER)
     try:
         return Journal(root / name)
@@ -27,7 +33,10 @@ def free_journal(name: str) -> Journal:
 
 
 def journal_of(root: Path, run: str) -> Path:
-    """Return the folder of a run's journal, by any id that the run is known by; a new one's where there is none."""
+    """Return the folder of a run's journal.
+
+    Any id that the run is known by will do. Where there is none it is a new one's folder.
+    """
     found = journals_of(root, run, beginnings=False)
     return found[0] if found else root / run
 
@@ -48,13 +57,19 @@ def journals_of(root: Path, run: str, *, beginnings: bool = True) -> list[Path]:
 
 
 def final_id(root: Path, run: str) -> str:
-    """Return the id that the store gave a run, by one that it had before; the same where no journal tells."""
+    """Return the id that the store gave a run.
+
+    The run had another one before. The result is the same id where no journal tells.
+    """
     folders = journals_of(root, run, beginnings=False)
     return next((entry["run"] for one in folders for entry in iterate_entries(one) if entry["kind"] == "created"), run)
 
 
 def is_open_elsewhere(folder: Path) -> bool:
-    """Return whether another process has a journal open: it trains its run, or delivers it."""
+    """Return whether another process has a journal open.
+
+    It trains the run, or delivers it.
+    """
     try:
         with (folder / LOG).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -64,7 +79,9 @@ def is_open_elsewhere(folder: Path) -> bool:
 
 
 def claim(root: Path, settings: str) -> Callable[[], None]:
-    """Keep other processes from beginning a run of the same settings; return what lets them.
+    """Keep others from beginning a run of the same settings.
+
+    Return what lets them.
 
     It ends with the process at the latest. Where the folder cannot be written, which is said later, nothing is kept.
 
@@ -91,7 +108,9 @@ def _ids_in(folder: Path) -> list[str]:
 
 
 def seconds_since(entries: Sequence[Entry]) -> float | None:
-    """Return the seconds since a journal was last added to; None where its entries do not tell.
+    """Return the seconds since a journal was last added to.
+
+    It is None where its entries do not tell.
 
     They do not where the clock has been set back meanwhile.
     """
@@ -102,6 +121,9 @@ def seconds_since(entries: Sequence[Entry]) -> float | None:
 
 
 def known_gaps(entries: Sequence[Entry]) -> list[float | None]:
-    """Return the seconds before each further attempt that a journal tells of; None where they are not known."""
+    """Return the seconds before each further attempt.
+
+    A journal tells. It is None where they are not known.
+    """
     gaps = [entry["gap"] for entry in entries if entry["kind"] == "running"]
     return [gap if gap is not None and gap >= 0 else None for gap in gaps]

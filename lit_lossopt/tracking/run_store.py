@@ -1,4 +1,7 @@
-"""What delivery asks of a store, and how a store's troubles are told from one process to another. Needs no MLflow."""
+"""What delivery asks of a store.
+
+It also says how a store's troubles are told from one process to another. No MLflow is needed.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,9 @@ class Told(NamedTuple):
 
 
 class RunStore(Protocol):
-    """A store in which a run is, or will be made; each call may be repeated without harm.
+    """A store in which a run is, or will be made.
+
+    Each call may be repeated without harm.
 
     ``elsewhere`` says whether it works in another process, so that it takes no time from this one.
     """
@@ -59,10 +64,16 @@ class RunStore(Protocol):
         """Return whether another process does the work."""
 
     def is_being_made(self) -> bool:
-        """Return whether the store could not be asked yet, and is no failure for that."""
+        """Return whether the store could not be asked yet.
+
+        That is no failure.
+        """
 
     def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
-        """Return (run id, artifact address) of the run that ``header`` describes."""
+        """Return run id and artifact address of a run.
+
+        ``header`` describes it.
+        """
 
     def remove_twins(self, run_id: str, header: Mapping[str, Any]) -> None:
         """Delete other runs of the same journal."""
@@ -71,7 +82,7 @@ class RunStore(Protocol):
         """Store entries in order."""
 
     def send_lines(self, run_id: str, folder: Path, start: int, end: int) -> None:
-        """Store the entries between two places in the file of a journal."""
+        """Store the entries between two places in a journal's file."""
 
     def counts(self, run_id: str) -> dict[str, int]:
         """Return metric → number of points in the store."""
@@ -87,14 +98,20 @@ class RunStore(Protocol):
 
 
 def is_final(error: Exception) -> bool:
-    """Return whether a store's error is its answer, and not a passing trouble."""
+    """Return whether a store's error is its answer.
+
+    Otherwise it is a passing trouble.
+    """
     if isinstance(error, StoreError):
         return error.final
     return isinstance(error, UserError) or getattr(error, "error_code", None) in _FINAL
 
 
 def tell(error: Exception) -> Told:
-    """Return an error in a form that another process understands, without passwords."""
+    """Return an error in a form that another process understands.
+
+    It has no passwords.
+    """
     kinds = {UserError: "user", RunGoneError: "gone", ImportError: "import", OSError: "system"}
     kind = next((kind for one, kind in kinds.items() if isinstance(error, one)), "store")
     return Told(kind, redact(str(error) or type(error).__name__), is_final(error))

@@ -1,4 +1,7 @@
-"""The MLflow store of a run, each operation safe to repeat: what was sent twice is there once."""
+"""The MLflow store of a run.
+
+Each operation is safe to repeat. What was sent twice is there once.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,10 @@ class Store:
 
     @property
     def client(self) -> MlflowClient:
-        """MLflow's client; the database of a local store is made first, by one process at a time."""
+        """MLflow's client.
+
+        The database of a local store is made first, by one process at a time.
+        """
         if self._client is None:
             with _alone(self.uri):
                 _make_database(sqlite_path(self.uri))
@@ -66,7 +72,9 @@ class Store:
         return bool(database and not database.exists())
 
     def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
-        """Return (run id, artifact address) of the run that ``header`` describes, made if it is not there.
+        """Return run id and artifact address of a run.
+
+        ``header`` describes it. It is made if it is not there.
 
         A run whose creation was not answered is found again by its journal's name.
 
@@ -86,7 +94,10 @@ class Store:
         return str(found[0].info.run_id), str(found[0].info.artifact_uri)
 
     def remove_twins(self, run_id: str, header: Mapping[str, Any]) -> None:
-        """Delete other runs of the same journal: a server may create one long after it was given up."""
+        """Delete other runs of the same journal.
+
+        A server may create one long after it was given up.
+        """
         if not is_server(self.uri):
             return
         for run in self._runs_of(self.experiment_id(header["experiment"], header["artifact_root"]), header["journal"]):
@@ -94,7 +105,10 @@ class Store:
                 self.client.delete_run(run.info.run_id)
 
     def send(self, run_id: str, entries: Sequence[Entry], folder: Path) -> None:
-        """Store entries in order, at most a thousand points in a call; ``folder`` is the journal's."""
+        """Store entries in order.
+
+        A call has at most a thousand points. ``folder`` is the journal's.
+        """
         points: list[Metric] = []
         for entry in entries:
             if entry["kind"] == "points":
@@ -106,7 +120,10 @@ class Store:
         self._send_points(run_id, points)
 
     def send_lines(self, run_id: str, folder: Path, start: int, end: int) -> None:
-        """Store the entries between two places in the file of a journal, whose folder this is."""
+        """Store the entries between two places in a journal's file.
+
+        ``folder`` is that of the journal.
+        """
         self.send(run_id, entries_between(folder, start, end), folder)
 
     def counts(self, run_id: str) -> dict[str, int]:
@@ -121,7 +138,10 @@ class Store:
         return {name: len(self.client.get_metric_history(run_id, name)) for name in metrics}
 
     def check_run(self, run_id: str) -> None:
-        """Raise RunGoneError if the store does not have the run, or it was deleted there."""
+        """Raise RunGoneError if the store does not have the run.
+
+        A run that was deleted there counts as gone.
+        """
         try:
             run = self.client.get_run(run_id)
         except MlflowException as error:
@@ -132,7 +152,10 @@ class Store:
             raise RunGoneError(f"run {run_id} was deleted in {self.uri}")
 
     def mark_undelivered(self, run_id: str, missing: int) -> None:
-        """Tag a run whose values are not all there; take the tag away once they are."""
+        """Tag a run whose values are not all there.
+
+        The tag goes away once they are.
+        """
         tagged = names.TAG_UNDELIVERED in self.client.get_run(run_id).data.tags
         if missing:
             self.client.set_tag(run_id, names.TAG_UNDELIVERED, str(missing))

@@ -138,11 +138,14 @@ class RayWorkers:
         return found
 
     def line(self, attempt: Attempt) -> str:
-        """Return the last line that it printed, once it has ended."""
+        """Return the last line that it printed, once it ended."""
         return self._said.get(id(attempt), ("", ""))[0]
 
     def last_words(self, attempt: Attempt, *, failed: bool) -> str:
-        """Return the last line of one that has ended; of one that failed, keep all that it printed, and say where."""
+        """Return the last line of an attempt that has ended.
+
+        Of an attempt that failed all output is kept, and the line says where.
+        """
         line, text = self._said.pop(id(attempt), ("", ""))
         if not failed or not text:
             return line
@@ -160,14 +163,20 @@ class RayWorkers:
         self._cancel(attempt, force=True)
 
     def close(self) -> None:
-        """End what still runs, and the cluster if it was started here."""
+        """End what still runs.
+
+        A cluster that was started here ends, too.
+        """
         for attempt in list(self._attempts.values()):
             self.kill(attempt)
         with suppress(Exception):
             self._ray.shutdown()
 
     def _status(self, reference: Any, attempt: Attempt) -> int | None:
-        """Return an exit status; None where a process or a machine has died."""
+        """Return an exit status.
+
+        It is None where a process or a machine has died.
+        """
         failures = self._ray.exceptions
         try:
             done = self._ray.get(reference)
@@ -222,7 +231,9 @@ def _connected(resources: Resources, address: str) -> Any:
 
 
 def _reach(address: str) -> None:
-    """Refuse an address at which nobody answers; Ray itself would try for a quarter of an hour.
+    """Refuse an address at which nobody answers.
+
+    Ray itself would try for a quarter of an hour.
 
     Raises:
         UserError: nobody does.
@@ -240,7 +251,7 @@ def _reach(address: str) -> None:
 
 
 def need_server(nodes: Sequence[Any]) -> None:
-    """Refuse a store that is a file where trials run on other machines than this one.
+    """Refuse a store in a file where other machines run trials.
 
     Raises:
         UserError: it is.

@@ -1,4 +1,7 @@
-"""What a Ray worker does with a trial: it has a fork server of its own, as a sweep on one machine has."""
+"""What a Ray worker does with a trial.
+
+It has a fork server of its own, as a sweep on one machine has.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from lit_lossopt.sweeps.engines.scheduling import LOOK, PATIENCE
 
 
 class Done(NamedTuple):
-    """What came of a trial: exit status, last line, the end of all that it printed, and whether it took too long."""
+    """What came of a trial.
+
+    It is the exit status, the last line, the end of all that it printed, and whether it took too long.
+    """
 
     status: int
     line: str
@@ -39,7 +45,7 @@ def run_trial(
     gpus: float,
     seconds: float | None = None,
 ) -> Done:
-    """Run a trial in a process of its own, and return what came of it.
+    """Run a trial in its own process, and return the result.
 
     When this worker dies, so does the trial. KeyboardInterrupt, by which Ray cancels, lets it save first.
 
@@ -72,7 +78,9 @@ def run_trial(
 
 
 def _wait(server: ForkServer, number: int, seconds: float | None) -> tuple[int, bool]:
-    """Return a child's exit status, and whether it took too long.
+    """Return a child's exit status.
+
+    The second value says whether it took too long.
 
     It is told to save and end then, and when this worker is interrupted.
     """

@@ -1,4 +1,6 @@
-"""What every training does again is done once, in a process from which trainings are forked afterwards.
+"""What every training does again is done once.
+
+It is done in a process from which trainings are forked afterwards.
 
 Importing takes ten seconds; signatures read from source, the parser's types, classes looked up in abstract base
 classes, fonts and database mappings take two more. A child inherits all of it. Nothing here may start a thread, open a
@@ -43,7 +45,10 @@ _WORDS = [
 
 
 class _Rehearsal(LossOptCLI):
-    """Parses and builds, and tries nothing: that would train a step."""
+    """Parses and builds, and tries nothing.
+
+    A try would train a step.
+    """
 
     def after_instantiate_classes(self) -> None:
         """Leave it at that."""

@@ -1,4 +1,7 @@
-"""What every engine does alike: trials in their order on free workers, killed ones again, and a clean stop."""
+"""What every engine does alike.
+
+Trials run in their order on free workers, killed ones run again, and a stop is clean.
+"""
 
 from __future__ import annotations
 
@@ -47,13 +50,19 @@ class Attempt:
     too_long: bool = False
 
     def words(self) -> list[str]:
-        """Return the words to run; a trial that was killed goes on from its checkpoint, if it has one."""
+        """Return the words to run.
+
+        A trial that was killed goes on from its checkpoint, if it has one.
+        """
         again = ["--resume=auto"] if self.count > 1 and self.trial.words[0] != "test" else []
         return [*self.trial.words, *self.trial.tracking, *again]
 
 
 class Workers(Protocol):
-    """Where attempts run: all that a new engine has to say."""
+    """Where attempts run.
+
+    This is all that a new engine has to say.
+    """
 
     def count(self) -> int:
         """Return how many attempts can run at once."""
@@ -62,7 +71,9 @@ class Workers(Protocol):
         """Start it."""
 
     def ended(self, seconds: float) -> list[tuple[Attempt, int]]:
-        """Return what has ended, with exit statuses (minus a signal's number); wait for it at most so long.
+        """Return what has ended, with exit statuses.
+
+        A killed attempt has minus the signal's number. The wait is at most so long.
 
         An attempt counts as ended only once nothing of it can write any more.
         """
@@ -77,7 +88,10 @@ class Workers(Protocol):
         """End it at once."""
 
     def last_words(self, attempt: Attempt, *, failed: bool) -> str:
-        """Return the last line of one that has ended; of one that failed, keep all that it printed, and say where."""
+        """Return the last line of an attempt that has ended.
+
+        Of an attempt that failed all output is kept, and the line says where.
+        """
 
     def close(self) -> None:
         """End whatever still runs, at once."""
@@ -111,7 +125,9 @@ class Schedule:
         self._looked = 0.0
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield outcomes until all trials have ended. A consumer that leaves lets running ones save and end.
+        """Yield outcomes until all trials have ended.
+
+        A consumer that leaves lets running trials save and end.
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM came; running trials were told to save and end, and have.
@@ -146,7 +162,10 @@ class Schedule:
                 self._watch(Progress(worker, attempt.trial))
 
     def _settle(self, attempt: Attempt, status: int, *, stopping: bool) -> Iterator[Outcome]:
-        """Yield the outcome of what has ended, or put it back if it was killed."""
+        """Yield the outcome of what has ended.
+
+        What was killed is put back instead.
+        """
         self._running.remove(attempt)
         self._watch(Progress(attempt.worker, None))
         killed = (status < 0 or status in _STOPPED) and not attempt.too_long
@@ -167,7 +186,7 @@ class Schedule:
         return Outcome(attempt.trial, status, attempt.count, seconds, said)
 
     def _look(self) -> None:
-        """Tell what trials print, and stop those that take too long."""
+        """Say what trials print, and stop those that take too long."""
         now = time.monotonic()
         if now - self._looked < LOOK:
             return
@@ -182,7 +201,7 @@ class Schedule:
                 self._stop(attempt)
 
     def _save_all(self) -> None:
-        """Have running trials save and end, and wait until they have."""
+        """Let running trials save and end, and wait for that."""
         while self._running:
             self._stop_all()
             for attempt, _ in self._workers.ended(LOOK):
@@ -194,7 +213,10 @@ class Schedule:
             self._stop(attempt)
 
     def _stop(self, attempt: Attempt) -> None:
-        """Tell a trial to save and end; end it if it does not."""
+        """Tell a trial to save and end.
+
+        End it if it does not.
+        """
         now = time.monotonic()
         if attempt.told is None:
             attempt.told = now

@@ -1,4 +1,7 @@
-"""Reading a plan: a YAML file whose one key ``sweep`` says what is compared, and how. Imports nothing heavy."""
+"""Reading a plan.
+
+It is a YAML file whose one key ``sweep`` says what is compared, and how. Nothing heavy is imported.
+"""
 
 from __future__ import annotations
 
@@ -158,7 +161,10 @@ def read_plan(path: Path) -> Plan:
 
 
 def plan_seeds(plan: Plan, count: int) -> tuple[int, ...]:
-    """Return so many seeds for a plan: those it has, and then further ones that it was not tuned on."""
+    """Return so many seeds for a plan.
+
+    It keeps those it has. Further ones are seeds on which it was not tuned.
+    """
     more = (seed for seed in itertools.count() if seed not in plan.seeds and seed not in _tuned(plan))
     return tuple(itertools.islice(itertools.chain(plan.seeds, more), count))
 
@@ -210,7 +216,10 @@ def _level(section: Section, name: str) -> Level:
 
 
 def _flat(key: str, value: Any) -> list[tuple[str, str]]:
-    """Return dotted key and text of each flag; a class with its arguments is one."""
+    """Return dotted key and text of each flag.
+
+    A class with its arguments is one flag.
+    """
     if isinstance(value, dict) and value and "class_path" not in value:
         return [pair for name, inner in value.items() for pair in _flat(f"{key}.{name}", inner)]
     return [(key, as_text(value))]

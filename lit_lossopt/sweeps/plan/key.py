@@ -1,4 +1,7 @@
-"""What tells one trial from another: a hash of all that can change its result, from merged settings, without torch."""
+"""What tells one trial from another.
+
+It is a hash of all that can change its result. It is made from merged settings, without torch.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ _TRAINER_NO_RESULT = (
 
 
 def sweep_key(prepared: Prepared) -> str:
-    """Return the SHA-256 of everything in merged settings and flags that can change the result.
+    """Return the SHA-256 of all settings that can change the result.
+
+    They are merged settings and flags.
 
     Class defaults are not filled in: a setting that is spelled out and one that is left at its default are told apart,
     which costs a training at worst.
@@ -37,7 +42,7 @@ def sweep_key(prepared: Prepared) -> str:
 
 
 def whole_tree(prepared: Prepared) -> dict[str, Any]:
-    """Return merged settings, with the flags that the parser would read laid over them."""
+    """Return merged settings with the parser's flags laid over them."""
     tree = copy.deepcopy(prepared.settings.tree)
     for key, value in prepared.rest:
         _set(tree, key, None if value is None else load_value(value, f"--{key}"))

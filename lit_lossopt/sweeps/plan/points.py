@@ -1,4 +1,7 @@
-"""Where an arm is tried: a log grid of learning rates, or quasi-random points over several hyperparameters."""
+"""Where an arm is tried.
+
+It is a log grid of learning rates, or quasi-random points over several hyperparameters.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +37,19 @@ class LogGrid:
         return (LEARNING_RATE,)
 
     def points(self, below: int = 0, above: int = 0) -> tuple[Point, ...]:
-        """Return the points, rising, with so many more below and above in the same ratio."""
+        """Return the points, rising.
+
+        There are so many more below and above, in the same ratio.
+        """
         ratio = (self.high / self.low) ** (1 / (self.count - 1))
         return tuple({LEARNING_RATE: rounded(self.low * ratio**i)} for i in range(-below, self.count + above))
 
 
 @dataclass(frozen=True)
 class Range:
-    """What one hyperparameter may be: from ``low`` to ``high``, evenly on an axis.
+    """The values that one hyperparameter may have.
+
+    They are from ``low`` to ``high``, evenly on an axis.
 
     Attributes:
         low: the least.
@@ -54,7 +62,7 @@ class Range:
     scale: str = "log"
 
     def at(self, share: float) -> float:
-        """Return the value at a share (0 to 1) of the way."""
+        """Return the value at a share of the way, from 0 to 1."""
         if self.scale == "linear":
             return rounded(self.low + share * (self.high - self.low))
         value = self.low * math.exp(share * math.log(self.high / self.low))
@@ -63,7 +71,9 @@ class Range:
 
 @dataclass(frozen=True)
 class QuasiRandom:
-    """Points that fill a box more evenly than random ones, and without the grid's repeated coordinates.
+    """Points that fill a box evenly.
+
+    They do so more evenly than random points, and without the repeated coordinates of a grid.
 
     The Halton sequence, shifted as a whole by a vector that the seed draws (modulo one), so that it is the same with
     every version of scipy. Source: Halton 1960; Cranley and Patterson 1976; for tuning: Bousquet et al. 2017.
@@ -84,7 +94,10 @@ class QuasiRandom:
         return tuple(self.space)
 
     def points(self, below: int = 0, above: int = 0) -> tuple[Point, ...]:
-        """Return the points; there is no edge to go beyond."""
+        """Return the points.
+
+        There is no edge to go beyond.
+        """
         from scipy.stats import qmc
 
         shares = qmc.Halton(len(self.space), scramble=False).random(self.count)

@@ -1,4 +1,7 @@
-"""One mapping of a plan, read strictly: every value has its type, or one line says what was expected, and where."""
+"""One mapping of a plan, read strictly.
+
+Every value has its type. Otherwise one line says what was expected, and where.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ class Section:
                 )
 
     def below(self, name: str) -> Section:
-        """Return the mapping under a key, empty where there is none."""
+        """Return the mapping under a key, empty if it is not there."""
         return Section(self.tree.get(name), f"{self.where}.{name}", self.path)
 
     def choice(self, name: str, known: tuple[str, ...], default: str) -> str:
@@ -81,7 +84,10 @@ class Section:
         return float(value)
 
     def names(self, name: str) -> tuple[str, ...]:
-        """Return names of configs, given as one or as a list."""
+        """Return names of configs.
+
+        They are given as one name or as a list.
+        """
         value = self.tree.get(name) or []
         found = [value] if isinstance(value, str) else value
         if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
@@ -89,7 +95,10 @@ class Section:
         return tuple(found)
 
     def seeds(self, name: str, default: int, first: int) -> tuple[int, ...]:
-        """Return seeds, given as a list or as their number, from ``first`` on."""
+        """Return seeds.
+
+        They are given as a list, or as their number from ``first`` on.
+        """
         value = self.tree.get(name, default)
         if isinstance(value, list) and value and all(type(one) is int and one >= 0 for one in value):
             if len(set(value)) < len(value):
@@ -101,7 +110,7 @@ class Section:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as it is typed behind the equals sign of a flag."""
+    """Return a value as it is typed behind a flag's equals sign."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -1,4 +1,7 @@
-"""From a plan to trials, purely: arms, the search, its extension, the repeats. Every trial is checked as ``fit`` is."""
+"""From a plan to trials.
+
+They are those of the search, of its extension and of the repeats. Every trial is checked as ``fit`` is.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,9 @@ def arms(plan: Plan) -> tuple[Arm, ...]:
 
 
 def search_trials(plan: Plan, reach: Reach = Reach()) -> tuple[Trial, ...]:  # frozen
-    """Return the trials of the search: each point of each arm, with each of its seeds.
+    """Return the trials of the search.
+
+    Each point of each arm is tried with each of its seeds.
 
     Points come first, arms last: when the sweep is stopped half-way, no arm is ahead.
 
@@ -76,12 +81,18 @@ def search_trials(plan: Plan, reach: Reach = Reach()) -> tuple[Trial, ...]:  # f
 
 
 def points_of(arm: Arm, reach: Reach) -> tuple[Point, ...]:
-    """Return where an arm is tried; the one empty point where nothing is searched."""
+    """Return where an arm is tried.
+
+    Where nothing is searched it is the one empty point.
+    """
     return arm.search.points(reach.below, reach.above) if arm.search else ({},)
 
 
 def repeats(plan: Plan, winners: Mapping[str, Point]) -> tuple[Trial, ...]:
-    """Return the trials that repeat each arm's winning point with fresh seeds; arms without a winner have none."""
+    """Return the trials that repeat each arm's winning point.
+
+    They have fresh seeds. Arms without a winner have none.
+    """
     chosen = [arm for arm in arms(plan) if arm.name in winners]
     return tuple(
         make_trial(plan, arm, winners[arm.name], seed, REPEAT) for seed, arm in itertools.product(plan.seeds, chosen)
@@ -113,7 +124,10 @@ def _checked_key(words: tuple[str, ...]) -> str:
 
 
 def accelerator_in(words: tuple[str, ...]) -> str:
-    """Return what a trial's settings say of the device: ``auto`` where they leave it open."""
+    """Return what a trial's settings say of the device.
+
+    It is ``auto`` where they leave it open.
+    """
     return str(_trainer(words).get("accelerator") or "auto")
 
 
@@ -146,7 +160,10 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
 
 
 def fit_words(plan: Plan, arm: Arm, point: Point, seed: int) -> tuple[str, ...]:
-    """Return the command line of a trial; a key that several parts of the plan set stands once, as the last has it."""
+    """Return the command line of a trial.
+
+    A key that several parts of the plan set stands once, as the last has it.
+    """
     configs = [*plan.base.configs, *(name for level in arm.levels for name in level.configs), *plan.overlays]
     keys: dict[str, str] = {}
     for source in (
@@ -165,7 +182,9 @@ def fit_words(plan: Plan, arm: Arm, point: Point, seed: int) -> tuple[str, ...]:
 
 
 def check_plan(plan: Plan) -> tuple[Trial, ...]:
-    """Return the trials of the search, after everything that can be seen to be wrong was refused.
+    """Return the trials of a plan that was checked.
+
+    They are those of the search. All that can be seen to be wrong is refused first.
 
     Raises:
         UserError: the first thing wrong.
@@ -193,18 +212,27 @@ _NOT_SAID = {"path", "name", "text", "experiment", "accelerator", "max_trials", 
 
 
 def fingerprint(plan: Plan) -> str:
-    """Return the SHA-256 of what a plan says of its trials, wherever its file lies."""
+    """Return the SHA-256 of what a plan says of its trials.
+
+    The place of its file does not matter.
+    """
     said = {name: value for name, value in asdict(plan).items() if name not in _NOT_SAID}
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def on_grids(plan: Plan) -> bool:
-    """Return whether every arm is tried on a grid, which has ends: all are extended, or none."""
+    """Return whether every arm is tried on a grid.
+
+    A grid has ends. All arms are extended, or none.
+    """
     return all(isinstance(arm.search, LogGrid) for arm in arms(plan))
 
 
 def _owner(plan: Plan, key: str) -> str:
-    """Return what in the plan sets a key, or the class that it belongs to, for each arm; or an empty text."""
+    """Return what in the plan sets a key.
+
+    It may set the class that the key belongs to. There is a text for each arm, and it may be empty.
+    """
 
     def clash(other: str) -> bool:
         return other == key or other.startswith(f"{key}.")

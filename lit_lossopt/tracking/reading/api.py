@@ -1,4 +1,7 @@
-"""Reads runs through MLflow's public calls: from servers, and from whatever else MLflow can open."""
+"""Reads runs through MLflow's public calls.
+
+It reads from servers, and from whatever else MLflow can open.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,10 @@ class ApiReader:
         return [Experiment(item.experiment_id, item.name) for item in pages]
 
     def newest(self) -> str | None:
-        """Return the id of the experiment in which a run started last; runs that are no results do not count."""
+        """Return the experiment in which a run started last.
+
+        It is its id. Runs that are no results do not count.
+        """
         ids = [item.experiment_id for item in self.experiments()]
         order = ["attributes.start_time DESC"]
 
@@ -56,7 +62,10 @@ class ApiReader:
         return next((run.info.experiment_id for run in runs if not aside & run.data.tags.keys()), None)
 
     def runs(self, experiment_ids: Sequence[str], filter_string: str = "") -> list[Run]:
-        """Return the runs of experiments that a filter leaves, deleted ones too, without histories."""
+        """Return the runs of experiments that a filter leaves.
+
+        Deleted ones are among them. They have no histories.
+        """
         ids = list(experiment_ids)
 
         def page(token: str | None) -> Any:
@@ -70,7 +79,10 @@ class ApiReader:
             raise
 
     def histories(self, runs: Sequence[Run], metrics: Collection[str] | None) -> dict[str, dict[str, History]]:
-        """Return run id → metric → history, of those metrics that a run has; None: of all."""
+        """Return the histories of runs, by run id and metric.
+
+        Metrics that a run does not have are left out. None asks for all.
+        """
         wanted = [
             (run.run_id, name) for run in runs for name in run.metrics if metrics is None or name in metrics
         ]  # fmt: skip

@@ -37,7 +37,9 @@ class History:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its parameters, tags, the last value of each metric, and those histories that were asked for.
+    """One run.
+
+    It has parameters, tags, the last value of each metric, and those histories that were asked for.
 
     Attributes:
         status: MLflow's: RUNNING, FINISHED, FAILED, KILLED or SCHEDULED.
@@ -68,7 +70,9 @@ class Experiment:
 
 
 def history(steps: NDArray[Any], values: NDArray[Any], milliseconds: NDArray[Any]) -> History:
-    """Return points in any order as a history, one a step.
+    """Return points in any order as a history.
+
+    It has one point for each step.
 
     Of several points of one step the one that was logged last counts; of those logged in the same millisecond the
     largest, as in MLflow's own table of last values, and NaN before any number. The order of logging says nothing
@@ -92,6 +96,9 @@ def history(steps: NDArray[Any], values: NDArray[Any], milliseconds: NDArray[Any
 
 
 def restore_infinities(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return values with what MLflow stores for ±inf made infinite again."""
+    """Return values with infinities restored.
+
+    MLflow stores ±inf as large numbers.
+    """
     numbers = np.asarray(values, np.float64)
     return np.where(np.abs(numbers) >= _INFINITE, np.copysign(np.inf, numbers), numbers)

@@ -1,4 +1,7 @@
-"""Reading runs back from MLflow, as plain records; needs neither torch nor lightning, nor MLflow for a local store."""
+"""Reading runs back from MLflow, as plain records.
+
+Neither torch nor lightning is needed. For a local store MLflow is not needed either.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +36,25 @@ class Reader(Protocol):
         """Return the experiments that were not deleted."""
 
     def newest(self) -> str | None:
-        """Return the id of the experiment in which a run started last; comparisons logged as runs do not count."""
+        """Return the experiment in which a run started last.
+
+        It is its id. Comparisons that were logged as runs do not count.
+        """
 
     def runs(self, experiment_ids: Sequence[str]) -> list[Run]:
         """Return all runs of experiments, deleted ones too, without histories."""
 
     def histories(self, runs: Sequence[Run], metrics: Collection[str] | None) -> dict[str, dict[str, History]]:
-        """Return run id → metric → history, of those metrics that a run has; None: of all."""
+        """Return the histories of runs, by run id and metric.
+
+        Metrics that a run does not have are left out. None asks for all.
+        """
 
 
 def find_experiment(name: str | None = None) -> Experiment:
-    """Return the experiment of this name; without a name, the one whose latest run started last.
+    """Return the experiment of this name.
+
+    Without a name it is the one whose latest run started last.
 
     Raises:
         UserError: there is none.
@@ -99,7 +110,10 @@ def read_runs(
 
 
 def with_histories(runs: Sequence[Run], metrics: Collection[str] | None = None) -> list[Run]:
-    """Return the same runs with the histories of some metrics; None: of all."""
+    """Return the same runs with the histories of some metrics.
+
+    None asks for all.
+    """
     if metrics is not None and not metrics:
         return list(runs)
     with _reading() as reader:
@@ -108,7 +122,9 @@ def with_histories(runs: Sequence[Run], metrics: Collection[str] | None = None) 
 
 
 def read_history(run_id: str, metric: str) -> History:
-    """Return every point of a metric, ordered by step; empty where the run has none.
+    """Return every point of a metric, ordered by step.
+
+    It is empty where the run has none.
 
     Raises:
         UserError: the store cannot be read.
@@ -120,7 +136,10 @@ def read_history(run_id: str, metric: str) -> History:
 
 @contextmanager
 def _reading() -> Iterator[Reader]:
-    """Give the fastest reader that fits the store; MLflow's own stays unloaded where it is not needed."""
+    """Yield the fastest reader that fits the store.
+
+    MLflow's own stays unloaded where it is not needed.
+    """
     uri = check_uri(tracking_uri())
     check_file_store(uri)
     path = sqlite_path(uri)
