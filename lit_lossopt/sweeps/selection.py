@@ -67,7 +67,7 @@ def winner(arm: Arm, reach: Reach, trials: Sequence[Trial], results: Mapping[str
 def edge(arm: Arm, reach: Reach, trials: Sequence[Trial], results: Mapping[str, TrialRun]) -> Reach:
     """Return at which end of its grid an arm's best point lies.
 
-    It is −1 for the lower end, 1 for the upper end and 0 for neither.
+    It counts 1 below or above, and 0 where the point lies at no end.
 
     Where every point diverged the best one lies below.
     """

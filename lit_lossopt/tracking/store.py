@@ -163,7 +163,9 @@ class Store:
             self.client.delete_tag(run_id, names.TAG_UNDELIVERED)
 
     def find_run(self, name: str) -> str:
-        """Return the id of the run that has this id, or whose journal had this name before the run was made.
+        """Return the id of a run by an id that it had.
+
+        Before the run was made, that was the name of its journal.
 
         Raises:
             RunGoneError: there is none.
@@ -177,7 +179,9 @@ class Store:
         raise RunGoneError(f"{self.uri} has no run {name}")
 
     def end_of(self, name: str) -> tuple[str, int] | None:
-        """Return status and time (milliseconds) of a run's end; None where it has none, or the run is not there.
+        """Return status and time of a run's end.
+
+        The time is in milliseconds. The result is None where it has no end, or the run is not there.
 
         Args:
             name: its id, or the name of its journal from before it was made.
@@ -225,7 +229,9 @@ class Store:
             self.client.set_terminated(run_id, entry["status"], entry["milliseconds"])
 
     def keep(self, run_id: str, source: Path, name: str, home: Path) -> None:
-        """Keep a file, or the files of a folder, among a run's artifacts, where these are now.
+        """Keep a file among a run's artifacts.
+
+        A folder's files are kept alike. They go where the artifacts are now.
 
         MLflow would make the place anew that they had before their folder was moved.
 
@@ -249,7 +255,10 @@ class Store:
                 shutil.copyfile(file, place / name / file.name)
 
     def holds(self, run_id: str, source: Path, name: str, home: Path) -> bool:
-        """Return whether the artifacts have each file of a folder: the same bytes, or elsewhere as many."""
+        """Return whether the artifacts have each file of a folder.
+
+        They must have the same bytes, or elsewhere as many.
+        """
         files = {file.name: file for file in source.iterdir()}
         place = local_artifacts(self.artifact_uri(run_id), home)
         if place is not None:
@@ -267,7 +276,10 @@ class Store:
         return list(self.client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"]))
 
     def experiment_id(self, name: str, artifact_root: str) -> str:
-        """Return the id of an experiment, made if it is not there, with its artifacts below a local root."""
+        """Return the id of an experiment.
+
+        It is made if it is not there, with its artifacts below a local root.
+        """
         client = self.client
         with _alone(self.uri):
             found = client.get_experiment_by_name(name)
@@ -294,7 +306,10 @@ class Store:
         return str(found.experiment_id)
 
     def _colour(self, experiment_id: str, arm: str) -> str:
-        """Return the arm's colour in its experiment, or the one used least: MLflow's own, by run id, often collide."""
+        """Return the arm's colour in its experiment.
+
+        A new arm gets the colour used least. MLflow's own colours follow run ids and often collide.
+        """
         # Asked for alone first: reading two hundred runs takes as long as a small training.
         quote = '"' if "'" in arm else "'"
         wanted = f"tags.`{names.TAG_ARM}` = {quote}{arm}{quote}"
@@ -308,7 +323,10 @@ class Store:
 
 
 def _make_database(path: Path | None) -> None:
-    """Make a local database whole or not at all: one that was killed while MLflow made it can never be opened again."""
+    """Make a local database whole or not at all.
+
+    One that was killed while MLflow made it can never be opened again.
+    """
     if path is None or path.exists():
         return
     part = path.with_name(f"{path.name}.part")
@@ -320,7 +338,10 @@ def _make_database(path: Path | None) -> None:
 
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """Let one process at a time make a database or an experiment: those that do it at once break each other."""
+    """Let one process at a time make a database or an experiment.
+
+    Those that do it at once break each other.
+    """
     database = sqlite_path(uri)
     if database is None:
         yield

@@ -1,4 +1,6 @@
-"""One process beside a training that works with MLflow for it; see ``store_server``. Imports nothing heavy.
+"""One process beside a training that works with MLflow for it.
+
+See ``store_server``. Nothing heavy is imported.
 
 A new interpreter imports MLflow beside torch's import in the training. A trial of a sweep is forked from a process that
 has imported it, so there it is a fork, made while the trial has no threads but one that waits.
@@ -28,7 +30,9 @@ class ProcessGoneError(Exception):
 
 
 class StoreProcess:
-    """A process that answers calls; it ends with this one.
+    """A process that answers calls.
+
+    It ends with this one.
 
     Args:
         fork: make it a copy of this process, which has imported MLflow and has no thread that works.
@@ -58,11 +62,16 @@ class StoreProcess:
 
     @property
     def busy(self) -> bool:
-        """Whether a call is being answered, in turn or at once."""
+        """Whether a call is being answered.
+
+        It may be in turn or at once.
+        """
         return any(lock.locked() for lock in self._locks)
 
     def ask(self, request: Request, *, urgent: bool = False) -> Answer:
-        """Return the answer to a call; wait for others to be answered before, unless it is urgent.
+        """Return the answer to a call.
+
+        It waits until others are answered, unless it is urgent.
 
         Raises:
             ProcessGoneError: it died meanwhile.
@@ -82,7 +91,10 @@ class StoreProcess:
         return answer
 
     def close(self) -> None:
-        """End it at once, and whatever it does: a store takes a call whole or not at all."""
+        """End the process at once, whatever it does.
+
+        A store takes a call whole or not at all.
+        """
         with suppress(OSError):
             os.kill(self.pid, signal.SIGKILL)
         if self._popen:
@@ -121,7 +133,10 @@ class StoreProcess:
 
 
 class _Keeper:
-    """The one process of this program, and how many still want it."""
+    """The one process of this program.
+
+    It counts how many still want it.
+    """
 
     def __init__(self) -> None:
         self.may_fork = False
@@ -155,13 +170,18 @@ atexit.register(_keeper.end)
 
 
 def allow_fork() -> None:
-    """Say that this process may be forked until it has started threads: it has imported MLflow already."""
+    """Say that this process may be forked.
+
+    It has imported MLflow already. It may be until it has started threads.
+    """
     _keeper.may_fork = "mlflow" in sys.modules
 
 
 @contextmanager
 def kept_process(*, ahead: bool = False) -> Iterator[None]:
-    """Keep one process for all stores that are used within, and end it behind the outermost such block.
+    """Keep one process for all stores that are used within.
+
+    It ends behind the outermost such block.
 
     Args:
         ahead: start it now, so that what it imports is imported when it is needed.
@@ -179,7 +199,9 @@ def kept_process(*, ahead: bool = False) -> Iterator[None]:
 
 
 def running_process() -> StoreProcess:
-    """Return the process, started anew if there is none that lives.
+    """Return the process.
+
+    It is started anew if there is none that lives.
 
     Raises:
         ProcessGoneError: it cannot be started.
@@ -188,6 +210,9 @@ def running_process() -> StoreProcess:
 
 
 def let_go(process: Any) -> None:
-    """End the process if nobody keeps it, or if the given one is stuck."""
+    """End the process if nobody keeps it.
+
+    The given one also ends if it is stuck.
+    """
     if not _keeper.holders or (process is not None and process.busy):
         _keeper.end()

@@ -1,4 +1,6 @@
-"""The process that works with MLflow for a training, so that the training does not wait for Python's lock.
+"""The process that works with MLflow for a training.
+
+The training so does not wait for Python's lock.
 
 It answers calls of ``store.Store`` that come over two connections: those of the first one after the other, those of the
 second at once, past one that is stuck. It imports what MLflow needs, and opens or makes nothing before it is told to.
@@ -24,7 +26,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Place(NamedTuple):
-    """Where a store is, and from where and with what variables it is seen."""
+    """Where a store is.
+
+    It also says from which folder and with what variables the store is seen.
+    """
 
     uri: str
     folder: str
@@ -32,7 +37,10 @@ class Place(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A call of a method of a store; ``open`` takes a place and returns nothing."""
+    """A call of a method of a store.
+
+    ``open`` takes a place and returns nothing.
+    """
 
     store: int
     call: str
@@ -47,14 +55,20 @@ class Answer(NamedTuple):
 
 
 class Stores:
-    """The stores that were opened, by the number that the asking process gave them."""
+    """The stores that were opened.
+
+    The asking process gave them their numbers.
+    """
 
     def __init__(self) -> None:
         self._places: dict[int, Place] = {}
         self._stores: dict[int, Any] = {}
 
     def answer(self, request: Request, *, afresh: bool = False) -> Answer:
-        """Return what a call comes to; ``afresh``: by a client of its own, as another may be stuck."""
+        """Return what a call gives.
+
+        With ``afresh`` it has a client of its own, as another may be stuck.
+        """
         try:
             if request.call == "open":
                 self._open(request.store, *request.arguments)
@@ -79,7 +93,9 @@ class Stores:
 
 
 def serve(work: Connection, urgent: Connection, parent: int) -> None:
-    """Answer until the parent has ended or closed its ends; never returns.
+    """Answer until the parent has ended.
+
+    The same holds where it has closed its ends. This never returns.
 
     Args:
         work: calls that are answered in turn.
@@ -104,7 +120,10 @@ def serve(work: Connection, urgent: Connection, parent: int) -> None:
 
 
 def main(words: list[str]) -> None:
-    """Serve, as a program of its own; ``words`` are two descriptors and the parent's process id."""
+    """Serve, as a program of its own.
+
+    ``words`` are two descriptors and the parent's process id.
+    """
     work, urgent, parent = map(int, words)
     serve(Connection(work), Connection(urgent), parent)
 
@@ -126,7 +145,10 @@ def _at_once(stores: Stores, urgent: Connection, request: Request) -> None:
 
 
 def _say_nothing() -> None:
-    """Keep notices of libraries from the person's terminal; what goes wrong is told to the training."""
+    """Keep notices of libraries from the person's terminal.
+
+    What goes wrong is told to the training.
+    """
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     nowhere = os.open(os.devnull, os.O_RDWR)

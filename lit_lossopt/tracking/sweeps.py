@@ -1,4 +1,7 @@
-"""A sweep in the store: one parent run, its trials nested one level; which of them came to an end, and how."""
+"""A sweep in the store.
+
+There is one parent run, with its trials one level below. It says which of them came to an end, and how.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,9 @@ class SweepRuns:
         self._experiment_id = self._description = ""
 
     def artifacts_are_here(self) -> bool:
-        """Return whether the experiment keeps the files of its runs in a folder, not behind a server.
+        """Return whether the experiment keeps files in a folder.
+
+        Otherwise they are behind a server.
 
         Raises:
             UserError: the store does not answer.
@@ -59,7 +64,9 @@ class SweepRuns:
             return local_path(str(self._store.client.get_experiment(self._experiment_id).artifact_location)) is not None
 
     def begin(self, sha256: str, description: str) -> bool:
-        """Find the sweep's parent run, or make it, and set it RUNNING; return whether its plan has changed since.
+        """Find the sweep's parent run, or make it.
+
+        It is set RUNNING. Return whether its plan has changed since.
 
         Raises:
             UserError: the store does not answer.
@@ -90,7 +97,9 @@ class SweepRuns:
         )
 
     def settle(self, key: str = "", *, stopped: bool = False) -> set[str]:
-        """Deliver what killed trials left in their journals, and mark their runs KILLED; of one trial, or of all.
+        """Deliver what killed trials left in their journals.
+
+        Their runs are marked KILLED. It is for one trial, or for all.
 
         Args:
             key: of the trial; empty: all.
@@ -108,7 +117,9 @@ class SweepRuns:
         return busy
 
     def ended(self, keys: Iterable[str]) -> dict[str, TrialRun]:
-        """Return key → run of those trials that came to an end; the first, where a trial did so twice.
+        """Return the trials that came to an end, as key → run.
+
+        Where a trial did so twice, the first counts.
 
         Raises:
             UserError: the store does not answer.
@@ -125,7 +136,10 @@ class SweepRuns:
         return {key: run for key, run in self.known.items() if key in wanted}
 
     def kills(self) -> dict[str, int]:
-        """Return, for each trial that was ever begun, how often its process was killed without a word."""
+        """Return how often each trial was killed without a word.
+
+        Every trial counts that was ever begun.
+        """
         with _said(self._store.uri):
             found = self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'")
         counted: dict[str, int] = {}
@@ -135,7 +149,9 @@ class SweepRuns:
         return counted
 
     def sort(self, wanted: Mapping[str, tuple[str, str]]) -> int:
-        """Tag the runs of this sweep as the plan now has them; return how many more are set aside.
+        """Tag the runs of this sweep as the plan now has them.
+
+        Return how many more are set aside.
 
         Args:
             wanted: key → (arm, phase) of every trial of the plan.
@@ -156,7 +172,10 @@ class SweepRuns:
         return aside
 
     def end(self, status: str, files: Mapping[str, str]) -> None:
-        """Set the parent's status and keep texts (name → content) among its artifacts, as far as the store can."""
+        """Set the parent's status and keep texts with it.
+
+        They are name → content. It is done as far as the store can.
+        """
         with suppress(*STORE_ERRORS):
             for name, text in files.items():
                 with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +186,9 @@ class SweepRuns:
             self._store.client.set_terminated(self.parent, status, time.time_ns() // 1_000_000)
 
     def answer(self, metrics: Mapping[str, float], said: Sequence[str]) -> None:
-        """Keep what was found with the parent, as far as the store can: its numbers, and the answer in its description.
+        """Keep what was found with the parent.
+
+        Its numbers become metrics, and the answer its description. It is done as far as the store can.
 
         Args:
             metrics: name → value.
@@ -181,7 +202,10 @@ class SweepRuns:
 
     @property
     def experiment_id(self) -> str:
-        """The experiment's id; empty before the store was asked."""
+        """The experiment's id.
+
+        It is empty before the store was asked.
+        """
         return self._experiment_id
 
     @property
@@ -190,11 +214,17 @@ class SweepRuns:
         return self._store.uri
 
     def filter(self) -> str:
-        """Return what finds the trials of this sweep that its plan has, in MLflow's syntax."""
+        """Return what finds the trials of this sweep.
+
+        They are those of its plan. The filter has MLflow's syntax.
+        """
         return f"tags.`{names.TAG_SWEEP}` = '{self.parent}' AND tags.`{names.TAG_PHASE}` != '{names.ASIDE}'"
 
     def keep(self, file: Path) -> None:
-        """Keep a file among the parent's artifacts, as far as the store can."""
+        """Keep a file with the parent.
+
+        It is done as far as the store can.
+        """
         with suppress(*STORE_ERRORS):
             self._store.keep(self.parent, file, "", Path.cwd())
 
@@ -229,7 +259,10 @@ def _tags(parent: str, key: str, arm: str, phase: str) -> dict[str, str]:
 
 @contextmanager
 def _said(uri: str) -> Iterator[None]:
-    """Turn a store's trouble into one line: without it a sweep cannot know what is done."""
+    """Turn a store's trouble into one line.
+
+    Without the store a sweep cannot know what is done.
+    """
     try:
         yield
     except STORE_ERRORS as error:

@@ -1,4 +1,7 @@
-"""Delivers what journals hold and their store does not: after a lock, a dead server, or a killed process."""
+"""Delivers what journals hold and their store does not.
+
+A lock, a dead server or a killed process may have come between.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ TRIES = 3
 
 
 def sync(wanted: list[str]) -> int:
-    """Deliver the journals of the named runs, or all there are; return 1 if something could not be delivered.
+    """Deliver the journals of the named runs, or all.
+
+    Return 1 if something could not be delivered.
 
     A run whose process was killed is marked KILLED. Delivering again changes nothing.
 
@@ -48,7 +53,9 @@ def sync(wanted: list[str]) -> int:
 
 
 def sync_journal(folder: Path, *, stopped: bool = False) -> str:
-    """Deliver one journal; return ``whole``, ``delivered``, ``busy`` or ``left``.
+    """Deliver one journal.
+
+    Return ``whole``, ``delivered``, ``busy`` or ``left``.
 
     Args:
         folder: the journal's.
@@ -110,7 +117,10 @@ def _is_verified(journal: Journal) -> bool:
 
 
 def _run(delivery: Delivery) -> str:
-    """Send all that is left; return what went wrong, or an empty text."""
+    """Send all that is left.
+
+    Return what went wrong, or an empty text.
+    """
     failures = 0
     while True:
         try:
@@ -131,7 +141,10 @@ def _run(delivery: Delivery) -> str:
 
 
 def _verify(delivery: Delivery) -> str:
-    """Compare counts with the store, and send everything once more if some are missing."""
+    """Compare counts with the store.
+
+    Everything is sent once more if some values are missing.
+    """
     try:
         expected = count_points(iterate_entries(delivery.journal.folder))
         missing = delivery.verify(expected)
@@ -148,7 +161,10 @@ def _verify(delivery: Delivery) -> str:
 
 
 def _has_ended(folder: Path) -> bool:
-    """Return whether a journal's last session came to an end; one that only added to a run has none."""
+    """Return whether a journal's last session came to an end.
+
+    One that only added to a run has no end.
+    """
     last = "end"
     for entry in iterate_entries(folder):
         last = entry["kind"] if entry["kind"] in ("run", "running", "end") else last
@@ -156,7 +172,9 @@ def _has_ended(folder: Path) -> bool:
 
 
 def _end_of_killed(delivery: Delivery, store: Store, stopped: bool) -> list[Entry]:
-    """Return what ends a journal without an end: that its process was killed, unless the store knows an end.
+    """Return what ends a journal without an end.
+
+    It says that the process was killed, unless the store knows an end.
 
     It does where the disk took no more of the journal, and the status was sent all the same.
     """
@@ -173,7 +191,10 @@ def _end_of_killed(delivery: Delivery, store: Store, stopped: bool) -> list[Entr
 
 
 def _kills(folder: Path) -> int:
-    """Return how often the processes of a journal's run were found to be killed before."""
+    """Return how often a run's processes were killed before.
+
+    They are those of the journal's run.
+    """
     return sum(entry.get("killed", False) for entry in iterate_entries(folder))
 
 

@@ -1,4 +1,7 @@
-"""Trials of a sweep as they came to their end, and how long they took. Imports no mlflow."""
+"""Trials of a sweep as they came to their end.
+
+It also says how long they took. No mlflow is imported.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ class TrialRun:
 
 @dataclass(frozen=True)
 class EndedTrial:
-    """A trial that came to its end here; ``seconds`` are NaN where it was interrupted meanwhile."""
+    """A trial that came to its end here.
+
+    ``seconds`` are NaN where it was interrupted meanwhile.
+    """
 
     key: str
     arm: str
@@ -47,7 +53,10 @@ class EndedTrial:
 
 
 def ended_here(experiment: str) -> list[EndedTrial]:
-    """Return the trials of an experiment that came to their end, as the journals in this folder tell."""
+    """Return the trials of an experiment that came to their end.
+
+    The journals in this folder tell.
+    """
     found = []
     for folder in Path(names.JOURNAL_FOLDER).glob("*"):
         header = read_header(folder)
@@ -68,11 +77,17 @@ def ended_here(experiment: str) -> list[EndedTrial]:
 
 
 def seconds_between(start: int, end: int) -> float:
-    """Return the seconds between two times in milliseconds; NaN where the clock was set back between them."""
+    """Return the seconds between two times in milliseconds.
+
+    They are NaN where the clock was set back between them.
+    """
     return (end - start) / 1000 if end >= start else math.nan
 
 
 def read_header(folder: Path) -> dict[str, Any]:
-    """Return the first entry of a journal, which says what run it is, or nothing where there is none."""
+    """Return the first entry of a journal.
+
+    It says what run it is. The result is empty where there is none.
+    """
     first = next(iterate_entries(folder), {}) if (folder / LOG).is_file() else {}
     return first if first.get("kind") == "run" else {}

@@ -1,4 +1,7 @@
-"""Checkpoints that wait under ``mlruns/unsent`` for a store that keeps them elsewhere, and are removed behind it."""
+"""Checkpoints that wait under ``mlruns/unsent``.
+
+They wait for a store that keeps them elsewhere, and are removed behind it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ UNSENT = "unsent"
 
 
 def unsent_folder(ids: Sequence[str]) -> Path:
-    """Return where a run's checkpoints wait: where they did before, by any of its ids, or by the last one."""
+    """Return where a run's checkpoints wait.
+
+    It is where they waited before, by any of its ids, or by the last one.
+    """
     root = Path(RUNS) / UNSENT
     return next((root / one for one in ids if (root / one).is_dir()), root / ids[-1])
 
@@ -46,7 +52,10 @@ def remove_delivered(journal: Path, holds: Callable[[Path, str], bool]) -> None:
 
 
 def remove_parts_of(journal: Path) -> None:
-    """Remove what saves that were killed have left of a run; its journal must be open for writing here."""
+    """Remove what killed saves have left of a run.
+
+    Its journal must be open for writing here.
+    """
     entries, home = read_entries(journal), home_of(journal)
     created = [entry for entry in entries if entry["kind"] == "created"]
     places = [local_artifacts(entry["artifacts"], home) for entry in created]
@@ -63,7 +72,10 @@ def _is_local(entries: Sequence[Entry], home: Path) -> bool:
 
 
 def _is_over(entries: Sequence[Entry]) -> bool:
-    """Return whether a run is not gone on with: it has ended, by itself or because it diverged."""
+    """Return whether a run is not gone on with.
+
+    It has ended by itself, or because it diverged.
+    """
     ends = [entry for entry in entries if entry["kind"] in ("running", "end")]
     verdicts = [entry["tags"].get(names.TAG_VERDICT) for entry in entries if entry["kind"] == "tags"]
     said = next((verdict for verdict in reversed(verdicts) if verdict), "")

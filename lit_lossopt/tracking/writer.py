@@ -48,7 +48,10 @@ class Writer:
         self._news.set()
 
     def wait_for_run(self, patience: float) -> None:
-        """Give the store so many seconds to make the run, once it can be asked at all."""
+        """Give the store so many seconds to make the run.
+
+        They count once it can be asked at all.
+        """
         began = asked = time.monotonic()
         while not self.created.wait(0.02):
             now = time.monotonic()
@@ -58,7 +61,9 @@ class Writer:
                 return
 
     def drain(self, patience: float, at_most: float = float("inf")) -> bool:
-        """Wait until all is delivered; give up after ``patience`` seconds without progress, or ``at_most`` in all.
+        """Wait until all is delivered.
+
+        Give up after ``patience`` seconds without progress, or ``at_most`` in all.
 
         Return whether all is delivered and the thread has ended.
         """
@@ -102,7 +107,10 @@ class Writer:
                 self._news.wait()
 
     def _pause(self, seconds: float) -> None:
-        """Wait before trying again; less if the end is near."""
+        """Wait before trying again.
+
+        The wait is shorter if the end is near.
+        """
         if self._closing.wait(seconds):
             time.sleep(0.1)
 

@@ -1,4 +1,6 @@
-"""Checkpoints as files: written whole or not at all, with a checksum; read if it holds, without running code.
+"""Checkpoints as files.
+
+They are written whole or not at all, with a checksum. They are read if it holds, without running code.
 
 A file is what ``torch.save`` writes, so that anybody can read it; the checksum stands in the comment that a zip archive
 may have at its end. The file before is kept beside the new one under another name.
@@ -25,13 +27,18 @@ _END_SIZE = 22
 
 
 class DamagedError(Exception):
-    """The file is not what was written; the message says why, in one line."""
+    """The file is not what was written.
+
+    The message says why, in one line.
+    """
 
 
 def write_checkpoint(
     content: dict[str, Any], path: Path, *, keep_previous: bool = True, also: Path | None = None
 ) -> int:
-    """Write a checkpoint beside ``path``, force it to disk, and give it its name; return its size in bytes.
+    """Write a checkpoint and return its size in bytes.
+
+    It is written beside ``path``, forced to disk, and only then gets its name.
 
     At no moment is there no whole file: a process that is killed leaves the old one or the new one.
 
@@ -66,7 +73,10 @@ def write_checkpoint(
 
 
 def link_checkpoint(path: Path, other: Path) -> None:
-    """Give the same content a second name, at once or not at all."""
+    """Give the same content a second name.
+
+    It happens at once or not at all.
+    """
     _link(path, other)
     _sync_folder(other.parent)
 
@@ -81,7 +91,9 @@ def is_whole(path: Path) -> bool:
 
 
 def read_verified(path: Path) -> dict[str, Any]:
-    """Return a checkpoint whose checksum holds; nothing in it is executed.
+    """Return a checkpoint whose checksum holds.
+
+    Nothing in it is executed.
 
     A file without a checksum, of another program, is read as it is.
 
@@ -107,7 +119,9 @@ def read_verified(path: Path) -> dict[str, Any]:
 
 
 def read_best_of(path: Path, asked: str = "--ckpt_path ") -> tuple[dict[str, Any], Path, str]:
-    """Return a checkpoint, where it was found, and what is wrong with ``path`` if it was the one before it.
+    """Return a checkpoint and where it was found.
+
+    If it is the one before ``path``, the third value says what is wrong with ``path``.
 
     Args:
         path: the file.

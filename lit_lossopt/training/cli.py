@@ -1,4 +1,7 @@
-"""LossOptCLI: LightningCLI with this package's parser settings, logger and callbacks, and one-line errors."""
+"""LossOptCLI, which is LightningCLI with our own settings.
+
+It has this package's parser settings, logger and callbacks, and errors of one line.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +99,9 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 
 
 def run_trainer(prepared: Prepared) -> int:
-    """Run ``fit``, ``validate``, ``test`` or ``predict`` and return the exit status.
+    """Run a command and return the exit status.
+
+    It is ``fit``, ``validate``, ``test`` or ``predict``.
 
     Raises:
         UserError: something that a person typed or provided cannot be used.
@@ -123,7 +128,9 @@ def build(prepared: Prepared, make: Callable[[Prepared], LossOptCLI]) -> LossOpt
 
 
 class LossOptCLI(LightningCLI):
-    """The parser, the classes and the trainer of one command; ``run`` runs it.
+    """The parser, the classes and the trainer of one command.
+
+    ``run`` runs it.
 
     Args:
         prepared: settings.
@@ -153,17 +160,26 @@ class LossOptCLI(LightningCLI):
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning only ever calls it on self
-        """Return the one command that is run: building a parser takes a second."""
+        """Return the one command that is run.
+
+        To build a parser takes a second.
+        """
         return {self.command: LightningCLI.subcommands()[self.command]}
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Ask for the seed as a number; True would mean 0."""
+        """Ask for the seed as a number.
+
+        True would mean 0.
+        """
         parser.add_argument(
             "--seed_everything", type=NonNegativeInt, default=0, help="Seed of weights, split, order and dropout."
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add threads and this package's own groups of settings, and link what the data decide."""
+        """Add threads and this package's own groups of settings.
+
+        What the data decide is linked.
+        """
         parser.add_argument(
             "--threads", type=PositiveInt | None, default=None, help="CPU threads; results differ in the last bits."
         )
@@ -182,13 +198,22 @@ class LossOptCLI(LightningCLI):
         check_quoted(self.settings, self.config[self.command])
 
     def _parse_ckpt_path(self) -> None:
-        """Skip Lightning's own look into the checkpoint: ours hold no hyperparameters."""
+        """Skip Lightning's own look into the checkpoint.
+
+        Ours hold no hyperparameters.
+        """
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Leave running to ``run``, so that errors of what was typed are apart from errors of training."""
+        """Leave running to ``run``.
+
+        Errors of what was typed are so apart from errors of training.
+        """
 
     def before_instantiate_classes(self) -> None:
-        """Set the threads before anything computes; find the home folder for what only hands paths on."""
+        """Set the threads before anything computes.
+
+        The home folder is found for what only hands paths on.
+        """
         threads = self._get(self.config, "threads")
         if threads:
             check_threads(threads)
@@ -198,7 +223,10 @@ class LossOptCLI(LightningCLI):
             trainer[name] = at_home(trainer.get(name))
 
     def instantiate_classes(self) -> None:
-        """Build everything; pretrained weights are not read where a checkpoint brings trained ones."""
+        """Build everything.
+
+        Pretrained weights are not read where a checkpoint brings trained ones.
+        """
         with weights_left_unread() if self._get(self.config, "ckpt_path") else nullcontext():
             super().instantiate_classes()
 
@@ -215,7 +243,10 @@ class LossOptCLI(LightningCLI):
         return super().instantiate_trainer(callbacks=[*own, *callbacks], **together, **kwargs)
 
     def _loggers(self, given: Any) -> list[Logger]:
-        """Return our record, unless it is switched off or the command has none, and whatever loggers were added."""
+        """Return our record and whatever loggers were added.
+
+        Our record is left out if it is switched off, or if the command has none.
+        """
         own = given.get("logger")
         own = [] if own is None or isinstance(own, bool) else own if isinstance(own, list) else [own]
         recorded = self.command in ("fit", "test") and not self.unrecorded
@@ -228,7 +259,7 @@ class LossOptCLI(LightningCLI):
         return [*record, *own]
 
     def _callbacks(self, given: Any, *, bar: bool) -> list[pl.Callback]:
-        """Return this package's callbacks, in the order in which they work."""
+        """Return this package's callbacks in their order."""
         health = HealthWatch()
         step_values = StepValues(health.look)
         keeps = (
@@ -259,7 +290,10 @@ class LossOptCLI(LightningCLI):
         ]
 
     def after_instantiate_classes(self) -> None:
-        """Try everything that can be tried before a run exists: what does not fit is said now."""
+        """Try everything that can be tried before a run exists.
+
+        What does not fit is said now.
+        """
         self.distribution.join(self.trainer)
         check_precision(self.trainer, self._get(self.config_init, "trainer").get("precision"))
         check_device_stats(self.trainer)
@@ -293,7 +327,10 @@ class LossOptCLI(LightningCLI):
             tell(f"lossopt: {note}", sys.stderr)
 
     def _find_checkpoint(self) -> None:
-        """Read the checkpoint that was asked for, and have the Trainer take the one that was whole."""
+        """Read the checkpoint that was asked for.
+
+        The Trainer takes the one that was whole.
+        """
         used = ranks.from_first(self._choose_checkpoint() if self.trainer.is_global_zero else None)
         if used is None:
             return
@@ -305,7 +342,10 @@ class LossOptCLI(LightningCLI):
             config[self.command]["weights_only"] = True
 
     def _choose_checkpoint(self) -> Path | None:
-        """Read the checkpoint that was asked for, or the one before it; return its file."""
+        """Read the checkpoint, or the one before it.
+
+        Return its file.
+        """
         settings = self.config[self.command]
         path = settings.get("ckpt_path")
         if self.resume == "auto":
@@ -325,7 +365,10 @@ class LossOptCLI(LightningCLI):
         return used
 
     def _check_checkpoint(self) -> None:
-        """Refuse weights of another loss, other classes or another split before a run exists."""
+        """Refuse weights of another loss, other classes or another split.
+
+        This comes before a run exists.
+        """
         now = resolved_config(self._parser(self.command), self.config[self.command])
         self.continuation = Continuation(self.checkpoint, self.checkpoint.get(CONFIG_KEY, ""), now)
         self.model.begins_optimizer_afresh = self.continuation.optimizer_afresh
@@ -339,7 +382,7 @@ class LossOptCLI(LightningCLI):
         self.datamodule.trainer = None
 
     def run(self) -> int:
-        """Run the command; return the exit status."""
+        """Run the command and return the exit status."""
         self._find_run()
         try:
             with self.signals.listening(), lines_above_bars():
@@ -372,7 +415,10 @@ class LossOptCLI(LightningCLI):
         return Exit.INCOMPLETE if lost or any(one.is_behind for one in saves) else 0
 
     def _find_run(self) -> None:
-        """Have results go to the run of the checkpoint, where there is one, and training go on as settings allow."""
+        """Find the run of the checkpoint, where there is one.
+
+        Results go to it, and training goes on as settings allow.
+        """
         logger, run_id = self.trainer.logger, self.checkpoint.get(RUN_KEY)
         logger = logger if isinstance(logger, RunLogger) else None
         if self.command == "fit" and self.checkpoint:
@@ -398,7 +444,10 @@ class LossOptCLI(LightningCLI):
             print(f"test results go to run {attached}")
 
     def _say_stopped(self, by: str, status: int) -> int:
-        """Say what is left of a run that was stopped, and how to go on; return the exit status."""
+        """Say what is left of a stopped run, and how to go on.
+
+        Return the exit status.
+        """
         if self.command == "fit" and not self.record:
             step, saved = self.trainer.global_step, self.checkpoints.last_saved()
             lines = stopped_lines(self.words, by, step, saved, self.resume)

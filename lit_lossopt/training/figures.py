@@ -1,4 +1,7 @@
-"""Pictures of a single run. Drawing only: arrays in, a matplotlib figure out, no window and no global state."""
+"""Pictures of a single run.
+
+This only draws. Arrays come in, a matplotlib figure goes out. There is no window and no global state.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ _BOX = "□"
 
 
 def confusion_figure(matrix: NDArray[np.integer[Any]], class_names: Sequence[str], title: str) -> Figure:
-    """Draw a confusion matrix ``[K, K]`` of counts; rows are true classes, shares of a row give the colour.
+    """Return the drawing of a confusion matrix ``[K, K]``.
+
+    It has counts, with true classes as rows. The colour is the share of a row.
 
     What to conclude: the diagonal is each class's recall; a bright cell beside it is a pair the network confuses; a
     bright column is a class it says too often, and a single one means that it has collapsed.
@@ -49,7 +54,9 @@ def confusion_figure(matrix: NDArray[np.integer[Any]], class_names: Sequence[str
 
 
 def drawable(names: Sequence[str]) -> list[str]:
-    """Return names as they can be drawn, cut to a readable length.
+    """Return names as they can be drawn.
+
+    They are cut to a readable length.
 
     What the font has no picture of becomes a box, and then the name's number stands in front.
     """
@@ -62,7 +69,9 @@ def drawable(names: Sequence[str]) -> list[str]:
 
 
 def images_figure(images: NDArray[np.uint8], row_names: Sequence[str], title: str) -> Figure:
-    """Draw images ``[rows, columns, H, W, C]``, the same image down each column; the mean where C is neither 1 nor 3.
+    """Return the drawing of images ``[rows, columns, H, W, C]``.
+
+    The same image is down each column. Where C is neither 1 nor 3 the mean is drawn.
 
     What to conclude: a person should still name every picture; one that has become ambiguous is trained on as well.
     """
@@ -80,7 +89,9 @@ def images_figure(images: NDArray[np.uint8], row_names: Sequence[str], title: st
 
 
 def range_test_figure(rates: Sequence[float], losses: Sequence[float], found: RangeTest, title: str) -> Figure:
-    """Draw a learning-rate range test: every loss, the smoothed curve, the suggestion, and where it diverges.
+    """Return the drawing of a learning-rate range test.
+
+    It has every loss, the smoothed curve, the suggestion, and where it diverges.
 
     What to conclude: a clear valley gives a rate that can be trusted; where the dots scatter as widely as the curve
     falls, take larger batches or more steps. Rates between suggestion and lowest point train faster and less safely.
@@ -108,6 +119,9 @@ def range_test_figure(rates: Sequence[float], losses: Sequence[float], found: Ra
 
 
 def write_png(figure: Figure, to: Path | IO[bytes], dpi: int = 120) -> None:
-    """Draw a figure into a file; ``savefig`` would draw everything twice."""
+    """Draw a figure into a file.
+
+    ``savefig`` would draw everything twice.
+    """
     figure.set_dpi(dpi)
     FigureCanvasAgg(figure).print_png(to)  # type: ignore[no-untyped-call]  # matplotlib's own

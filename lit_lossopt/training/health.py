@@ -1,4 +1,7 @@
-"""When a run has diverged or collapsed: rules on its step losses and its evaluations."""
+"""When a run has diverged or collapsed.
+
+The rules look at its step losses and its evaluations.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ STRIDE = 10
 
 
 class LossTrack:
-    """What the rules need to know of a run's step losses, in a size that does not grow with the run."""
+    """What the rules need to know of a run's step losses.
+
+    Its size does not grow with the run.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -38,7 +44,9 @@ class LossTrack:
                 self.lowest = min(self.lowest, float(np.median(self.last)))
 
     def has_exploded(self) -> str:
-        """Return the evidence that finite losses have diverged, or an empty text.
+        """Return the evidence that finite losses have diverged.
+
+        It is empty if there is none.
 
         The median of the last 50 step losses lies above three times the median of the first ten; for a loss that is
         negative, as far above it.
@@ -51,7 +59,9 @@ class LossTrack:
         return f"median loss {end:.4g} over the last 50 steps, {start:.4g} over the first ten"
 
     def never_fell(self, budget: int) -> str:
-        """Return the evidence that the loss never moved, or an empty text.
+        """Return the evidence that the loss never moved.
+
+        It is empty if there is none.
 
         No 50 steps, looked at every ten and at the end, have a median one per cent below that of the first ten. A run
         that falls later than in the first third of its budget was slow, not collapsed; one that is not through that
@@ -77,7 +87,10 @@ class LossTrack:
 
 
 class AccuracyTrack:
-    """What the rules need to know of a run's evaluations: the accuracy it began with, and the best it had since."""
+    """What the rules need to know of a run's evaluations.
+
+    It is the accuracy at the start, and the best one since.
+    """
 
     def __init__(self) -> None:
         self.first: float | None = None
@@ -102,7 +115,10 @@ class AccuracyTrack:
             self.highest = max(self.highest or 0.0, learned)
 
     def has_risen(self) -> bool:
-        """Return whether the accuracy rose by a point; see ``rose``."""
+        """Return whether the accuracy rose by a point.
+
+        See ``rose``.
+        """
         return rose([one for one in (self.first, self.highest) if one is not None], self.largest_share)
 
     def state_dict(self) -> dict[str, Any]:
@@ -115,7 +131,9 @@ class AccuracyTrack:
 
 
 def never_learned(losses: LossTrack, budget: int, *, better: bool) -> str:
-    """Return the evidence that a run never learned, or an empty text.
+    """Return the evidence that a run never learned.
+
+    It is empty if there is none.
 
     Mixed or smoothed labels give a loss a floor that it may begin near. So a loss that never fell condemns no run whose
     evaluations got better.
@@ -129,7 +147,9 @@ def never_learned(losses: LossTrack, budget: int, *, better: bool) -> str:
 
 
 def rose(accuracies: Sequence[float], largest_share: float | None = None) -> bool:
-    """Return whether an accuracy rose by a point: above its start, or after it above the largest class's share.
+    """Return whether an accuracy rose by a point.
+
+    It rises above its start, or later above the largest class's share.
 
     A single value whose class shares are not known counts as risen; none at all do not.
 
@@ -147,7 +167,9 @@ def rose(accuracies: Sequence[float], largest_share: float | None = None) -> boo
 
 
 def predicts_one_class(confusion: NDArray[np.integer]) -> str:
-    """Return the evidence that an evaluation knows one class only, or an empty text.
+    """Return the evidence that an evaluation knows one class only.
+
+    It is empty if there is none.
 
     Accuracy within one point of the largest class's share, and the entropy of the predicted classes below a tenth of
     log K.
@@ -163,7 +185,10 @@ def predicts_one_class(confusion: NDArray[np.integer]) -> str:
 
 
 def _summary(confusion: NDArray[np.integer]) -> tuple[float, float, bool]:
-    """Return accuracy, the largest class's share, and whether nearly all predictions are of one class."""
+    """Return accuracy and the largest class's share.
+
+    The third value says whether nearly all predictions are of one class.
+    """
     total = confusion.sum()
     predicted = confusion.sum(axis=0) / total
     entropy = float(-sum(p * np.log(p) for p in predicted if p > 0))

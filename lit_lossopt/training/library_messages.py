@@ -1,4 +1,7 @@
-"""What the libraries say while a command is built and run, as one line for a person, or as nothing."""
+"""What the libraries say while a command is built and run.
+
+It becomes one line for a person, or nothing.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +37,19 @@ _MAKERS = ("lit_lossopt.", "lightning.", "jsonargparse.", "argparse", "torch.", 
 
 
 def remedy_for(error: Exception) -> str | None:
-    """Return what to do about an error that training has met, if it comes of something typed."""
+    """Return what to do about an error that training has met.
+
+    The error must come of something typed.
+    """
     return next((remedy for words, remedy in _REMEDIES.items() if words in str(error)), None)
 
 
 @contextmanager
 def typed_errors(prepared: Prepared) -> Iterator[None]:
-    """Turn what the parser and the constructors say of a person's arguments into one line."""
+    """Turn errors about a person's arguments into one line.
+
+    The parser and the constructors raise them.
+    """
     try:
         yield
     except (ArgumentError, ValueError, TypeError, ImportError, MisconfigurationException) as error:
@@ -60,7 +69,10 @@ def typed_errors(prepared: Prepared) -> Iterator[None]:
 
 
 def _of_constructor(error: BaseException) -> str:
-    """Return what a constructor of another package has raised, on which the parser has put its own words."""
+    """Return what a constructor of another package has raised.
+
+    The parser has put its own words on it.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     maker = _maker(error)

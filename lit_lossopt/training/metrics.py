@@ -1,4 +1,6 @@
-"""What an evaluation measures, whatever the loss, so that arms with different losses can be compared.
+"""What an evaluation measures, whatever the loss.
+
+Arms with different losses can so be compared.
 
 Accuracy and the confusion matrix exist for every loss. Negative log-likelihood, Brier score and expected calibration
 error need class probabilities; a loss that implies none leaves them empty.
@@ -22,7 +24,10 @@ CALIBRATION_BINS = 15
 
 
 class _MeanOverExamples(Metric):
-    """A sum over examples divided by their number; ``update`` is the subclass's."""
+    """A sum over examples divided by their number.
+
+    ``update`` is the subclass's.
+    """
 
     full_state_update = False
     total: Tensor
@@ -39,7 +44,9 @@ class _MeanOverExamples(Metric):
 
 
 class NegativeLogLikelihood(_MeanOverExamples):
-    """The mean of −log p of the true class, with p floored at 1e-7; nats.
+    """The mean of −log p of the true class, in nats.
+
+    p is floored at 1e-7.
 
     Source: MacKay 2003, "Information Theory, Inference, and Learning Algorithms", §39.
     """
@@ -52,7 +59,9 @@ class NegativeLogLikelihood(_MeanOverExamples):
 
 
 class BrierScore(_MeanOverExamples):
-    """The mean over examples of Σ_k (p_k − y_k)² over all K classes: 0 is perfect, 2 the worst.
+    """The mean over examples of Σ_k (p_k − y_k)².
+
+    The sum is over all K classes. 0 is perfect, 2 the worst.
 
     Source: Brier 1950, "Verification of Forecasts Expressed in Terms of Probability".
     """
@@ -85,7 +94,10 @@ class Yardsticks(nn.Module):
         self._labels: list[Tensor] = []
 
     def update(self, outputs: Tensor, labels: Tensor) -> None:
-        """Add a batch: outputs ``[N, M]``, labels ``[N]``; of several ranks each adds its own."""
+        """Add a batch.
+
+        Outputs are ``[N, M]``, labels ``[N]``. Of several ranks each adds its own.
+        """
         self._outputs.append(outputs.detach())
         self._labels.append(labels)
 

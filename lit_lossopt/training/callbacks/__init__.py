@@ -1,1 +1,4 @@
-"""What happens beside the steps of a training, one job a file."""
+"""What happens beside the steps of a training.
+
+There is one job in each file.
+"""

@@ -1,4 +1,7 @@
-"""The folder of a run's checkpoints: one that no other run, and no other callback, writes to."""
+"""The folder of a run's checkpoints.
+
+No other run and no other callback writes to it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from lit_lossopt.tracking.recording import Recorder
 
 
 def choose_folder(trainer: pl.Trainer, unrecorded: str) -> str:
-    """Return the folder among the run's artifacts; of a run without a record a new one, and say which.
+    """Return the folder among the run's artifacts.
+
+    For a run without a record it is a new one, and is said.
 
     Args:
         trainer: with its loggers.
@@ -37,7 +42,9 @@ def choose_folder(trainer: pl.Trainer, unrecorded: str) -> str:
 
 
 def new_folder(root: str) -> Path:
-    """Make a folder that no other run has, named by the time: ``checkpoints/2026-11-28_20-15-00`` below ``root``.
+    """Make a folder that no other run has.
+
+    It is named by the time, as ``checkpoints/2026-11-28_20-15-00``, below ``root``.
 
     Raises:
         UserError: it cannot be made there.
@@ -67,7 +74,9 @@ def _make(folder: Path, stamp: str, number: int) -> Path | None:
 
 
 def check_apart(checkpoints: Sequence[Checkpoint], ours: Checkpoint) -> None:
-    """Refuse a checkpoint callback of a person's own that writes into our folder: names may be the same.
+    """Refuse a checkpoint callback that writes into our folder.
+
+    It is a person's own. Names may be the same.
 
     Raises:
         UserError: names the folder.

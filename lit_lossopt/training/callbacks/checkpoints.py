@@ -1,4 +1,7 @@
-"""The best and the last state of a run, saved only where training can go on from them to the bit."""
+"""The best and the last state of a run.
+
+They are saved only where training can go on from them to the bit.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ ASK_EVERY = 10
 
 
 class RunCheckpoints(Checkpoint):
-    """Keeps ``best.ckpt`` (by validation accuracy), ``last.ckpt`` and the last before it, in the run's own folder.
+    """Keeps ``best.ckpt``, ``last.ckpt`` and the last before it.
+
+    They are in the run's own folder. The best has the highest validation accuracy.
 
     A state is saved after each epoch's validation, whenever the accuracy is the best so far, and between by steps or
     minutes. Not every moment will do: never while gradients are half accumulated, nor between a batch and the
@@ -81,7 +86,10 @@ class RunCheckpoints(Checkpoint):
         self.is_behind = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Choose the folder: the run's artifacts where there is a run, otherwise a new one below the Trainer's root."""
+        """Choose the folder.
+
+        It is the run's artifacts where there is a run, otherwise a new one below the Trainer's root.
+        """
         if stage != "fit":
             return
         folder = choose_folder(trainer, self.unrecorded) if trainer.is_global_zero else ""
@@ -99,7 +107,10 @@ class RunCheckpoints(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Name the run, say what it has logged, and if a callback has ended training."""
+        """Name the run in the checkpoint and say what it has logged.
+
+        It also says if a callback has ended training.
+        """
         checkpoint[names.RUN_KEY] = run_of(trainer)
         checkpoint[names.LOGGED_KEY] = next((one.logged() for one in trainer.loggers if isinstance(one, Recorder)), {})
         checkpoint[STOPPED] = trainer.should_stop
@@ -107,7 +118,10 @@ class RunCheckpoints(Checkpoint):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Remember a validation that was cut short, and that training was told to stop."""
+        """Remember a validation that was cut short.
+
+        It is also remembered that training was told to stop.
+        """
         self._due, self._stopped = bool(checkpoint.get(VALIDATION_DUE)), bool(checkpoint.get(STOPPED))
         self._saved_step = checkpoint["global_step"]
         if self.callbacks_afresh:
@@ -116,7 +130,10 @@ class RunCheckpoints(Checkpoint):
                     checkpoint["callbacks"].pop(callback.state_key, None)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Do anew the validation that was cut short; end where training was told to."""
+        """Repeat the validation that was cut short.
+
+        Training ends where it was told to.
+        """
         self._saved_at = time.monotonic()
         if self._best >= 0 and not ranks.from_first(self._has_best(trainer)):
             self._best = -1.0
@@ -153,7 +170,10 @@ class RunCheckpoints(Checkpoint):
             self._save_last(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the state behind a last evaluation that was cut short, and done anew by ``FinalEvaluation``."""
+        """Keep the state behind a last evaluation.
+
+        It was cut short, and done anew by ``FinalEvaluation``.
+        """
         if self._due:
             self._due = False
             self._save_last(trainer)
@@ -162,17 +182,25 @@ class RunCheckpoints(Checkpoint):
             self._say_once("count", f"{self._failures} checkpoints could not be written; {left}")
 
     def save_before_stopping(self, trainer: pl.Trainer) -> None:
-        """Save the state in which a signal ends training or validation."""
+        """Save the state in which a signal ends training.
+
+        It may also end validation.
+        """
         self._save_last(trainer, validation_due=trainer.validating)
 
     def last_saved(self) -> tuple[int, Path] | None:
-        """Return the step and the file of the last state that can be gone on with; None if there is none."""
+        """Return the step and the file of the last good state.
+
+        One can go on from it. The result is None if there is none.
+        """
         if self.dirpath is None or not is_whole(self._path("last")):
             return None
         return self._saved_step, self._path("last")
 
     def _has_best(self, trainer: pl.Trainer) -> bool:
-        """Bring the best state to where the run's folder is now; return whether what is to come must be better.
+        """Bring the best state to where the run's folder is now.
+
+        Return True if the monitored metric should grow.
 
         Not in a new run, nor where the best state was left behind: otherwise there might never be one.
         """
@@ -191,7 +219,10 @@ class RunCheckpoints(Checkpoint):
         return True
 
     def _by_time(self, step: int) -> bool:
-        """Return whether the minutes are over; of several ranks the first decides, and is asked at every tenth step."""
+        """Return whether the minutes are over.
+
+        Of several ranks the first decides, and is asked at every tenth step.
+        """
         if self.every_minutes is None or (ranks.several() and step % ASK_EVERY):
             return False
         return ranks.from_first(time.monotonic() - self._saved_at >= 60 * self.every_minutes)
@@ -255,7 +286,10 @@ class RunCheckpoints(Checkpoint):
                 )
 
     def _say_once(self, about: str, message: str) -> None:
-        """Say it the first time; sizes in a message change from one to the next."""
+        """Say it the first time.
+
+        Sizes in a message change from one to the next.
+        """
         if about not in self._said:
             self._said.add(about)
             tell(f"lossopt: {one_line(message)}", sys.stderr)
@@ -265,7 +299,7 @@ class RunCheckpoints(Checkpoint):
 
 
 def may_save(trainer: pl.Trainer) -> bool:
-    """Return whether training can go on to the bit from the state after this batch."""
+    """Return whether one can go on to the bit after this batch."""
     loop = trainer.fit_loop.epoch_loop
     ended = trainer.global_step >= trainer.max_steps > 0
     validates = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]  # noqa: SLF001  # exists while training
@@ -273,7 +307,7 @@ def may_save(trainer: pl.Trainer) -> bool:
 
 
 def goes_on(trainer: pl.Trainer) -> bool:
-    """Return whether training can go on to the bit from the state after this validation.
+    """Return whether one can go on to the bit after validation.
 
     Not between the batches of one step; nor where the validation has ended training within an epoch, whose end
     Lightning would leave out.
@@ -311,7 +345,10 @@ def _state_of(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def _as_if_finished(progress: dict[str, Any]) -> None:
-    """Count a validation that was cut short as done: it is done anew, whole, by this callback."""
+    """Count a validation that was cut short as done.
+
+    This callback does it anew and whole.
+    """
     for which in ("total", "current"):
         progress[which] |= dict.fromkeys(("started", "processed", "completed"), progress[which]["ready"])
     progress["is_last_batch"] = True

@@ -1,4 +1,7 @@
-"""One readable line an evaluation, and a progress bar that costs no device synchronisation."""
+"""One readable line for each evaluation, and a progress bar.
+
+Neither costs a synchronisation of the device.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ from lit_lossopt.training.callbacks.step_values import StepValues
 
 
 class EvaluationLines(pl.Callback):
-    """Prints epoch, step, loss and accuracy at each evaluation during training, and the result of any other."""
+    """Prints epoch, step, loss and accuracy at each evaluation.
+
+    Outside of training it prints the result.
+    """
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the line."""
@@ -51,7 +57,9 @@ class EvaluationLines(pl.Callback):
 
 
 class ProgressBar(TQDMProgressBar):
-    """A bar on a terminal, nothing in a file; it shows the loss of the last copy from the device.
+    """A bar on a terminal, and nothing in a file.
+
+    It shows the loss of the last copy from the device.
 
     It is drawn on standard error, and gone when its work is done. ``lines_above_bars`` keeps lines out of it.
     """
@@ -82,7 +90,10 @@ class ProgressBar(TQDMProgressBar):
         return _passing(super().init_predict_tqdm)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Clear what is shown: the end of an interrupted or failed run is told in lines."""
+        """Clear what is shown.
+
+        The end of an interrupted or failed run is told in lines.
+        """
         for bar in (
             self._val_progress_bar, self._test_progress_bar, self._predict_progress_bar, self._train_progress_bar
         ):  # fmt: skip
@@ -98,7 +109,10 @@ class ProgressBar(TQDMProgressBar):
 
 
 def _passing(make: Callable[[], Tqdm]) -> Tqdm:
-    """Return a bar on standard error that leaves nothing behind; Lightning's own are drawn on standard output."""
+    """Return a bar that leaves nothing behind.
+
+    It is on standard error. Lightning's own bars are on standard output.
+    """
     stream = bars_stream()
     with redirect_stdout(stream):
         bar = make()
@@ -109,7 +123,9 @@ def _passing(make: Callable[[], Tqdm]) -> Tqdm:
 
 
 def _room(terminal: TextIO) -> tuple[int, int]:
-    """Return columns and lines for a bar, and leave room for the ``^C`` that a terminal echoes behind it.
+    """Return columns and lines for a bar.
+
+    There is room for the ``^C`` that a terminal echoes behind it.
 
     It would begin a new line otherwise, and the bar could not be cleared any more.
     """
@@ -117,7 +133,10 @@ def _room(terminal: TextIO) -> tuple[int, int]:
 
 
 def _clear_line(terminal: TextIO) -> None:
-    """Clear what stands in the line of the cursor: the bar, and what was typed behind it."""
+    """Clear what stands in the line of the cursor.
+
+    It is the bar, and what was typed behind it.
+    """
     blank = " " * (width_of(terminal) - 1)
     terminal.write(f"\r{blank}\r")
     terminal.flush()

@@ -1,4 +1,7 @@
-"""One line about the data before a command works with them: wrong classes go unseen where none are named."""
+"""One line about the data before a command uses them.
+
+Wrong classes go unseen where none are named.
+"""
 
 from __future__ import annotations
 

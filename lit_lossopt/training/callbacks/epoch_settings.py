@@ -1,4 +1,7 @@
-"""What Lightning sets at an epoch's start, set also where training is resumed within the epoch, which has no start."""
+"""What Lightning sets at the start of an epoch.
+
+It is set also where training is resumed within the epoch, which then has no start.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,16 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 
 
 class EpochSettings(pl.Callback):
-    """Has the number of batches whose gradients are accumulated be that of the epoch in which training begins."""
+    """Sets how many batches' gradients are accumulated.
+
+    It is the number of the epoch in which training begins.
+    """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Set it; where the epoch has a start, it is set there once more."""
+        """Set it.
+
+        Where the epoch has a start, it is set there once more.
+        """
         for callback in trainer.callbacks:  # type: ignore[attr-defined]  # it is there
             if isinstance(callback, GradientAccumulationScheduler):
                 callback.on_train_epoch_start(trainer)

@@ -1,4 +1,7 @@
-"""A last evaluation where training ends between two of them, so that every run has a final accuracy."""
+"""A last evaluation where training ends between two of them.
+
+Every run so has a final accuracy.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from lit_lossopt.training.callbacks.checkpoints import validate_now
 
 
 class FinalEvaluation(pl.Callback):
-    """Validates once more when ``max_steps`` or ``max_time`` ends training after the last evaluation."""
+    """Validates once more at the end of training.
+
+    It does so when ``max_steps`` or ``max_time`` ends training after the last evaluation.
+    """
 
     def __init__(self) -> None:
         self._evaluated_at = -1
@@ -34,7 +40,10 @@ class FinalEvaluation(pl.Callback):
         validate_now(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Do it where a signal had cut it short: resumed, training is at its end before it begins."""
+        """Validate where a signal had cut the last evaluation short.
+
+        A resumed training is then at its end before it begins.
+        """
         if trainer.global_step != self._evaluated_at and trainer.enable_validation:
             # The Trainer has taken the network off its device by now.
             trainer.strategy.model_to_device()

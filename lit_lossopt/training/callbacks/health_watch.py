@@ -1,4 +1,7 @@
-"""Whether a run diverges or collapses, looked at where values are copied from the device anyway."""
+"""Whether a run diverges or collapses.
+
+It looks where values are copied from the device anyway.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +112,10 @@ class HealthWatch(pl.Callback):
             self._one_class = [*self._one_class, evidence] if evidence else []
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say if the run has collapsed, also where it is resumed at its end and does not train."""
+        """Say if the run has collapsed.
+
+        It does so also where a run is resumed at its end and does not train.
+        """
         # Of mixed labels the loss alone says nothing.
         better = self._accuracy.has_risen() or (self._mixed and self._accuracy.first is None)
         stuck = never_learned(self._track, _budget(trainer), better=better)
@@ -131,7 +137,10 @@ class HealthWatch(pl.Callback):
         raise DivergedError(evidence)
 
     def _save_good(self, trainer: pl.Trainer, module: pl.LightningModule) -> str:
-        """Save the weights of the last look that found nothing wrong; return where they are, or why not."""
+        """Save the weights of the last look that found nothing wrong.
+
+        Return where they are, or why not.
+        """
         # A person's own may stand before ours.
         folder = next((one.dirpath for one in trainer.checkpoint_callbacks if isinstance(one, RunCheckpoints)), None)
         if not folder or not trainer.is_global_zero:
@@ -153,7 +162,10 @@ def _set_verdict(trainer: pl.Trainer, verdict: Verdict, evidence: str, last_good
 
 
 def _not_finite(module: pl.LightningModule, *, gradients: bool) -> int:
-    """Return which of ``_BROKEN`` is not finite, or 0, in one copy from the device."""
+    """Return which of ``_BROKEN`` is not finite, or 0.
+
+    It takes one copy from the device.
+    """
     groups = {
         _BROKEN.index("a weight"): [parameter.detach() for parameter in module.parameters()],
         _BROKEN.index("a gradient"): [p.grad for p in module.parameters() if gradients and p.grad is not None],
@@ -165,6 +177,9 @@ def _not_finite(module: pl.LightningModule, *, gradients: bool) -> int:
 
 
 def _budget(trainer: pl.Trainer) -> int:
-    """Return how many steps the run may take, or 0 if nothing limits them."""
+    """Return how many steps the run may take.
+
+    It is 0 if nothing limits them.
+    """
     steps = trainer.estimated_stepping_batches
     return int(steps) if math.isfinite(steps) else 0

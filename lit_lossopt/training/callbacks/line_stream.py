@@ -1,4 +1,7 @@
-"""Lines of text on a terminal, kept whole above the progress bars that are drawn there."""
+"""Lines of text above the progress bars of a terminal.
+
+They stay whole.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from tqdm import tqdm
 
 
 class LineStream:
-    """A terminal's stream that clears the progress bars before a line, and draws them again below it.
+    """A terminal's stream that leaves bars whole.
+
+    It clears the progress bars before a line, and draws them again below it.
 
     Without it, whatever prints while a bar is shown continues the bar's own line.
 
@@ -32,7 +37,9 @@ class LineStream:
         self._lock = threading.RLock()
 
     def write(self, text: str) -> int:
-        """Print whole lines; keep the beginning of the next one until it ends.
+        """Print whole lines.
+
+        The beginning of the next one is kept until it ends.
 
         What moves the cursor by itself is no line, and a forked process has no bars.
         """

@@ -1,4 +1,7 @@
-"""ReduceLROnPlateau, told each epoch's validation before the checkpoint that follows it is saved."""
+"""ReduceLROnPlateau with each epoch's validation.
+
+It is told before the checkpoint that follows is saved.
+"""
 
 from __future__ import annotations
 

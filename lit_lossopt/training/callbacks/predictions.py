@@ -1,4 +1,7 @@
-"""Predictions as a table: file, class, probabilities."""
+"""Predictions as a table.
+
+It has file, class and probabilities.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from lit_lossopt.core.paths import given_path
 
 
 class PredictionTable(pl.Callback):
-    """Writes one row an image: its file, the predicted class and, where the loss implies them, all probabilities.
+    """Writes one row for each image.
+
+    It has the file, the predicted class and, where the loss implies them, all probabilities.
 
     Args:
         path: the CSV file to write.
@@ -26,7 +31,9 @@ class PredictionTable(pl.Callback):
         self._probabilities: list[Tensor] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Make sure that the table can be written before anything is computed.
+        """Make sure that the table can be written.
+
+        This comes before anything is computed.
 
         Raises:
             UserError: it cannot.

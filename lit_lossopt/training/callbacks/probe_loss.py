@@ -1,4 +1,7 @@
-"""The loss of a fixed set of training images, at pairs of consecutive steps: whether each step lowers it."""
+"""The loss of a fixed set of training images.
+
+It is measured at pairs of consecutive steps and says whether each step lowers it.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ class HasTrainingImages(Protocol):
 
 @runtime_checkable
 class HasLoss(Protocol):
-    """A module with one loss, and whether it begins a run of its own from a checkpoint."""
+    """A module with one loss.
+
+    It says whether it begins a run of its own from a checkpoint.
+    """
 
     begins_run: bool
 
@@ -61,7 +67,9 @@ class HasLoss(Protocol):
 
 
 class ProbeLoss(pl.Callback):
-    """Logs ``train/probe_loss`` at step n: the loss after n optimizer steps, of a fixed set of training images.
+    """Logs ``train/probe_loss`` of a fixed set of training images.
+
+    At step n it is the loss after n optimizer steps.
 
     The images are drawn from the seed alone, so that all arms of a seed have the same. They are neither augmented nor
     mixed, and the network is in evaluation mode. Its weights are those that training uses; Schedule-Free optimizers
@@ -93,7 +101,10 @@ class ProbeLoss(pl.Callback):
         self._examples: Examples | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the run's first step, the last one measured, the next one, and the number of images."""
+        """Return the state for a checkpoint.
+
+        It is the run's first step, the last one measured, the next one, and the number of images.
+        """
         return dict(self._state)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -122,7 +133,10 @@ class ProbeLoss(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Measure where training begins: by now the optimizer has the weights that it trains."""
+        """Measure where training begins.
+
+        By now the optimizer has the weights that it trains.
+        """
         self._look(trainer, pl_module)
 
     def on_train_batch_end(
@@ -132,7 +146,10 @@ class ProbeLoss(pl.Callback):
         self._look(trainer, pl_module)
 
     def _of_this_run(self) -> int:
-        """Return the number of images: a run that goes on keeps those it began with, or its curve would be of two."""
+        """Return the number of images.
+
+        A run that goes on keeps those it began with. Otherwise its curve would be of two.
+        """
         begun_with = self._state["images"]
         if begun_with not in (0, self.images):
             print(
@@ -186,7 +203,10 @@ class ProbeLoss(pl.Callback):
 
 @contextmanager
 def _apart(seed: int, device: torch.device) -> Iterator[None]:
-    """Leave no trace in random streams, and take none from them: a network that draws draws the same at each step."""
+    """Leave no trace in random streams, and take none from them.
+
+    A network that draws draws the same at each step.
+    """
     on_cuda = device.type == "cuda"
     with torch.random.fork_rng([device] if on_cuda else [], device_type="cuda"), torch.no_grad():
         # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
@@ -204,7 +224,10 @@ def _apart(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Put every part of a module into evaluation mode, and each back into its own: frozen norms evaluate anyway."""
+    """Put every part of a module into evaluation mode.
+
+    Afterwards each is back in its own mode. Frozen norms evaluate anyway.
+    """
     modes = [(part, part.training) for part in module.modules()]
     try:
         module.eval()
@@ -215,14 +238,17 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def _draw(data: HasTrainingImages, count: int) -> Examples:
-    """Return ``count`` training images, or all where there are fewer: a function of the seed alone."""
+    """Return ``count`` training images, or all if fewer.
+
+    They are a function of the seed alone.
+    """
     train = data.images("train")
     generator = torch.Generator().manual_seed(derive_seed(data.seed, "probe"))
     return train.take(torch.randperm(len(train), generator=generator)[:count].sort().values)
 
 
 def _now(device: torch.device) -> float:
-    """Return the time, once the device has done what it was given."""
+    """Return the time, once the device has done its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.monotonic()

@@ -1,4 +1,7 @@
-"""SIGTERM and Ctrl-C end training between two batches, in validation too, so that everything is left whole."""
+"""SIGTERM and Ctrl-C end training between two batches.
+
+They do so in validation too, so that everything is left whole.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ Flush = Callable[[pl.Trainer, pl.LightningModule], None]
 
 
 class SignalStop(pl.Callback):
-    """Notes a signal when it comes, saves, and ends training or validation between two batches.
+    """Notes a signal when it comes, and saves.
+
+    It ends training or validation between two batches.
 
     A second Ctrl-C ends at once. On several devices a signal to any process ends all of them at the same step.
 
@@ -37,7 +42,7 @@ class SignalStop(pl.Callback):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take over both signals; give them back afterwards."""
+        """Take over both signals, and give them back afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -61,7 +66,10 @@ class SignalStop(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop after a batch, unless a validation is due, which stops itself."""
+        """Stop after a batch.
+
+        Where a validation is due, that stops itself.
+        """
         if self.save is None or may_save(trainer):
             self._stop(trainer)
 
@@ -113,7 +121,10 @@ class SignalStop(pl.Callback):
 
 
 def _take_back_weights(trainer: pl.Trainer) -> None:
-    """Give the network the weights that are trained, where a validation has lent it their average."""
+    """Give the network the weights that are trained.
+
+    A validation may have lent it their average.
+    """
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # it is there
         if isinstance(callback, WeightAveraging):
             callback.on_validation_epoch_end(trainer, trainer.lightning_module)

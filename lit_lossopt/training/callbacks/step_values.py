@@ -1,4 +1,7 @@
-"""The loss and learning rate of every step, without a device synchronisation in any of them."""
+"""The loss and learning rate of every step.
+
+No step synchronises the device for them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ Watch = Callable[[pl.Trainer, pl.LightningModule, Sequence[int], list[float]], N
 
 
 class StepValues(pl.Callback):
-    """Keeps each step's loss on the device and hands the values on in one copy every ``COPY_EVERY`` steps.
+    """Keeps each step's loss on the device.
+
+    The values are handed on in one copy every ``COPY_EVERY`` steps.
 
     Values of slow steps are handed on every ``COPY_SECONDS``. What is watched, and so where training may end, goes by
     steps alone.
@@ -61,13 +66,19 @@ class StepValues(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note the rates that the coming step will use: the schedule moves on before the batch ends."""
+        """Note the rates that the coming step will use.
+
+        The schedule moves on before the batch ends.
+        """
         self._rates = learning_rates(trainer.optimizers)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the loss; once enough steps have gathered, send them."""
+        """Keep the loss.
+
+        Once enough steps have gathered, they are sent.
+        """
         self._batch_losses.append(outputs["loss_before"])
         step = trainer.global_step
         if step == self._last_step:
@@ -82,7 +93,10 @@ class StepValues(pl.Callback):
             self._send(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Send what has gathered, so that the record is whole up to each evaluation."""
+        """Send what has gathered.
+
+        The record is so whole up to each evaluation.
+        """
         self.flush(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -90,7 +104,9 @@ class StepValues(pl.Callback):
         self.flush(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Send the rest: the last steps before a failure are those that explain it.
+        """Send the rest.
+
+        The last steps before a failure are those that explain it.
 
         Of several ranks one may fail alone, and a mean over ranks would be waited for in vain.
         """
@@ -98,7 +114,10 @@ class StepValues(pl.Callback):
             self._send(trainer)
 
     def add(self, name: str, value: Tensor, step: int) -> None:
-        """Keep one more value, a scalar on any device, until the next copy; steps rise within each name."""
+        """Keep one more value until the next copy.
+
+        It is a scalar on any device. Steps rise within each name.
+        """
         self._added.append(value.detach())
         self._added_marks.append((name, step, _milliseconds()))
 
@@ -110,13 +129,16 @@ class StepValues(pl.Callback):
             self.watch(trainer, module, steps, losses)
 
     def _is_due(self) -> bool:
-        """Return whether values have waited long; all ranks copy at the same step."""
+        """Return whether values have waited long.
+
+        All ranks copy at the same step.
+        """
         if ranks.several():
             return len(self._marks) >= self._steps_a_copy
         return time.monotonic() - self._copied_at > COPY_SECONDS
 
     def _send(self, trainer: pl.Trainer) -> None:
-        """Copy what has gathered from the device, and hand it to the loggers."""
+        """Copy what has gathered from the device to the loggers."""
         if not (self._marks or self._added):
             return
         losses, added = self._copied()
@@ -147,7 +169,10 @@ class StepValues(pl.Callback):
             self._steps_a_copy = max(1, int(1000 * COPY_SECONDS / milliseconds))
 
     def _copied(self) -> tuple[list[float], list[float]]:
-        """Return the losses, of all ranks, and what was added, of this one, in a single copy from the device."""
+        """Return the losses of all ranks and this rank's values.
+
+        They take a single copy from the device.
+        """
         losses = [ranks.mean(torch.stack(self._losses))] if self._losses else []
         added = [torch.stack(self._added)] if self._added else []
         values: list[float] = torch.cat([*losses, *added]).tolist()
@@ -155,7 +180,10 @@ class StepValues(pl.Callback):
 
 
 def learning_rates(optimizers: list[torch.optim.Optimizer]) -> dict[str, float]:
-    """Return metric name → learning rate: one name where all parameter groups agree, otherwise one a group."""
+    """Return the learning rates by metric name.
+
+    There is one name where all parameter groups agree, otherwise one for each group.
+    """
     groups = [group for optimizer in optimizers for group in optimizer.param_groups if has_rate(group)]
     rates = [float(group["lr"]) for group in groups]
     if len(set(rates)) <= 1:

@@ -1,4 +1,7 @@
-"""Time spent training, apart from evaluation and saving, and how much was seen by then."""
+"""Time spent training, apart from evaluation and saving.
+
+It also says how much was seen by then.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from lit_lossopt.training.callbacks.step_values import StepValues
 
 
 class TrainingClock(pl.Callback):
-    """Logs training seconds, examples seen and epochs at each evaluation, so that arms can share any of these axes.
+    """Logs training seconds, examples seen and epochs.
+
+    It does so at each evaluation. Arms can so share any of these axes.
 
     Args:
         step_values: knows the seconds spent meanwhile on storing values and on the probe; they are not training either.
@@ -36,7 +41,10 @@ class TrainingClock(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Run while batches run; what lies between an evaluation and the next batch is not training."""
+        """Run while batches run.
+
+        What lies between an evaluation and the next batch is not training.
+        """
         if self._since is None:
             self._since = time.monotonic() - self.step_values.paused_seconds
 
@@ -69,7 +77,10 @@ class TrainingClock(pl.Callback):
         self._since = None
 
     def _running(self) -> float:
-        """Return the seconds since the clock was started; 0 while it stands."""
+        """Return the seconds since the clock was started.
+
+        They are 0 while it stands.
+        """
         return 0.0 if self._since is None else time.monotonic() - self.step_values.paused_seconds - self._since
 
 

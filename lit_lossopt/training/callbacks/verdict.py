@@ -1,4 +1,7 @@
-"""How a run ended, said to its loggers while they can still be reached."""
+"""How a run ended.
+
+It is said to the run's loggers while they can still be reached.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,15 @@ from lit_lossopt.training.distributed.collectives import lost_another
 
 
 class RunVerdict(pl.Callback):
-    """Tells an interruption (Ctrl-C, SIGTERM, another rank gone), which is missing data, from a failure."""
+    """Tells an interruption from a failure.
+
+    Ctrl-C, SIGTERM and the end of another rank are interruptions. They are missing data.
+    """
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuse to call it completed where some callback has kept training from taking a step.
+        """Refuse to call a run completed that took no step.
+
+        Some callback has then kept training from it.
 
         Raises:
             UserError: it has.
@@ -28,7 +36,10 @@ class RunVerdict(pl.Callback):
             )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Set the verdict; one that diverged has said so itself."""
+        """Set the verdict.
+
+        A run that diverged has set its own.
+        """
         if isinstance(exception, DivergedError):
             return
         stopped = isinstance(exception, KeyboardInterrupt | SIGTERMException) or lost_another(exception)

@@ -1,4 +1,6 @@
-"""What the processes of one training agree on, one process a device.
+"""What the processes of one training agree on.
+
+There is one process for each device.
 
 Each function is called by all ranks at the same moment. In a training of one process it returns what it was given.
 """
@@ -22,7 +24,10 @@ def several() -> bool:
 
 
 def from_first(value: T) -> T:
-    """Return the first rank's value, of anything that can be pickled."""
+    """Return the first rank's value.
+
+    It may be anything that can be pickled.
+    """
     if not several():
         return value
     values = [value]
@@ -31,7 +36,10 @@ def from_first(value: T) -> T:
 
 
 def highest(value: int) -> int:
-    """Return the highest of all ranks' numbers; on the host, so that no device is waited for."""
+    """Return the highest of all ranks' numbers.
+
+    It is on the host, so that no device is waited for.
+    """
     if not several():
         return value
     number = torch.tensor(value)
@@ -49,7 +57,10 @@ def mean(values: Tensor) -> Tensor:
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """Return the rows ``[N, …]`` of all ranks, which may have different numbers of them, rank after rank."""
+    """Return the rows ``[N, …]`` of all ranks, rank after rank.
+
+    Ranks may have different numbers of them.
+    """
     return torch.cat(gather_all_tensors(rows.contiguous())) if several() else rows
 
 

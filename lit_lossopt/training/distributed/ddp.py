@@ -1,4 +1,7 @@
-"""How the Trainer of one of several processes is set up: DistributedDataParallel, with signals and records our own."""
+"""The Trainer of one of several processes.
+
+It uses DistributedDataParallel. Signals and records are our own.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ _PLAIN = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_pa
 
 
 class Distribution:
-    """Trains on several devices where there are several; on one it changes nothing.
+    """Trains on several devices where there are several.
+
+    On one it changes nothing.
 
     Args:
         given: the Trainer's settings.
@@ -58,7 +63,9 @@ class Distribution:
         }
 
     def join(self, trainer: pl.Trainer) -> None:
-        """Meet the other processes; from here on they can agree.
+        """Meet the other processes.
+
+        From here on they can agree.
 
         Raises:
             UserError: nobody has started them.

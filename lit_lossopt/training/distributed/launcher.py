@@ -1,4 +1,6 @@
-"""One process a device: started together, told of signals together, and ended together.
+"""One process for each device.
+
+They are started together, told of signals together, and ended together.
 
 The process that was typed trains nothing: it starts the others (ranks 0 … N − 1), hands signals on, and sees to it that
 none is left behind. It needs no torch, so that all ranks import theirs at the same time.
@@ -38,7 +40,10 @@ _MARK = "LOSSOPT_RANK_OF"
 
 @dataclass(frozen=True)
 class Rank:
-    """A process that was started, and what it says of errors; the first rank says it to the person."""
+    """A process that was started.
+
+    It holds what the process says of errors. The first rank says it to the person.
+    """
 
     number: int
     process: subprocess.Popen[bytes]
@@ -46,7 +51,9 @@ class Rank:
 
 
 def processes_to_start(prepared: Prepared) -> int:
-    """Return how many processes a command needs beside this one: 0 where this one does the work.
+    """Return how many processes a command needs beside this one.
+
+    It is 0 where this one does the work.
 
     Raises:
         UserError: whoever started this process started another number than was asked for.
@@ -70,7 +77,10 @@ def processes_to_start(prepared: Prepared) -> int:
 
 
 def launch(prepared: Prepared, count: int) -> int:
-    """Run a command on ``count`` devices of this machine; return its exit status, once all processes have ended."""
+    """Run a command on ``count`` devices of this machine.
+
+    Return its exit status, once all processes have ended.
+    """
     environment = _environment(prepared, count)
     ranks: list[Rank] = []
     try:
@@ -88,7 +98,10 @@ def launch(prepared: Prepared, count: int) -> int:
 
 
 def become_rank() -> None:
-    """Have a process that is one of several say nothing unless it is the first, and end if its starter is gone."""
+    """Set up a process that is one of several.
+
+    It says nothing unless it is the first. It ends if its starter is gone.
+    """
     if os.environ.get(_MARK):
         threading.Thread(target=_end_with_starter, daemon=True).start()
     elif "TORCHELASTIC_RUN_ID" not in os.environ:
@@ -98,14 +111,17 @@ def become_rank() -> None:
 
 
 def will_track(prepared: Prepared) -> bool:
-    """Return whether this process is going to keep a record, as far as what was typed tells."""
+    """Return whether this process is going to keep a record.
+
+    It is as far as what was typed tells.
+    """
     wanted = _setting(prepared, "logger", True) is True and not _setting(prepared, "fast_dev_run", False)
     first = int(os.environ.get("RANK", "0")) == 0
     return prepared.command in ("fit", "test") and wanted and first and not only_looks(prepared)
 
 
 def started_here() -> bool:
-    """Return whether this process is a rank that ``launch`` has started."""
+    """Return whether ``launch`` has started this process as a rank."""
     return bool(os.environ.get(_MARK))
 
 
@@ -116,7 +132,10 @@ def _setting(prepared: Prepared, name: str, default: Any) -> Any:
 
 
 def _devices(prepared: Prepared) -> int:
-    """Return the number of devices; what is no number of any is left to the Trainer to refuse."""
+    """Return the number of devices.
+
+    Where it is no number the Trainer refuses it.
+    """
     devices = _setting(prepared, "devices", 1)
     if isinstance(devices, str) and "," in devices:
         devices = [word for word in devices.split(",") if word.strip()]
@@ -168,7 +187,10 @@ def _start(words: Sequence[str], number: int, environment: dict[str, str]) -> Ra
 
 @contextmanager
 def _signals_to(ranks: Sequence[Rank]) -> Iterator[list[int]]:
-    """Hand signals on to all ranks; give the list of those that have come."""
+    """Hand signals on to all ranks.
+
+    Yield the list of those that have come.
+    """
     received: list[int] = []
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
@@ -190,7 +212,10 @@ def _signals_to(ranks: Sequence[Rank]) -> Iterator[list[int]]:
 
 
 def _wait(ranks: Sequence[Rank], received: Sequence[int]) -> tuple[list[Rank], list[Rank]]:
-    """Wait for all ranks; return those that ended before their time, in order, and those that had to be killed."""
+    """Wait for all ranks.
+
+    Return those that ended before their time, in order, and those that had to be killed.
+    """
     early: list[Rank] = []
     until = float("inf")
     while running := [rank for rank in ranks if rank.process.poll() is None]:
@@ -208,7 +233,10 @@ def _wait(ranks: Sequence[Rank], received: Sequence[int]) -> tuple[list[Rank], l
 
 
 def _status(ranks: Sequence[Rank], early: Sequence[Rank], killed: Sequence[Rank]) -> int:
-    """Return the exit status of the whole, and say what the first rank could not say."""
+    """Return the exit status of the whole.
+
+    What the first rank could not say is said.
+    """
     if killed:
         names = " and ".join(str(rank.number) for rank in killed)
         _say(f"rank {names} did not end within {GRACE:.0f} seconds and was killed")
@@ -228,7 +256,10 @@ def _status(ranks: Sequence[Rank], early: Sequence[Rank], killed: Sequence[Rank]
 
 
 def _code(status: int) -> int:
-    """Return an exit status as a shell has it: 128 and the signal for a process that was killed."""
+    """Return an exit status as a shell has it.
+
+    It is 128 and the signal for a process that was killed.
+    """
     return status if status >= 0 else 128 - status
 
 
@@ -237,7 +268,10 @@ def _say(message: str) -> None:
 
 
 def _end_with_starter() -> None:
-    """Wait for the end of standard input, which the starter holds open, and then stop, in time or at once."""
+    """Wait for the end of standard input, and then stop.
+
+    The starter holds it open. The stop is in time or at once.
+    """
     while os.read(0, 1):
         continue
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,6 @@
-"""A learning-rate range test: each step at a higher rate, and what the curve says among the run's metrics and files.
+"""A learning-rate range test.
+
+Each step has a higher rate. What the curve says is among the run's metrics and files.
 
 Not Lightning's own ``Tuner.lr_find``: it gives all parameter groups one rate (a backbone's, or that of Muon's AdamW,
 would be lost), takes every other callback away (Schedule-Free must be told that it trains), keeps smoothed losses only,
@@ -26,7 +28,9 @@ BEYOND = 2.0
 
 
 class RangeSweep(pl.Callback):
-    """Raises the rate at each step, reads the curve at the end, and hands picture and findings to the loggers.
+    """Raises the rate at each step and reads the curve at the end.
+
+    Picture and findings are handed to the loggers.
 
     Every parameter group keeps its share: its rate is its own first one times the same factor as the optimizer's
     ``lr``. It stands in front of StepValues, and looks at what that copies.
@@ -60,7 +64,10 @@ class RangeSweep(pl.Callback):
             group["lr"] = first * factor
 
     def look(self, trainer: pl.Trainer, module: pl.LightningModule, steps: Sequence[int], losses: list[float]) -> None:
-        """Take the losses that were just copied; end the test well behind divergence."""
+        """Take the losses that were just copied.
+
+        The test ends well behind divergence.
+        """
         self.losses += losses
         if len(self.losses) < FEWEST:
             return

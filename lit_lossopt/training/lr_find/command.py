@@ -1,4 +1,7 @@
-"""``lossopt lr-find``: a range test of a training's learning rate, and the rate that it suggests."""
+"""The command ``lossopt lr-find``.
+
+It is a range test of a training's learning rate, and the rate that it suggests.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,10 @@ class RangeTestCLI(LossOptCLI):
         super().__init__(prepared, record=names.TAG_RANGE_TEST)
 
     def _callbacks(self, given: object, *, bar: bool) -> list[pl.Callback]:
-        """Return what a range test needs: it evaluates and keeps nothing, and diverges on purpose."""
+        """Return what a range test needs.
+
+        It evaluates and keeps nothing, and diverges on purpose.
+        """
         self.signals = SignalStop()
         said = [_Said(self.sweep), RunVerdict(), self.signals]
         return [DataLine(), OptimizerPhases(), self.sweep, StepValues(self.sweep.look), *said]
@@ -80,7 +86,9 @@ class _Said(pl.Callback):
 
 
 def find_rate(request: Request) -> int:
-    """Run a range test and say what it suggests; return 0, or 1 where the curve gives no suggestion.
+    """Run a range test and say what it suggests.
+
+    Return 0, or 1 where the curve gives no suggestion.
 
     Raises:
         UserError: something that a person typed or provided cannot be used.
@@ -102,7 +110,7 @@ def find_rate(request: Request) -> int:
 
 
 def answer(found: RangeTest) -> list[str]:
-    """Return what a range test says, in one line a thought."""
+    """Return what a range test says, one thought a line."""
     end = f"diverges from {found.diverges:.2g}" if found.diverges is not None else "does not diverge in this range"
     if found.suggestion is None:
         return [f"no suggestion: {found.problem}", *([f"the loss {end}"] if found.begins is not None else [])]
@@ -111,7 +119,10 @@ def answer(found: RangeTest) -> list[str]:
 
 
 def scaled_rates(optimizer: torch.optim.Optimizer, rate: float) -> dict[str, float]:
-    """Return ``lr`` and whatever other argument is a rate of some parameter group, all times the same factor."""
+    """Return ``lr`` and the other rates, scaled alike.
+
+    Some other argument may be a rate of a parameter group.
+    """
     made_with = {float(group["lr"]) / group.get("lr_factor", 1.0) for group in optimizer.param_groups}
     rates = {
         name: float(value)
@@ -122,7 +133,7 @@ def scaled_rates(optimizer: torch.optim.Optimizer, rate: float) -> dict[str, flo
 
 
 def command(words: Sequence[str], rates: dict[str, float]) -> str:
-    """Return the training at these rates, as a person would type it."""
+    """Return the training at these rates, as a person types it."""
     keys = {f"model.optimizer.{name}": rate for name, rate in rates.items()}
     kept = without_flags(words, list(keys))
     return typed(["fit", *kept, *(f"--{key}={rate:.2g}" for key, rate in keys.items())])

@@ -1,4 +1,6 @@
-"""A learning-rate range test read as a curve: where the loss falls, how steeply, and where it diverges.
+"""A learning-rate range test read as a curve.
+
+It says where the loss falls, how steeply, and where it diverges.
 
 Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", §3.3 (the test); fastai's ``lr_find`` (the
 rate at the steepest descent in log rate as suggestion); Cleveland 1979, "Robust Locally Weighted Regression and
@@ -87,7 +89,10 @@ def read_curve(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
 
 
 def geometric(lowest: float, highest: float, steps: int) -> list[float]:
-    """Return rates from the lowest to the highest, each the same multiple of the one before."""
+    """Return rates from the lowest to the highest.
+
+    Each is the same multiple of the one before.
+    """
     return [float(rate) for rate in np.geomspace(lowest, highest, steps)]
 
 
@@ -101,7 +106,10 @@ def _never_falls(diverges: float | None) -> str:
 
 
 def _at_the_edge(steepest: int, lowest: int, count: int) -> str:
-    """Say so where the range ends too soon or begins too late: the last or first point is no turning point."""
+    """Return a note if the range ends too soon or begins too late.
+
+    The last or first point is no turning point.
+    """
     if lowest >= count - 2:
         return "the loss is still falling at the end of the range: raise --max-lr"
     if steepest == 0:
@@ -110,7 +118,9 @@ def _at_the_edge(steepest: int, lowest: int, count: int) -> str:
 
 
 def _beginning(losses: Array) -> tuple[float, float]:
-    """Return level and noise (standard deviation) of the first losses, by medians: a spike there changes neither.
+    """Return level and noise of the first losses.
+
+    The noise is a standard deviation. Both come from medians, so that a spike there changes neither.
 
     The noise is that of differences, so that a loss which falls already does not count as noisy.
     """
@@ -122,12 +132,18 @@ def _beginning(losses: Array) -> tuple[float, float]:
 
 
 def _capped(values: Array, start: float, noise: float) -> Array:
-    """Return losses no further above the start than the lowest is below it: a later explosion would bend the curve."""
+    """Return losses without a later explosion.
+
+    It would bend the curve. None is further above the start than the lowest is below it.
+    """
     return np.minimum(values, start + max(start - float(values.min()), 2 * CLEAR * noise))
 
 
 def _divergence(smoothed: Array, start: float, noise: float) -> int:
-    """Return the place of the first point that has diverged; the number of points where none has."""
+    """Return the place of the first point that has diverged.
+
+    It is the number of points where none has.
+    """
     best = np.minimum.accumulate(np.minimum(smoothed, start))
     rounding = 1e-9 * abs(start)
     bad = np.flatnonzero(smoothed - best > np.maximum(LOST * (start - best), CLEAR * noise) + rounding)
@@ -135,7 +151,10 @@ def _divergence(smoothed: Array, start: float, noise: float) -> int:
 
 
 def _running_median(values: Array) -> Array:
-    """Return the median of each point and its two neighbours on either side; up to two spikes in a row vanish."""
+    """Return the running median of five points.
+
+    Up to two spikes in a row vanish.
+    """
     half = _MEDIAN // 2
     # Mirrored through the end points, so that a slope goes on beyond them.
     front = 2 * values[0] - values[half:0:-1]
@@ -148,7 +167,10 @@ def _running_median(values: Array) -> Array:
 
 
 def _local_lines(values: Array, width: float) -> tuple[Array, Array]:
-    """Return value and slope (per step) of the line fitted around each point with Gaussian weights."""
+    """Return value and slope of the line fitted around each point.
+
+    The slope is for each step. Weights are Gaussian.
+    """
     place = np.arange(len(values), dtype=float)
     away = place[None, :] - place[:, None]
     weight = np.exp(-0.5 * (away / width) ** 2)

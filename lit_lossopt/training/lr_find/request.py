@@ -1,4 +1,7 @@
-"""What ``lossopt lr-find`` is asked: a training as ``fit`` takes it, made into a range test. Imports nothing heavy."""
+"""What ``lossopt lr-find`` is asked.
+
+It is a training as ``fit`` takes it, made into a range test. Nothing heavy is imported.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,9 @@ class Request:
 
 
 def read_request(words: Sequence[str]) -> Request:
-    """Return what was typed behind ``lr-find``, checked as far as it can be without the libraries.
+    """Return what was typed behind ``lr-find``.
+
+    It is checked as far as it can be without the libraries.
 
     Raises:
         UserError: something of it is wrong, or asks for a training that goes on.
@@ -110,7 +115,10 @@ def _check_beginning(prepared: Prepared) -> None:
 
 
 def _as_test(prepared: Prepared, steps: int) -> Prepared:
-    """Put a range test's settings in place of a training's, in what was merged and in what is left to the parser."""
+    """Put a range test's settings in place of a training's.
+
+    They change in what was merged, and in what is left to the parser.
+    """
     tree = prepared.settings.tree
     tree["trainer"] = {**(tree.get("trainer") or {}), **_TRAINER, "max_steps": steps}
     tree["model"] = {**tree["model"], **_MODEL}
