@@ -1,4 +1,7 @@
-"""Which loss, which optimizer, at which learning rate: controlled experiments on a small CNN, every step kept."""
+"""Which loss, which optimizer, at which learning rate.
+
+Controlled experiments on a small CNN answer it. Every step is kept.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ _LAZY = {"TrainedClassifier": "lit_lossopt.inference.classifier", "load": "lit_l
 
 
 def __getattr__(name: str) -> Any:
-    """Import what loads trained networks where it is first asked for: the command line must answer at once."""
+    """Import what loads trained networks where it is first asked for.
+
+    The command line must answer at once.
+    """
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_LAZY[name]), name)

@@ -1,4 +1,7 @@
-"""Picks the command from the first word and imports only what that command needs."""
+"""Picks the command from the first word.
+
+Only what that command needs is imported.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +125,10 @@ def _find_rate(rest: list[str]) -> int:
 
 
 def _need_temporary_folder() -> None:
-    """Raise UserError where nothing can be written, as in a container without a volume or with another user's."""
+    """Raise UserError where no temporary file can be written.
+
+    It is so in a container without a volume, or with another user's.
+    """
     try:
         tempfile.gettempdir()
     except FileNotFoundError as error:

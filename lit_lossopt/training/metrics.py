@@ -104,7 +104,9 @@ class Yardsticks(nn.Module):
     def conclude(
         self, loss: Callable[[Tensor, Tensor], Tensor], probabilities: Callable[[Tensor], Tensor] | None
     ) -> tuple[dict[str, float], Tensor]:
-        """Return the values by name and the confusion matrix ``[K, K]`` (rows: true classes), and begin anew.
+        """Return the values by name and the confusion matrix ``[K, K]``.
+
+        Its rows are true classes. Everything begins anew.
 
         Args:
             loss: outputs and labels → the mean loss.

@@ -1,4 +1,7 @@
-"""LossOptModule: a network, a loss and an optimizer as one LightningModule, each of them free to change alone."""
+"""LossOptModule, which is a network, a loss and an optimizer.
+
+They are one LightningModule. Each is free to change alone.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ Batch = tuple[Tensor, Tensor]
 
 
 class LossOptModule(pl.LightningModule):
-    """Trains a classifier of images with any loss, any optimizer and any schedule.
+    """Trains a classifier of images.
+
+    It takes any loss, any optimizer and any schedule.
 
     Args:
         network: makes the network; those of ``in_channels``, ``image_size``, ``num_outputs`` that it takes are filled
@@ -109,13 +114,19 @@ class LossOptModule(pl.LightningModule):
         return outputs
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of outputs ``[N, M]`` for labels ``[N]``, or ``[N, K]`` where images are mixed."""
+        """Return the loss of outputs ``[N, M]``.
+
+        Labels are ``[N]``, or ``[N, K]`` where images are mixed.
+        """
         return loss_of(self.criterion, self.contract, outputs, labels)
 
     def new_optimizer(
         self, network: nn.Module | None = None, criterion: nn.Module | None = None
     ) -> torch.optim.Optimizer:
-        """Return a fresh optimizer over the parameter groups of network and loss, or of copies of them."""
+        """Return a fresh optimizer of network and loss.
+
+        It has their parameter groups, or those of copies of them.
+        """
         return build_optimizer(
             self.make_optimizer,
             network or self.network,
@@ -139,7 +150,7 @@ class LossOptModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": cast("LRSchedulerConfigType", schedule)}
 
     def on_train_start(self) -> None:
-        """Have a training that has become longer begin with its own rates."""
+        """Give a training that has become longer its own rates."""
         self.schedule.set_rates(self.trainer.optimizers[0])
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -162,7 +173,10 @@ class LossOptModule(pl.LightningModule):
             self.backbone.freeze(frozen=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the loss of a batch, and what it was when the step began: LBFGS looks at a batch several times."""
+        """Return the loss of a batch, and that when the step began.
+
+        LBFGS looks at a batch several times.
+        """
         self._seed_dropout()
         images, labels = batch
         loss = self.loss(self(images), labels)
@@ -171,7 +185,10 @@ class LossOptModule(pl.LightningModule):
         return {"loss": loss, "loss_before": self._first_loss}
 
     def _seed_dropout(self) -> None:
-        """Make this step's dropout a function of (seed, step), and of the rank, whatever was drawn before."""
+        """Make this step's dropout a function of (seed, step).
+
+        It depends on the rank, too. What was drawn before does not matter.
+        """
         rank = ("rank", self.global_rank) if self.global_rank else ()
         seed = derive_seed(self.seed, "step", self.trainer.fit_loop.total_batch_idx, *rank)
         # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
@@ -188,13 +205,19 @@ class LossOptModule(pl.LightningModule):
         self._evaluate(self.test_yardsticks, batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | None]:
-        """Return predicted classes ``[N]`` and, where the loss implies them, probabilities ``[N, K]``."""
+        """Return predicted classes ``[N]`` and probabilities ``[N, K]``.
+
+        The probabilities are there where the loss implies them.
+        """
         outputs = self(batch[0]).float()
         implied = self.contract.probabilities
         return {"classes": predicted_classes(outputs), "probabilities": implied(outputs) if implied else None}
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation metrics at the step that they belong to, step 0 included."""
+        """Log the validation metrics at the step that they belong to.
+
+        Step 0 is included.
+        """
         values = self._conclude(names.VAL, self.val_yardsticks)
         if not self.trainer.sanity_checking:
             accuracy = names.metric(names.VAL, "accuracy")
@@ -210,7 +233,9 @@ class LossOptModule(pl.LightningModule):
         self._send(values)
 
     def check_batch(self, batch: Batch) -> None:
-        """Try a batch without learning from it, so that what does not fit together is said before a run exists.
+        """Try a batch without learning from it.
+
+        What does not fit together is so said before a run exists.
 
         Args:
             batch: normalised images ``[N, C, H, W]`` and labels ``[N]``, or ``[N, K]`` where images are mixed.
@@ -229,7 +254,10 @@ class LossOptModule(pl.LightningModule):
             check_first_batch(self.criterion, self.contract, outputs, labels, self.num_classes)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say which loss the outputs were trained for, and what a resumed run goes on with."""
+        """Say which loss the outputs were trained for.
+
+        What a resumed run goes on with is added.
+        """
         checkpoint[CRITERION_KEY] = type(self.criterion).__name__
         checkpoint[CONFIG_KEY] = self.run_config
         checkpoint[STATE_KEY] = {
@@ -240,7 +268,9 @@ class LossOptModule(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse weights that another loss trained: their outputs mean something else.
+        """Refuse weights that another loss trained.
+
+        Their outputs mean something else.
 
         Raises:
             UserError: the losses differ.

@@ -1,4 +1,7 @@
-"""Metrics that callbacks and schedules follow are there, or it is said before a run exists."""
+"""Metrics that callbacks and schedules follow.
+
+They are there, or it is said before a run exists.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ _LOG_NOTHING = ("lit_lossopt.", "lightning.", "pytorch_lightning.")
 
 
 def metrics_of(module: LossOptModule, trainer: pl.Trainer) -> list[str]:
-    """Return the names of the metrics that an evaluation of this training leaves for callbacks."""
+    """Return the metrics that an evaluation leaves for callbacks.
+
+    It is one of this training.
+    """
     if trainer.limit_val_batches == 0:
         return []
     quantities = ["loss", "accuracy", *(["nll", "brier", "ece"] if module.contract.probabilities else [])]
@@ -37,7 +43,7 @@ def check_monitors(module: LossOptModule, trainer: pl.Trainer) -> None:
 
 
 def check_plateau(scheduler: Any, module: LossOptModule, trainer: pl.Trainer) -> None:
-    """Refuse a schedule that follows a metric that is not measured when it counts.
+    """Refuse a schedule whose metric is not measured in time.
 
     Raises:
         UserError: the metric and those that there are, or what it needs.

@@ -1,4 +1,7 @@
-"""What the parser does not know by itself: our rules of YAML, and further types of arguments."""
+"""What the parser does not know by itself.
+
+It gets our rules of YAML, and further types of arguments.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ from lit_lossopt.optimizers.schedule_plan import LENGTHS
 
 
 def register_types() -> None:
-    """Have the parser read and write YAML by our rules, and know what a config may hold beside plain values.
+    """Teach the parser our rules of YAML and our types.
+
+    A config may hold more than plain values.
 
     These are tensors, devices, plain numbers, and ``training`` as the length of a schedule.
     """
@@ -36,21 +41,30 @@ def register_types() -> None:
 
 
 def _read_tensor(values: Any) -> Tensor:
-    """Return the tensor that a list in a config means, such as class weights."""
+    """Return the tensor that a list in a config means.
+
+    Class weights are one.
+    """
     if not isinstance(values, list):
         raise ValueError("expected a list of numbers")  # noqa: TRY004  # the parser expects a ValueError
     return torch.tensor(values, dtype=torch.float32)
 
 
 def _read_number(value: Any) -> int | float:
-    """Return a number as it is: torchvision's transforms ask for a ``numbers.Number``."""
+    """Return a number as it is.
+
+    torchvision's transforms ask for a ``numbers.Number``.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("expected a number")  # noqa: TRY004  # the parser expects a ValueError
     return value
 
 
 def at_home(settings: Any) -> Any:
-    """Return settings with ``~`` at the beginning of a text as the home folder."""
+    """Return settings with ``~`` as the home folder.
+
+    It stands at the beginning of a text.
+    """
     if isinstance(settings, list):
         return [at_home(one) for one in settings]
     if isinstance(settings, dict | Namespace):

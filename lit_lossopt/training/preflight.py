@@ -1,4 +1,7 @@
-"""What is tried before a run exists: the Trainer's numbers, its budget, its evaluations, shares of several devices."""
+"""What is tried before a run exists.
+
+It is the Trainer's numbers, its budget, its evaluations, and shares of several devices.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,9 @@ def check_threads(threads: int) -> None:
 
 
 def check_groups(checkpoint: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
-    """Refuse the state of an optimizer that had other groups of parameters.
+    """Refuse the state of an optimizer with other groups.
+
+    Groups of parameters are meant.
 
     Raises:
         UserError: it had more or fewer.
@@ -53,7 +58,9 @@ def check_groups(checkpoint: Mapping[str, Any], optimizer: torch.optim.Optimizer
 
 
 def check_numbers(trainer: pl.Trainer) -> None:
-    """Refuse numbers of the Trainer about which Lightning is silent, or fails only while training.
+    """Refuse numbers of the Trainer that cannot be right.
+
+    Lightning is silent about them, or fails only while training.
 
     Raises:
         UserError: the first of them.
@@ -92,7 +99,9 @@ def check_budget(trainer: pl.Trainer) -> None:
 
 
 def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
-    """Refuse to go on from a checkpoint, under other settings, where that would train nothing.
+    """Refuse to go on where that would train nothing.
+
+    It is about a checkpoint under other settings.
 
     Raises:
         UserError: its steps or epochs are as many as the limit.
@@ -107,7 +116,9 @@ def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
 
 
 def check_device_stats(trainer: pl.Trainer) -> None:
-    """Refuse ``DeviceStatsMonitor`` where what it reads the processor with is not installed.
+    """Refuse ``DeviceStatsMonitor`` where it cannot work.
+
+    It reads the processor with a package that is then not installed.
 
     Raises:
         UserError: says what to install.
@@ -139,7 +150,9 @@ def check_batches(trainer: pl.Trainer, batches: int) -> None:
 
 
 def check_shares(trainer: pl.Trainer, data: ImageDataModule, module: LossOptModule) -> None:
-    """Refuse batches and losses of which several devices cannot each take an equal share.
+    """Refuse what several devices cannot share equally.
+
+    It is about batches and losses.
 
     Raises:
         UserError: a batch does not divide, an evaluation has too few images, or the loss of a batch is not the mean of
@@ -164,7 +177,9 @@ def check_shares(trainer: pl.Trainer, data: ImageDataModule, module: LossOptModu
 
 
 def loss_is_mean_of_shares(module: LossOptModule, devices: int) -> bool:
-    """Return whether the loss of a batch is the mean of the losses of its equal shares, tried on drawn outputs.
+    """Return whether a loss is the mean of its shares' losses.
+
+    Shares of a batch are equal. It is tried on drawn outputs.
 
     Shares differ in their labels, so that weights of classes show.
     """

@@ -1,4 +1,6 @@
-"""When the probe loss is measured: at pairs of consecutive steps, a function of settings and never of a clock.
+"""When the probe loss is measured.
+
+It is at pairs of consecutive steps, by a function of settings and never of a clock.
 
 Between single, evenly spaced steps a swing of period two is invisible: each is seen at the same height. A pair (n, n+1)
 sees it, if some pairs begin at even steps and some at odd ones.
@@ -17,7 +19,9 @@ COST = 2
 
 
 def probe_steps(seed: int, planned: int | None, batch_size: int, images: int, first: int = 0) -> Iterator[int]:
-    """Yield the steps of a run at which its probe is measured, each once, ascending.
+    """Yield the steps of a run at which its probe is measured.
+
+    Each comes once, ascending.
 
     The run is cut into equal strata. In each of them one pair (n, n+1) begins, at a step drawn from the seed. Of two
     neighbouring strata one pair begins at an even step and one at an odd step. The run's first step and its last
@@ -55,7 +59,9 @@ def probe_steps(seed: int, planned: int | None, batch_size: int, images: int, fi
 
 
 def number_of_pairs(steps: int, batch_size: int, images: int) -> int:
-    """Return how many pairs a run of so many steps has, where every step is not measured anyway.
+    """Return how many pairs a run of so many steps has.
+
+    It is for runs of which not every step is measured.
 
     The first and the last step together cost as much as a pair.
     """
@@ -63,7 +69,10 @@ def number_of_pairs(steps: int, batch_size: int, images: int) -> int:
 
 
 def _starts(seed: int, boundaries: Iterator[int]) -> Iterator[int]:
-    """Yield one step of each stratum, of a parity that changes within each two strata."""
+    """Yield one step of each stratum.
+
+    Its parity changes within each two strata.
+    """
     low = next(boundaries)
     for stratum, high in enumerate(boundaries):
         parity = (derive_seed(seed, "probe parity", stratum // 2) + stratum) % 2

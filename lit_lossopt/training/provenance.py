@@ -1,4 +1,7 @@
-"""Where a run comes from: code, packages, machine, settings and data, so that it can be repeated or told apart."""
+"""Where a run comes from.
+
+Code, packages, machine, settings and data let it be repeated or told apart.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,9 @@ def processor() -> str:
 
 
 def code_state(folder: Path) -> dict[str, Any]:
-    """Return commit, whether files differ from it, and how: of the repository in which ``folder`` lies.
+    """Return the commit, and how files differ from it.
+
+    The repository is that in which ``folder`` lies.
 
     Empty where there is none. The difference is cut at 200 kB; untracked files are named, not shown.
     """
@@ -63,7 +68,10 @@ def code_state(folder: Path) -> dict[str, Any]:
 
 
 def checksum(*parts: bytes) -> str:
-    """Return the SHA-256 of byte strings, one after the other, each with its length."""
+    """Return the SHA-256 of byte strings, one after the other.
+
+    Each has its length with it.
+    """
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
@@ -72,7 +80,10 @@ def checksum(*parts: bytes) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return system, processor and cores; no name of the machine or its user."""
+    """Return system, processor and cores.
+
+    No name of the machine or its user is among them.
+    """
     return {"system": f"{platform.system()} {platform.release()}", "processor": processor(), "cores": os.cpu_count()}
 
 

@@ -1,4 +1,7 @@
-"""Which run a training goes on with: its last checkpoint, what has changed in the config since, and what follows."""
+"""Which run a training goes on with.
+
+It finds the last checkpoint, what has changed in the config since, and what follows.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,9 @@ _OF_OPTIMIZER = ("model.optimizer", "model.lr_", "model.decay_biases", "model.ba
 
 
 def last_checkpoint(experiment: str) -> Path:
-    """Return the newest last checkpoint of an experiment's runs in the working folder.
+    """Return the newest last checkpoint of an experiment.
+
+    It is one of its runs in the working folder.
 
     Raises:
         UserError: there is none.
@@ -44,7 +49,9 @@ def last_checkpoint(experiment: str) -> Path:
 
 
 def unfinished_checkpoint(experiment: str, trial_key: str, tags: Mapping[str, str] | None = None) -> Path | None:
-    """Return the last checkpoint of the newest run of these very settings, or None if it has come to its end.
+    """Return the last checkpoint of the newest run of these settings.
+
+    It is None if that run has come to its end.
 
     A run that diverged has come to its end. One that was killed while the last of it was delivered has not: resumed,
     it delivers.
@@ -78,7 +85,9 @@ def unfinished_checkpoint(experiment: str, trial_key: str, tags: Mapping[str, st
 
 
 def claim_settings(experiment: str, trial_key: str, tags: Mapping[str, str] | None = None) -> Callable[[], None]:
-    """Keep other processes from resuming or beginning a run of these settings; return what lets them.
+    """Keep others from resuming or beginning a run like this.
+
+    Other processes with these settings are meant. Return what lets them.
 
     Between the look for a run and the new one's journal there are seconds.
 
@@ -95,7 +104,9 @@ def claim_settings(experiment: str, trial_key: str, tags: Mapping[str, str] | No
 
 
 class Continuation:
-    """How training goes on from a checkpoint, given the settings of then and now.
+    """How training goes on from a checkpoint.
+
+    The settings of then and of now decide.
 
     Args:
         checkpoint: its content.
@@ -122,7 +133,9 @@ class Continuation:
 
 
 def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bool) -> None:
-    """Go on with the checkpoint's run, or say why not and begin a new one from it.
+    """Go on with the checkpoint's run.
+
+    Where that cannot be, say why and begin a new one from it.
 
     Raises:
         UserError: the run is being trained by another process, or cannot be read.
@@ -147,7 +160,10 @@ def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bo
 
 
 def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
-    """Return what differs between the config of a checkpoint (JSON) and one of now: ``key: old → new``."""
+    """Return what differs between two configs.
+
+    One is that of a checkpoint (JSON), the other that of now. A difference reads ``key: old → new``.
+    """
     # That of then holds no passwords.
     shown = redact_leaves(now)
     old, new = _flat(relevant_settings(json.loads(as_named_now(then)))), _flat(relevant_settings(shown))
@@ -159,7 +175,10 @@ def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
 
 
 def _headers() -> list[tuple[Path, Entry]]:
-    """Return the journals in this folder with what says of which run they are, the newest first."""
+    """Return the journals in this folder, the newest first.
+
+    With each comes what says of which run it is.
+    """
     found = []
     for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*"), key=_modified, reverse=True):
         first = islice(iterate_entries(folder), _HEAD) if (folder / LOG).is_file() else ()
@@ -184,7 +203,10 @@ def _last_checkpoints(experiment: str) -> list[Path]:
 
 
 def _place_elsewhere(journal: Path, experiment: str) -> list[Path]:
-    """Return where a run keeps its checkpoints, if its experiment was made in another folder."""
+    """Return where a run keeps its checkpoints elsewhere.
+
+    Its experiment was then made in another folder.
+    """
     entries = [entry for entry in islice(iterate_entries(journal), _HEAD) if entry["kind"] in ("run", "created")]
     if [entry.get("experiment") for entry in entries] != [experiment, None]:
         return []
@@ -194,7 +216,10 @@ def _place_elsewhere(journal: Path, experiment: str) -> list[Path]:
 
 
 def _has_ended(entries: Sequence[Entry]) -> bool:
-    """Return whether the last attempt came to its end; one that diverged did: it would diverge again."""
+    """Return whether the last attempt came to its end.
+
+    One that diverged did, as it would diverge again.
+    """
     ends = [entry for entry in entries if entry["kind"] in ("running", "end")]
     verdicts = [entry["tags"].get(names.TAG_VERDICT) for entry in entries if entry["kind"] == "tags"]
     said = next((verdict for verdict in reversed(verdicts) if verdict), "")

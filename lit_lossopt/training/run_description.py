@@ -1,4 +1,7 @@
-"""What a run says of itself in MLflow: name, parameters, tags, where it comes from, and what repeats it."""
+"""What a run says of itself in MLflow.
+
+It is name, parameters, tags, where it comes from, and what repeats it.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,9 @@ _OF_A_SWEEP = ("--tracking.tags=", "--tracking.parent=")
 
 
 class RunDescription(SaveConfigCallback):
-    """Starts the MLflow run with readable parameters and tags; keeps resolved config and provenance as artifacts.
+    """Starts the MLflow run with readable parameters and tags.
+
+    Resolved config and provenance become artifacts.
 
     Args:
         words: what was typed.
@@ -54,7 +59,10 @@ class RunDescription(SaveConfigCallback):
         self.record = record
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Describe the run, if it is new, and where this attempt comes from."""
+        """Describe the run, and where this attempt comes from.
+
+        The run is described only if it is new.
+        """
         logger = trainer.logger
         if not isinstance(pl_module, LossOptModule):
             return
@@ -96,12 +104,18 @@ class RunDescription(SaveConfigCallback):
 
 
 def typed_words(words: Sequence[str]) -> list[str]:
-    """Return words without those that only nest a sweep's trial: what repeats it is no trial."""
+    """Return words without those that nest a sweep's trial.
+
+    What repeats it is no trial.
+    """
     return [word for word in words if not word.startswith(_OF_A_SWEEP)]
 
 
 def _without_sweep(config: Any) -> Any:
-    """Return a parsed config that repeats a run without making it a sweep's trial."""
+    """Return a config that repeats a run outside of its sweep.
+
+    It is parsed.
+    """
     alone = _without_functions(config)
     alone.tracking.tags = alone.tracking.parent = None
     return alone
@@ -114,7 +128,9 @@ def resolved_config(parser: Any, config: Any) -> dict[str, Any]:
 
 
 def _without_functions(config: Any) -> Any:
-    """Return a copy of a parsed config without defaults that no text can hold, such as a function.
+    """Return a parsed config without defaults that are no text.
+
+    A function is one. The config is a copy.
 
     Left out, they are the same again when the config is read.
     """
@@ -129,7 +145,10 @@ def _without_functions(config: Any) -> Any:
 
 
 def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any]:
-    """Return what a run depends on beside its config. The environment is not among it: it may hold passwords."""
+    """Return what a run depends on beside its config.
+
+    The environment is not among it, as it may hold passwords.
+    """
     data = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
     return {
         "code": code_state(Path.cwd()) or code_state(Path(__file__).parent),
@@ -156,7 +175,10 @@ def _accelerators(trainer: pl.Trainer) -> list[str]:
 
 
 def class_defaults(config: Any) -> dict[str, dict[str, Any]]:
-    """Return, for the path of each class that a resolved config names, its arguments' defaults."""
+    """Return the defaults of each class's arguments.
+
+    A resolved config names the classes by path.
+    """
     if isinstance(config, list):
         return {path: found for item in config for path, found in class_defaults(item).items()}
     if not isinstance(config, dict):
@@ -186,7 +208,10 @@ def _data_facts(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def _built(module: LossOptModule) -> dict[str, Any]:
-    """Return what is known once things are built: the optimizer's defaults, sizes, threads, digest of weights."""
+    """Return what is known once things are built.
+
+    It is the optimizer's defaults, sizes, threads, and a digest of weights.
+    """
     defaults = module.new_optimizer().defaults
     digest = getattr(module.network, "weights_sha256", None)
     return {

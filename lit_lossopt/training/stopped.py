@@ -1,4 +1,7 @@
-"""What a person is told when a signal has stopped a command: what was saved, at which step, and how to go on."""
+"""What a person is told when a signal stopped a command.
+
+It is what was saved, at which step, and how to go on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How long a training is planned to be, in steps and in epochs, and how much of it a checkpoint has behind it."""
+"""How long a training is planned to be.
+
+It is in steps and in epochs. It also says how much a checkpoint has behind it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 
 @dataclass(frozen=True)
 class Length:
-    """A number of optimizer steps and of epochs, begun ones included; None: nothing limits them."""
+    """A number of optimizer steps and of epochs.
+
+    Epochs that have begun are included. None means that nothing limits them.
+    """
 
     steps: int | None
     epochs: int | None
@@ -24,7 +30,9 @@ class Length:
 
 
 def planned_length(trainer: pl.Trainer, batches: float) -> Length:
-    """Return how long a training comes to be, unless something stops it.
+    """Return how long a training comes to be.
+
+    Something may still stop it.
 
     The Trainer's own estimate takes the accumulation of the epoch that it is asked in for that of all epochs.
 
@@ -50,14 +58,20 @@ def planned_length(trainer: pl.Trainer, batches: float) -> Length:
 
 
 def accumulation(trainer: pl.Trainer) -> dict[int, int]:
-    """Return epoch → how many batches a step has from then on; the first is epoch 0."""
+    """Return how many batches a step has from each epoch on.
+
+    The first epoch is 0.
+    """
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # it is there
     changing = next((one for one in callbacks if isinstance(one, GradientAccumulationScheduler)), None)
     return dict(changing.scheduling) if changing else {0: trainer.accumulate_grad_batches}
 
 
 def batches_of_epoch(trainer: pl.Trainer, loaded: int) -> int:
-    """Return the batches of an epoch under the Trainer's limits, of the ``loaded`` that there are."""
+    """Return the batches of an epoch under the Trainer's limits.
+
+    There are ``loaded`` of them without limits.
+    """
     limit = trainer.limit_train_batches
     return min(loaded, limit) if isinstance(limit, int) else int(loaded * limit)
 

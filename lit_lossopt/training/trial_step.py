@@ -1,4 +1,7 @@
-"""Steps of training on copies of network and loss, before a run exists: what does not work together is said now."""
+"""Steps of training before a run exists.
+
+They are made on copies of network and loss. What does not work together is said now.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,9 @@ _NO_VIEW = "view size is not compatible"
 
 
 class TrialStep:
-    """Optimizer, schedule, and copies of network and loss, on the device and in the precision of the training.
+    """Optimizer, schedule, and copies of network and loss.
+
+    They are on the device and in the precision of the training.
 
     Args:
         module: what is trained; it is left as it is.
@@ -59,7 +64,9 @@ class TrialStep:
             self.criterion = self.plugin.convert_module(copy.deepcopy(module.criterion).to(device))
 
     def check(self) -> Any:
-        """Make the optimizer and its schedule, and steps of each; return the schedule, or None.
+        """Make the optimizer, its schedule, and steps of each.
+
+        Return the schedule, or None.
 
         An optimizer that flattens weights as views cannot do so under channels_last: then the network leaves it.
 
@@ -90,7 +97,9 @@ class TrialStep:
         return scheduler
 
     def misfit(self) -> str:
-        """Return what a person should know of the schedule in this training, or an empty text.
+        """Return what a person should know of the schedule.
+
+        It is about this training. The text may be empty.
 
         Raises:
             UserError: it would end in an error before the training does.
@@ -175,7 +184,10 @@ class TrialStep:
 
 @contextmanager
 def _blamed(key: str) -> Iterator[None]:
-    """Turn whatever is raised into one line that names a setting; the innermost is it."""
+    """Turn whatever is raised into one line that names a setting.
+
+    The innermost setting is named.
+    """
     try:
         yield
     except UserError:

@@ -34,7 +34,7 @@ _CLOCKS = {names.TRAIN_SECONDS, names.EXAMPLES, names.EPOCHS}
 
 @dataclass(frozen=True)
 class _Break:
-    """A metric that is not finite from a step to its end."""
+    """A metric that stays not finite from a step on."""
 
     metric: str
     step: int
@@ -145,7 +145,9 @@ def _tail(history: History) -> NDArray[np.int64]:
 
 
 def _may_be_undefined(metric: str) -> bool:
-    """Return True if a metric is a score that may be undefined.
+    """Return True if a metric may be undefined.
+
+    Some scores are where a batch has one class only.
 
     Some scores are where a batch has one class only.
     """

@@ -76,7 +76,10 @@ class LineStream:
 
 @contextmanager
 def lines_above_bars() -> Iterator[None]:
-    """Have everything that is printed to a terminal stand in lines of its own, above the bars."""
+    """Keep printed lines above the bars of a terminal.
+
+    Everything that is printed stands in lines of its own.
+    """
     bars = sys.stderr
     streams = [LineStream(stream, bars) if is_bare_terminal(stream) else None for stream in (sys.stdout, sys.stderr)]
     out, error = (cast("TextIO", ours or given) for ours, given in zip(streams, (sys.stdout, sys.stderr), strict=True))
@@ -90,11 +93,17 @@ def lines_above_bars() -> Iterator[None]:
 
 
 def is_bare_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal on which nothing else draws, as the display of a sweep does."""
+    """Return whether a stream is a terminal that is free.
+
+    Nothing else draws on it, as the display of a sweep does.
+    """
     return stream is not None and stream.isatty() and not isinstance(stream, FileProxy)
 
 
 def bars_stream() -> TextIO:
-    """Return the stream on which bars are drawn: standard error itself, so that it can be a terminal's alone."""
+    """Return the stream on which bars are drawn.
+
+    It is standard error itself, so that it can be a terminal's alone.
+    """
     stream = sys.stderr
     return stream.terminal if isinstance(stream, LineStream) else stream

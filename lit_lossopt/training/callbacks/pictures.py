@@ -1,4 +1,7 @@
-"""Pictures among a run's artifacts: the confusion matrix of the last evaluation, and what augmentation does."""
+"""Pictures among a run's artifacts.
+
+They are the confusion matrix of the last evaluation, and what augmentation does.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ from lit_lossopt.training.figures import confusion_figure, images_figure, write_
 
 @runtime_checkable
 class HasConfusion(Protocol):
-    """A module that keeps the confusion matrix ``[K, K]`` of its last evaluation, by split."""
+    """A module that keeps its last confusion matrix ``[K, K]``.
+
+    There is one for each split.
+    """
 
     confusion: dict[str, Tensor]
 
@@ -25,7 +31,10 @@ class ConfusionPicture(pl.Callback):
     """Draws ``pictures/confusion_val.png`` when training ends and ``pictures/confusion_test.png`` after a test."""
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the last validation, also where a run is resumed at its end and does not train."""
+        """Draw the last validation.
+
+        It is drawn also where a run is resumed at its end and does not train.
+        """
         self._draw(trainer, pl_module, names.VAL)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -42,7 +51,10 @@ class ConfusionPicture(pl.Callback):
 
 @runtime_checkable
 class HasAugmentation(Protocol):
-    """Data that can show some training images as they are and as the first epochs will show them."""
+    """Data that can show some training images.
+
+    They are shown as they are, and as the first epochs will show them.
+    """
 
     def augmented_examples(self, count: int = 8, epochs: int = 4) -> Tensor | None:
         """Return ``[1 + epochs, count, C, H, W]`` uint8, or None."""
