@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.measures.axes import Axes
-from lit_lossopt.comparison.measures.trial import COMPLETED, YARDSTICKS, curve_of, verdict_of
+from lit_lossopt.comparison.measures.trial import YARDSTICK_METRICS, curve_of, verdict_of
 from lit_lossopt.comparison.report.nouns import shown_place
 from lit_lossopt.comparison.report.phrases import listed
-from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.reading.runs import Run
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ def at_common_places(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> tuple[
         run.run_id: places[run.run_id]
         for arm in arms
         for run in arm.runs
-        if verdict_of(run) == COMPLETED and len(places[run.run_id]) > 2
+        if verdict_of(run) == Verdict.COMPLETED and len(places[run.run_id]) > 2
     }
     distances = {run_id: float(np.median(np.diff(found))) for run_id, found in settled.items()}
     if not distances or max(distances.values()) <= _ONE_SCHEDULE * min(distances.values()):
@@ -93,7 +93,7 @@ def _thinned(run: Run, kept: NDArray[np.bool_], metric: str) -> Run:
     if len(steps) != len(kept) or not kept.any():
         return run
     lost = steps[~kept]
-    wanted = {metric, *(names.metric(split, one) for split in (names.VAL, names.TEST) for one in YARDSTICKS)}
+    wanted = {metric, *YARDSTICK_METRICS}
     histories = dict(run.histories)
     for name in wanted & histories.keys():
         one = histories[name]

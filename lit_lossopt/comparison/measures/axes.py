@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from lit_lossopt.comparison.comparison import Arm, ArmRuns
 from lit_lossopt.comparison.measures.clocks import EPOCH, STEP, UNSURE, Clock
 from lit_lossopt.comparison.measures.counting import Reading, counted
-from lit_lossopt.comparison.measures.trial import COMPLETED, Place, curve_of, finite, verdict_of
+from lit_lossopt.comparison.measures.trial import Place, curve_of, finite, verdict_of
 from lit_lossopt.comparison.report.nouns import shown_place
 from lit_lossopt.comparison.report.phrases import listed
 from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.reading.runs import Run
 
 Floats = NDArray[np.float64]
@@ -233,7 +234,7 @@ def _nameless(settled: Sequence[Reading], noun: str) -> list[str]:
 
 def _lengths(arms: Sequence[ArmRuns], ends: Mapping[str, float], noun: str) -> list[str]:
     """Say how far completed runs went, where they did not go equally far."""
-    known = [ends[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == COMPLETED]
+    known = [ends[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
     known = sorted(end for end in known if isfinite(end))
     if not known or known[-1] <= known[0] * (1 + 1e-6):
         return []
@@ -250,17 +251,17 @@ def _ends(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> dict[str, float]:
     longest = max((end for end in reached.values() if isfinite(end)), default=nan)
     ends = {}
     for arm in arms:
-        well = [reached[run.run_id] for run in arm.runs if verdict_of(run) == COMPLETED]
+        well = [reached[run.run_id] for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
         budget = max((end for end in well if isfinite(end)), default=_budget_of_all(arms, reached, longest))
         for run in arm.runs:
             own = reached[run.run_id]
-            ends[run.run_id] = own if verdict_of(run) == COMPLETED else float(np.nanmax([own, budget, 0.0]))
+            ends[run.run_id] = own if verdict_of(run) == Verdict.COMPLETED else float(np.nanmax([own, budget, 0.0]))
     return ends
 
 
 def _budget_of_all(arms: Sequence[ArmRuns], reached: Mapping[str, float], longest: float) -> float:
     """Return the longest of all completed runs, and without any, of all runs."""
-    well = [reached[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == COMPLETED]
+    well = [reached[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
     return max((end for end in well if isfinite(end)), default=longest)
 
 

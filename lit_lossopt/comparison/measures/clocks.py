@@ -9,8 +9,9 @@ from math import isfinite, isnan, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_lossopt.comparison.measures.trial import COMPLETED, curve_of, finite, verdict_of
+from lit_lossopt.comparison.measures.trial import curve_of, finite, verdict_of
 from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.reading.runs import Run
 
 Floats = NDArray[np.float64]
@@ -132,7 +133,7 @@ def _known(run: Run, steps: Floats) -> Clock:
         examples=(seen.steps.astype(np.float64), seen.values) if len(seen.steps) > 1 else (np.empty(0), np.empty(0)),
         batch=batch_of(run),
         images=_number(run.params, ("train_images",)),
-        settled=verdict_of(run) == COMPLETED and len(steps) > 1,
+        settled=verdict_of(run) == Verdict.COMPLETED and len(steps) > 1,
         at=steps,
     )
     if not len(steps):

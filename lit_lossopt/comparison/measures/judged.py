@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from lit_lossopt.comparison.grouping.loss_names import evaluation_losses, training_losses
 from lit_lossopt.comparison.grouping.name_words import words_of
-from lit_lossopt.comparison.measures.trial import COLLAPSED, COMPLETED, DIVERGED, finite, verdict_of
+from lit_lossopt.comparison.measures.trial import finite, verdict_of
 from lit_lossopt.comparison.metric import higher_is_better, is_accuracy
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.reading.runs import History, Run
 from lit_lossopt.training.health import FACTOR, FALL, FIRST, LAST, LossTrack, never_learned, rose
 
@@ -59,13 +60,13 @@ def judged(runs: Sequence[Run], metric: str) -> list[Run]:
         runs: with histories.
         metric: the compared one.
     """
-    return [_judged(run, metric) if verdict_of(run) == COMPLETED else run for run in runs]
+    return [_judged(run, metric) if verdict_of(run) == Verdict.COMPLETED else run for run in runs]
 
 
 def judged_note(before: Sequence[Run], after: Sequence[Run]) -> list[str]:
     """Say which runs have another verdict by their curves than their program gave them, one sentence a verdict."""
     notes = []
-    for verdict in (DIVERGED, COLLAPSED):
+    for verdict in (Verdict.DIVERGED, Verdict.COLLAPSED):
         changed = [
             new
             for old, new in zip(before, after, strict=True)
@@ -84,18 +85,18 @@ def _judged(run: Run, metric: str) -> Run:
     for one in found:
         run = _cut(run, one)
     if found:
-        return _with_verdict(run, DIVERGED, str(found[0]))
+        return _with_verdict(run, Verdict.DIVERGED, str(found[0]))
     losses = _training_loss(run)
     exploded = _exploded(losses.values)
     if exploded:
-        return _with_verdict(run, DIVERGED, exploded)
+        return _with_verdict(run, Verdict.DIVERGED, exploded)
     if names.TAG_VERDICT in run.tags:
         return run
     stuck = _never_learned(losses.values, run, metric)
-    return _with_verdict(run, COLLAPSED, stuck) if stuck else run
+    return _with_verdict(run, Verdict.COLLAPSED, stuck) if stuck else run
 
 
-def _with_verdict(run: Run, verdict: str, evidence: str) -> Run:
+def _with_verdict(run: Run, verdict: Verdict, evidence: str) -> Run:
     return replace(run, tags={**run.tags, names.TAG_VERDICT: verdict, names.TAG_EVIDENCE: evidence})
 
 

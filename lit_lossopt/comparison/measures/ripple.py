@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.measures.clocks import batch_of
 from lit_lossopt.comparison.measures.oscillation import LEAST_STEPS, ripple_ratios, ripples, window_length
-from lit_lossopt.comparison.measures.trial import COMPLETED, finite, seed_of, verdict_of
+from lit_lossopt.comparison.measures.trial import finite, seed_of, verdict_of
 from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.reading.runs import History
 
 Floats = NDArray[np.float64]
@@ -69,7 +70,7 @@ def _by_seed(arms: Sequence[ArmRuns]) -> list[dict[str, Floats]]:
     for arm in arms:
         for run in arm.runs:
             losses = finite(run.histories.get(names.TRAIN_LOSS))
-            if seed_of(run) and verdict_of(run) == COMPLETED and len(losses.steps) >= LEAST_STEPS:
+            if seed_of(run) and verdict_of(run) == Verdict.COMPLETED and len(losses.steps) >= LEAST_STEPS:
                 seeds.setdefault(seed_of(run), {})[run.run_id] = losses
     found = []
     for histories in seeds.values():

@@ -16,15 +16,18 @@ from lit_lossopt.comparison.measures.convergence import area_under_curve, best_v
 from lit_lossopt.comparison.measures.oscillation import ONE_POINT, evaluation_oscillation, roughness
 from lit_lossopt.comparison.metric import is_accuracy
 from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.reading.runs import History, Run
 
 Floats = NDArray[np.float64]
 
-COMPLETED, DIVERGED, COLLAPSED = "completed", "diverged", "collapsed"
-RESULTS = (COMPLETED, DIVERGED, COLLAPSED)
-_BY_STATUS = {"FINISHED": COMPLETED, "FAILED": "failed", "KILLED": "interrupted"}
+# What MLflow's status says of a run that other programs logged.
+_BY_STATUS = {"FINISHED": Verdict.COMPLETED, "FAILED": Verdict.FAILED, "KILLED": Verdict.INTERRUPTED}
+# The report's old name for it.
+COMPLETED = Verdict.COMPLETED
 # What does not depend on the loss.
 YARDSTICKS = ("accuracy", "nll", "brier", "ece")
+YARDSTICK_METRICS = tuple(names.metric(split, quantity) for split in (names.VAL, names.TEST) for quantity in YARDSTICKS)
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def curve_of(run: Run, metric: str) -> History:
     Accuracy itself is finite whatever the weights are.
     """
     history = run.histories.get(names.metric(metric.partition("/")[0], "loss"))
-    if verdict_of(run) != DIVERGED or history is None:
+    if verdict_of(run) != Verdict.DIVERGED or history is None:
         return finite(run.histories.get(metric))
     good = np.isfinite(history.values)
     last = history.steps[good].max(initial=-1)
@@ -95,7 +98,7 @@ def final_of(run: Run, metric: str) -> float:
     values = curve_of(run, metric).values
     if not len(values):
         return nan
-    return final_value(values) if verdict_of(run) == COMPLETED else float(values[-1])
+    return final_value(values) if verdict_of(run) == Verdict.COMPLETED else float(values[-1])
 
 
 def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float, place: Place) -> Trial:
@@ -138,7 +141,7 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float, place: 
         final=final_of(run, yardstick.metric),
         best=best,
         best_step=best_step,
-        area=area_under_curve(axis, curve.values, place.end if verdict != COMPLETED and known else 0.0),
+        area=area_under_curve(axis, curve.values, place.end if verdict != Verdict.COMPLETED and known else 0.0),
         oscillation=evaluation_oscillation(axis, curve.values, higher_is_better=higher, drop=drop),
         ripple=ripple,
         roughness=roughness(axis, curve.values),
@@ -153,7 +156,7 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float, place: 
 
 def probe_of(run: Run) -> History:
     """Return the probe losses of a completed run; of others, and of runs without a probe, nothing."""
-    return finite(run.histories.get(names.PROBE_LOSS) if verdict_of(run) == COMPLETED else None)
+    return finite(run.histories.get(names.PROBE_LOSS) if verdict_of(run) == Verdict.COMPLETED else None)
 
 
 def batch_size_of(run: Run) -> str:
@@ -164,7 +167,7 @@ def batch_size_of(run: Run) -> str:
 
 def _to_target(verdict: str, values: Floats, axes: Sequence[Floats], yardstick: Yardstick) -> list[float]:
     """Return where on each axis ``[n]`` the values ``[n]`` reach the target."""
-    if verdict != COMPLETED:
+    if verdict != Verdict.COMPLETED:
         return [inf] * len(axes)
     if len(values) < 2:
         # One evaluation says where a run was, not how fast it came there.
@@ -174,8 +177,7 @@ def _to_target(verdict: str, values: Floats, axes: Sequence[Floats], yardstick: 
 
 
 def _scores(run: Run, metric: str) -> Mapping[str, float]:
-    others = (names.metric(split, quantity) for split in (names.VAL, names.TEST) for quantity in YARDSTICKS)
-    finals = {name: final_of(run, name) for name in others if name != metric}
+    finals = {name: final_of(run, name) for name in YARDSTICK_METRICS if name != metric}
     return {name: value for name, value in finals.items() if not math.isnan(value)}
 
 
