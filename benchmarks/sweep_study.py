@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import machine, write_json
-from lit_lossopt.comparison.command import compared
 from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Estimate, Sensitivity
 from lit_lossopt.comparison.flags import parse
+from lit_lossopt.comparison.pipeline import compared
 from lit_lossopt.comparison.report.paper_figures import write_figures
 from lit_lossopt.comparison.report.verdict import answer
 from lit_lossopt.core import names

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.tracking.reading.runs import Run
@@ -21,6 +22,8 @@ _ACCURACIES = {"acc", "accuracy"}
 _NOT_RESULTS = {"best", "epoch", "epochs", "examples", "lr", "seconds", "step", "steps", "system", "time", "train",
                 "training"}  # fmt: skip
 _VALIDATION = {"val", "valid", "validation", "dev", "eval"}
+# What the loss is called among parameters, here and in other programs.
+_CRITERIA = ("criterion", "loss", "loss_fn", "loss_function")
 
 
 def choose_metric(runs: Sequence[Run], wanted: str | None = None) -> str:
@@ -85,6 +88,30 @@ def is_accuracy(metric: str) -> bool:
     """
     parts = _parts(metric)
     return bool(parts & _ACCURACIES) and not parts & _LOWER
+
+
+def refuse_different_losses(arms: Sequence[ArmRuns], metric: str) -> None:
+    """Refuse to rank loss values of different losses.
+
+    Raises:
+        UserError: the metric is a loss, and arms differ in it.
+    """
+    if re.split(r"[/_.]", metric)[-1] != "loss":
+        return
+    criteria = sorted({_criterion(arm, run) for arm in arms for run in arm.runs} - {""})
+    if len(criteria) > 1:
+        shown = ", ".join(criteria[:3]) + (" …" if len(criteria) > 3 else "")
+        raise UserError(
+            f"{metric} of different losses ({shown}) cannot be compared: their values have different units; take "
+            f"{names.metric(names.VAL, 'accuracy')} or {names.metric(names.VAL, 'nll')}"
+        )
+
+
+def _criterion(arm: ArmRuns, run: Run) -> str:
+    """Return the loss with all arguments that the run names."""
+    settings = {**run.params, **arm.settings}
+    parts = [(key.partition("."), settings[key]) for key in sorted(settings) if key.partition(".")[0] in _CRITERIA]
+    return " ".join(f"{argument}={value}" if argument else value for (_, _, argument), value in parts)
 
 
 def _is_higher(name: str) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lit_lossopt.comparison.grouping.arms import group
-from lit_lossopt.comparison.grouping.candidates import candidates, notes_on
+from lit_lossopt.comparison.grouping.notes import notes_on
+from lit_lossopt.comparison.grouping.selection import candidates
 from lit_lossopt.comparison.grouping.settings import plain, resolve
 from lit_lossopt.comparison.measures.trial import seed_of
 from lit_lossopt.comparison.metric import choose_metric, default_margin, higher_is_better

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lit_lossopt.comparison.comparison import ArmRuns, Comparison, Decision
-from lit_lossopt.comparison.pipeline import fastest
 from lit_lossopt.comparison.report.csv_files import write_tables
 from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.comparison.statistics.winners import fastest
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.reading.runs import Run

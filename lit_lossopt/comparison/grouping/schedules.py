@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.measures.axes import Axes
-from lit_lossopt.comparison.measures.trial import YARDSTICKS, curve_of, verdict_of
+from lit_lossopt.comparison.measures.trial import YARDSTICK_METRICS, curve_of, verdict_of
 from lit_lossopt.comparison.report.nouns import shown_place
 from lit_lossopt.comparison.report.phrases import listed
-from lit_lossopt.core import names
 from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.reading.runs import Run
 
@@ -106,7 +105,7 @@ def _thinned(run: Run, kept: NDArray[np.bool_], metric: str) -> Run:
     if len(steps) != len(kept) or not kept.any():
         return run
     lost = steps[~kept]
-    wanted = {metric, *(names.metric(split, one) for split in (names.VAL, names.TEST) for one in YARDSTICKS)}
+    wanted = {metric, *YARDSTICK_METRICS}
     histories = dict(run.histories)
     for name in wanted & histories.keys():
         one = histories[name]

@@ -1,30 +1,36 @@
-"""Which runs are compared, and notes on the others."""
+"""Which runs count, and why the others are left out.
+
+Runs are asked twice: by their metadata before any history is read, and by their histories once these are read.
+"""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isfinite, isnan
 
-from lit_lossopt.comparison.comparison import Arm, ArmRuns, Contrast, LeftOut
+from lit_lossopt.comparison.comparison import ArmRuns, LeftOut
+from lit_lossopt.comparison.grouping.loss_names import training_losses
+from lit_lossopt.comparison.grouping.notes import note_on_repeats, notes_on_seeds
 from lit_lossopt.comparison.measures.trial import curve_of, final_of, seed_of, verdict_of
-from lit_lossopt.comparison.report.phrases import listed
 from lit_lossopt.core import names
-from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import RESULTS, Verdict
 from lit_lossopt.tracking.reading.runs import Run
 
-# What the loss is called among parameters, here and in other programs.
-_CRITERIA = ("criterion", "loss", "loss_fn", "loss_function")
+REPEATED = "repeated by a newer run"
+HOLDS = "holds other runs together"
+_GOING_ON = ("RUNNING", "SCHEDULED")
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Arms with their comparable runs.
+    """What can be compared.
 
-    Runs are in the order of seeds. With them come the runs that were left out, and one sentence for each thing to know.
+    Attributes:
+        arms: with their comparable runs, in the order of seeds.
+        left_out: the other runs.
+        notes: what a reader must know, one sentence each.
     """
 
     arms: tuple[ArmRuns, ...]
@@ -33,135 +39,139 @@ class Selection:
 
     def reasons(self) -> str:
         """Return why runs were left out, with counts."""
-        counts = Counter(one.reason for one in self.left_out)
+        counts = Counter(run.reason for run in self.left_out)
         return "; ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "there are none"
 
 
-def select(arms: Sequence[ArmRuns], metric: str) -> Selection:
-    """Return what can be compared by a metric.
+def reason_left_out(run: Run, metric: str, *, with_histories: bool) -> str:
+    """Return why a run does not count by itself, or an empty text.
 
-    Interrupted, failed and running runs are missing data. Diverged and collapsed ones count, evaluated or not. Of
-    several runs of one arm with one seed the newest counts: they are no further evidence.
+    Interrupted, failed and running runs are missing data. Diverged and collapsed ones count, evaluated or not.
+
+    Args:
+        run: as it was read.
+        metric: the compared one.
+        with_histories: whether histories are read. Without them, the last values of metrics tell.
     """
-    kept: list[ArmRuns] = []
-    left: list[LeftOut] = []
-    for arm in arms:
-        runs, out = _usable(arm.runs, metric)
-        left += out
-        if runs:
-            kept.append(replace(arm, runs=runs))
-    if all(isnan(final_of(run, metric)) for arm in kept for run in arm.runs):
-        left += [LeftOut(run.run_id, run.name, f"without a finite {metric}") for arm in kept for run in arm.runs]
-        kept = []
-    return Selection(tuple(kept), tuple(left), (*_repeats(left), *_pairing(kept)))
-
-
-def not_equal_by_accident(contrasts: Sequence[Contrast], arms: Sequence[Arm]) -> list[Contrast]:
-    """Return contrasts without accidental equivalence.
-
-    No arm is equivalent to another whose runs diverged or collapsed.
-
-    Such a run counts at its last finite evaluation, which may be as good as any; nobody would take the one arm for the
-    other.
-    """
-    broken = {arm.name for arm in arms if set(arm.verdicts) - {Verdict.COMPLETED}}
-    return [replace(one, equivalent=one.equivalent and not {one.first, one.second} & broken) for one in contrasts]
-
-
-def refuse_different_losses(arms: Sequence[ArmRuns], metric: str) -> None:
-    """Refuse to rank loss values of different losses.
-
-    Raises:
-        UserError: the metric is a loss, and arms differ in it.
-    """
-    if re.split(r"[/_.]", metric)[-1] != "loss":
-        return
-    criteria = sorted({_criterion(arm, run) for arm in arms for run in arm.runs} - {""})
-    if len(criteria) > 1:
-        shown = ", ".join(criteria[:3]) + (" …" if len(criteria) > 3 else "")
-        raise UserError(
-            f"{metric} of different losses ({shown}) cannot be compared: their values have different units; take "
-            f"{names.metric(names.VAL, 'accuracy')} or {names.metric(names.VAL, 'nll')}"
-        )
-
-
-def on_test_images(arms: Sequence[ArmRuns], metric: str) -> bool:
-    """Return True if validation was on the test images.
-
-    One such run is enough.
-    """
-    return any(_validated_on_test(run, metric) for arm in arms for run in arm.runs)
-
-
-def note_on_test_images(arms: Sequence[ArmRuns], metric: str) -> list[str]:
-    """Return a note on runs that validated on the test images."""
-    some = [arm.name for arm in arms if any(_validated_on_test(run, metric) for run in arm.runs)]
-    every = all(_validated_on_test(run, metric) for arm in arms for run in arm.runs)
-    if not some:
-        return []
-    where = "" if every else f" in runs of {listed(sorted(some))}"
-    return [f"{metric} was measured on the test images{where} (data.validate_on_test): choose nothing by it."]
-
-
-def _validated_on_test(run: Run, metric: str) -> bool:
-    name = next((key for key in run.params if key.rpartition(".")[2] == "validate_on_test"), "")
-    return run.params.get(name, "").lower() in {"true", "1", "yes"} and metric.partition("/")[0] == names.VAL
-
-
-def _criterion(arm: ArmRuns, run: Run) -> str:
-    """Return the loss with all arguments that the run names."""
-    known = {**run.params, **arm.settings}
-    found = [(key.partition("."), known[key]) for key in sorted(known) if key.partition(".")[0] in _CRITERIA]
-    return " ".join(f"{argument}={value}" if argument else value for (_, _, argument), value in found)
-
-
-def _usable(runs: Sequence[Run], metric: str) -> tuple[tuple[Run, ...], list[LeftOut]]:
-    usable: dict[str, Run] = {}
-    left: list[LeftOut] = []
-    # Oldest first, whatever order they come in.
-    for run in sorted(runs, key=lambda run: (run.start, run.run_id)):
-        reason = _unusable(run, metric)
-        if reason:
-            left.append(LeftOut(run.run_id, run.name, reason))
-            continue
-        key = seed_of(run) or f"\0{run.run_id}"
-        if key in usable:
-            left.append(LeftOut(usable[key].run_id, usable[key].name, "repeated by a newer run"))
-        usable[key] = run
-    ordered = sorted(usable, key=lambda seed: (len(seed), seed))
-    return tuple(usable[seed] for seed in ordered), left
-
-
-def _unusable(run: Run, metric: str) -> str:
+    if run.deleted:
+        return "deleted"
+    if run.tags.get(names.TAG_PHASE) == names.ASIDE:
+        return "set aside: no longer in its sweep's plan"
+    if run.status in _GOING_ON and not with_histories:
+        return "still running (or killed: lossopt sync marks it)"
     verdict = verdict_of(run)
     if verdict not in RESULTS:
         return verdict
-    return "never evaluated" if verdict == Verdict.COMPLETED and not len(curve_of(run, metric).values) else ""
+    if with_histories:
+        return "never evaluated" if verdict == Verdict.COMPLETED and not len(curve_of(run, metric).values) else ""
+    evaluated = metric in run.metrics or verdict == Verdict.DIVERGED or _broke_early(run)
+    return "" if evaluated else f"no {metric}"
 
 
-def _repeats(left: Sequence[LeftOut]) -> list[str]:
-    count = sum(one.reason == "repeated by a newer run" for one in left)
-    if not count:
-        return []
-    return [f"{count} {'run was' if count == 1 else 'runs were'} repeated with the same seed; the newest counts."]
+def without_comparisons(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that are trainings.
 
-
-def _pairing(arms: Sequence[ArmRuns]) -> list[str]:
-    """Return notes on missing seeds.
-
-    Some seeds are not in every arm, and some runs have none.
+    Our own comparisons, range tests and parents of sweeps are not.
     """
-    seeds = [{seed_of(run) for run in arm.runs} - {""} for arm in arms]
-    notes = []
-    nameless = sum(not seed_of(run) for arm in arms for run in arm.runs)
-    if nameless:
-        notes.append(f"{nameless} {'run names' if nameless == 1 else 'runs name'} no seed and cannot be paired.")
-    counts = Counter(seed for found in seeds for seed in found)
-    single = sorted((seed for seed in counts if counts[seed] < len(arms)), key=lambda seed: (len(seed), seed))
-    if single:
-        shown = ", ".join(single[:8]) + (" …" if len(single) > 8 else "")
-        one = len(single) == 1
-        notes.append(
-            f"Seed{'' if one else 's'} {shown} {'is' if one else 'are'} not in every arm: pairs count where both are."
-        )
-    return notes
+    return [run for run in runs if not set(names.TAGS_OF_NO_RESULT) & run.tags.keys()]
+
+
+def candidates(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[LeftOut]]:
+    """Return the runs that may count by their metadata, and the others.
+
+    Runs that only hold others together, without metrics, are neither. A search's parent that carries its best child's
+    metric is no further result. Of several results of one trial of a sweep the newest counts.
+
+    Args:
+        runs: as read, without histories.
+        metric: that the runs must have. One that diverged before its first evaluation counts without.
+    """
+    parents = {run.tags[names.TAG_PARENT] for run in runs if names.TAG_PARENT in run.tags}
+    holders = _holders(runs, metric)
+    trainings = [run for run in without_comparisons(runs) if run.metrics or run.run_id not in parents]
+
+    def reason(run: Run) -> str:
+        own = reason_left_out(run, metric, with_histories=False)
+        return own or (HOLDS if run.run_id in holders else "")
+
+    return _split(trainings, reason, _trial_key)
+
+
+def select(arms: Sequence[ArmRuns], metric: str) -> Selection:
+    """Return the arms with those runs that count by their histories.
+
+    Of several runs of one arm with one seed the newest counts, since the others are no further evidence.
+
+    Args:
+        arms: with runs whose histories are read.
+        metric: the compared one.
+    """
+    kept: list[ArmRuns] = []
+    left_out: list[LeftOut] = []
+    for arm in arms:
+        usable, out = _split(arm.runs, lambda run: reason_left_out(run, metric, with_histories=True), seed_of)
+        left_out += out
+        if usable:
+            # Short texts first, so that seed 10 comes after seed 9. Runs without a seed stand last, by their ids.
+            ordered = sorted(usable, key=lambda run: _place(seed_of(run) or f"\0{run.run_id}"))
+            kept.append(replace(arm, runs=tuple(ordered)))
+    if all(isnan(final_of(run, metric)) for arm in kept for run in arm.runs):
+        left_out += [LeftOut(run.run_id, run.name, f"without a finite {metric}") for arm in kept for run in arm.runs]
+        kept = []
+    repeats = sum(run.reason == REPEATED for run in left_out)
+    return Selection(tuple(kept), tuple(left_out), (*note_on_repeats(repeats), *notes_on_seeds(kept)))
+
+
+def _split(
+    runs: Sequence[Run], reason: Callable[[Run], str], same: Callable[[Run], object]
+) -> tuple[list[Run], list[LeftOut]]:
+    """Return the runs that count, and the others with their reasons.
+
+    Args:
+        runs: in any order, which stays.
+        reason: why a run does not count by itself, or an empty text.
+        same: what runs share that repeat each other. Nothing repeats a run where this is empty.
+    """
+    reasons = {run.run_id: reason(run) for run in runs}
+    newest: dict[object, str] = {}
+    for run in sorted(runs, key=lambda run: (run.start, run.run_id)):
+        if reasons[run.run_id] or not same(run):
+            continue
+        if same(run) in newest:
+            reasons[newest[same(run)]] = REPEATED
+        newest[same(run)] = run.run_id
+    kept = [run for run in runs if not reasons[run.run_id]]
+    return kept, [LeftOut(run.run_id, run.name, reasons[run.run_id]) for run in runs if reasons[run.run_id]]
+
+
+def _trial_key(run: Run) -> tuple[str, str, str] | None:
+    """Return which trial of a sweep a run is, or None if it belongs to none."""
+    key = run.tags.get(names.TAG_TRIAL_KEY)
+    return None if key is None else (key, seed_of(run), run.tags.get(names.TAG_PHASE, ""))
+
+
+def _place(seed: str) -> tuple[int, str]:
+    return len(seed), seed
+
+
+def _broke_early(run: Run) -> bool:
+    """Return True if the training loss ends in a value that is not finite.
+
+    Such a run may have diverged before its first evaluation.
+    """
+    return any(not isfinite(run.metrics[name]) for name in training_losses(run.metrics)[:1])
+
+
+def _holders(runs: Sequence[Run], metric: str) -> set[str]:
+    """Return the ids of runs below which others carry the metric themselves.
+
+    The own children of a training carry none.
+    """
+    above = {run.run_id: run.tags.get(names.TAG_PARENT, "") for run in runs}
+    holders: set[str] = set()
+    for run in without_comparisons(runs):
+        parent = above[run.run_id] if metric in run.metrics and not run.deleted else ""
+        while parent and parent not in holders:
+            holders.add(parent)
+            parent = above.get(parent, "")
+    return holders

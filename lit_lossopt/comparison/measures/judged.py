@@ -103,7 +103,7 @@ def _judged(run: Run, metric: str) -> Run:
     return _with_verdict(run, Verdict.COLLAPSED, stuck) if stuck else run
 
 
-def _with_verdict(run: Run, verdict: str, evidence: str) -> Run:
+def _with_verdict(run: Run, verdict: Verdict, evidence: str) -> Run:
     return replace(run, tags={**run.tags, names.TAG_VERDICT: verdict, names.TAG_EVIDENCE: evidence})
 
 

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_lossopt.comparison.comparison import Sensitivity
+from lit_lossopt.comparison.comparison import ArmRuns, BudgetCurve, Sensitivity
 from lit_lossopt.comparison.measures.convergence import near_best
-from lit_lossopt.core.names import Verdict
+from lit_lossopt.comparison.measures.trial import final_of, verdict_of
+from lit_lossopt.core.names import RESULTS, Verdict
+from lit_lossopt.tracking.reading.runs import Run
 
 Floats = NDArray[np.float64]
 
@@ -79,6 +81,44 @@ def budget_curve(finals: Sequence[float], *, higher_is_better: bool = True) -> F
         for k in range(1, n + 1)
     ]
     return sign * np.array(expected, dtype=np.float64)
+
+
+def sensitivities(
+    arms: Sequence[ArmRuns], metric: str, *, start: float, higher_is_better: bool
+) -> tuple[Sensitivity, ...]:
+    """Return the sensitivity of each family with several learning rates.
+
+    Args:
+        arms: those that are compared, and those that were tuned.
+        metric: the compared one.
+        start: the value before training.
+        higher_is_better: of the metric.
+    """
+    curves = []
+    for family, results in _results_by_family(arms).items():
+        points = [(arm.learning_rate, final_of(run, metric), verdict_of(run)) for arm, run in results]
+        curves.append(sensitivity(family, points, start=start, higher_is_better=higher_is_better))
+    return tuple(curve for curve in curves if curve is not None)
+
+
+def budget_curves(tuning: Sequence[ArmRuns], metric: str, *, higher_is_better: bool) -> tuple[BudgetCurve, ...]:
+    """Return the budget curve of each family with tuning trials."""
+    curves = []
+    for family, results in _results_by_family(tuning).items():
+        finals = [final_of(run, metric) for _, run in results]
+        curves.append(BudgetCurve(family, budget_curve(finals, higher_is_better=higher_is_better)))
+    return tuple(curve for curve in curves if len(curve.expected))
+
+
+def _results_by_family(arms: Sequence[ArmRuns]) -> dict[str, list[tuple[ArmRuns, Run]]]:
+    """Return the results of each family, every run once."""
+    families: dict[str, dict[str, tuple[ArmRuns, Run]]] = {}
+    for arm in arms:
+        for run in arm.runs:
+            if verdict_of(run) in RESULTS:
+                # A run may be compared and a tuning trial at once.
+                families.setdefault(arm.family, {})[run.run_id] = arm, run
+    return {family: list(results.values()) for family, results in families.items()}
 
 
 def _edge(logs: Floats, excess: Floats, best: int, direction: int) -> float:

@@ -24,9 +24,13 @@ from lit_lossopt.tracking.reading.runs import History, Run
 
 Floats = NDArray[np.float64]
 
+# What MLflow's status says of a run that other programs logged.
 _BY_STATUS: dict[str, str] = {"FINISHED": Verdict.COMPLETED, "FAILED": Verdict.FAILED, "KILLED": Verdict.INTERRUPTED}
+# The report's old name for it.
+COMPLETED = Verdict.COMPLETED
 # What does not depend on the loss.
 YARDSTICKS = ("accuracy", "nll", "brier", "ece")
+YARDSTICK_METRICS = tuple(names.metric(split, quantity) for split in (names.VAL, names.TEST) for quantity in YARDSTICKS)
 
 
 @dataclass(frozen=True)
@@ -201,8 +205,7 @@ def _to_target(verdict: str, values: Floats, axes: Sequence[Floats], yardstick: 
 
 
 def _scores(run: Run, metric: str) -> Mapping[str, float]:
-    others = (names.metric(split, quantity) for split in (names.VAL, names.TEST) for quantity in YARDSTICKS)
-    finals = {name: final_of(run, name) for name in others if name != metric}
+    finals = {name: final_of(run, name) for name in YARDSTICK_METRICS if name != metric}
     return {name: value for name, value in finals.items() if not math.isnan(value)}
 
 

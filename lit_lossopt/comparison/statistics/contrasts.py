@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import inf, isinf, isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_lossopt.comparison.comparison import SAME, Contrast, Estimate
+from lit_lossopt.comparison.comparison import SAME, Arm, Contrast, Estimate
 from lit_lossopt.comparison.statistics.family import LEAST_PAIRS, Family, Presence, family
 from lit_lossopt.comparison.statistics.paired_tests import (
     PAIRED_T,
@@ -24,6 +24,7 @@ from lit_lossopt.comparison.statistics.paired_tests import (
     seeds_for_power,
     wins,
 )
+from lit_lossopt.core.names import Verdict
 
 Floats = NDArray[np.float64]
 
@@ -110,6 +111,16 @@ def contrasts(questions: Sequence[Question]) -> tuple[list[list[Contrast]], Fami
     """
     whole = family([present for question in questions for present in question.presence()])
     return [[_contrast(*pair, question.quantity, whole) for pair in question.pairs()] for question in questions], whole
+
+
+def not_equal_by_accident(contrasts: Sequence[Contrast], arms: Sequence[Arm]) -> list[Contrast]:
+    """Return contrasts of final values in which no broken arm is equivalent.
+
+    A run that diverged or collapsed counts at its last finite evaluation, which may be as good as any. Nobody would
+    take its arm for the other.
+    """
+    broken = {arm.name for arm in arms if set(arm.verdicts) - {Verdict.COMPLETED}}
+    return [replace(one, equivalent=one.equivalent and not {one.first, one.second} & broken) for one in contrasts]
 
 
 def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) -> Contrast:

@@ -1,0 +1,104 @@
+"""What a reader must know of the compared runs, in sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from lit_lossopt.comparison.comparison import ArmRuns
+from lit_lossopt.comparison.measures.trial import seed_of
+from lit_lossopt.comparison.report.phrases import listed
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import one_line
+from lit_lossopt.tracking.reading.runs import Run
+
+
+def notes_on(runs: Sequence[Run]) -> list[str]:
+    """Return what is odd about runs with their histories.
+
+    Values may be doubtful, some may be missing, and a run may not begin at its start.
+    """
+    tagged = {
+        names.TAG_UNDELIVERED: "lack values that were not delivered to the store: run lossopt sync.",
+        names.TAG_LOST: "lost values to a full disk: their curves have gaps.",
+        names.TAG_CONTINUES: "went on from another run's checkpoint: curves begin there.",
+    }
+    counts = {tag: sum(bool(run.tags.get(tag)) for run in runs) for tag in tagged}
+    return [
+        *_overridden(runs),
+        *_at_one_step(runs),
+        *(f"{_runs(counts[tag])} {what}" for tag, what in tagged.items() if counts[tag]),
+    ]
+
+
+def note_on_repeats(count: int) -> list[str]:
+    """Say how many runs a newer one with the same seed repeats."""
+    if not count:
+        return []
+    return [f"{count} {'run was' if count == 1 else 'runs were'} repeated with the same seed; the newest counts."]
+
+
+def notes_on_seeds(arms: Sequence[ArmRuns]) -> list[str]:
+    """Say which seeds are not in every arm, and how many runs have none."""
+    notes = []
+    nameless = sum(not seed_of(run) for arm in arms for run in arm.runs)
+    if nameless:
+        notes.append(f"{nameless} {'run names' if nameless == 1 else 'runs name'} no seed and cannot be paired.")
+    counts = Counter(seed for arm in arms for seed in {seed_of(run) for run in arm.runs} - {""})
+    single = sorted((seed for seed in counts if counts[seed] < len(arms)), key=lambda seed: (len(seed), seed))
+    if single:
+        shown = ", ".join(single[:8]) + (" …" if len(single) > 8 else "")
+        subject, verb = ("Seed", "is") if len(single) == 1 else ("Seeds", "are")
+        notes.append(f"{subject} {shown} {verb} not in every arm: pairs count where both are.")
+    return notes
+
+
+def on_test_images(arms: Sequence[ArmRuns], metric: str) -> bool:
+    """Return True if any run measured the metric on the test images.
+
+    Only a metric that is called one of validation counts.
+    """
+    return any(_validated_on_test(run, metric) for arm in arms for run in arm.runs)
+
+
+def note_on_test_images(arms: Sequence[ArmRuns], metric: str) -> list[str]:
+    """Say in which runs the metric was measured on the test images."""
+    some = [arm.name for arm in arms if any(_validated_on_test(run, metric) for run in arm.runs)]
+    every = all(_validated_on_test(run, metric) for arm in arms for run in arm.runs)
+    if not some:
+        return []
+    where = "" if every else f" in runs of {listed(sorted(some))}"
+    return [f"{metric} was measured on the test images{where} (data.validate_on_test): choose nothing by it."]
+
+
+def _overridden(runs: Sequence[Run]) -> list[str]:
+    """Say how many runs logged several values at one step, and name the worst."""
+    doubled = [
+        (count, run.name or run.run_id)
+        for run in runs
+        if (count := sum(history.overridden for history in run.histories.values()))
+    ]
+    if not doubled:
+        return []
+    count, name = max(doubled)
+    worst = f"{one_line(name, 60)}: {count:,}"
+    return [f"{_runs(len(doubled))} logged several values at one step ({worst}); the one that was logged last counts."]
+
+
+def _at_one_step(runs: Sequence[Run]) -> list[str]:
+    """Say how many runs logged all values of a metric at one step."""
+    single = [
+        run
+        for run in runs
+        if any(len(history.steps) == 1 and history.overridden > 0 for history in run.histories.values())
+    ]
+    return [f"{_runs(len(single))} logged all values of a metric at one step: log them with step=…"] * bool(single)
+
+
+def _validated_on_test(run: Run, metric: str) -> bool:
+    name = next((key for key in run.params if key.rpartition(".")[2] == "validate_on_test"), "")
+    return run.params.get(name, "").lower() in {"true", "1", "yes"} and metric.partition("/")[0] == names.VAL
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
