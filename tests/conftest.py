@@ -130,6 +130,58 @@ def zygote() -> Iterator[Zygote]:
     one.close()
 
 
+# Of these long tables the default tier takes so many rows, evenly spread. `make test-all` takes all of them.
+FEW_ROWS = {
+    "test_fit.py::test_each_loss_learns_ten_and_two_classes": 3,
+    "test_fit.py::test_every_shipped_config_trains": 7,
+    "test_fit.py::test_what_only_the_libraries_can_judge_is_one_line_too": 33,
+    "test_fit.py::test_half_precision_trains": 3,
+    "test_fit.py::test_evaluated_values_do_not_depend_on_the_evaluations_batch_size": 1,
+    "test_fit.py::test_weights_are_given_as_lists": 2,
+    "test_fit.py::test_what_is_no_checkpoint_is_one_line": 6,
+    "test_tracking_faults.py::test_a_server_that_misbehaves_gets_every_point_once": 2,
+    "test_tracking_faults.py::test_a_store_in_a_folder_of_any_name": 1,
+    "test_tracking_faults.py::test_a_signal_leaves_everything_whole": 2,
+    "test_probe_loss.py::test_what_is_trained_is_the_same_to_the_bit_without_it": 3,
+    "test_probe_loss.py::test_the_last_value_is_that_of_the_last_checkpoint": 3,
+    "test_probe_loss.py::test_the_last_planned_step_is_the_last_step_that_is_taken": 2,
+    "test_probe_resume.py::test_killed_between_the_halves_of_a_pair_it_ends_as_if_it_had_not_been": 1,
+    "test_resume.py::test_killed_at_any_moment_it_ends_as_if_it_had_not_been": 2,
+    "test_resume.py::test_every_kind_of_training_resumes": 1,
+    "test_resume.py::test_a_signal_while_validating_saves_first": 1,
+    "test_resume_signals.py::test_a_signal_at_any_moment_saves_and_training_goes_on_from_there": 1,
+    "test_resolved_configs.py::test_what_a_run_keeps_is_accepted_and_resolves_equal": 8,
+    "test_false_claims.py::test_pages_of_equal_arms_rarely_claim_anything": 4,
+    "test_false_claims.py::test_an_arm_far_apart_does_not_make_the_others_differ": 1,
+    "test_false_claims.py::test_a_difference_of_just_the_margin_is_rarely_called_equivalent": 1,
+    "test_compare.py::test_stores_of_several_programs_give_the_verdict_of_one": 3,
+    "test_health.py::test_a_floor_in_the_loss_condemns_no_run_that_learns": 2,
+    "test_health.py::test_mixed_labels_hide_no_collapse": 1,
+    "test_artifact_roots.py::test_a_place_that_cannot_be_used_is_found_before_a_run_exists": 4,
+    "test_artifact_roots.py::test_what_helps_with_a_store_of_files_before_and_after_it_is_migrated": 1,
+    "test_augmentation.py::test_other_precisions_see_the_same_images": 1,
+    "test_run_records.py::test_no_part_of_a_save_outlives_its_run": 1,
+    "test_export.py::test_a_file_computes_what_was_trained": 2,
+    "test_export.py::test_networks_with_norms_and_of_torchvision_are_exported": 1,
+    "test_full_disks.py::test_a_training_says_once_what_it_lost_and_its_exit_status_tells": 1,
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the other rows of long tables to the slow tier."""
+    tables: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+        if name in FEW_ROWS and item.get_closest_marker("slow") is None:
+            tables.setdefault(name, []).append(item)
+    for name, rows in tables.items():
+        kept = {round(number * len(rows) / FEW_ROWS[name]) for number in range(FEW_ROWS[name])}
+        for place, item in enumerate(rows):
+            if place not in kept:
+                item.add_marker(pytest.mark.slow)
+
+
 CONTRACTS = ("losses", "guard", "optimizers_contract", "schedules", "resolved_configs")
 
 
