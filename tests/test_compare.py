@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.comparison import command
+from lit_lossopt.comparison import pipeline
 from lit_lossopt.comparison.flags import flags, parse
 from lit_lossopt.comparison.report import terminal
 from lit_lossopt.config.help import COMPARE_FLAGS, command_help
@@ -364,7 +364,7 @@ def test_neither_torch_nor_lightning_is_imported(words: list[str], unwanted: set
 def test_the_table_fits_and_keeps_what_matters(width: int) -> None:
     log_study()
     log_run("study", {"optimizer": "A" * 70, "lr": 1, "seed": 0}, learning(0, 4))
-    comparison = command.compared(read_runs("study"), parse([]), "study")
+    comparison = pipeline.compared(read_runs("study"), parse([]), "study")
     file = StringIO()
     console = Console(file=file, width=width)
     console.print(terminal.arm_table(comparison, width, plain=True))

@@ -62,7 +62,7 @@ class Place:
 
 def verdict_of(run: Run) -> str:
     """Return completed, diverged, collapsed, interrupted, failed, or the status of a run that has not ended."""
-    return run.tags.get(names.TAG_VERDICT) or _BY_STATUS.get(run.status, run.status.lower())
+    return run.tags.get(names.TAG_VERDICT) or str(_BY_STATUS.get(run.status, run.status.lower()))
 
 
 def seed_of(run: Run) -> str:
