@@ -1,4 +1,7 @@
-"""From runs to arms: all runs that differ by their seed alone."""
+"""From runs to arms.
+
+All runs of an arm differ by their seed alone.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Described:
-    """A run, with the tag of seeds as what pairs it, and the settings that can set its arm apart."""
+    """A run with what pairs it and what can set its arm apart.
+
+    Its tag of seeds says what pairs it. Its settings can set its arm apart.
+    """
 
     run: Run
     settings: Settings
@@ -58,8 +64,8 @@ class Described:
 def group(runs: Sequence[Run], by: Sequence[str] = (), ignore: Sequence[str] = (), seed_name: str = "") -> Grouping:
     """Return runs in arms.
 
-    Where a sweep has repeated what it tuned, the tuning trials stand apart: picked as the best of many, they would
-    flatter. Without ``by`` everything that differs makes an arm, but for seeds, machines and bookkeeping.
+    If a sweep has repeated what it tuned, the tuning trials stand apart. Picked as the best of many, they would
+    flatter. Without ``by`` everything that differs makes an arm, except seeds, machines and bookkeeping.
 
     Args:
         runs: those that count, with their histories.
@@ -108,7 +114,10 @@ def _asked(runs: Sequence[Run], by: Sequence[str], ignore: Sequence[str], seed_n
 
 
 def _described(runs: Sequence[Run], asked: _Asked) -> tuple[list[Described], list[str]]:
-    """Return runs with what pairs them and their settings, and what a reader must know of both."""
+    """Return runs with what pairs them and their settings.
+
+    With them comes what a reader must know of both.
+    """
     gone = {*asked.ignored, asked.seed_name}
     all_settings = [{name: text for name, text in settings_of(run).items() if name not in gone} for run in runs]
     paired = pairing(runs, asked.seed_name, asked.ignored)
@@ -147,7 +156,10 @@ def _arms(described: Sequence[Described], keys: Sequence[str]) -> tuple[list[Arm
 
 
 def _arm(name: str, family: str, settings: Mapping[str, str], runs: Sequence[Run]) -> ArmRuns:
-    """Return an arm; one of a sweep belongs to the family of that name, unless the sweep is a grid of equals."""
+    """Return an arm.
+
+    One of a sweep belongs to the family of that name, unless the sweep is a grid of equals.
+    """
     of_sweep = {run.tags.get(names.TAG_SWEEP_ARM) for run in runs}
     phases = {run.tags.get(names.TAG_PHASE) for run in runs}
     if phases <= {TUNING, REPEAT} and len(of_sweep) == 1:
@@ -170,7 +182,10 @@ def _families(told: Sequence[Mapping[str, str]], fallback: str) -> list[str]:
 
 
 def _fallback(described: Sequence[Described]) -> str:
-    """Return what all runs have in common, for an arm of which there is nothing else to tell."""
+    """Return what all runs have in common.
+
+    It names an arm of which there is nothing else to tell.
+    """
     for name in (SWEEP_ARM, "optimizer", "opt", "criterion", "loss", "model", "network"):
         values = {one.settings.get(name) for one in described}
         if len(values) == 1 and None not in values:
@@ -189,7 +204,10 @@ def _rate(runs: Sequence[Run]) -> float:
 
 
 def _seeds(runs: Sequence[Run], found: Pairing, settings: Sequence[Settings]) -> tuple[tuple[str, ...], list[str]]:
-    """Return what pairs runs, and a note; one seed for all of them is none."""
+    """Return what pairs runs, and a note.
+
+    One seed for all of them is none.
+    """
     arms = [tuple(sorted(one.items())) for one in settings]
     repeated = max(Counter(zip(found.keys, arms, strict=True)).values(), default=0) > 1
     newer_counts = any(names.TAG_TRIAL_KEY in run.tags for run in runs)
@@ -201,7 +219,10 @@ def _seeds(runs: Sequence[Run], found: Pairing, settings: Sequence[Settings]) ->
 
 
 def _paired(described: Sequence[Described], groups: Sequence[Sequence[int]]) -> tuple[list[Run], list[str]]:
-    """Return runs that pair only where they share all in which the runs of some arm differ, and what that is."""
+    """Return runs that pair only if they share more than their seed.
+
+    If runs of some arm differ in more than that, they must share all of it. With them comes what that is.
+    """
     runs, settings = [one.run for one in described], [one.settings for one in described]
     mixed = {name for places in groups for name in varying([settings[place] for place in places])}
     if not mixed:
@@ -230,7 +251,10 @@ def _mixed_note(mixed: Sequence[str]) -> list[str]:
 
 
 def _along(described: Sequence[Described], told: Sequence[str]) -> list[str]:
-    """Say what else differs between arms, apart from the arguments that come along with a class."""
+    """Say what else differs between arms.
+
+    The arguments that come along with a class do not count.
+    """
     settings = [one.settings for one in described]
     left = [
         name

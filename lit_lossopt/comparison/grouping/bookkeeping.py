@@ -1,8 +1,8 @@
-"""Parameters that tell one run from the next and set nothing: output folders, job numbers, ids, ports, times.
+"""Parameters that tell one run from the next and set nothing.
 
-Whatever differs in every run would make an arm of every run. But a searched weight decay differs in every run, and so
-do the optimizers of two runs. So it is not enough that values are unique: a name that says so must come on top, or a
-design that only makes sense without them.
+They are output folders, job numbers, ids, ports and times. If whatever differs in every run made an arm, every run
+would be one. But a searched weight decay differs in every run, and so do the optimizers of two runs. So it is not
+enough that values are unique. A name that says so must come on top, or a design that only makes sense without them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,23 @@ _HOLE = "*"
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Settings without bookkeeping, a mapping for each run; what was left aside; what may be some more of it."""
+    """Settings without bookkeeping.
+
+    Attributes:
+        settings: a mapping for each run.
+        aside: what was left aside.
+        doubtful: what may be some more of it.
+
+    Attributes:
+        settings: a mapping for each run.
+        aside: what was left aside.
+        doubtful: what may be some more of it.
+
+    Attributes:
+        settings: a mapping for each run.
+        aside: what was left aside.
+        doubtful: what may be some more of it.
+    """
 
     settings: tuple[Settings, ...]
     aside: tuple[str, ...]
@@ -47,14 +63,14 @@ def cleaned(
 ) -> Cleaned:
     """Return settings without what only tells one run from the next.
 
-    1. A text that contains its run's seed or id counts without it: ``out/sgd_3`` is ``out/sgd_*``. So does a folder
-       without its run's name, unless runs of one seed would then fall together, and a text that differs in every run
-       without the times and ids in it.
+    1. A text that contains its run's seed or id counts without it, so ``out/sgd_3`` is ``out/sgd_*``. A folder counts
+       without its run's name, unless runs of one seed would then fall together. A text that differs in every run
+       counts without the times and ids in it.
     2. A value that has one value for each seed, the same in all arms, follows from the seed.
-    3. Of values that are all different: ids, ports and start times by their names; folders, names, versions and times,
-       unless runs of one seed would then fall together; and anything else, where the rest is a design, arms in which
-       every run has a seed of its own and which share seeds. Learning rates, choices of words, what a hyperparameter is
-       called, and numbers that are not whole stay.
+    3. Of values that are all different, several kinds go. Ids, ports and start times go by their names. Folders,
+       names, versions and times go unless runs of one seed would then fall together. Anything else goes if the rest
+       is a design, which means arms in which every run has a seed of its own and which share seeds. Learning rates,
+       choices of words, what a hyperparameter is called, and numbers that are not whole stay.
 
     Args:
         runs: those that are compared.
@@ -88,7 +104,10 @@ def cleaned(
 def _with_holes(
     runs: Sequence[Run], settings: Sequence[Settings], seeds: Sequence[str], free: Sequence[str], *, run_names: bool
 ) -> tuple[list[Settings], list[str]]:
-    """Return settings whose texts are without their runs' marks, and which of these texts then say nothing more."""
+    """Return settings whose texts are without their runs' marks.
+
+    With them come those of these texts that then say nothing more.
+    """
     columns = {name: _column(settings, name) for name in free}
     holes = {
         name: filled
@@ -120,14 +139,17 @@ def _droppable(
 
 
 def _may_go(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
-    """Tell whether these arms throw no runs together that only a folder told apart."""
+    """Return True if these arms throw no runs together that only a folder told apart."""
     if len(set(seeds)) > 1:
         return not any(_repeats([seeds[place] for place in arm]) for arm in arms)
     return len(arms) > 1 and any(len(arm) > 1 for arm in arms)
 
 
 def _is_design(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
-    """Tell whether every run has a seed of its own in these arms, and the arms share some."""
+    """Return True if these arms are a design.
+
+    Every run has a seed of its own in its arm, and the arms share some.
+    """
     own = all(seeds) and not any(_repeats([seeds[place] for place in arm]) for arm in arms)
     return own and any(len(arm) > 1 for arm in arms) and len(set(seeds)) < len(seeds)
 
@@ -149,7 +171,10 @@ def _is_choice(name: str) -> bool:
 
 
 def _is_measured(name: str, values: Sequence[str | None]) -> bool:
-    """Tell whether a parameter has numbers that are not whole, as a searched weight decay has, and times have not."""
+    """Return True if a parameter has numbers that are not whole.
+
+    A searched weight decay has such numbers. Times do not count.
+    """
     numbers = [float(value) for value in values if value is not None and is_number(value)]
     if not any(number % 1 for number in numbers):
         return False
@@ -157,7 +182,10 @@ def _is_measured(name: str, values: Sequence[str | None]) -> bool:
 
 
 def _is_told_by_others(name: str, settings: Sequence[Settings], but: Collection[str]) -> bool:
-    """Tell whether a text follows from the settings that are no such texts: ``out/sgd_*`` from the optimizer."""
+    """Return True if a text follows from the other settings.
+
+    So ``out/sgd_*`` follows from the optimizer. Other texts with holes do not count.
+    """
     return all(len({settings[place].get(name) for place in arm}) == 1 for arm in _arms(settings, but))
 
 
@@ -169,7 +197,10 @@ def _is_unique(name: str, values: Sequence[str | None]) -> bool:
 
 
 def _follows_from(seeds: Sequence[str], values: Sequence[str | None]) -> bool:
-    """Tell whether there is one value for each seed, whatever the arm, and another for each other seed."""
+    """Return True if each seed has one value of its own.
+
+    It is the same whatever the arm, and another for each other seed.
+    """
     pairs = {(seed, value) for seed, value in zip(seeds, values, strict=True) if seed and value is not None}
     known = [seed for seed, value in zip(seeds, values, strict=True) if seed and value is not None]
     different = {seed for seed, _ in pairs}
@@ -180,9 +211,10 @@ def _follows_from(seeds: Sequence[str], values: Sequence[str | None]) -> bool:
 def _without_marks(
     values: Sequence[str | None], runs: Sequence[Run], seeds: Sequence[str], *, run_names: bool
 ) -> list[str | None] | None:
-    """Return texts without their runs' seeds, ids and times; None where that makes them no more alike.
+    """Return texts without their runs' seeds, ids and times.
 
-    Without their runs' names only where asked: they may be the setting, as ``cosine`` in ``cosine_decay``.
+    None if that makes them no more alike. They lose their runs' names only if asked. Those may be the setting, as
+    ``cosine`` in ``cosine_decay``.
     """
     known = [value for value in values if value is not None]
     if any(is_number(value) for value in known):
@@ -197,14 +229,17 @@ def _without_marks(
         found.append(forms)
     if any(value is not None and not forms for value, forms in zip(values, found, strict=True)):
         return None
-    # Of several places where a seed might stand, the one that makes most runs alike.
+    # A seed might stand in several places. The one counts that makes most runs alike.
     counts = Counter(form for forms in found for form in set(forms))
     best = [max(forms, key=lambda form: (counts[form], form), default=None) for forms in found]
     return best if len(set(best) - {None}) < len(set(known)) else None
 
 
 def _templates(text: str, marks: Sequence[str], times: bool) -> Iterator[str]:
-    """Give a text with a hole where one of its run's marks stands, in each way in which it can."""
+    """Give a text with a hole in place of one of its run's marks.
+
+    Each way in which the mark can stand there gives one.
+    """
     stamped = STAMP.sub(_HOLE, text) if times and not is_day(text) else text
     if stamped != text:
         yield stamped

@@ -6,7 +6,9 @@ import re
 
 
 def words_of(name: str) -> list[str]:
-    """Return the words of a name: ``randomSeed``, ``Random Seed`` and ``random-seed`` have the same two.
+    """Return the words of a name.
+
+    ``randomSeed``, ``Random Seed`` and ``random-seed`` have the same two.
 
     >>> words_of("hydra.job.num"), words_of("RNGSeed_2")
     (['hydra', 'job', 'num'], ['rng', 'seed', '2'])
@@ -16,17 +18,25 @@ def words_of(name: str) -> list[str]:
 
 
 def last_part(name: str) -> str:
-    """Return what stands behind the last dot, slash or double underscore: ``seed`` of ``clf__seed``."""
+    """Return what stands behind the last dot, slash or double underscore.
+
+    >>> last_part("clf__seed")
+    'seed'
+    """
     return re.split(r"[./]|__", name)[-1]
 
 
 def spelled(name: str) -> str:
-    """Return the last part of a name in one spelling: ``learning_rate`` of ``optimizer.learningRate``."""
+    """Return the last part of a name in one spelling.
+
+    >>> spelled("optimizer.learningRate")
+    'learning_rate'
+    """
     return "_".join(words_of(last_part(name)))
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text spells a number."""
+    """Return True if a text spells a number."""
     try:
         float(text)
     except ValueError:

@@ -1,4 +1,7 @@
-"""What pairs runs of different arms: their seeds, by whatever names programs give them."""
+"""What pairs runs of different arms.
+
+It is their seeds, by whatever names programs give them.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +30,19 @@ _MISSING = {"", "none", "null", "nan"}
 
 @dataclass(frozen=True)
 class Pairing:
-    """What pairs each run (an empty text: nothing), and the parameters or tags that say so."""
+    """What pairs each run.
+
+    Attributes:
+        keys: one for each run. An empty text pairs nothing.
+        names: the parameters or tags that say so.
+    """
 
     keys: tuple[str, ...]
     names: tuple[str, ...]
 
 
 def is_seed(name: str) -> bool:
-    """Tell whether a parameter is by its name a seed, a fold or a replicate.
+    """Return True if a parameter is by its name a seed, a fold or a replicate.
 
     >>> [is_seed(name) for name in ("Random Seed", "trainer.rngSeed", "random_state", "n_seeds", "seed_lr")]
     [True, True, True, False, False]
@@ -43,14 +51,14 @@ def is_seed(name: str) -> bool:
 
 
 def pairing(runs: Sequence[Run], seed_name: str = "", ignored: Collection[str] = ()) -> Pairing:
-    """Return what pairs runs: all seeds that vary and do not follow from the others.
+    """Return what pairs runs.
 
-    A seed that is the same in all runs pairs only where no other varies. Where programs call their seeds differently,
-    each run counts by its own.
+    It is all seeds that vary and do not follow from the others. A seed that is the same in all runs pairs only if no
+    other varies. If programs call their seeds differently, each run counts by its own.
 
     Args:
         runs: those that are compared.
-        seed_name: the one parameter or tag that pairs; without it, whatever is a seed by its name.
+        seed_name: the one parameter or tag that pairs. Without it, whatever is a seed by its name.
         ignored: parameters that do not count.
     """
     known = [seed_name] if seed_name else _seed_columns(runs, ignored)
@@ -68,13 +76,13 @@ def pairing(runs: Sequence[Run], seed_name: str = "", ignored: Collection[str] =
     return Pairing(tuple(" ".join(found) for found in parts), tuple(used))
 
 
-def note_on(found: Pairing) -> list[str]:
-    """Say what pairs runs, where it is more than one seed or none by its name."""
-    if len(found.names) < 2 and all(set(words_of(name)) & {"seed", "state", *_TOGETHER} for name in found.names):
+def note_on(paired: Pairing) -> list[str]:
+    """Say what pairs runs, unless it is one seed by its name."""
+    if len(paired.names) < 2 and all(set(words_of(name)) & {"seed", "state", *_TOGETHER} for name in paired.names):
         return []
-    if len(found.names) > 1 and not any(" " in key for key in found.keys):
+    if len(paired.names) > 1 and not any(" " in key for key in paired.keys):
         return []
-    return [f"Runs are paired by {', '.join(found.names)}."]
+    return [f"Runs are paired by {', '.join(paired.names)}."]
 
 
 def _says_seed(words: set[str]) -> bool:
@@ -84,7 +92,10 @@ def _says_seed(words: set[str]) -> bool:
 
 
 def _seed_columns(runs: Sequence[Run], ignored: Collection[str]) -> list[str]:
-    """Return the names of seeds, this package's own tag first, then what is called just so."""
+    """Return the names of seeds.
+
+    This package's own tag comes first, then what is called just so.
+    """
     params = sorted({name for run in runs for name in run.params if is_seed(name) and name not in ignored})
     params.sort(key=lambda name: (spelled(name) != "seed", "seed" not in words_of(name)))
     return params if any(spelled(name) == "seed" for name in ignored) else [names.TAG_SEED, *params]
@@ -99,7 +110,7 @@ def _value(run: Run, name: str) -> str:
 
 
 def _adds(values: Sequence[str], parts: Sequence[tuple[str, ...]]) -> bool:
-    """Tell whether a seed differs between runs that all seeds before it have in common."""
+    """Return True if a seed differs between runs that share all seeds before it."""
     seen: dict[tuple[str, ...], str] = {}
     return any(
         found and value and seen.setdefault(found, value) != value for value, found in zip(values, parts, strict=True)

@@ -1,4 +1,7 @@
-"""What tells runs apart: their parameters, without seed, machine and whatever follows from the rest."""
+"""What tells runs apart: their parameters.
+
+Seed, machine and whatever follows from the rest are left out.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ Settings = Mapping[str, str]
 
 SWEEP_ARM = "arm"
 FRAMEWORK = "framework"
-# Ends of parameter names that say nothing of the method: machine, place, time, and what comes of the rest.
+# Ends of parameter names that say nothing of the method. They are of machine, place, time, and what comes of the rest.
 _NO_SETTING = {
     "accelerator", "array_job_id", "array_task_id", "cache", "cache_dir", "class_names", "commit", "created", "cuda",
     "dataloader_num_workers", "date", "datetime", "device", "devices", "download", "epoch", "eval_batch_size",
@@ -57,21 +60,30 @@ _FIRST = (
 
 
 def settings_of(run: Run) -> dict[str, str]:
-    """Return the parameters of a run that can set its arm apart, numbers in one spelling."""
+    """Return the parameters of a run that can set its arm apart.
+
+    Numbers are in one spelling.
+    """
     found = {name: plain(value) for name, value in run.params.items() if not (_says_nothing(name) or is_seed(name))}
     more = {SWEEP_ARM: run.tags.get(names.TAG_SWEEP_ARM), FRAMEWORK: run.tags.get(names.TAG_FRAMEWORK)}
     return {**found, **{name: value for name, value in more.items() if value and name not in found}}
 
 
 def varying(all_settings: Sequence[Settings]) -> list[str]:
-    """Return the names that do not have one and the same value in all runs, in the order in which they are told."""
+    """Return the names that do not have the same value in all runs.
+
+    They are in the order in which they are told.
+
+    >>> varying([{"lr": "0.1", "optimizer": "SGD", "depth": "2"}, {"lr": "0.2", "optimizer": "Adam", "depth": "2"}])
+    ['optimizer', 'lr']
+    """
     known = {name for settings in all_settings for name in settings}
     differing = [name for name in known if len({settings.get(name) for settings in all_settings}) > 1]
     return sorted(differing, key=_rank)
 
 
 def is_rate(name: str) -> bool:
-    """Tell whether a parameter is by its name a learning rate."""
+    """Return True if a parameter is by its name a learning rate."""
     return end_of(name) in _RATES or spelled(name) in _RATES
 
 
@@ -81,7 +93,9 @@ def rate_of(known: Iterable[str]) -> str | None:
 
 
 def resolve(word: str, runs: Sequence[Run], flag: str = "--by", *, tags: bool = True) -> str:
-    """Return the parameter or tag that a short name means: ``lr`` is ``optimizer.lr``.
+    """Return the parameter or tag that a short name means.
+
+    So ``lr`` means ``optimizer.lr``.
 
     Args:
         word: as it was typed.
@@ -118,19 +132,30 @@ def value_of(run: Run, name: str) -> str | None:
 
 
 def parent_of(name: str, known: Iterable[str]) -> str | None:
-    """Return the class whose argument a parameter is: ``optimizer`` for ``optimizer.momentum``."""
+    """Return the class whose argument a parameter is.
+
+    >>> parent_of("optimizer.momentum", ["optimizer", "network"])
+    'optimizer'
+    """
     parents = [other for other in known if name.startswith(f"{other}.")]
     return max(parents, key=len, default=None)
 
 
 def is_default(name: str, value: str, parent: str, class_name: str) -> bool | None:
-    """Return whether an argument has its class's default; None where that is not known."""
+    """Return True if an argument has its class's default.
+
+    None if the default is not known.
+    """
     default = _defaults(f"model.{parent}", class_name).get(name.removeprefix(f"{parent}."))
     return None if default is None else _literal(default) == _literal(value)
 
 
 def plain(value: str) -> str:
-    """Return a value in one spelling: ``1e-3`` and ``0.0010`` are ``0.001``; on one line, without control signs."""
+    """Return a value in one spelling, on one line, without control signs.
+
+    >>> plain("1e-3"), plain("0.0010"), plain("SGD")
+    ('0.001', '0.001', 'SGD')
+    """
     text = " ".join("".join(sign if sign.isprintable() else " " for sign in value).split())
     if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text):
         number = float(text)
@@ -154,7 +179,10 @@ def _place_among_rates(name: str) -> int:
 
 
 def _rank(name: str) -> tuple[int, int, str]:
-    """Return where a setting stands among others: first the optimizer, its rate and its arguments, then the loss."""
+    """Return where a setting stands among others.
+
+    The optimizer comes first, with its rate and its arguments, then the loss.
+    """
     head = name.partition(".")[0].lower()
     head = "lr" if is_rate(name) and head not in _FIRST else head
     place = _FIRST.index(head) if head in _FIRST else len(_FIRST)
@@ -169,7 +197,7 @@ def _defaults(family: str, class_name: str) -> Mapping[str, str]:
 
 
 def _literal(text: str) -> object:
-    """Return what a text spells: tuples as lists, numbers as floats."""
+    """Return what a text spells, with tuples as lists and numbers as floats."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -1,4 +1,8 @@
-"""What runs tell of each other's counting: evaluations numbered one by one are epochs beside runs logged by step."""
+"""What runs tell of each other's counting.
+
+Evaluations numbered one by one may be steps or epochs. Beside runs logged by step they are epochs. Runs in arms come
+in, a ``Reading`` of each goes out.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,10 @@ class Reading:
 
 
 def counted(arms: Sequence[ArmRuns], metric: str) -> tuple[list[Reading], str, list[str]]:
-    """Return how each run counts, why that is not known of some (or an empty text), and what was concluded."""
+    """Return how each run counts.
+
+    With it come the reason why that is not known of some, or an empty text, and what was concluded, a sentence each.
+    """
     readings = [Reading(arm.name, run.run_id, read_clock(run, metric)) for arm in arms for run in arm.runs]
     readings = _as_their_arm(_as_planned(readings))
     readings, unsure = _numbered_one_by_one(readings)
@@ -36,7 +43,10 @@ def counted(arms: Sequence[ArmRuns], metric: str) -> tuple[list[Reading], str, l
 
 
 def _as_planned(readings: Sequence[Reading]) -> list[Reading]:
-    """Give runs of one arm the longest epochs that their plans tell: a run that ended early has seen fewer of them."""
+    """Give runs of one arm the longest epochs that their plans tell.
+
+    A run that ended early has seen fewer of them, so its own length would make them too short.
+    """
     longest: dict[str, float] = {}
     for one in readings:
         if one.clock.planned:
@@ -48,11 +58,11 @@ def _as_planned(readings: Sequence[Reading]) -> list[Reading]:
 
 
 def _as_their_arm(readings: Sequence[Reading], *, settled: bool = True) -> list[Reading]:
-    """Let runs of which nothing is known count as the others of their arm do, or of the comparison.
+    """Let runs of which nothing is known count as others of their arm, or of all, do.
 
     Args:
         readings: of all runs.
-        settled: look only at runs that have a speed, and only within arms; otherwise at those that have none.
+        settled: look only at runs that have a speed, and only within arms. Otherwise look at those that have none.
     """
     known = [other for other in readings if other.clock.settled and other.clock.unit != UNSURE]
 
@@ -70,7 +80,7 @@ def _as_their_arm(readings: Sequence[Reading], *, settled: bool = True) -> list[
 
 
 def _numbered_one_by_one(readings: Sequence[Reading]) -> tuple[list[Reading], str]:
-    """Decide on runs whose evaluations are numbered 0, 1, 2, …: by step or by epoch."""
+    """Decide whether evaluations numbered 0, 1, 2, … are by step or by epoch."""
     settled = [one for one in readings if one.clock.settled]
     open_ = [one for one in settled if one.clock.unit == UNSURE]
     known = [one for one in settled if one.clock.unit != UNSURE]
@@ -101,18 +111,24 @@ def _set(readings: Sequence[Reading], chosen: Sequence[Reading], unit: str, why:
 
 
 def _shifted(open_: Sequence[Reading]) -> bool:
-    """Return whether some count from 0 and others from 1 to the same number of evaluations."""
+    """Return True if some runs count from 0 and others from 1, to equal numbers."""
     ends = {first: {one.clock.last for one in open_ if one.clock.first == first} for first in (0, 1)}
     return bool({last + 1 for last in ends[0]} & ends[1]) and not ends[0] & ends[1]
 
 
 def _possible(clock: Clock) -> set[float]:
-    """Return how many epochs evaluations numbered one by one may mean: one more if they count from zero."""
+    """Return how many epochs evaluations numbered one by one may mean.
+
+    If they count from zero, there may be one more.
+    """
     return {clock.last, clock.last + 1} if clock.first == 0 else {clock.last}
 
 
 def _totals(clock: Clock) -> set[float]:
-    """Return the number of epochs of a run, as far as it is known, and its number of evaluations after the start."""
+    """Return the numbers of epochs that a run may have.
+
+    One is told by its clock, as far as that is known. The other is its number of evaluations after the start.
+    """
     if clock.unit == EPOCH:
         ahead = 0.0 if clock.first > 0 else clock.ahead
         return {clock.last + ahead} if isfinite(ahead) else set()
@@ -123,7 +139,10 @@ def _totals(clock: Clock) -> set[float]:
 
 
 def _evaluations(clock: Clock) -> float | None:
-    """Return how many evaluations a run logged by step has after its start, gaps included; None if irregular."""
+    """Return how many evaluations a run logged by step has after its start.
+
+    Gaps are counted too. None if the evaluations are irregular.
+    """
     for end in (clock.last, clock.last + 1):
         if end % clock.distance == 0:
             return end / clock.distance
@@ -131,9 +150,9 @@ def _evaluations(clock: Clock) -> float | None:
 
 
 def _from_zero_or_one(readings: Sequence[Reading]) -> list[Reading]:
-    """Decide whether runs logged by epoch from 0 on were evaluated before training, or begin after an epoch.
+    """Decide whether runs logged by epoch from 0 on begin before or after an epoch.
 
-    First what totals of other runs tell, then what is known of the arm, or of all.
+    First the totals of other runs tell, then what is known of the arm, then what is known of all.
     """
     totals = {total for one in readings if one.clock.settled for total in _totals(one.clock)}
     found = [_with_ahead(one, _by_totals(one.clock, totals)) for one in readings]
@@ -147,7 +166,7 @@ def _with_ahead(one: Reading, ahead: float) -> Reading:
 
 
 def _by_totals(clock: Clock, totals: set[float]) -> float:
-    """Return what to add to the logged epochs of a run; NaN where numbers of epochs do not tell."""
+    """Return what to add to the logged epochs of a run, or NaN if totals do not tell."""
     if clock.first > 0:
         return 0.0
     ends = (clock.last, clock.last + 1) if clock.settled else ()
@@ -155,7 +174,10 @@ def _by_totals(clock: Clock, totals: set[float]) -> float:
 
 
 def _ahead_of(readings: Sequence[Reading], arm: str | None = None) -> float:
-    """Return what the runs (of an arm) that begin at 0 add to their logged epochs; NaN if that is not one number."""
+    """Return what runs that begin at 0 add to their logged epochs.
+
+    The runs are of one arm, or all. NaN if it is not one number.
+    """
     known = {
         one.clock.ahead
         for one in readings
@@ -165,7 +187,10 @@ def _ahead_of(readings: Sequence[Reading], arm: str | None = None) -> float:
 
 
 def _sizes_of_epochs(readings: Sequence[Reading]) -> tuple[list[Reading], list[str]]:
-    """Fill in how many steps an epoch has: from the arm; in a mix, from equal numbers of evaluations."""
+    """Fill in how many steps an epoch has.
+
+    The arm tells. In a mix of runs by step and by epoch, equal numbers of evaluations tell too.
+    """
     readings = [_with_size(one, _median_size(readings, one.arm, one.clock.unit)) for one in readings]
     if {one.clock.unit for one in readings if one.clock.settled} != {STEP, EPOCH}:
         return readings, []
@@ -208,7 +233,10 @@ def _median_size(readings: Sequence[Reading], arm: str, unit: str) -> float:
 
 
 def _with_size(one: Reading, size: float) -> Reading:
-    """Fill in the steps of an epoch where they are not known, and whether the steps count from zero."""
+    """Fill in the steps of an epoch if they are not known.
+
+    They tell whether the steps count from zero.
+    """
     clock = one.clock
     if isnan(size) or isfinite(clock.per_epoch) or len(clock.epochs[0]) or clock.unit == UNSURE:
         return one
