@@ -10,7 +10,7 @@ from lit_lossopt.core.errors import UserError, did_you_mean
 
 
 def parse(words: Sequence[str]) -> Namespace:
-    """Return what was typed, lists split at commas.
+    """Return what was typed, with lists split at commas.
 
     Raises:
         UserError: an unknown flag, a missing or a wrong value, or flags that exclude each other.

@@ -1,6 +1,6 @@
-"""Which metric is compared.
+"""Which metric is compared, and whether more of it is better.
 
-It also says whether more of it is better.
+Names of metrics tell, unless a person says so.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _CRITERIA = ("criterion", "loss", "loss_fn", "loss_function")
 def choose_metric(runs: Sequence[Run], wanted: str | None = None) -> str:
     """Return the metric by which runs are compared.
 
-    Without a wish ``val/accuracy`` if any run has it, otherwise the one that looks like it: of validation and an
-    accuracy; of validation; an accuracy; anything whose direction is known.
+    Without a wish it is ``val/accuracy`` if any run has it. Otherwise it is the one that looks like it. Accuracies of
+    validation come first, then other accuracies, then what is of validation, then anything that is a result.
 
     Raises:
         UserError: no run has the wanted one, or several look alike.
@@ -57,9 +57,10 @@ def choose_metric(runs: Sequence[Run], wanted: str | None = None) -> str:
 
 
 def higher_is_better(metric: str, wish: bool | None = None) -> bool:
-    """Return True if more of a metric is better.
+    """Return True if more of a metric is better, by a wish or by its name.
 
-    A wish decides, or else the metric's name.
+    >>> higher_is_better("val/accuracy"), higher_is_better("val/nll"), higher_is_better("odd", wish=True)
+    (True, False, True)
 
     Raises:
         UserError: its name does not tell.
@@ -74,9 +75,9 @@ def higher_is_better(metric: str, wish: bool | None = None) -> bool:
 
 
 def default_margin(metric: str) -> float:
-    """Return the default margin of equivalence.
+    """Return what counts as equivalent unless a person says otherwise.
 
-    It is one point of an accuracy, and nothing for metrics in unknown units.
+    It is one point of an accuracy, and nothing of metrics in unknown units.
     """
     return 0.01 if is_accuracy(metric) else 0.0
 
@@ -85,6 +86,9 @@ def is_accuracy(metric: str) -> bool:
     """Return True if a metric is by its name a share.
 
     One point of it is a hundredth.
+
+    >>> is_accuracy("valAcc"), is_accuracy("val/nll")
+    (True, False)
     """
     parts = _parts(metric)
     return bool(parts & _ACCURACIES) and not parts & _LOWER

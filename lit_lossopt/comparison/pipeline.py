@@ -2,61 +2,39 @@
 
 The steps are read, group, measure, test, conclude.
 
-Each step is a function from one frozen record to the next. The flags of a person come in, a ``Comparison`` goes out.
+Each step is a function from one frozen record of ``stages`` to the next. The flags of a person come in, a
+``Comparison`` goes out.
 """
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isnan, nan
 
 from lit_lossopt.comparison.addresses import runs_address
-from lit_lossopt.comparison.comparison import (
-    Arm,
-    ArmRuns,
-    BudgetCurve,
-    Comparison,
-    Contrast,
-    LeftOut,
-    Sensitivity,
-    Trial,
-)
+from lit_lossopt.comparison.comparison import ArmRuns, Comparison, LeftOut, Trial
 from lit_lossopt.comparison.grouping.arms import group
 from lit_lossopt.comparison.grouping.histories import with_curves
 from lit_lossopt.comparison.grouping.notes import note_on_test_images, notes_on, on_test_images
 from lit_lossopt.comparison.grouping.schedules import at_common_places
 from lit_lossopt.comparison.grouping.selection import candidates, select, without_comparisons
 from lit_lossopt.comparison.grouping.units import as_shares, typed_margin, typed_target
-from lit_lossopt.comparison.measures.axes import Axes, common_axis
+from lit_lossopt.comparison.measures.axes import common_axis
 from lit_lossopt.comparison.measures.judged import judged, judged_note
 from lit_lossopt.comparison.measures.learning_rate import budget_curves, sensitivities
 from lit_lossopt.comparison.measures.ripple import measure_ripples
 from lit_lossopt.comparison.measures.target import choose_target, start_of
 from lit_lossopt.comparison.measures.trial import YARDSTICK_METRICS, Yardstick, measure
 from lit_lossopt.comparison.metric import choose_metric, default_margin, higher_is_better, refuse_different_losses
+from lit_lossopt.comparison.stages import Found, Grouped, Measured, Read, Terms, Tested
 from lit_lossopt.comparison.statistics.contrasts import contrasts, not_equal_by_accident
 from lit_lossopt.comparison.statistics.estimates import arm_in_numbers
-from lit_lossopt.comparison.statistics.family import Family
 from lit_lossopt.comparison.statistics.questions import final_question, oscillation_question, speed_question
 from lit_lossopt.comparison.statistics.winners import against_best, by_speed, group_of_best
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.addresses import tracking_uri
-from lit_lossopt.tracking.reading.runs import Experiment, Run, experiments_of, find_experiment, read_runs
-
-
-@dataclass(frozen=True)
-class Found:
-    """The runs that were asked for, without histories, and their experiments."""
-
-    runs: tuple[Run, ...]
-    experiments: tuple[Experiment, ...]
-
-    @property
-    def title(self) -> str:
-        """The names of the experiments."""
-        return ", ".join(experiment.name for experiment in self.experiments)
+from lit_lossopt.tracking.reading.runs import Run, experiments_of, find_experiment, read_runs
 
 
 def find_runs(options: Namespace) -> Found:
@@ -126,27 +104,6 @@ def compare_arms(
     return conclude(find_differences(measure_arms(grouped)))
 
 
-@dataclass(frozen=True)
-class Read:
-    """Runs that may count, with their histories and with verdicts by their curves.
-
-    Attributes:
-        title: experiment or sweep.
-        metric: the compared one.
-        higher_is_better: of the metric.
-        runs: those that may count.
-        left_out: runs that cannot be compared by what is known without histories.
-        notes: what a reader must know of the runs, one sentence each.
-    """
-
-    title: str
-    metric: str
-    higher_is_better: bool
-    runs: tuple[Run, ...]
-    left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]
-
-
 def read_curves(runs: Sequence[Run], options: Namespace, title: str) -> Read:
     """Choose the metric, and read the histories of the runs that may count.
 
@@ -163,50 +120,6 @@ def read_curves(runs: Sequence[Run], options: Namespace, title: str) -> Read:
     judged_runs = judged(logged, metric)
     notes = (*judged_note(logged, judged_runs), *notes_on(judged_runs))
     return Read(title, metric, higher, tuple(judged_runs), tuple(left_out), notes)
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What is compared, and how.
-
-    Attributes:
-        title: experiment or sweep.
-        metric: the compared one.
-        higher_is_better: of the metric.
-        target: value that counts as reached. None: it is chosen from the runs.
-        by: the settings that make an arm.
-        margin: differences of the final value within it are equivalent.
-        all_pairs: whether contrasts of all pairs of arms are shown.
-        runs_address: see ``Comparison``.
-    """
-
-    title: str
-    metric: str
-    higher_is_better: bool
-    target: float | None
-    by: tuple[str, ...]
-    margin: float
-    all_pairs: bool
-    runs_address: str
-
-
-@dataclass(frozen=True)
-class Grouped:
-    """Runs in arms.
-
-    Attributes:
-        terms: what is compared, and how.
-        arms: with runs whose histories are read.
-        tuning: trials of a sweep that only found the arms' settings.
-        left_out: runs that are not compared.
-        notes: what a reader must know, one sentence each.
-    """
-
-    terms: Terms
-    arms: tuple[ArmRuns, ...]
-    tuning: tuple[ArmRuns, ...]
-    left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]
 
 
 def group_runs(read: Read, options: Namespace) -> Grouped:
@@ -248,37 +161,6 @@ def comparable(grouped: Grouped) -> Grouped:
     return Grouped(grouped.terms, chosen.arms, grouped.tuning, left_out, notes)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Every run and every arm in numbers.
-
-    Attributes:
-        terms: what is compared, and how.
-        arms: best first, by the mean final value.
-        axes: what all curves are measured along.
-        target: value that counts as reached.
-        target_origin: how it was chosen, in words.
-        sensitivity: one a family with several learning rates.
-        budgets: one a family with tuning trials.
-        on_test_images: whether the metric is of the test images in any run.
-        ripple_is_ratio: whether ripples are ratios of one arm's to the only other one's.
-        left_out: runs that are not compared.
-        notes: what a reader must know, one sentence each.
-    """
-
-    terms: Terms
-    arms: tuple[Arm, ...]
-    axes: Axes
-    target: float
-    target_origin: str
-    sensitivity: tuple[Sensitivity, ...]
-    budgets: tuple[BudgetCurve, ...]
-    on_test_images: bool
-    ripple_is_ratio: bool
-    left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]
-
-
 def measure_arms(grouped: Grouped) -> Measured:
     """Measure all runs along one axis, at places that they share."""
     terms, metric, higher = grouped.terms, grouped.terms.metric, grouped.terms.higher_is_better
@@ -309,25 +191,6 @@ def measure_arms(grouped: Grouped) -> Measured:
         left_out=grouped.left_out,
         notes=(*grouped.notes, *ripples.notes, *axes.notes, *places_notes, *note_on_test_images(placed, metric)),
     )
-
-
-@dataclass(frozen=True)
-class Tested:
-    """The contrasts of all pairs of arms, all judged together.
-
-    Attributes:
-        measured: the arms.
-        finals: contrasts of the final value.
-        speeds: contrasts of the steps to the target. Empty without a shared axis.
-        oscillations: contrasts of climb-back or of roughness.
-        family: what p values are adjusted for.
-    """
-
-    measured: Measured
-    finals: tuple[Contrast, ...]
-    speeds: tuple[Contrast, ...]
-    oscillations: tuple[Contrast, ...]
-    family: Family
 
 
 def find_differences(measured: Measured) -> Tested:

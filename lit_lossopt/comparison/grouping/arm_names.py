@@ -1,6 +1,6 @@
-"""Names of arms.
+"""Names of arms, as ``Adam lr=0.001``.
 
-A name is as short as it can be while arms differ and can be read, as ``Adam lr=0.001``.
+They are as short as they can be while they differ and can be read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lit_lossopt.comparison.grouping.settings import (
 )
 
 MAX_CHARACTERS = 80
-# Parameters whose value says what it is.
+# Names of parameters whose value says what it is.
 _SPEAKING = {
     SWEEP_ARM, "activation", "algorithm", "arch", "architecture", "augmentation", "backbone", "criterion", "data",
     "dataset", "framework", "loss", "loss_fn", "loss_function", "lr_scheduler", "method", "mixing", "model", "net",
@@ -32,10 +32,10 @@ _SILENT = {"true", "false", "none", "null", "yes", "no", "on", "off", ""}
 
 
 def telling(arms: Sequence[Settings]) -> list[dict[str, str]]:
-    """Return the settings that each arm's name must tell.
+    """Return those settings of each arm that its name must tell.
 
-    What does not differ is not told; nor what follows from another choice: the arguments that come along with an
-    class are told only where they differ from its defaults or, where these are not known, within that class. The
+    A setting that does not differ is not told. Nor is one that follows from another choice. The arguments that come
+    along with a class are told only if they differ from its defaults or, if these are not known, within that class. The
     learning rate is told wherever it differs.
 
     Args:
@@ -58,9 +58,9 @@ def telling(arms: Sequence[Settings]) -> list[dict[str, str]]:
 
 
 def distinct_names(told: Sequence[Mapping[str, str]], fallback: str) -> list[str]:
-    """Return one name for each arm.
+    """Return one name an arm.
 
-    Where two would be the same, a number follows.
+    If two would be the same, they get a number behind it.
 
     Args:
         told: what each name must tell.
@@ -69,42 +69,45 @@ def distinct_names(told: Sequence[Mapping[str, str]], fallback: str) -> list[str
     known = list(dict.fromkeys(name for settings in told for name in settings))
     short = short_names(known)
     speaking = {name for name in known if _speaks(name, told)}
-    found = [
+    names = [
         " ".join(value if name in speaking else f"{short[name]}={value}" for name, value in settings.items())
         for settings in told
     ]
-    cut = [_cut(name or (fallback if len(told) == 1 else f"other {fallback}")) for name in found]
+    cut = [_cut(name or (fallback if len(told) == 1 else f"other {fallback}")) for name in names]
     counts, seen = Counter(cut), Counter[str]()
-    names = []
+    numbered = []
     for name in cut:
         seen[name] += 1
-        names.append(f"{name} #{seen[name]}" if counts[name] > 1 else name)
-    return names
+        numbered.append(f"{name} #{seen[name]}" if counts[name] > 1 else name)
+    return numbered
 
 
 def short_names(known: Sequence[str]) -> dict[str, str]:
-    """Return a short name for each parameter.
+    """Return parameter → the last part of its name.
 
-    It is the last part of the name, or more of it where two would be the same.
+    There is more of it if two would be the same.
+
+    >>> short_names(["optimizer.lr", "network.width", "data.width"])
+    {'optimizer.lr': 'lr', 'network.width': 'network.width', 'data.width': 'data.width'}
     """
     ends = Counter(end_of(name) for name in known)
     return {name: name if ends[end_of(name)] > 1 else name.replace("/", ".").rpartition(".")[2] for name in known}
 
 
 def is_speaking(name: str) -> bool:
-    """Return True if a parameter's value says what it is.
+    """Return True if the value of a parameter says what it is.
 
-    Such a parameter is by its name a choice of words.
+    By its name, such a parameter is a choice of words.
+
+    >>> is_speaking("model.optimizer"), is_speaking("opt_name"), is_speaking("momentum")
+    (True, True, False)
     """
     end = spelled(name)
     return any(word in _SPEAKING for word in (end_of(name), end, *(end.removesuffix(more) for more in _ADDS_NOTHING)))
 
 
 def _is_choice(name: str, arms: Sequence[Settings]) -> bool:
-    """Return True if a setting is a choice of words.
-
-    A class or a loss is one, a number is not.
-    """
+    """Return True if a setting is a choice of words (a class, a loss), not a number."""
     values = {settings[name] for settings in arms if name in settings}
     return is_speaking(name) and not any(is_number(value) for value in values)
 
@@ -124,7 +127,7 @@ def _is_told(name: str, settings: Settings, choices: Sequence[str], arms: Sequen
 
 
 def _follows(name: str, choices: Sequence[str], arms: Sequence[Settings]) -> bool:
-    """Tell whether the choices already determine a setting."""
+    """Return True if the choices already determine a setting."""
     found: dict[tuple[str | None, ...], str | None] = {}
     for settings in arms:
         key = tuple(settings.get(choice) for choice in choices)

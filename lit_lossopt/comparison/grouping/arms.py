@@ -1,6 +1,6 @@
 """From runs to arms.
 
-An arm has all runs that differ by their seed alone.
+All runs of an arm differ by their seed alone.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Described:
-    """A run, what pairs it, and its settings.
+    """A run with what pairs it and what can set its arm apart.
 
-    The settings are those that can set its arm apart. What pairs it is in the tag of seeds.
+    Its tag of seeds says what pairs it. Its settings can set its arm apart.
     """
 
     run: Run
@@ -64,8 +64,8 @@ class Described:
 def group(runs: Sequence[Run], by: Sequence[str] = (), ignore: Sequence[str] = (), seed_name: str = "") -> Grouping:
     """Return runs in arms.
 
-    Where a sweep has repeated what it tuned, the tuning trials stand apart: picked as the best of many, they would
-    flatter. Without ``by`` everything that differs makes an arm, but for seeds, machines and bookkeeping.
+    If a sweep has repeated what it tuned, the tuning trials stand apart. Picked as the best of many, they would
+    flatter. Without ``by`` everything that differs makes an arm, except seeds, machines and bookkeeping.
 
     Args:
         runs: those that count, with their histories.
@@ -114,9 +114,9 @@ def _asked(runs: Sequence[Run], by: Sequence[str], ignore: Sequence[str], seed_n
 
 
 def _described(runs: Sequence[Run], asked: _Asked) -> tuple[list[Described], list[str]]:
-    """Return runs with their pairing and settings.
+    """Return runs with what pairs them and their settings.
 
-    The second value says what a reader must know of both.
+    With them comes what a reader must know of both.
     """
     gone = {*asked.ignored, asked.seed_name}
     all_settings = [{name: text for name, text in settings_of(run).items() if name not in gone} for run in runs]
@@ -156,9 +156,9 @@ def _arms(described: Sequence[Described], keys: Sequence[str]) -> tuple[list[Arm
 
 
 def _arm(name: str, family: str, settings: Mapping[str, str], runs: Sequence[Run]) -> ArmRuns:
-    """Return one arm.
+    """Return an arm.
 
-    An arm of a sweep belongs to the family of that name, unless the sweep is a grid of equals.
+    One of a sweep belongs to the family of that name, unless the sweep is a grid of equals.
     """
     of_sweep = {run.tags.get(names.TAG_SWEEP_ARM) for run in runs}
     phases = {run.tags.get(names.TAG_PHASE) for run in runs}
@@ -182,9 +182,9 @@ def _families(told: Sequence[Mapping[str, str]], fallback: str) -> list[str]:
 
 
 def _fallback(described: Sequence[Described]) -> str:
-    """Return the settings that all runs have in common.
+    """Return what all runs have in common.
 
-    They tell an arm of which there is nothing else to tell.
+    It names an arm of which there is nothing else to tell.
     """
     for name in (SWEEP_ARM, "optimizer", "opt", "criterion", "loss", "model", "network"):
         values = {one.settings.get(name) for one in described}
@@ -206,7 +206,7 @@ def _rate(runs: Sequence[Run]) -> float:
 def _seeds(runs: Sequence[Run], found: Pairing, settings: Sequence[Settings]) -> tuple[tuple[str, ...], list[str]]:
     """Return what pairs runs, and a note.
 
-    One seed for all of them pairs nothing.
+    One seed for all of them is none.
     """
     arms = [tuple(sorted(one.items())) for one in settings]
     repeated = max(Counter(zip(found.keys, arms, strict=True)).values(), default=0) > 1
@@ -219,9 +219,9 @@ def _seeds(runs: Sequence[Run], found: Pairing, settings: Sequence[Settings]) ->
 
 
 def _paired(described: Sequence[Described], groups: Sequence[Sequence[int]]) -> tuple[list[Run], list[str]]:
-    """Return runs that pair only where they are alike.
+    """Return runs that pair only if they share more than their seed.
 
-    They must share every setting in which the runs of some arm differ. The second value names these settings.
+    If runs of some arm differ in more than that, they must share all of it. With them comes what that is.
     """
     runs, settings = [one.run for one in described], [one.settings for one in described]
     mixed = {name for places in groups for name in varying([settings[place] for place in places])}
@@ -251,9 +251,9 @@ def _mixed_note(mixed: Sequence[str]) -> list[str]:
 
 
 def _along(described: Sequence[Described], told: Sequence[str]) -> list[str]:
-    """Return a note on what else differs between arms.
+    """Say what else differs between arms.
 
-    Arguments that come along with a class are left out.
+    The arguments that come along with a class do not count.
     """
     settings = [one.settings for one in described]
     left = [

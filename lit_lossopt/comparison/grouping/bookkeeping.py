@@ -1,10 +1,8 @@
-"""Parameters that tell runs apart and set nothing.
+"""Parameters that tell one run from the next and set nothing.
 
-Output folders, job numbers, ids, ports and times are such parameters.
-
-Whatever differs in every run would make an arm of every run. But a searched weight decay differs in every run, and so
-do the optimizers of two runs. So it is not enough that values are unique: a name that says so must come on top, or a
-design that only makes sense without them.
+They are output folders, job numbers, ids, ports and times. If whatever differs in every run made an arm, every run
+would be one. But a searched weight decay differs in every run, and so do the optimizers of two runs. So it is not
+enough that values are unique. A name that says so must come on top, or a design that only makes sense without them.
 """
 
 from __future__ import annotations
@@ -39,7 +37,20 @@ _HOLE = "*"
 class Cleaned:
     """Settings without bookkeeping.
 
-    There is a mapping for each run, what was left aside, and what may be more of it.
+    Attributes:
+        settings: a mapping for each run.
+        aside: what was left aside.
+        doubtful: what may be some more of it.
+
+    Attributes:
+        settings: a mapping for each run.
+        aside: what was left aside.
+        doubtful: what may be some more of it.
+
+    Attributes:
+        settings: a mapping for each run.
+        aside: what was left aside.
+        doubtful: what may be some more of it.
     """
 
     settings: tuple[Settings, ...]
@@ -52,14 +63,14 @@ def cleaned(
 ) -> Cleaned:
     """Return settings without what only tells runs apart.
 
-    1. A text that contains its run's seed or id counts without it: ``out/sgd_3`` is ``out/sgd_*``. So does a folder
-       without its run's name, unless runs of one seed would then fall together, and a text that differs in every run
-       without the times and ids in it.
+    1. A text that contains its run's seed or id counts without it, so ``out/sgd_3`` is ``out/sgd_*``. A folder counts
+       without its run's name, unless runs of one seed would then fall together. A text that differs in every run
+       counts without the times and ids in it.
     2. A value that has one value for each seed, the same in all arms, follows from the seed.
-    3. Of values that are all different: ids, ports and start times by their names; folders, names, versions and times,
-       unless runs of one seed would then fall together; and anything else, where the rest is a design, arms in which
-       every run has a seed of its own and which share seeds. Learning rates, choices of words, what a hyperparameter is
-       called, and numbers that are not whole stay.
+    3. Of values that are all different, several kinds go. Ids, ports and start times go by their names. Folders,
+       names, versions and times go unless runs of one seed would then fall together. Anything else goes if the rest
+       is a design, which means arms in which every run has a seed of its own and which share seeds. Learning rates,
+       choices of words, what a hyperparameter is called, and numbers that are not whole stay.
 
     Args:
         runs: those that are compared.
@@ -93,9 +104,9 @@ def cleaned(
 def _with_holes(
     runs: Sequence[Run], settings: Sequence[Settings], seeds: Sequence[str], free: Sequence[str], *, run_names: bool
 ) -> tuple[list[Settings], list[str]]:
-    """Return settings whose texts lack the marks of their runs.
+    """Return settings whose texts are without their runs' marks.
 
-    The second value has the texts that then say nothing more.
+    With them come those of these texts that then say nothing more.
     """
     columns = {name: _column(settings, name) for name in free}
     holes = {
@@ -128,19 +139,16 @@ def _droppable(
 
 
 def _may_go(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
-    """Return True if these arms mix no runs wrongly.
-
-    Runs are mixed wrongly if only a folder told them apart.
-    """
+    """Return True if these arms throw no runs together that only a folder told apart."""
     if len(set(seeds)) > 1:
         return not any(_repeats([seeds[place] for place in arm]) for arm in arms)
     return len(arms) > 1 and any(len(arm) > 1 for arm in arms)
 
 
 def _is_design(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
-    """Return True if the seeds look like a design.
+    """Return True if these arms are a design.
 
-    Every run of an arm then has a seed of its own, and arms share some.
+    Every run has a seed of its own in its arm, and the arms share some.
     """
     own = all(seeds) and not any(_repeats([seeds[place] for place in arm]) for arm in arms)
     return own and any(len(arm) > 1 for arm in arms) and len(set(seeds)) < len(seeds)
@@ -163,9 +171,9 @@ def _is_choice(name: str) -> bool:
 
 
 def _is_measured(name: str, values: Sequence[str | None]) -> bool:
-    """Return True if a parameter looks measured or searched.
+    """Return True if a parameter has numbers that are not whole.
 
-    It has numbers that are not whole, as a searched weight decay has. Times are not meant.
+    A searched weight decay has such numbers. Times do not count.
     """
     numbers = [float(value) for value in values if value is not None and is_number(value)]
     if not any(number % 1 for number in numbers):
@@ -174,9 +182,9 @@ def _is_measured(name: str, values: Sequence[str | None]) -> bool:
 
 
 def _is_told_by_others(name: str, settings: Sequence[Settings], but: Collection[str]) -> bool:
-    """Return True if other settings determine a text.
+    """Return True if a text follows from the other settings.
 
-    The optimizer determines ``out/sgd_*``, for example.
+    So ``out/sgd_*`` follows from the optimizer. Other texts with holes do not count.
     """
     return all(len({settings[place].get(name) for place in arm}) == 1 for arm in _arms(settings, but))
 
@@ -189,9 +197,9 @@ def _is_unique(name: str, values: Sequence[str | None]) -> bool:
 
 
 def _follows_from(seeds: Sequence[str], values: Sequence[str | None]) -> bool:
-    """Return True if the seed alone determines a parameter.
+    """Return True if each seed has one value of its own.
 
-    It then has one value for each seed, whatever the arm, and another value for each other seed.
+    It is the same whatever the arm, and another for each other seed.
     """
     pairs = {(seed, value) for seed, value in zip(seeds, values, strict=True) if seed and value is not None}
     known = [seed for seed, value in zip(seeds, values, strict=True) if seed and value is not None]
@@ -203,11 +211,10 @@ def _follows_from(seeds: Sequence[str], values: Sequence[str | None]) -> bool:
 def _without_marks(
     values: Sequence[str | None], runs: Sequence[Run], seeds: Sequence[str], *, run_names: bool
 ) -> list[str | None] | None:
-    """Return texts without the seeds, ids and times of their runs.
+    """Return texts without their runs' seeds, ids and times.
 
-    The result is None where that makes the texts no more alike.
-
-    Without their runs' names only where asked: they may be the setting, as ``cosine`` in ``cosine_decay``.
+    None if that makes them no more alike. They lose their runs' names only if asked. Those may be the setting, as
+    ``cosine`` in ``cosine_decay``.
     """
     known = [value for value in values if value is not None]
     if any(is_number(value) for value in known):
@@ -222,16 +229,16 @@ def _without_marks(
         found.append(forms)
     if any(value is not None and not forms for value, forms in zip(values, found, strict=True)):
         return None
-    # Of several places where a seed might stand, the one that makes most runs alike.
+    # A seed might stand in several places. The one counts that makes most runs alike.
     counts = Counter(form for forms in found for form in set(forms))
     best = [max(forms, key=lambda form: (counts[form], form), default=None) for forms in found]
     return best if len(set(best) - {None}) < len(set(known)) else None
 
 
 def _templates(text: str, marks: Sequence[str], times: bool) -> Iterator[str]:
-    """Return a text with a hole in place of a mark.
+    """Give a text with a hole in place of one of its run's marks.
 
-    There is one result for each way to place the hole.
+    Each way in which the mark can stand there gives one.
     """
     stamped = STAMP.sub(_HOLE, text) if times and not is_day(text) else text
     if stamped != text:

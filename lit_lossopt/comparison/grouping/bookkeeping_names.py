@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lit_lossopt.comparison.grouping.name_words import last_part, words_of
 
-# Words of a name that say: which run it was, not what was run. The first anywhere, the second at the end.
+# Words of a name that say which run it was, not what was run. The first count anywhere, the second at the end.
 _IDS = {"commit", "guid", "hostname", "job", "jobid", "pid", "sha", "slurm", "timestamp", "uuid", "wandb"}
 _LAST_IDS = {"created", "date", "datetime", "duration", "elapsed", "host", "id", "node", "port", "run", "runtime",
              "started", "time", "trial", "version"}  # fmt: skip
@@ -54,7 +54,10 @@ _DAY = re.compile(r"(?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d")
 def is_id(name: str, values: Sequence[str | None]) -> bool:
     """Return True if a parameter says which run it was.
 
-    Its values tell, or its name. A value is ``None`` for a run without the parameter.
+    Its values (``None`` is a run without) tell, or its name.
+
+    >>> is_id("job_id", ["1", "2"]), is_id("model_id", ["1", "2"])
+    (True, False)
     """
     if all(STAMP.fullmatch(value) for value in values if value is not None):
         return True
@@ -65,9 +68,9 @@ def is_id(name: str, values: Sequence[str | None]) -> bool:
 
 
 def may_set(name: str, values: Sequence[str | None]) -> bool:
-    """Return True if an id may also be a setting.
+    """Return True if a parameter that is an id may as well be a setting.
 
-    A limit of time, a version and a day of data are such settings.
+    A limit of time, a version and a day of data may.
 
     >>> may_set("max_time", ["10"]), may_set("snapshot", ["2024-01-31"]), may_set("job_id", ["10"])
     (True, True, False)
@@ -78,14 +81,15 @@ def may_set(name: str, values: Sequence[str | None]) -> bool:
 
 
 def is_day(text: str) -> bool:
-    """Return True if a text is a day without a time."""
+    """Return True if a text is a day without a time.
+
+    It may be the day of a run, or of its data.
+    """
     return bool(_DAY.fullmatch(text))
 
 
 def is_place(name: str) -> bool:
-    """Return True if a parameter is a folder or a file.
-
-    The name of a run counts too.
+    """Return True if a parameter is a folder, a file or a name of the run.
 
     >>> is_place("results_path"), is_place("pretrained_path")
     (True, False)
@@ -95,12 +99,12 @@ def is_place(name: str) -> bool:
 
 
 def is_called(name: str) -> bool:
-    """Return True if a parameter names a run or its arm."""
+    """Return True if a parameter says what a run, or its arm, is called."""
     return is_place(name) and bool(set(words_of(last_part(name))) & _CALLED)
 
 
 def is_searched(name: str) -> bool:
-    """Tell whether a parameter is a hyperparameter by its name.
+    """Return True if a parameter is a hyperparameter by its name.
 
     >>> is_searched("n_units_l0"), is_searched("batch_size"), is_searched("something")
     (True, True, False)
@@ -109,5 +113,5 @@ def is_searched(name: str) -> bool:
 
 
 def says_duration(name: str) -> bool:
-    """Return True if a parameter is a duration or a time."""
+    """Return True if a parameter says how long or when something ran."""
     return bool(set(words_of(name)) & _DURATIONS)

@@ -1,7 +1,4 @@
-"""What programs call their losses.
-
-There is the loss of training, and the loss of evaluation.
-"""
+"""What programs call their training loss and their evaluated loss."""
 
 from __future__ import annotations
 
@@ -18,34 +15,37 @@ _MEANS = {"average", "avg", "epoch", "mean", "step", "total"}
 
 
 def training_losses(known: Iterable[str]) -> list[str]:
-    """Return the metrics that are the training loss by name.
+    """Return which metrics are the training loss by their names.
 
-    Losses of single steps come before losses of epochs.
+    Those of single steps come before those of epochs.
 
     >>> training_losses(["train_loss_epoch", "Loss/train", "val_loss", "train_accuracy"])
     ['Loss/train', 'train_loss_epoch']
     >>> training_losses(["train_losses", "minibatch_train_losses"])
     ['minibatch_train_losses', 'train_losses']
     """
-    found = [name for name in known if _LOSS & set(words_of(name)) and set(words_of(name)) <= _LOSS | _TRAINING]
-    return sorted(found, key=lambda name: (_of_epochs(name, found), _place(name), "epoch" in words_of(name), name))
+    losses = [name for name in known if _LOSS & set(words_of(name)) and set(words_of(name)) <= _LOSS | _TRAINING]
+    return sorted(losses, key=lambda name: (_of_epochs(name, losses), _place(name), "epoch" in words_of(name), name))
 
 
 def evaluation_losses(known: Iterable[str]) -> list[str]:
-    """Return the metrics that are an evaluated loss by name.
+    """Return which metrics are an evaluated loss by their names.
 
-    They are in alphabetical order.
+    They are in the order of the alphabet.
+
+    >>> evaluation_losses(["val_loss", "train_loss", "test/loss"])
+    ['test/loss', 'val_loss']
     """
     return sorted(name for name in known if _is_evaluated(set(words_of(name))))
 
 
-def _of_epochs(name: str, found: Iterable[str]) -> bool:
-    """Return True if a loss is one of epochs.
+def _of_epochs(name: str, losses: Iterable[str]) -> bool:
+    """Return True if a loss is of epochs, since another is of batches.
 
-    It then stands beside a loss that is by its name one of batches.
+    The names tell.
     """
     batches = {"batch", "mini", "minibatch"}
-    return any(batches & set(words_of(other)) for other in found) and not batches & set(words_of(name))
+    return any(batches & set(words_of(other)) for other in losses) and not batches & set(words_of(name))
 
 
 def _is_evaluated(words: set[str]) -> bool:

@@ -6,9 +6,9 @@ import re
 
 
 def words_of(name: str) -> list[str]:
-    """Return the words of a parameter's or metric's name.
+    """Return the words of a name.
 
-    ``randomSeed``, ``Random Seed`` and ``random-seed`` have the same two words.
+    ``randomSeed``, ``Random Seed`` and ``random-seed`` have the same two.
 
     >>> words_of("hydra.job.num"), words_of("RNGSeed_2")
     (['hydra', 'job', 'num'], ['rng', 'seed', '2'])
@@ -18,9 +18,10 @@ def words_of(name: str) -> list[str]:
 
 
 def last_part(name: str) -> str:
-    """Return the last part of a name.
+    """Return what stands behind the last dot, slash or double underscore.
 
-    That part stands behind the last dot, slash or double underscore, as ``seed`` in ``clf__seed``.
+    >>> last_part("clf__seed")
+    'seed'
     """
     return re.split(r"[./]|__", name)[-1]
 
@@ -28,13 +29,14 @@ def last_part(name: str) -> str:
 def spelled(name: str) -> str:
     """Return the last part of a name in one spelling.
 
-    ``optimizer.learningRate`` gives ``learning_rate``.
+    >>> spelled("optimizer.learningRate")
+    'learning_rate'
     """
     return "_".join(words_of(last_part(name)))
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text spells a number."""
+    """Return True if a text spells a number."""
     try:
         float(text)
     except ValueError:

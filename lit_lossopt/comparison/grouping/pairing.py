@@ -30,9 +30,11 @@ _MISSING = {"", "none", "null", "nan"}
 
 @dataclass(frozen=True)
 class Pairing:
-    """What pairs each run, and which parameters say so.
+    """What pairs each run.
 
-    An empty text pairs with nothing. Tags may say so too.
+    Attributes:
+        keys: one for each run. An empty text pairs nothing.
+        names: the parameters or tags that say so.
     """
 
     keys: tuple[str, ...]
@@ -40,9 +42,7 @@ class Pairing:
 
 
 def is_seed(name: str) -> bool:
-    """Return True if a parameter is a seed by its name.
-
-    A fold and a replicate count too.
+    """Return True if a parameter is by its name a seed, a fold or a replicate.
 
     >>> [is_seed(name) for name in ("Random Seed", "trainer.rngSeed", "random_state", "n_seeds", "seed_lr")]
     [True, True, True, False, False]
@@ -53,14 +53,12 @@ def is_seed(name: str) -> bool:
 def pairing(runs: Sequence[Run], seed_name: str = "", ignored: Collection[str] = ()) -> Pairing:
     """Return what pairs runs.
 
-    It is all seeds that vary and do not follow from the others.
-
-    A seed that is the same in all runs pairs only where no other varies. Where programs call their seeds differently,
-    each run counts by its own.
+    It is all seeds that vary and do not follow from the others. A seed that is the same in all runs pairs only if no
+    other varies. If programs call their seeds differently, each run counts by its own.
 
     Args:
         runs: those that are compared.
-        seed_name: the one parameter or tag that pairs; without it, whatever is a seed by its name.
+        seed_name: the one parameter or tag that pairs. Without it, whatever is a seed by its name.
         ignored: parameters that do not count.
     """
     known = [seed_name] if seed_name else _seed_columns(runs, ignored)
@@ -78,16 +76,13 @@ def pairing(runs: Sequence[Run], seed_name: str = "", ignored: Collection[str] =
     return Pairing(tuple(" ".join(found) for found in parts), tuple(used))
 
 
-def note_on(found: Pairing) -> list[str]:
-    """Return a note on what pairs runs.
-
-    There is one where several seeds pair them, or a parameter that is no seed by its name.
-    """
-    if len(found.names) < 2 and all(set(words_of(name)) & {"seed", "state", *_TOGETHER} for name in found.names):
+def note_on(paired: Pairing) -> list[str]:
+    """Say what pairs runs, unless it is one seed by its name."""
+    if len(paired.names) < 2 and all(set(words_of(name)) & {"seed", "state", *_TOGETHER} for name in paired.names):
         return []
-    if len(found.names) > 1 and not any(" " in key for key in found.keys):
+    if len(paired.names) > 1 and not any(" " in key for key in paired.keys):
         return []
-    return [f"Runs are paired by {', '.join(found.names)}."]
+    return [f"Runs are paired by {', '.join(paired.names)}."]
 
 
 def _says_seed(words: set[str]) -> bool:
@@ -99,7 +94,7 @@ def _says_seed(words: set[str]) -> bool:
 def _seed_columns(runs: Sequence[Run], ignored: Collection[str]) -> list[str]:
     """Return the names of seeds.
 
-    The tag of this package comes first, then parameters with exactly that name.
+    This package's own tag comes first, then what is called just so.
     """
     params = sorted({name for run in runs for name in run.params if is_seed(name) and name not in ignored})
     params.sort(key=lambda name: (spelled(name) != "seed", "seed" not in words_of(name)))
@@ -115,10 +110,7 @@ def _value(run: Run, name: str) -> str:
 
 
 def _adds(values: Sequence[str], parts: Sequence[tuple[str, ...]]) -> bool:
-    """Return True if a seed tells more than those before it.
-
-    It differs between runs that have all earlier seeds in common.
-    """
+    """Return True if a seed differs between runs that share all seeds before it."""
     seen: dict[tuple[str, ...], str] = {}
     return any(
         found and value and seen.setdefault(found, value) != value for value, found in zip(values, parts, strict=True)

@@ -1,6 +1,6 @@
 """Where on their axis runs were evaluated.
 
-A run that is evaluated more often must not come off better for it.
+A run that is looked at more often must not come off better for it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ Floats = NDArray[np.float64]
 
 # Distances of evaluations within this factor are one schedule.
 _ONE_SCHEDULE = 1.05
-# Of the places of the run that was evaluated least often, the others must share so many to be compared there alone.
+# Runs are compared at shared places alone if these are so large a share of the places of the run that was evaluated
+# least often, and at least so many.
 _LEAST_SHARED, _LEAST_PLACES = 0.75, 4
 # How far from such a place another run's evaluation may lie, in distances between places.
 _NEAR = 0.02
 
 
 def at_common_places(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> tuple[list[ArmRuns], list[str]]:
-    """Return runs with the evaluations that all of them have.
+    """Return runs with only those evaluations that all of them have.
 
-    More evaluations are more chances to meet a target by luck, a larger best, and another last tenth. Where too few
-    places are shared, runs stay as they are. Both are said in a note.
+    It does so only if some were evaluated more often. More evaluations are more chances to meet a target by luck, a
+    larger best, and another last tenth. If too few places are shared, runs stay as they are. A note says either.
 
     Args:
         arms: with runs whose histories are read.
@@ -64,14 +65,14 @@ def at_common_places(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> tuple[
 
 
 def _places(axes: Axes, run: Run, metric: str) -> Floats:
-    found = axes.along(run, curve_of(run, metric).steps.astype(np.float64))
-    return found if np.isfinite(found).all() else np.empty(0)
+    places = axes.along(run, curve_of(run, metric).steps.astype(np.float64))
+    return places if np.isfinite(places).all() else np.empty(0)
 
 
 def _common(wanted: Floats, settled: Sequence[Floats], distance: float) -> Floats | None:
-    """Return the places at which all long enough runs were evaluated.
+    """Return the places ``[k]`` at which each run was evaluated that went so far.
 
-    The result has shape ``[k]``. It is None if there are too few places.
+    None if they are too few.
     """
     kept = np.ones(len(wanted), dtype=bool)
     for found in settled:
@@ -84,9 +85,9 @@ def _common(wanted: Floats, settled: Sequence[Floats], distance: float) -> Float
 
 
 def _near(places: Floats, others: Floats, distance: float) -> NDArray[np.bool_]:
-    """Return which places lie at one of the others.
+    """Return which places ``[n]`` lie at one of the others ``[m]``.
 
-    Both lists rise. The result has shape ``[n]``, the others shape ``[m]``.
+    Both rise.
     """
     if not len(others) or not len(places):
         return np.zeros(len(places), dtype=bool)
@@ -97,9 +98,9 @@ def _near(places: Floats, others: Floats, distance: float) -> NDArray[np.bool_]:
 
 
 def _thinned(run: Run, kept: NDArray[np.bool_], metric: str) -> Run:
-    """Return a run with some of its evaluations alone.
+    """Return a run with only the kept ones ``[n]`` of its evaluations.
 
-    Those of the metric and of every yardstick are thinned alike. The choice has shape ``[n]``.
+    They are of the metric and of every yardstick.
     """
     steps = curve_of(run, metric).steps
     if len(steps) != len(kept) or not kept.any():

@@ -1,6 +1,6 @@
-"""The settings that tell runs apart.
+"""What tells runs apart: their parameters.
 
-They are parameters without seed, machine, and what follows from the rest.
+Seed, machine and whatever follows from the rest are left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Settings = Mapping[str, str]
 
 SWEEP_ARM = "arm"
 FRAMEWORK = "framework"
-# Ends of parameter names that say nothing of the method: machine, place, time, and what comes of the rest.
+# Ends of parameter names that say nothing of the method. They are of machine, place, time, and what comes of the rest.
 _NO_SETTING = {
     "accelerator", "array_job_id", "array_task_id", "cache", "cache_dir", "class_names", "commit", "created", "cuda",
     "dataloader_num_workers", "date", "datetime", "device", "devices", "download", "epoch", "eval_batch_size",
@@ -60,7 +60,7 @@ _FIRST = (
 
 
 def settings_of(run: Run) -> dict[str, str]:
-    """Return a run's parameters that can set its arm apart.
+    """Return the parameters of a run that can set its arm apart.
 
     Numbers are in one spelling.
     """
@@ -70,9 +70,12 @@ def settings_of(run: Run) -> dict[str, str]:
 
 
 def varying(all_settings: Sequence[Settings]) -> list[str]:
-    """Return the names whose values differ between runs.
+    """Return the names that do not have the same value in all runs.
 
     They are in the order in which they are told.
+
+    >>> varying([{"lr": "0.1", "optimizer": "SGD", "depth": "2"}, {"lr": "0.2", "optimizer": "Adam", "depth": "2"}])
+    ['optimizer', 'lr']
     """
     known = {name for settings in all_settings for name in settings}
     differing = [name for name in known if len({settings.get(name) for settings in all_settings}) > 1]
@@ -80,7 +83,7 @@ def varying(all_settings: Sequence[Settings]) -> list[str]:
 
 
 def is_rate(name: str) -> bool:
-    """Return True if a parameter is a learning rate by name."""
+    """Return True if a parameter is by its name a learning rate."""
     return end_of(name) in _RATES or spelled(name) in _RATES
 
 
@@ -92,7 +95,7 @@ def rate_of(known: Iterable[str]) -> str | None:
 def resolve(word: str, runs: Sequence[Run], flag: str = "--by", *, tags: bool = True) -> str:
     """Return the parameter or tag that a short name means.
 
-    ``lr`` may mean ``optimizer.lr``.
+    So ``lr`` means ``optimizer.lr``.
 
     Args:
         word: as it was typed.
@@ -131,25 +134,27 @@ def value_of(run: Run, name: str) -> str | None:
 def parent_of(name: str, known: Iterable[str]) -> str | None:
     """Return the class whose argument a parameter is.
 
-    For ``optimizer.momentum`` that is ``optimizer``.
+    >>> parent_of("optimizer.momentum", ["optimizer", "network"])
+    'optimizer'
     """
     parents = [other for other in known if name.startswith(f"{other}.")]
     return max(parents, key=len, default=None)
 
 
 def is_default(name: str, value: str, parent: str, class_name: str) -> bool | None:
-    """Return True if an argument has the default of its class.
+    """Return True if an argument has its class's default.
 
-    The result is None where the default is not known.
+    None if the default is not known.
     """
     default = _defaults(f"model.{parent}", class_name).get(name.removeprefix(f"{parent}."))
     return None if default is None else _literal(default) == _literal(value)
 
 
 def plain(value: str) -> str:
-    """Return a value in one spelling and on one line.
+    """Return a value in one spelling, on one line, without control signs.
 
-    ``1e-3`` and ``0.0010`` become ``0.001``. Control signs are left out.
+    >>> plain("1e-3"), plain("0.0010"), plain("SGD")
+    ('0.001', '0.001', 'SGD')
     """
     text = " ".join("".join(sign if sign.isprintable() else " " for sign in value).split())
     if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text):
@@ -176,7 +181,7 @@ def _place_among_rates(name: str) -> int:
 def _rank(name: str) -> tuple[int, int, str]:
     """Return where a setting stands among others.
 
-    The optimizer is first, then its rate, its other arguments, and the loss.
+    The optimizer comes first, with its rate and its arguments, then the loss.
     """
     head = name.partition(".")[0].lower()
     head = "lr" if is_rate(name) and head not in _FIRST else head
@@ -192,10 +197,7 @@ def _defaults(family: str, class_name: str) -> Mapping[str, str]:
 
 
 def _literal(text: str) -> object:
-    """Return the value that a text spells.
-
-    Tuples become lists, and numbers become floats.
-    """
+    """Return what a text spells, with tuples as lists and numbers as floats."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -1,4 +1,4 @@
-"""Accuracies as shares of 1.
+"""Accuracies are shares of 1.
 
 Other programs log them from 0 to 100, and people type them so.
 """
@@ -19,31 +19,30 @@ from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.reading.runs import History, Run
 
 SHARE, PER_CENT, UNSURE, NONE = "share", "per cent", "unsure", "none"
+# Rounding may lift a share of 1 a little.
 _MOST = 1 + 1e-6
 
 
 def as_shares(grouping: Grouping, metric: str, others: Sequence[str]) -> tuple[Grouping, list[str]]:
-    """Return runs whose accuracies are from 0 to 1.
+    """Return what is compared with its accuracies from 0 to 1.
 
-    The second value names the metrics that were logged from 0 to 100.
-
-    An arm in which any value is above 1 was logged in per cent. One that stays below while another does not may be
-    either, unless this package logged it.
+    With it come the names of those accuracies that were logged from 0 to 100. An arm in which any value is above 1 was
+    logged in per cent. One that stays below while another does not may be either, unless this package logged it.
 
     Args:
         grouping: arms, with the histories of these metrics.
         metric: the compared one.
-        others: further ones, which are shown: a history whose unit is not sure is left out.
+        others: further ones, which are shown. A history whose unit is not sure is left out.
 
     Raises:
         UserError: it is not sure in which unit the compared metric was logged.
     """
-    arms, found = [*grouping.arms, *grouping.tuning], []
+    arms, in_per_cent = [*grouping.arms, *grouping.tuning], []
     for name in filter(is_accuracy, dict.fromkeys([metric, *others])):
         units = [_unit(arm, name) for arm in arms]
         if PER_CENT not in units:
             continue
-        found.append(name)
+        in_per_cent.append(name)
         if name == metric and UNSURE in units:
             above, below = (
                 [arm.name for arm, unit in zip(arms, units, strict=True) if unit == wanted]
@@ -55,21 +54,27 @@ def as_shares(grouping: Grouping, metric: str, others: Sequence[str]) -> tuple[G
             )
         arms = [_in_shares(arm, name, unit) for arm, unit in zip(arms, units, strict=True)]
     count = len(grouping.arms)
-    return replace(grouping, arms=tuple(arms[:count]), tuning=tuple(arms[count:])), found
+    return replace(grouping, arms=tuple(arms[:count]), tuning=tuple(arms[count:])), in_per_cent
 
 
 def typed_target(target: float | None, metric: str) -> float | None:
-    """Return a typed target as a share.
+    """Return a target as it was typed.
 
     An accuracy above 1 is in per cent.
+
+    >>> typed_target(95.0, "val/accuracy"), typed_target(95.0, "val/nll")
+    (0.95, 95.0)
     """
     return target / 100 if target is not None and target > 1 and is_accuracy(metric) else target
 
 
 def typed_margin(margin: float, metric: str, *, in_per_cent: bool) -> float:
-    """Return a typed margin as a share.
+    """Return a margin as it was typed.
 
-    A margin of an accuracy in per cent is in points, and so is any margin from 1 on.
+    Of an accuracy in per cent, and from 1 on, it is in points.
+
+    >>> typed_margin(1.0, "val/accuracy", in_per_cent=False), typed_margin(0.5, "val/accuracy", in_per_cent=True)
+    (0.01, 0.005)
     """
     return margin / 100 if is_accuracy(metric) and (in_per_cent or margin >= 1) else margin
 

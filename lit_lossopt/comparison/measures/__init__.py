@@ -2,5 +2,5 @@
 
 Convergence, oscillation, ripple and learning rate are.
 
-Histories come in as arrays. Numbers go out, one or none for each run.
+Runs with their histories come in. Numbers go out, one or none for each run.
 """

@@ -1,10 +1,8 @@
-"""The one axis of a comparison.
+"""The one axis along which all runs of a comparison are measured.
 
-All runs are measured along steps, epochs or examples. Where no axis fits, the reason is given.
-
-Runs count in different ways: Lightning and Hugging Face log an evaluation at its step, Keras at its epoch. Steps of
-different batch size are no common axis either. What each run tells of itself is read in ``clocks``, what runs tell of
-each other in ``counting``.
+It is steps, epochs or examples. If runs share none, a sentence says why. Runs count in different ways: Lightning and
+Hugging Face log an evaluation at its step, Keras at its epoch. Steps of different batch size are no common axis either.
+What each run tells of itself is read in ``clocks``, what runs tell of each other in ``counting``.
 """
 
 from __future__ import annotations
@@ -29,8 +27,8 @@ from lit_lossopt.tracking.reading.runs import Run
 Floats = NDArray[np.float64]
 
 EXAMPLE = "example"
-# Batches that end an epoch are smaller, so the examples of a step differ a little at equal batch size; where its
-# parameter says that it is equal, only several devices make it another one.
+# Batches that end an epoch are smaller, so the examples of a step differ a little at equal batch size. If parameters
+# say that the size is equal, only several devices make it another one.
 _ALIKE, _ALIKE_BY_NAME = 1.1, 1.5
 _TO_ONE_AXIS: Mapping[str, Callable[..., Floats]] = {
     STEP: Clock.in_steps,
@@ -44,11 +42,11 @@ class Axes:
     """What all curves are measured along.
 
     Attributes:
-        noun: step, epoch or example; of no meaning where ``no_speed`` is not empty.
-        no_speed: why no axis is shared, a sentence; empty where one is.
+        noun: step, epoch or example. Of no meaning if ``no_speed`` is not empty.
+        no_speed: why no axis is shared, a sentence. Empty if one is.
         notes: how runs were read, a sentence each.
         clocks: run id → how the run counts.
-        ends: run id → how far on the axis it would have gone; empty where no axis is shared.
+        ends: run id → how far on the axis it would have gone. Empty without a shared axis.
     """
 
     noun: str = STEP
@@ -58,11 +56,9 @@ class Axes:
     ends: Mapping[str, float] = field(default_factory=dict)
 
     def along(self, run: Run, logged: Floats, *, losses: bool = False) -> Floats:
-        """Return where logged steps lie on the axis.
+        """Return where logged steps ``[n]`` of a run lie on the axis, as ``[n]``.
 
-        They are steps of a run's metric or of its losses. Both have shape ``[n]``.
-
-        NaN where that is not known; empty where no axis is shared.
+        The steps are of the run's metric, or of its losses. NaN if the place is not known. Empty without a shared axis.
         """
         if self.no_speed:
             return np.empty(0)
@@ -70,10 +66,7 @@ class Axes:
         return np.round(_TO_ONE_AXIS[self.noun](self.clocks[run.run_id], logged, losses=losses), 9)
 
     def place(self, run: Run, metric: str) -> Place:
-        """Return where a run lies on the axis.
-
-        The result has its evaluations, its losses, and where it would have ended.
-        """
+        """Return where a run's evaluations and losses lie, and where it would have ended."""
         evaluations = curve_of(run, metric).steps.astype(np.float64)
         losses = finite(run.histories.get(names.TRAIN_LOSS)).steps.astype(np.float64)
         return Place(self.along(run, evaluations), self.along(run, losses, losses=True), self.ends.get(run.run_id, nan))
@@ -82,16 +75,16 @@ class Axes:
 def common_axis(arms: Sequence[ArmRuns], metric: str) -> Axes:
     """Return the axis on which all evaluations lie.
 
-    All by step: steps, or with different batch sizes the examples seen. All by epoch, or some so and some so: epochs.
-    Only runs that completed and were evaluated at least twice have a speed, so only they decide.
+    If all runs count by step, it is steps, or with different batch sizes the examples seen. If any counts by epoch, it
+    is epochs. Only runs that completed and were evaluated at least twice have a speed, so only they decide.
 
     Args:
-        arms: with runs whose histories are read; the epoch and the examples among them, where they were logged.
+        arms: with runs whose histories are read, with the epoch and the examples if they were logged.
         metric: the compared one.
     """
     readings, unsure, notes = counted(arms, metric)
-    settled = [one for one in readings if one.clock.settled]
-    clocks = {one.run_id: one.clock for one in readings}
+    settled = [reading for reading in readings if reading.clock.settled]
+    clocks = {reading.run_id: reading.clock for reading in readings}
     if unsure:
         return Axes(no_speed=unsure, clocks=clocks)
     noun, reason = _noun(settled)
@@ -113,11 +106,13 @@ def common_axis(arms: Sequence[ArmRuns], metric: str) -> Axes:
 
 
 def least_to_target(arms: Sequence[Arm]) -> float:
-    """Return the least number of steps to a target.
+    """Return what a target counts as that was met before training.
 
-    A target that was met before training counts so. It is a fiftieth of the distance between evaluations.
+    It is a fiftieth of the distance between evaluations. That is as much on any axis, so that runs logged by epoch and
+    by step give the same ratios.
 
-    It is as much on any axis, so that runs logged by epoch and by step give the same ratios.
+    >>> least_to_target([])
+    0.02
     """
     axes = [trial.axis for arm in arms for trial in arm.trials if len(trial.axis) > 1]
     distances = [float(np.median(np.diff(axis))) for axis in axes]
@@ -181,7 +176,7 @@ def _differ(numbers: Sequence[float]) -> bool:
 def _differing_batches(settled: Sequence[Reading]) -> list[str]:
     """Return the batch sizes if they differ between arms.
 
-    The parameters tell, or the examples seen.
+    They are told by the parameters, or by the examples seen.
     """
     batches = sorted({one.clock.batch for one in settled if isfinite(one.clock.batch)})
     if len(batches) > 1:
@@ -194,9 +189,9 @@ def _differing_batches(settled: Sequence[Reading]) -> list[str]:
 
 
 def _differing_epochs(settled: Sequence[Reading]) -> list[float]:
-    """Return the logged steps of an epoch if they differ.
+    """Return the smallest and the largest epoch in steps, if they differ.
 
-    Differences that batch sizes or examples explain are left out.
+    Only logged epochs count, and only if neither batch sizes nor examples say why they differ.
     """
     nameless = [one.clock for one in settled if not isfinite(one.clock.batch) and not isfinite(_pace(one.clock))]
     logged = [clock for clock in nameless if not clock.planned]
@@ -206,10 +201,7 @@ def _differing_epochs(settled: Sequence[Reading]) -> list[float]:
 
 
 def _pace(clock: Clock) -> float:
-    """Return the logged examples of one step.
-
-    The result is NaN where none were logged.
-    """
+    """Return the examples of a step as they were logged, or NaN."""
     if clock.unit != STEP or len(clock.examples[0]) < 2:
         return nan
     at, seen = clock.examples
@@ -243,10 +235,7 @@ def _by_epochs(settled: Sequence[Reading], noun: str) -> list[str]:
 
 
 def _nameless(settled: Sequence[Reading], noun: str) -> list[str]:
-    """Return a note on arms of unknown batch size.
-
-    It matters where steps are compared and the batch size of others is known.
-    """
+    """Say which arms name no batch size, if steps are compared and others name one."""
     lost = sorted({one.arm for one in settled if not isfinite(one.clock.batch) and not isfinite(_pace(one.clock))})
     if noun != STEP or not lost or not any(isfinite(one.clock.batch) for one in settled):
         return []
@@ -254,10 +243,7 @@ def _nameless(settled: Sequence[Reading], noun: str) -> list[str]:
 
 
 def _lengths(arms: Sequence[ArmRuns], ends: Mapping[str, float], noun: str) -> list[str]:
-    """Return a note on runs of different length.
-
-    Completed runs alone are meant.
-    """
+    """Say how far completed runs went, if they did not go equally far."""
     known = [ends[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
     known = sorted(end for end in known if isfinite(end))
     if not known or known[-1] <= known[0] * (1 + 1e-6):
@@ -269,9 +255,8 @@ def _lengths(arms: Sequence[ArmRuns], ends: Mapping[str, float], noun: str) -> l
 def _ends(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> dict[str, float]:
     """Return how far each run would have gone.
 
-    A completed run goes to its last evaluation. Any other goes to the budget of its arm.
-
-    The budget of an arm is the longest of its completed runs; of an arm without one, the longest of all.
+    A completed run went to its last evaluation. Any other would have gone to its arm's budget, which is the longest of
+    its completed runs. Without one, it is the longest of all.
     """
     reached = {run.run_id: _last(axes, run, metric) for arm in arms for run in arm.runs}
     longest = max((end for end in reached.values() if isfinite(end)), default=nan)

@@ -1,6 +1,7 @@
-"""How one run counts.
+"""How one run counts its evaluations.
 
-Its metric was logged by step or by epoch, and an epoch has so many steps.
+Its metric was logged by step or by epoch, and an epoch has a number of steps. A run with its histories comes in, a
+``Clock`` goes out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ LOGGED_EPOCH = "epoch"
 _PLANNED = ("max_epochs", "num_train_epochs", "num_epochs", "n_epochs", "epochs")
 _BATCH = ("train_batch_size", "batch_size", "per_device_train_batch_size")
 _ACCUMULATED = ("accumulate_grad_batches", "gradient_accumulation_steps")
-# A loss that was logged so many times as far as the evaluations counts something else than they do.
+# A loss that was logged so many times as far as the evaluations counts something else than they do. Evaluations at
+# distances may end a little before the losses, so there it takes more.
 _FURTHER, _MUCH_FURTHER = 2, 10
 
 
@@ -34,18 +36,19 @@ class Clock:
     """How a run counts.
 
     Attributes:
-        unit: of the steps at which the metric was logged: step, epoch, or unsure.
+        unit: of the steps at which the metric was logged, which is step, epoch or unsure.
         why: what says that it was logged by epoch.
         at: the logged steps of evaluations ``[n]``.
-        first: the first of them; ``last`` likewise. NaN without evaluations.
-        distance: the median distance of evaluations; NaN with fewer than two.
-        ahead: what is added to a logged step, 1 where counting begins at zero; NaN where that is not known.
-        per_epoch: steps of an epoch; NaN where that is not known.
-        planned: whether ``per_epoch`` is the run's length over its planned epochs: too small if it ended early.
-        epochs: logged steps and the epochs done by then, where no single number of steps makes an epoch.
-        examples: logged steps and the examples seen by then; empty where they were not logged.
-        batch: examples of one step; NaN where that is not known.
-        images: training images; NaN where that is not known.
+        first: the first of them. NaN without evaluations.
+        last: the last of them. NaN without evaluations.
+        distance: the median distance of evaluations. NaN with fewer than two.
+        ahead: what is added to a logged step, 1 if counting begins at zero. NaN if that is not known.
+        per_epoch: steps of an epoch. NaN if that is not known.
+        planned: whether ``per_epoch`` is the run's length over its planned epochs, too small if it ended early.
+        epochs: logged steps and the epochs done by then, if no single number of steps makes an epoch.
+        examples: logged steps and the examples seen by then. Empty if they were not logged.
+        batch: examples of one step. NaN if that is not known.
+        images: training images. NaN if that is not known.
         losses_by_step: whether the training loss was logged by step although the metric was logged by epoch.
         settled: completed and evaluated at least twice, so that it has a speed.
     """
@@ -72,9 +75,12 @@ class Clock:
         return self.distance == 1
 
     def in_epochs(self, logged: Floats, *, losses: bool = False) -> Floats:
-        """Return the epochs done at logged steps.
+        """Return the epochs done at logged steps ``[n]``.
 
-        They are steps of the metric or of the losses. Both have shape ``[n]``, with NaN where it is not known.
+        The steps are of the metric, or of the losses. NaN if the epochs are not known.
+
+        >>> Clock(unit=STEP, per_epoch=10.0).in_epochs(np.array([0.0, 10.0, 25.0]))
+        array([0. , 1. , 2.5])
         """
         if self.unit == EPOCH and not (losses and self.losses_by_step):
             return logged + (0.0 if isnan(self.ahead) else self.ahead)
@@ -83,18 +89,24 @@ class Clock:
         return self._steps(logged) / self.per_epoch
 
     def in_steps(self, logged: Floats, *, losses: bool = False) -> Floats:
-        """Return the steps done at logged steps.
+        """Return the steps done at logged steps ``[n]``.
 
-        They are steps of the metric or of the losses. Both have shape ``[n]``, with NaN where it is not known.
+        The logged steps are of the metric, or of the losses. NaN if the steps are not known.
+
+        >>> Clock(unit=EPOCH, per_epoch=10.0).in_steps(np.array([0.0, 1.0, 2.0]))
+        array([ 0., 10., 20.])
         """
         if self.unit == EPOCH and not (losses and self.losses_by_step):
             return self.in_epochs(logged) * self.per_epoch
         return self._steps(logged)
 
     def in_examples(self, logged: Floats, *, losses: bool = False) -> Floats:
-        """Return the examples seen at logged steps.
+        """Return the examples seen at logged steps ``[n]``.
 
-        They are steps of the metric or of the losses. Both have shape ``[n]``, with NaN where it is not known.
+        The steps are of the metric, or of the losses. NaN if the examples are not known.
+
+        >>> Clock(unit=STEP, batch=64.0).in_examples(np.array([0.0, 10.0]))
+        array([  0., 640.])
         """
         if len(self.examples[0]) > 1 and not (losses and self.losses_by_step):
             return extended(logged, *self.examples)
@@ -102,9 +114,9 @@ class Clock:
         return by_batch if np.isfinite(by_batch).all() else self.in_epochs(logged, losses=losses) * self.images
 
     def _steps(self, logged: Floats) -> Floats:
-        """Return how many steps were done.
+        """Return how many steps were done at logged ones, which may count from zero.
 
-        Steps may count from zero. At 0 none was done.
+        At 0 none was done.
         """
         ahead = self.ahead if self.unit == STEP and isfinite(self.ahead) else 0.0
         done: Floats = np.where(logged > 0, logged + ahead, 0.0)
@@ -112,10 +124,12 @@ class Clock:
 
 
 def extended(at: Floats, points: Floats, values: Floats) -> Floats:
-    """Return values at other places.
+    """Return values at places ``[m]``, from points and values ``[n]``.
 
-    They are linear between the points and go on at the mean pace beyond them. Values have shape ``[n]``, places shape
-    ``[m]``.
+    They are linear between the points, and go on at the mean pace beyond them.
+
+    >>> extended(np.array([5.0, 30.0]), np.array([0.0, 10.0, 20.0]), np.array([0.0, 1.0, 2.0]))
+    array([0.5, 3. ])
     """
     pace = (values[-1] - values[0]) / (points[-1] - points[0])
     outside = np.minimum(at - points[0], 0.0) + np.maximum(at - points[-1], 0.0)
@@ -126,8 +140,9 @@ def extended(at: Floats, points: Floats, values: Floats) -> Floats:
 def read_clock(run: Run, metric: str) -> Clock:
     """Return how a run counts, as far as it tells.
 
-    In this order: an ``epoch`` logged beside the steps, a training loss that goes on far beyond the evaluations,
-    the planned number of epochs among the parameters; then evaluations at a distance of more than one are by step.
+    These tell, in this order: an ``epoch`` logged beside the steps, a training loss that goes on far beyond the
+    evaluations, and the planned number of epochs among the parameters. If none does, evaluations at a distance of more
+    than one are by step.
     """
     steps = curve_of(run, metric).steps.astype(np.float64)
     known = _known(run, steps)
@@ -142,9 +157,13 @@ def read_clock(run: Run, metric: str) -> Clock:
 
 
 def batch_of(run: Run) -> float:
-    """Return the examples of an optimizer step.
+    """Return the examples of an optimizer step by the run's parameters.
 
-    The parameters of the run tell. The result is NaN where they do not.
+    NaN if they do not tell.
+
+    >>> params = {"data.batch_size": "64", "trainer.accumulate_grad_batches": "2"}
+    >>> batch_of(Run("id", "name", "FINISHED", params, {}, {}))
+    128.0
     """
     return _number(run.params, _BATCH) * _first_known(_number(run.params, _ACCUMULATED), 1.0)
 
@@ -209,11 +228,10 @@ def _by_logged_epoch(run: Run, known: Clock) -> Clock:
 
 
 def _beside(known: Clock, at: Floats) -> bool:
-    """Return True if another metric counts as evaluations do.
+    """Return True if what was logged at steps ``[n]`` counts as the evaluations do.
 
-    It then tells of them. Its steps have shape ``[n]``.
-
-    It does not where it goes on far beyond them: then it was logged by step, and they by epoch.
+    Then it tells of them. It does not count so if it goes on far beyond them. Then it was logged by step, and they by
+    epoch.
     """
     beyond = at[-1] > _MUCH_FURTHER * known.last and known.settled
     same_range = not known.one_by_one and known.last <= at[-1] + 1
@@ -223,7 +241,7 @@ def _beside(known: Clock, at: Floats) -> bool:
 def _epoch_size(at: Floats, epochs: Floats) -> float:
     """Return how many steps an epoch has.
 
-    Steps and epochs have shape ``[n]``. Epochs may be fractional or whole.
+    It is told by steps ``[n]`` and the epoch ``[n]`` of each, fractional or whole.
     """
     slope = float((at[-1] - at[0]) / (epochs[-1] - epochs[0]))
     if not np.all(epochs == np.round(epochs)):
@@ -255,9 +273,9 @@ def _by_plan(run: Run, known: Clock) -> Clock:
 
 
 def _number(params: Mapping[str, str], ends: tuple[str, ...]) -> float:
-    """Return the positive number of the first parameter named so.
+    """Return the positive number of the first parameter with one of these names.
 
-    The names are tried in this order. The result is NaN if none has one.
+    The names count in their order. NaN without such a number.
     """
     try:
         value = float(params.get(_name(params, ends), ""))
@@ -267,11 +285,9 @@ def _number(params: Mapping[str, str], ends: tuple[str, ...]) -> float:
 
 
 def _name(params: Mapping[str, str], ends: tuple[str, ...]) -> str:
-    """Return the parameter whose name ends so.
+    """Return the parameter whose name ends so, or an empty text.
 
-    The section before it does not count. The result is empty if there is none.
-
-    The section before it does not count.
+    The section of its name does not matter.
     """
     found = [name for name in params if _end(name) in ends]
     return min(found, key=lambda name: (ends.index(_end(name)), name.count("."), name), default="")

@@ -1,4 +1,7 @@
-"""How fast a curve reaches a value and where it ends."""
+"""How fast a curve of evaluations reaches a value, and where it ends.
+
+Arrays of evaluations come in, numbers go out.
+"""
 
 from __future__ import annotations
 
@@ -6,39 +9,43 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 Floats = NDArray[np.float64]
 
-# What of the best counts as reached, for the target and for the window of learning rates.
+# This share of the best counts as reached, for the target and for the window of learning rates.
 SHARE = 0.95
 
 
 def median_of_three(values: Floats) -> Floats:
-    """Return values smoothed by a centred median of three.
+    """Return values ``[n]`` smoothed by a centred median of three.
 
-    They have shape ``[n]``. Both ends stay as they are.
+    Both ends stay as they are.
+
+    >>> median_of_three(np.array([1.0, 9.0, 3.0, 4.0]))
+    array([1., 3., 4., 4.])
 
     Source: Tukey 1977, "Exploratory Data Analysis", ch. 7.
     """
-    if len(values) < 3:
-        return values.copy()
-    middle = np.median(np.stack([values[:-2], values[1:-1], values[2:]]), axis=0)
-    return np.concatenate([values[:1], middle, values[-1:]])
+    # With the end itself as its missing neighbour, the median at an end is the end.
+    smooth: Floats = median_filter(values, size=3, mode="nearest") if len(values) else values.copy()
+    return smooth
 
 
 def reach(axis: Floats, values: Floats, target: float, *, higher_is_better: bool = True) -> float:
-    """Return where on the axis values reach the target.
+    """Return where on an axis the values reach the target.
 
-    The result is infinite if they never do.
+    Let s be the smoothed values, ``median_of_three(values)``. Let j be the first index at which s ≥ target at j and at
+    j + 1. The last index needs no successor. The result is linear between j − 1 and j, and infinite without such a j.
 
-    s = median_of_three(values); j = the first index with s ≥ target at j and j + 1 (at j alone if it is the last);
-    linear between j − 1 and j.
+    >>> reach(np.array([0.0, 10.0, 20.0, 30.0]), np.array([0.1, 0.5, 0.9, 0.95]), 0.7)
+    15.0
 
     Args:
-        axis: steps, seconds or examples ``[n]`` of the evaluations; the answer is NaN where they are NaN at j.
+        axis: steps, seconds or examples ``[n]`` of the evaluations. If they are NaN at j, so is the result.
         values: the metric ``[n]``, finite.
         target: in its unit.
-        higher_is_better: of the metric; if not, ≤ takes the place of ≥.
+        higher_is_better: of the metric. If not, ≤ takes the place of ≥.
 
     Source: AlgoPerf, `DOCUMENTATION.md` (a miss is infinite); Schneider et al. 2019 (DeepOBS), §3.
     """
@@ -58,9 +65,11 @@ def reach(axis: Floats, values: Floats, target: float, *, higher_is_better: bool
 def area_under_curve(steps: Floats, values: Floats, budget: float = 0.0) -> float:
     """Return the mean of the metric over the budget.
 
-    It is computed by the trapezoidal rule. Without values it is NaN.
+    ∫ values d(steps) / (end − first step), by the trapezoidal rule. If the curve ends before ``budget``, its last
+    value holds until there. NaN without values.
 
-    ∫ values d(steps) / (end − first step), where the last value holds until ``budget`` if the curve ends before.
+    >>> area_under_curve(np.array([0.0, 10.0]), np.array([0.0, 1.0]), budget=20.0)
+    0.75
 
     Args:
         steps: rising ``[n]``.
@@ -76,19 +85,23 @@ def area_under_curve(steps: Floats, values: Floats, budget: float = 0.0) -> floa
 
 
 def final_value(values: Floats) -> float:
-    """Return the mean of the last tenth of the evaluations.
+    """Return the mean of the last tenth of the evaluations ``[n]``.
 
-    They have shape ``[n]``. The tenth is rounded down to at least one. Without evaluations the result is NaN.
+    The tenth is rounded down, and is at least one evaluation. NaN without any.
+
+    >>> final_value(np.array([0.5, 0.8, 0.9]))
+    0.9
     """
     return float(np.mean(values[-max(1, len(values) // 10) :])) if len(values) else math.nan
 
 
 def best_value(steps: Floats, values: Floats, *, higher_is_better: bool = True) -> tuple[float, int]:
-    """Return the best value and its first step.
+    """Return the best value, and the first step at which it was seen.
 
-    Without values they are NaN and −1.
+    NaN and −1 without values.
 
-    Without values they are NaN and −1.
+    >>> best_value(np.array([0.0, 10.0, 20.0]), np.array([0.5, 0.9, 0.8]))
+    (0.9, 10)
     """
     if not len(values):
         return math.nan, -1
@@ -99,10 +112,11 @@ def best_value(steps: Floats, values: Floats, *, higher_is_better: bool = True) 
 def near_best(best: float, start: float, *, higher_is_better: bool = True) -> float:
     """Return the value that counts as near the best.
 
-    It is 0.95 · best.
+    It is 0.95 · best. Where lower is better, or the best is not positive, a share of the value means nothing. There it
+    is 95 % of the way, start − 0.95 · (start − best). If training led nowhere, it is the best itself.
 
-    Where lower is better, or the best is not positive, a share of the value means nothing; there it is 95 % of the way,
-    start − 0.95 · (start − best), and the best itself where training led nowhere.
+    >>> near_best(0.8, 0.1), round(near_best(0.2, 2.2, higher_is_better=False), 3)
+    (0.76, 0.3)
 
     Args:
         best: the best final value.

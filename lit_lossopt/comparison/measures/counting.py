@@ -1,6 +1,7 @@
 """What runs tell of each other's counting.
 
-Evaluations numbered one by one are epochs beside runs that were logged by step.
+Evaluations numbered one by one may be steps or epochs. Beside runs logged by step they are epochs. Runs in arms come
+in, a ``Reading`` of each goes out.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ class Reading:
 
 
 def counted(arms: Sequence[ArmRuns], metric: str) -> tuple[list[Reading], str, list[str]]:
-    """Return how each run counts, and what was concluded.
+    """Return how each run counts.
 
-    The second value says why that is not known of some runs, or is empty.
+    With it come the reason why that is not known of some, or an empty text, and what was concluded, a sentence each.
     """
     readings = [Reading(arm.name, run.run_id, read_clock(run, metric)) for arm in arms for run in arm.runs]
     readings = _as_their_arm(_as_planned(readings))
@@ -42,9 +43,9 @@ def counted(arms: Sequence[ArmRuns], metric: str) -> tuple[list[Reading], str, l
 
 
 def _as_planned(readings: Sequence[Reading]) -> list[Reading]:
-    """Return runs of one arm with their planned epochs.
+    """Give runs of one arm the longest epochs that their plans tell.
 
-    The longest plan counts. A run that ended early has seen fewer epochs.
+    A run that ended early has seen fewer of them, so its own length would make them too short.
     """
     longest: dict[str, float] = {}
     for one in readings:
@@ -57,13 +58,11 @@ def _as_planned(readings: Sequence[Reading]) -> list[Reading]:
 
 
 def _as_their_arm(readings: Sequence[Reading], *, settled: bool = True) -> list[Reading]:
-    """Return runs that count as the others of their arm.
-
-    Only runs of which nothing is known change. Where the arm tells nothing, the comparison does.
+    """Let runs of which nothing is known count as others of their arm, or of all, do.
 
     Args:
         readings: of all runs.
-        settled: look only at runs that have a speed, and only within arms; otherwise at those that have none.
+        settled: look only at runs that have a speed, and only within arms. Otherwise look at those that have none.
     """
     known = [other for other in readings if other.clock.settled and other.clock.unit != UNSURE]
 
@@ -81,10 +80,7 @@ def _as_their_arm(readings: Sequence[Reading], *, settled: bool = True) -> list[
 
 
 def _numbered_one_by_one(readings: Sequence[Reading]) -> tuple[list[Reading], str]:
-    """Return clocks of runs that number their evaluations.
-
-    Evaluations 0, 1, 2, … are steps or epochs. The second value says why that is not known.
-    """
+    """Decide whether evaluations numbered 0, 1, 2, … are by step or by epoch."""
     settled = [one for one in readings if one.clock.settled]
     open_ = [one for one in settled if one.clock.unit == UNSURE]
     known = [one for one in settled if one.clock.unit != UNSURE]
@@ -115,26 +111,23 @@ def _set(readings: Sequence[Reading], chosen: Sequence[Reading], unit: str, why:
 
 
 def _shifted(open_: Sequence[Reading]) -> bool:
-    """Return True if some count from 0 and others from 1.
-
-    They count to the same number of evaluations.
-    """
+    """Return True if some runs count from 0 and others from 1, to equal numbers."""
     ends = {first: {one.clock.last for one in open_ if one.clock.first == first} for first in (0, 1)}
     return bool({last + 1 for last in ends[0]} & ends[1]) and not ends[0] & ends[1]
 
 
 def _possible(clock: Clock) -> set[float]:
-    """Return how many epochs numbered evaluations may mean.
+    """Return how many epochs evaluations numbered one by one may mean.
 
-    It is one more if they count from zero.
+    If they count from zero, there may be one more.
     """
     return {clock.last, clock.last + 1} if clock.first == 0 else {clock.last}
 
 
 def _totals(clock: Clock) -> set[float]:
-    """Return a run's epochs and its evaluations after the start.
+    """Return the numbers of epochs that a run may have.
 
-    The epochs are NaN where they are not known.
+    One is told by its clock, as far as that is known. The other is its number of evaluations after the start.
     """
     if clock.unit == EPOCH:
         ahead = 0.0 if clock.first > 0 else clock.ahead
@@ -146,9 +139,9 @@ def _totals(clock: Clock) -> set[float]:
 
 
 def _evaluations(clock: Clock) -> float | None:
-    """Return how many evaluations follow the start of a run.
+    """Return how many evaluations a run logged by step has after its start.
 
-    The run was logged by step. Gaps are included. The result is None if evaluations are irregular.
+    Gaps are counted too. None if the evaluations are irregular.
     """
     for end in (clock.last, clock.last + 1):
         if end % clock.distance == 0:
@@ -157,11 +150,9 @@ def _evaluations(clock: Clock) -> float | None:
 
 
 def _from_zero_or_one(readings: Sequence[Reading]) -> list[Reading]:
-    """Return clocks of runs that were logged by epoch from 0 on.
+    """Decide whether runs logged by epoch from 0 on begin before or after an epoch.
 
-    They were evaluated before training, or after the first epoch.
-
-    First what totals of other runs tell, then what is known of the arm, or of all.
+    First the totals of other runs tell, then what is known of the arm, then what is known of all.
     """
     totals = {total for one in readings if one.clock.settled for total in _totals(one.clock)}
     found = [_with_ahead(one, _by_totals(one.clock, totals)) for one in readings]
@@ -175,10 +166,7 @@ def _with_ahead(one: Reading, ahead: float) -> Reading:
 
 
 def _by_totals(clock: Clock, totals: set[float]) -> float:
-    """Return what to add to the logged epochs of a run.
-
-    The result is NaN where the numbers of epochs do not tell.
-    """
+    """Return what to add to the logged epochs of a run, or NaN if totals do not tell."""
     if clock.first > 0:
         return 0.0
     ends = (clock.last, clock.last + 1) if clock.settled else ()
@@ -186,9 +174,9 @@ def _by_totals(clock: Clock, totals: set[float]) -> float:
 
 
 def _ahead_of(readings: Sequence[Reading], arm: str | None = None) -> float:
-    """Return what runs that begin at 0 add to their epochs.
+    """Return what runs that begin at 0 add to their logged epochs.
 
-    They are runs of an arm. The result is NaN if it is not one number.
+    The runs are of one arm, or all. NaN if it is not one number.
     """
     known = {
         one.clock.ahead
@@ -199,9 +187,9 @@ def _ahead_of(readings: Sequence[Reading], arm: str | None = None) -> float:
 
 
 def _sizes_of_epochs(readings: Sequence[Reading]) -> tuple[list[Reading], list[str]]:
-    """Return clocks with the steps of an epoch filled in.
+    """Fill in how many steps an epoch has.
 
-    The arm tells, or equal numbers of evaluations where both ways of logging occur.
+    The arm tells. In a mix of runs by step and by epoch, equal numbers of evaluations tell too.
     """
     readings = [_with_size(one, _median_size(readings, one.arm, one.clock.unit)) for one in readings]
     if {one.clock.unit for one in readings if one.clock.settled} != {STEP, EPOCH}:
@@ -245,9 +233,9 @@ def _median_size(readings: Sequence[Reading], arm: str, unit: str) -> float:
 
 
 def _with_size(one: Reading, size: float) -> Reading:
-    """Return a clock with the steps of an epoch, where unknown.
+    """Fill in the steps of an epoch if they are not known.
 
-    It also says whether the steps count from zero.
+    They tell whether the steps count from zero.
     """
     clock = one.clock
     if isnan(size) or isfinite(clock.per_epoch) or len(clock.epochs[0]) or clock.unit == UNSURE:

@@ -1,8 +1,6 @@
-"""The verdicts that a run's curves give.
+"""The verdicts that a run's curves give, whatever program logged it.
 
-They are diverged or collapsed, whatever program logged the run.
-
-Most programs end a run whose loss is NaN as they end any other.
+Most programs end a run whose loss is NaN as they end any other. Here it is called diverged or collapsed.
 """
 
 from __future__ import annotations
@@ -23,9 +21,9 @@ from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.reading.runs import History, Run
 from lit_lossopt.training.health import FACTOR, FALL, FIRST, LAST, LossTrack, never_learned, rose
 
-# Fewer losses than this cannot explode: there is nothing to take a median of.
+# Fewer losses than this cannot explode, because there is nothing to take a median of.
 _FEWEST = 4
-# Two histories share an axis where one is at most so many times as long as the other.
+# Two histories share an axis if one is at most so many times as long as the other.
 _SAME_AXIS = 2.0
 # A history with so few losses an evaluation holds means of epochs.
 _COARSE = 1.5
@@ -44,21 +42,19 @@ class _Break:
 
 
 def judged(runs: Sequence[Run], metric: str) -> list[Run]:
-    """Return the runs with the verdicts of their curves.
+    """Return the same runs, with the verdicts and the evidence of their curves.
 
-    Those that diverged or collapsed have that verdict, with its evidence.
-
-    - Diverged: the training loss, the compared metric or an evaluated loss ends in values that are not finite; or the
+    - Diverged: the training loss, the compared metric or an evaluated loss ends in values that are not finite, or the
       training loss has exploded. The evaluated loss may triple by mere overfitting, so it never counts as exploded.
-      A gap that finite values follow is none: a skipped step in half precision, a score of a batch without positives.
-      Neither is a last loss of a single step before a finite evaluated loss, nor a score that cannot be computed
-      (NaN to its end, or always) while the losses stay finite.
+      A gap that finite values follow is none, as a skipped step in half precision, or a score of a batch without
+      positives. Neither is a last loss of a single step before a finite evaluated loss, nor a score that cannot be
+      computed (NaN to its end, or always) while the losses stay finite.
     - Collapsed: the loss of steps never fell, and no accuracy or compared metric got better. Mixed labels give a loss
-      a floor, so it condemns no run whose accuracy rises. A run with a verdict of ours keeps it: the same rule made it
+      a floor, so it condemns no run whose accuracy rises. A run with a verdict of ours keeps it. The same rule made it
       and saw the predictions too, which curves do not hold.
 
-    Evaluations behind a divergence become NaN: an accuracy is finite whatever the weights are. Only runs that ended
-    well are judged; one that its program called diverged, failed or interrupted stays so.
+    Evaluations behind a divergence become NaN, since an accuracy is finite whatever the weights are. Only runs that
+    ended well are judged. One that its program called diverged, failed or interrupted stays so.
 
     Args:
         runs: with histories.
@@ -68,9 +64,9 @@ def judged(runs: Sequence[Run], metric: str) -> list[Run]:
 
 
 def judged_note(before: Sequence[Run], after: Sequence[Run]) -> list[str]:
-    """Return a note on runs whose curves changed their verdict.
+    """Say which runs their curves judge otherwise than their program did.
 
-    There is one sentence for each verdict.
+    There is one sentence a verdict.
     """
     notes = []
     for verdict in (Verdict.DIVERGED, Verdict.COLLAPSED):
@@ -88,11 +84,11 @@ def judged_note(before: Sequence[Run], after: Sequence[Run]) -> list[str]:
 
 
 def _judged(run: Run, metric: str) -> Run:
-    found = _breaks(run, metric)
-    for one in found:
-        run = _cut(run, one)
-    if found:
-        return _with_verdict(run, Verdict.DIVERGED, str(found[0]))
+    breaks = _breaks(run, metric)
+    for metric_break in breaks:
+        run = _cut(run, metric_break)
+    if breaks:
+        return _with_verdict(run, Verdict.DIVERGED, str(breaks[0]))
     losses = _training_loss(run)
     exploded = _exploded(losses.values)
     if exploded:
@@ -113,15 +109,12 @@ def _training_loss(run: Run) -> History:
 
 
 def _breaks(run: Run, metric: str) -> list[_Break]:
-    """Return the metrics that end in values that are not finite.
-
-    Only those count by which a run has diverged.
-    """
+    """Return what ends in values that are not finite and so says that the run diverged."""
     training, evaluated = training_losses(run.histories)[:1], evaluation_losses(run.histories)
     ends_well = [name for name in evaluated if _ends_finite(run.histories[name])]
     losses = [*training, *evaluated]
     sound = bool(losses) and all(_ends_finite(run.histories[name]) for name in losses)
-    found = []
+    breaks = []
     for name in dict.fromkeys([*losses, metric]):
         history = run.histories.get(name)
         if history is None or _ends_finite(history):
@@ -130,8 +123,8 @@ def _breaks(run: Run, metric: str) -> list[_Break]:
         skipped = name in training and len(tail) == 1 and len(history.steps) > 1 and bool(ends_well)
         undefined = name not in losses and _may_be_undefined(name) and (sound or len(tail) == len(history.steps))
         if not skipped and not undefined:
-            found.append(_Break(name, int(tail[0])))
-    return found
+            breaks.append(_Break(name, int(tail[0])))
+    return breaks
 
 
 def _ends_finite(history: History) -> bool:
@@ -145,11 +138,9 @@ def _tail(history: History) -> NDArray[np.int64]:
 
 
 def _may_be_undefined(metric: str) -> bool:
-    """Return True if a metric may be undefined.
+    """Return True if a metric is a score.
 
-    Some scores are where a batch has one class only.
-
-    Some scores are where a batch has one class only.
+    A score may be undefined if its batch has one class only.
     """
     return not is_accuracy(metric) and _rises(metric)
 
@@ -162,18 +153,20 @@ def _rises(metric: str) -> bool:
         return False
 
 
-def _cut(run: Run, one: _Break) -> Run:
-    """Return a run whose evaluations are NaN from a break on."""
-    known = run.histories[one.metric]
-    apart = {one.metric, *training_losses(run.histories), *_CLOCKS}
-    cut = {name: _until(history, known, one.step) for name, history in run.histories.items() if name not in apart}
+def _cut(run: Run, metric_break: _Break) -> Run:
+    """Return a run whose evaluations from a break on are NaN."""
+    broken = run.histories[metric_break.metric]
+    apart = {metric_break.metric, *training_losses(run.histories), *_CLOCKS}
+    cut = {
+        name: _until(history, broken, metric_break.step) for name, history in run.histories.items() if name not in apart
+    }
     return replace(run, histories={**run.histories, **cut})
 
 
 def _until(history: History, broken: History, step: int) -> History:
-    """Return a history that is NaN from another's step on.
+    """Return a history that is NaN from a step of another one on.
 
-    Where axes differ, the share of the way counts.
+    If the two have different axes, the share of the way counts instead of the step.
     """
     if not len(history.steps):
         return history
@@ -198,10 +191,10 @@ def _exploded(losses: NDArray[np.float64]) -> str:
 
     It is empty if there is none.
 
-    From sixty losses on the rule of ``LossTrack``. Its windows of 10 and 50 would be a sixth and five sixths of a run
-    that has just sixty, and of a shorter one the second would hold most of its learning. Few losses are mostly means of
-    epochs, with little noise. So there the median of the last quarter (at least two) is held against that of the first
-    sixth (at least one), by the same factor.
+    From sixty losses on it is the rule of ``LossTrack``. Its windows of 10 and 50 would be a sixth and five sixths of a
+    run that has just sixty, and of a shorter one the second would hold most of its learning. Few losses are mostly
+    means of epochs, with little noise. So there the median of the last quarter (at least two) is held against that of
+    the first sixth (at least one), by the same factor.
     """
     count = len(losses)
     if count >= FIRST + LAST:
@@ -222,7 +215,7 @@ def _never_learned(losses: NDArray[np.float64], run: Run, metric: str) -> str:
 
     It is empty if there is none.
 
-    Means of epochs are not judged: the first one already contains learning.
+    Means of epochs are not judged, because the first one already contains learning.
     """
     evaluations = finite(run.histories.get(metric)).values
     if len(losses) <= _COARSE * len(evaluations):

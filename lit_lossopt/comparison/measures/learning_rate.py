@@ -1,6 +1,6 @@
-"""How much depends on the learning rate.
+"""How much depends on the learning rate, and on how many of them were tried.
 
-It also matters how many rates were tried.
+Final values of runs come in, curves of each family of arms go out.
 """
 
 from __future__ import annotations
@@ -25,14 +25,18 @@ def sensitivity(
 ) -> Sensitivity | None:
     """Return how the final value depends on the learning rate.
 
-    With fewer than two rates the result is None.
+    On the axis of log10 rate, the mean final value is interpolated linearly between the tried rates. The window is the
+    contiguous interval around the best rate in which it stays at 95 % of the best (``near_best``). None with fewer than
+    two rates.
 
-    On the axis of log10 rate, the mean final value is interpolated linearly between tried rates; the window is the
-    contiguous interval around the best rate in which it stays at 95 % of the best (``near_best``).
+    >>> points = [(0.001, 0.90, "completed"), (0.01, 0.96, "completed"), (0.1, 0.10, "diverged")]
+    >>> curve = sensitivity("Adam", points)
+    >>> curve.best_rate, curve.open_low, curve.diverging, round(curve.decades, 2)
+    (0.01, False, 0.1, 0.86)
 
     Args:
         family: the arms' common name.
-        points: (rate, final value, verdict) of each run; ones without a rate or a value are left aside.
+        points: (rate, final value, verdict) of each run. Ones without a rate or a value are left aside.
         start: the value before training, where lower is better.
         higher_is_better: of the metric.
     """
@@ -64,13 +68,15 @@ def sensitivity(
 
 
 def budget_curve(finals: Sequence[float], *, higher_is_better: bool = True) -> Floats:
-    """Return the expected best of k trials, for k = 1 … n.
+    """Return the expected best of k tuning trials, for k = 1 … n: ``[n]``.
 
-    Trials are drawn without replacement from those made. The result has shape ``[n]``.
+    The k trials are drawn without replacement from the n that were made. E_k = Σ_i x_(i) C(i − 1, k − 1) / C(n, k),
+    where x_(i) is the i-th from the worst. Values that are not finite do not count.
 
-    E_k = Σ_i x_(i) C(i − 1, k − 1) / C(n, k), x_(i) the i-th from the worst. Values that are not finite do not count.
+    >>> budget_curve([0.8, 0.9, 1.0]).round(3)
+    array([0.9  , 0.967, 1.   ])
 
-    Source: the form with replacement of Dodge et al. 2019, "Show Your Work", is biased low; this one is the mean over
+    Source: Dodge et al. 2019, "Show Your Work". Their form with replacement is biased low. This one is the mean over
     all subsets of size k.
     """
     sign = 1.0 if higher_is_better else -1.0
@@ -122,9 +128,9 @@ def _results_by_family(arms: Sequence[ArmRuns]) -> dict[str, list[tuple[ArmRuns,
 
 
 def _edge(logs: Floats, excess: Floats, best: int, direction: int) -> float:
-    """Return where the value leaves the range near the best.
+    """Return where the interpolated value stops being near the best.
 
-    It is interpolated, from the best rate on.
+    Going from the best rate in one direction, it is a log10 rate. Without such a place it is the last tried rate.
     """
     j = best
     while 0 <= j + direction < len(logs):

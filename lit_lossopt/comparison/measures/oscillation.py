@@ -1,6 +1,6 @@
-"""How restless a run is.
+"""How restless a run is, between evaluations and from step to step.
 
-It is measured between evaluations, and from step to step beyond what the batches explain.
+From step to step, only what the batches do not explain counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 LEAST_EVALUATIONS = 8
 LEAST_STEPS = 40
 ONE_POINT = 0.01
-# The windows of the rule on divergence.
+# The windows of the rule on divergence, in steps.
 _FIRST, _LAST = 10, 50
 # A point that the robust fit leaves out keeps this weight, so that a window of nothing but such points has a fit.
 _LEAST_WEIGHT = 1e-10
@@ -30,18 +30,22 @@ _LEAST_WEIGHT = 1e-10
 def evaluation_oscillation(
     steps: Floats, values: Floats, *, higher_is_better: bool = True, drop: float = ONE_POINT
 ) -> Oscillation | None:
-    """Return how the metric varies late in training.
+    """Return how the metric varies over the second half of training.
 
-    The evaluations of the second half count. With fewer than eight the result is None.
+    The standard deviation (n − 1), the mean |Δ|, and the number of changes for the worse of more than ``drop`` are over
+    the evaluations there. How far the final value lies from the best is of the whole run. None with fewer than eight
+    evaluations in that half.
 
-    Standard deviation (n − 1), mean |Δ|, and the number of changes for the worse of more than ``drop``, there; and how
-    far the final value of the run lies from its best.
+    >>> values = np.array([0.1, 0.5, 0.7] + [0.9, 0.88] * 8)
+    >>> late = evaluation_oscillation(np.arange(19.0), values)
+    >>> round(late.mean_change, 3), late.drops
+    (0.02, 5.0)
 
     Args:
         steps: of the evaluations, rising ``[n]``.
         values: the metric ``[n]``, finite.
         higher_is_better: of the metric.
-        drop: in the metric's unit; NaN (as the count will be) where no change is notable by itself.
+        drop: in the metric's unit. With NaN, no change is notable by itself, and the count is NaN.
     """
     late = _late(steps, values)
     if len(late) < LEAST_EVALUATIONS:
@@ -60,12 +64,14 @@ def evaluation_oscillation(
 
 
 def roughness(steps: Floats, values: Floats) -> float:
-    """Return how rough the evaluations of the second half are.
+    """Return how far an evaluation lies from the line between its neighbours.
 
-    It is how far each lies from the line between its neighbours.
+    It is over the second half of training: √(Σ (y_(i − 1) − 2 y_i + y_(i + 1))² / 6 (n − 2)). If evaluations scatter
+    independently about a smooth curve, it is their standard deviation. The plain deviation would call an arm restless
+    that is still improving. NaN with fewer than eight evaluations in that half.
 
-    √(Σ (y_(i − 1) − 2 y_i + y_(i + 1))² / 6 (n − 2)): the standard deviation if evaluations scatter independently about
-    a smooth curve. The plain deviation would call an arm that is still improving restless. NaN with fewer than eight.
+    >>> roughness(np.arange(20.0), np.linspace(0.1, 0.9, 20)) < 1e-12
+    True
 
     Source: Gasser, Sroka, Jennen-Steinmetz 1986, "Residual Variance and Residual Pattern in Nonlinear Regression", for
     equal distances.
@@ -77,21 +83,26 @@ def roughness(steps: Floats, values: Floats) -> float:
 
 
 def window_length(steps: int) -> int:
-    """Return the window's length for runs of so many steps.
+    """Return the length of the window for detrending runs of so many steps.
 
-    It is a twentieth, odd, from 21 to 501. The window is that of the detrending.
+    It is a twentieth of the steps, odd, and from 21 to 501.
+
+    >>> window_length(100), window_length(2000), window_length(100_000)
+    (21, 101, 501)
     """
     return min(501, max(21, steps // 20)) | 1
 
 
 def local_trend(values: Floats, window: int) -> Floats:
-    """Return a robust local regression of values ``[n]``.
+    """Return a robust local regression of values ``[n]``, as ``[n]``.
 
-    Values have equal distances. The result has shape ``[n]``.
+    The values are at equal distances. At each point a straight line goes through the window around it, weighted by (1 −
+    |u|³)³ of the distance u. Then it is fitted twice more with weights (1 − (r / 6 MAD)²)² of the residuals r. The
+    first residuals are from a running median, so that a spike cannot hide behind itself.
 
-    At each point a straight line through the window around it, weighted by (1 − |u|³)³ of the distance u; then twice
-    more with weights (1 − (r / 6 MAD)²)² of the residuals r, the first ones from a running median, so that a spike
-    cannot hide behind itself.
+    >>> line = np.linspace(2.0, 1.0, 60)
+    >>> bool(np.allclose(local_trend(line, 21), line))
+    True
 
     Source: Cleveland 1979, "Robust Locally Weighted Regression and Smoothing Scatterplots", §2, with a fixed window.
     """
@@ -106,12 +117,15 @@ def local_trend(values: Floats, window: int) -> Floats:
 
 
 def explained(residual: Floats, common: Floats, window: int) -> Floats:
-    """Return the part of a residual that a common one explains.
+    """Return the part of a residual ``[n]`` that a common one explains.
 
-    It is b · common, with b by local regression. Both have shape ``[n]``.
+    It is b · common, with b by local regression: b_i = Σ_j K(i − j) residual_j common_j / Σ_j K(i − j) common_j². The
+    slope is local because the noise of batches shrinks as a model learns, at another pace in each arm. One slope for
+    all steps would leave noise behind.
 
-    b_i = Σ_j K(i − j) residual_j common_j / Σ_j K(i − j) common_j². The slope is local because the noise of batches
-    shrinks as a model learns, at another pace in each arm; one slope for all steps would leave noise behind.
+    >>> noise = np.random.default_rng(0).normal(size=50)
+    >>> bool(np.allclose(explained(3 * noise, noise, 21), 3 * noise))
+    True
     """
     kernel = _tricube(window)
     above = _convolve(residual * common, kernel)
@@ -123,9 +137,11 @@ def explained(residual: Floats, common: Floats, window: int) -> Floats:
 def descent(losses: Floats) -> float:
     """Return how far the loss ``[n]`` fell.
 
-    It is the median of the first ten steps minus that of the last fifty.
+    It is the median of the first ten steps minus that of the last fifty. Of runs shorter than a hundred steps it takes
+    the last half, and of ones shorter than twenty the first half.
 
-    Of runs shorter than a hundred steps, the last half; of ones shorter than twenty, the first half.
+    >>> descent(np.array([4.0, 3.0, 2.0, 1.0]))
+    2.0
     """
     half = max(1, len(losses) // 2)
     return float(np.median(losses[: min(_FIRST, half)]) - np.median(losses[-min(_LAST, half) :]))
@@ -134,30 +150,41 @@ def descent(losses: Floats) -> float:
 def ripples(losses: Sequence[Floats], window: int) -> list[float]:
     """Return the ripple of each run of one seed.
 
-    It is what their common batches do not explain, over the descent.
+    It is what their common batches do not explain, over the descent. r_a = loss_a − its local trend. What is left of it
+    is r_a − ``explained``(r_a, median of the other arms' r), and ripple = RMS of that / ``descent``. NaN if the loss
+    did not fall. Scaling a loss changes no ripple.
 
-    r_a = loss_a − its local trend; what is left of it is r_a − ``explained``(r_a, median of the other arms' r);
-    ripple = RMS of that / ``descent``. NaN where the loss did not fall. Scaling a loss changes no ripple.
+    >>> random = np.random.default_rng(0)
+    >>> batches, fall = random.normal(0, 0.1, 200), np.linspace(2.0, 1.0, 200)
+    >>> restless = fall + batches + random.normal(0, 0.05, 200)
+    >>> values = ripples([fall + batches, fall + batches, fall + batches, restless], 21)
+    >>> values[3] > 10 * values[0]
+    True
 
     Args:
         losses: at least three arms' losses of the same steps, ``[n]`` each.
         window: the same for all arms of a comparison.
     """
     residuals = np.stack([loss - local_trend(loss, window) for loss in losses])
-    found = []
+    values = []
     for index, loss in enumerate(losses):
         others = np.median(np.delete(residuals, index, axis=0), axis=0)
         left = residuals[index] - explained(residuals[index], others, window)
-        found.append(_over_descent(left, loss))
-    return found
+        values.append(_over_descent(left, loss))
+    return values
 
 
 def ripple_ratios(losses: Sequence[Floats], window: int) -> list[float]:
-    """Return the ripple ratios of the only two runs of a seed.
+    """Return the ratios of the only two runs of a seed to each other.
 
-    Each is the detrended RMS over the descent, divided by that of the other run.
+    Each is the detrended RMS over the descent, relative to that of the other run. With one other arm there is no median
+    of others. What one leaves unexplained, the other leaves too.
 
-    With one other arm there is no median of others: what one leaves unexplained, the other leaves, too.
+    >>> random, fall = np.random.default_rng(0), np.linspace(2.0, 1.0, 200)
+    >>> noise = random.normal(0, 0.1, 200)
+    >>> calm, restless = ripple_ratios([fall + noise, fall + 2 * noise], 21)
+    >>> calm < 0.6, restless > 1.7
+    (True, True)
     """
     first, second = (_over_descent(loss - local_trend(loss, window), loss) for loss in losses)
     return [first / second, second / first] if first > 0 and second > 0 else [math.nan, math.nan]
@@ -180,9 +207,9 @@ def _tricube(window: int) -> Floats:
 
 
 def _lines(values: Floats, weights: Floats, kernel: Floats) -> Floats:
-    """Return the regression line's value at each window's centre.
+    """Return the weighted least-squares line through each window, at its centre.
 
-    It is a weighted least-squares line. Windows are cut at the ends.
+    Windows are cut at the ends.
     """
     middle = float(np.median(values))
     weighted = weights * (values - middle)
@@ -196,10 +223,7 @@ def _lines(values: Floats, weights: Floats, kernel: Floats) -> Floats:
 
 
 def _convolve(signal: Floats, kernel: Floats) -> Floats:
-    """Return the convolution ``[n]`` with a kernel of odd length.
-
-    Beyond the ends there are zeros.
-    """
-    half = len(kernel) // 2
-    full: Floats = oaconvolve(signal, kernel, mode="full")[half : half + len(signal)]
-    return full
+    """Return the convolution ``[n]`` with a kernel of odd length, zeros beyond the ends."""
+    # By overlap-add, since scipy.ndimage would take steps · window, which is minutes for long runs.
+    smooth: Floats = oaconvolve(signal, kernel, mode="same")
+    return smooth

@@ -1,6 +1,6 @@
-"""The ripple of every run.
+"""The ripple of every run, from the step losses of all arms that share its seed.
 
-It comes from the step losses of all arms that share a seed.
+Runs in arms come in. Ripples, or ratios of them, go out.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ Steps = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ripples:
-    """The ripple of each run id where it is defined.
+    """The ripples of all runs.
 
-    With it come whether these are ratios, and notes for the reader.
+    Attributes:
+        values: run id → ripple, where it is defined.
+        are_ratios: whether they are ratios of one arm's to the other's.
+        notes: what a reader must know of them, one sentence each.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -37,11 +40,10 @@ class Ripples:
 
 
 def measure_ripples(arms: Sequence[ArmRuns]) -> Ripples:
-    """Return the ripples of completed runs.
+    """Return the ripples of completed runs, seed by seed.
 
-    They are measured seed by seed, over the steps that all runs of the seed have.
-
-    Arms of different batch size did not see the same batches; their noise cannot be told from ripple, so none is given.
+    They are over the steps that all runs of a seed have. Arms of different batch size did not see the same batches.
+    Their noise cannot be told from ripple, so none is given.
 
     Args:
         arms: with at most one run a seed.
@@ -66,16 +68,16 @@ def measure_ripples(arms: Sequence[ArmRuns]) -> Ripples:
     window = window_length(min(len(next(iter(losses.values()))) for losses in together))
     values: dict[str, float] = {}
     for losses in together:
-        found = ripples(list(losses.values()), window) if most > 2 else ripple_ratios(list(losses.values()), window)
-        values |= dict(zip(losses, found, strict=True))
+        of_seed = ripples(list(losses.values()), window) if most > 2 else ripple_ratios(list(losses.values()), window)
+        values |= dict(zip(losses, of_seed, strict=True))
     ratio_note = "With two arms, ripple is the ratio of the detrended RMS of an arm's step losses to that of the other."
     return Ripples(values, most == 2, (ratio_note,) if most == 2 else ())
 
 
 def _by_seed(arms: Sequence[ArmRuns]) -> list[dict[str, Floats]]:
-    """Return the losses ``[n]`` of each run by seed.
+    """Return, for each seed, run id → losses ``[n]``.
 
-    They are at the steps that all completed runs of the seed have. Seeds with too few steps are left out.
+    The losses are at the steps that all completed runs of the seed have. Seeds with too few such steps are left out.
     """
     seeds: dict[str, dict[str, History]] = {}
     for arm in arms:
@@ -83,12 +85,12 @@ def _by_seed(arms: Sequence[ArmRuns]) -> list[dict[str, Floats]]:
             losses = finite(run.histories.get(names.TRAIN_LOSS))
             if seed_of(run) and verdict_of(run) == Verdict.COMPLETED and len(losses.steps) >= LEAST_STEPS:
                 seeds.setdefault(seed_of(run), {})[run.run_id] = losses
-    found = []
+    by_seed = []
     for histories in seeds.values():
         steps = reduce(_in_both, (history.steps for history in histories.values()))
         if len(steps) >= LEAST_STEPS:
-            found.append({run_id: one.values[np.isin(one.steps, steps)] for run_id, one in histories.items()})
-    return found
+            by_seed.append({run_id: one.values[np.isin(one.steps, steps)] for run_id, one in histories.items()})
+    return by_seed
 
 
 def _in_both(first: Steps, second: Steps) -> Steps:

@@ -1,6 +1,6 @@
-"""One run in numbers.
+"""One run in numbers: its curve on each axis, and what is read off it.
 
-They are its curve on each axis and what is read off it.
+A run with its histories comes in, a ``Trial`` goes out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ YARDSTICK_METRICS = tuple(names.metric(split, quantity) for split in (names.VAL,
 
 @dataclass(frozen=True)
 class Yardstick:
-    """The compared metric and how its curves are measured.
+    """The compared metric, and its value that counts as reached.
 
     Attributes:
         metric: as ``val/accuracy``.
@@ -53,9 +53,9 @@ class Place:
     """Where a run lies on the axis of its comparison.
 
     Attributes:
-        axis: of each evaluation ``[n]``, in steps, epochs or examples; empty where no axis is shared.
-        losses: of each step loss ``[m]``; likewise.
-        end: how far the run would have gone; NaN where no axis is shared.
+        axis: of each evaluation ``[n]``, in steps, epochs or examples. Empty without a shared axis.
+        losses: of each step loss ``[m]``, likewise.
+        end: how far the run would have gone. NaN without a shared axis.
     """
 
     axis: Floats
@@ -64,17 +64,21 @@ class Place:
 
 
 def verdict_of(run: Run) -> str:
-    """Return the verdict of a run.
+    """Return how a run ended.
 
-    For a run that has not ended it is the run's status.
+    Without a tag of ours, MLflow's status tells. Of a run that has not ended it is that status, as ``running``.
+
+    >>> verdict_of(Run("id", "name", "FINISHED", {}, {}, {}))
+    'completed'
     """
-    return run.tags.get(names.TAG_VERDICT) or _BY_STATUS.get(run.status, run.status.lower())
+    return run.tags.get(names.TAG_VERDICT) or str(_BY_STATUS.get(run.status, run.status.lower()))
 
 
 def seed_of(run: Run) -> str:
-    """Return what pairs a run with those of other arms.
+    """Return what pairs a run with those of other arms, or an empty text.
 
-    The result may be empty.
+    >>> seed_of(Run("id", "name", "FINISHED", {"seed": "3"}, {}, {}))
+    '3'
     """
     return run.tags.get(names.TAG_SEED, run.params.get("seed", ""))
 
@@ -82,7 +86,12 @@ def seed_of(run: Run) -> str:
 def finite(history: History | None, end: float = inf) -> History:
     """Return the points of a history that are numbers.
 
-    They go up to and including the step ``end``.
+    >>> finite(History(np.arange(4), np.array([1.0, nan, 3.0, 4.0])), end=2).values
+    array([1., 3.])
+
+    Args:
+        history: None counts as one without points.
+        end: the last step that counts.
     """
     if history is None:
         return History(np.empty(0, np.int64), np.empty(0))
@@ -94,9 +103,7 @@ def finite(history: History | None, end: float = inf) -> History:
 def curve_of(run: Run, metric: str) -> History:
     """Return the finite evaluations of a metric.
 
-    Those of a run that diverged end with its last evaluation of a finite loss.
-
-    Accuracy itself is finite whatever the weights are.
+    Those of a run that diverged end with the last finite loss. Accuracy itself is finite whatever the weights are.
     """
     history = run.histories.get(names.metric(metric.partition("/")[0], "loss"))
     if verdict_of(run) != Verdict.DIVERGED or history is None:
@@ -108,9 +115,9 @@ def curve_of(run: Run, metric: str) -> History:
 
 
 def final_of(run: Run, metric: str) -> float:
-    """Return the final value of a run.
+    """Return the final value of a run, or NaN if it was never evaluated.
 
-    Of a run that diverged or collapsed it is the last finite evaluation.
+    Of a run that diverged or collapsed, it is the last finite evaluation.
     """
     values = curve_of(run, metric).values
     if not len(values):
@@ -121,9 +128,8 @@ def final_of(run: Run, metric: str) -> float:
 def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float, place: Place) -> Trial:
     """Return a run in numbers, measured along its axis.
 
-    A run that diverged or collapsed never reached the target.
-
-    Without a shared axis it has no speed in ``steps_to_target``, and all else is taken along the steps as logged.
+    A run that diverged or collapsed never reached the target. Without a shared axis a run has no speed in
+    ``steps_to_target``, and all else is taken along the steps as logged.
 
     Args:
         run: completed, diverged or collapsed, with at least one finite evaluation of the metric.
@@ -176,15 +182,15 @@ def measure(run: Run, arm: ArmRuns, yardstick: Yardstick, ripple: float, place: 
 def probe_of(run: Run) -> History:
     """Return the probe losses of a completed run.
 
-    Of other runs, and of runs without a probe, there are none.
+    Other runs, and runs without a probe, have none.
     """
     return finite(run.histories.get(names.PROBE_LOSS) if verdict_of(run) == Verdict.COMPLETED else None)
 
 
 def batch_size_of(run: Run) -> str:
-    """Return the examples of an optimizer step as a text.
+    """Return the batch size as the run's parameters give it, or an empty text.
 
-    The run's parameters give them. The result may be empty.
+    It tells runs of equal batch size from others. Accumulated batches count.
     """
     keys = ("data.batch_size", "batch_size", "trainer.accumulate_grad_batches")
     return " ".join(run.params.get(key, "") for key in keys).strip()
@@ -210,9 +216,9 @@ def _scores(run: Run, metric: str) -> Mapping[str, float]:
 
 
 def _along(history: History | None, steps: Floats) -> Floats:
-    """Return a history's values at these steps.
+    """Return a history's values at these steps ``[n]``.
 
-    They are linear between its points and NaN outside them.
+    They are linear between its points, and NaN outside them.
     """
     points = finite(history)
     if not len(points.steps):

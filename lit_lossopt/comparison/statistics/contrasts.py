@@ -1,6 +1,6 @@
-"""Every arm against every other.
+"""Every arm against every other, in every question of a page.
 
-For every question of a page there are differences by seed, tests, and what may be claimed.
+Values by seed come in. Differences, tests, and what may be claimed go out.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Quantity:
     Attributes:
         name: as in ``Contrast.quantity``.
         higher_is_better: whether more of it is better.
-        least: None where differences count; where ratios count, values below this (of no meaning, or 0) count as this.
-        margin: differences within it are equivalent; NaN where none was stated.
+        least: None if differences count. If ratios count, values below this (of no meaning, or 0) count as this.
+        margin: differences within it are equivalent. NaN if none was stated.
     """
 
     name: str
@@ -64,11 +64,11 @@ ROUGHNESS = Quantity("roughness")
 
 @dataclass(frozen=True)
 class Sample:
-    """One arm's values.
+    """The values of one arm.
 
     Attributes:
         name: of the arm.
-        values: seed → value, infinite where a run never got there; seeds without a value are left out.
+        values: seed → value, infinite if a run never got there. Seeds without a value are left out.
         limits: seed → how far the run went, or would have gone. Values are compared up to where both of a pair went.
         group: only arms of one group are compared.
     """
@@ -91,9 +91,9 @@ class Question:
         return (pair for pair in combinations(self.samples, 2) if pair[0].group == pair[1].group)
 
     def presence(self) -> list[Presence]:
-        """Return which arm has a value at which seed.
+        """Return which arm has a value at which seed ``[arms, seeds]``.
 
-        There is an array ``[arms, seeds]`` for each group of arms.
+        There is one such table for each group of arms.
         """
         seeds = sorted({seed for sample in self.samples for seed in sample.values})
         groups: dict[str, list[list[bool]]] = {}
@@ -103,11 +103,16 @@ class Question:
 
 
 def contrasts(questions: Sequence[Question]) -> tuple[list[list[Contrast]], Family]:
-    """Return the contrasts of all pairs for each question.
+    """Return the contrasts of all pairs, for each question.
 
-    The second value is the family by which all of them were judged.
+    With them comes the family by which all of them were judged. They are adjusted together, because which arm is best,
+    and in which question, was found in the same data.
 
-    Adjusted together: which arm is best, and in which question, was found in the same data (``family``).
+    >>> first = Sample("Adam", {"0": 0.91, "1": 0.93, "2": 0.92, "3": 0.94})
+    >>> second = Sample("SGD", {"0": 0.81, "1": 0.82, "2": 0.83, "3": 0.84})
+    >>> [[contrast]], family = contrasts([Question(Quantity(FINAL, higher_is_better=True), (second, first))])
+    >>> contrast.first, contrast.claimed, family.comparisons
+    ('Adam', True, 1)
     """
     whole = family([present for question in questions for present in question.presence()])
     return [[_contrast(*pair, question.quantity, whole) for pair in question.pairs()] for question in questions], whole
@@ -132,6 +137,7 @@ def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) 
     test = paired_test(lead)
     if test.test and not whole.may_claim(len(lead)):
         test = PairedTest(test.mean, remark=TOO_FEW_SEEDS, effect=test.effect)
+    # The same level makes the interval and the claim, so that both always agree.
     half = whole.critical_value(len(lead)) * test.error if test.test == PAIRED_T else nan
     low, high = test.mean - half, test.mean + half
     # Of differences that are all the same there is no interval.
@@ -158,12 +164,10 @@ def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) 
 
 
 def _lead(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quantity) -> Floats:
-    """Return by how much the first arm is better.
+    """Return by how much the first is better, seed by seed ``[n]``.
 
-    It is seed by seed ``[n]``. Ratios are logarithms.
-
-    Runs are compared up to where both of a pair went: one that never got there counts as far as that. Two that both
-    did not get there are even.
+    Leads of ratios are logarithms. Runs are compared up to where both of a pair went, and one that never got there
+    counts as far as that. Two that both did not get there are even.
 
     Source: Royston and Parmar 2013, "Restricted mean survival time".
     """
@@ -178,7 +182,7 @@ def _lead(first: Sample, second: Sample, seeds: Sequence[str], quantity: Quantit
 def _restricted(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[Floats, Floats]:
     """Return the values of both arms ``[n]``.
 
-    Each goes at most as far as both runs of its pair went.
+    Each is at most as far as both runs of its pair went.
     """
     limits = [min(first.limits.get(seed, inf), second.limits.get(seed, inf)) for seed in seeds]
     one, other = (np.array([sample.values[seed] for seed in seeds], dtype=np.float64) for sample in (first, second))
@@ -186,9 +190,9 @@ def _restricted(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[Fl
 
 
 def _remark(test: PairedTest, first: Sample, second: Sample, seeds: Sequence[str]) -> str:
-    """Return why no test was made.
+    """Return why no test was made, or an empty text.
 
-    Two arms are the same only where runs reached the target and their values mean something.
+    Two arms are the same only if runs got there, with values of some meaning.
     """
     if not seeds:
         return NO_SHARED_SEED
@@ -204,9 +208,9 @@ def _remark(test: PairedTest, first: Sample, second: Sample, seeds: Sequence[str
 
 
 def _missed(first: Sample, second: Sample, seeds: Sequence[str]) -> tuple[int, int]:
-    """Return how often each arm missed the target.
+    """Return at how many shared seeds each arm missed the target.
 
-    Only shared seeds count, and only steps that both runs went.
+    A run misses it if it did not get there within what both runs of the pair went.
     """
     limits = [min(first.limits.get(seed, inf), second.limits.get(seed, inf)) for seed in seeds]
     ahead, behind = (
@@ -232,22 +236,25 @@ def _difference(mean: float, low: float, high: float, n: int, quantity: Quantity
 
 
 def _exp(value: float) -> float:
+    # Larger ones overflow.
     return math.exp(min(value, 700.0))
 
 
 def _seeds_needed(test: PairedTest, seeds: int, whole: Family) -> int | None:
-    """Return the seeds that would be needed.
-
-    The result is None where there are enough.
-    """
+    """Return the seeds that would be needed, if that is more than there are."""
     if test.remark == TOO_FEW_SEEDS:
         return next(n for n in range(LEAST_PAIRS, 1000) if whole.may_claim(n))
     if test.test == SIGN_FLIP:
+        # The smallest n whose least possible p, 2 / 2ⁿ, is below the level.
         return math.floor(1 + math.log2(1 / whole.level)) + 1
     needed = seeds_for_power(test.effect, whole.level)
     return needed if needed is not None and needed > seeds else None
 
 
 def without_unknown(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the values that are not NaN."""
+    """Return the values that are not NaN.
+
+    >>> without_unknown({"0": 0.5, "1": nan})
+    {'0': 0.5}
+    """
     return {seed: value for seed, value in values.items() if not isnan(value)}

@@ -1,10 +1,9 @@
 """One level for everything that a page may claim.
 
-With it, equal arms give any claim in at most 5 % of pages.
-
-A page asks several questions (speed, final value, oscillation), each of all pairs of arms. The best arm, and the
-question in which it shines, are found in the same data. So all these comparisons are one family, adjusted in one step.
-One level decides for every pair and makes its interval, so that both always agree.
+With it, equal arms give any claim in at most 5 % of pages. A page asks several questions (speed, final value,
+oscillation), each of all pairs of arms. The best arm, and the question in which it shines, are found in the same data.
+So all these comparisons are one family, adjusted in one step. One level decides for every pair and makes its interval,
+so that both always agree.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ LARGEST_CRITICAL_VALUE = 20.0
 _MOST_DRAWS, _LEAST_DRAWS = 100_000, 20_000
 # Values in a table of draws × arms × arms.
 _TABLE = 10_000_000
-# Beyond, Bonferroni's bound is as good.
+# With more arms, Bonferroni's bound is as good.
 MOST_SIMULATED = 30
 
 
@@ -48,43 +47,44 @@ class Family:
     _pairs: tuple[int, ...] = ()
 
     def adjusted(self, p: float) -> float:
-        """Return the adjusted p.
+        """Return the p value, adjusted for all comparisons.
 
-        It is the chance that the smallest p of a page of equal arms is at most this one. NaN stays NaN.
+        It is the chance that among equal arms the smallest p of the page is at most this one. NaN stays NaN.
         """
         return nan if math.isnan(p) else _chance(p, self._smallest, self._pairs)
 
     def critical_value(self, pairs: int) -> float:
-        """Return the |t| that a paired t statistic must exceed.
+        """Return the |t| that the t statistic of so many pairs must exceed.
 
-        It is for so many pairs, and infinite where no t is enough.
+        It is infinite if no statistic is large enough.
         """
         if pairs < LEAST_PAIRS or not self.level > 0:
             return math.inf
         return float(special.stdtrit(pairs - 1, 1 - self.level / 2))
 
     def may_claim(self, pairs: int) -> bool:
-        """Return True if so many pairs are enough for a claim.
-
-        The number of comparisons matters.
-        """
+        """Return True if so many pairs are enough for a claim."""
         return pairs >= LEAST_PAIRS and self.critical_value(pairs) <= LARGEST_CRITICAL_VALUE
 
 
 def family(questions: Sequence[Presence]) -> Family:
     """Return the family of these questions.
 
-    The distribution of the smallest p over all pairs is simulated: arms of equal, independent normal noise, with the
-    pairs and missing runs of this page, t statistics with each pair's own deviation. That counts how pairs of one
+    The distribution of the smallest p over all pairs is simulated. Arms have equal, independent normal noise, with the
+    pairs and missing runs of this page, and t statistics with each pair's own deviation. That counts how pairs of one
     question depend on each other (three arms make three pairs, of which any two give the third). Above thirty arms that
     makes no difference to speak of, and Bonferroni's bound takes its place. Questions are taken for independent, which
     is on the safe side. The draws are fixed, so the same page always gets the same level.
+
+    >>> page = family([np.ones((3, 8), dtype=bool)])
+    >>> page.comparisons, 0.05 / 3 < page.level < 0.05
+    (3, True)
 
     Args:
         questions: for each, which arm has a value at which seed ``[arms, seeds]``.
 
     Source: the single-step max-|t| of Westfall and Young 1993, "Resampling-Based Multiple Testing", §2.3, with normal
-    draws in place of permutations; Šidák 1967 for the product over questions. Why: docs/measures.md.
+    draws in place of permutations. Šidák 1967 for the product over questions. docs/measures.md says why.
     """
     counted = [(present, pairs) for present in questions if (pairs := count_pairs(present))]
     smallest = tuple(
@@ -97,24 +97,31 @@ def family(questions: Sequence[Presence]) -> Family:
 def family_of_equals(arms: int, seeds: int, questions: int) -> Family:
     """Return the family of complete runs.
 
-    Each arm then has each seed, in each question.
+    Each arm has each seed, in each question.
+
+    >>> family_of_equals(arms=2, seeds=5, questions=3).comparisons
+    3
     """
     return family([np.ones((arms, seeds), dtype=bool)] * questions)
 
 
 def count_pairs(present: Presence) -> int:
-    """Return how many pairs of arms share enough seeds.
+    """Return how many pairs of arms share enough seeds for a test.
 
-    Enough means enough for a test. ``present`` is ``[arms, seeds]``.
+    >>> count_pairs(np.array([[True, True, True], [True, True, True], [True, False, False]]))
+    1
+
+    Args:
+        present: which arm has a value at which seed ``[arms, seeds]``.
     """
     shared = present.astype(int) @ present.T.astype(int)
     return int(np.count_nonzero(np.triu(shared >= LEAST_PAIRS, 1)))
 
 
 def _chance(p: float, smallest: Sequence[Floats], pairs: Sequence[int]) -> float:
-    """Return the chance that the smallest p is at most p.
+    """Return P(min over all questions of their smallest p ≤ p).
 
-    The minimum is over all questions. The result is at most Bonferroni's bound.
+    It is at most Bonferroni's bound.
     """
     none = 1.0
     for draws, number in zip(smallest, pairs, strict=True):
@@ -135,9 +142,9 @@ def _level(smallest: Sequence[Floats], pairs: Sequence[int]) -> float:
 
 
 def _as_key(present: Presence) -> tuple[bytes, int]:
-    """Return the pattern with its seeds in a fixed order.
+    """Return the pattern with its seeds in an order of its own.
 
-    The order in which they come therefore changes nothing.
+    So the order in which seeds come changes nothing.
     """
     ordered = present[:, np.lexsort(present)]
     return ordered.tobytes(), len(ordered)
@@ -145,9 +152,9 @@ def _as_key(present: Presence) -> tuple[bytes, int]:
 
 @lru_cache(maxsize=32)
 def _smallest_p(pattern: bytes, arms: int) -> Floats:
-    """Return the smallest p of each draw of equal arms, rising.
+    """Return the smallest p over all pairs in each draw of equal arms ``[draws]``.
 
-    It is over all pairs, with shape ``[draws]``.
+    They rise.
     """
     present = np.frombuffer(pattern, dtype=bool).reshape(arms, -1).astype(np.float64)
     draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _TABLE // arms**2))
@@ -157,15 +164,16 @@ def _smallest_p(pattern: bytes, arms: int) -> Floats:
         _smallest_of(random.standard_normal((min(chunk, draws - first), *present.shape)), present)
         for first in range(0, draws, chunk)
     ]
-    found = np.sort(np.concatenate(parts))
-    found.setflags(write=False)
-    return found
+    smallest = np.sort(np.concatenate(parts))
+    # The cache hands the same array to all.
+    smallest.setflags(write=False)
+    return smallest
 
 
 def _smallest_of(values: Floats, present: Floats) -> Floats:
-    """Return the smallest p over the pairs of each table.
+    """Return the smallest p over the pairs of each table: ``[draws]``.
 
-    ``values`` is ``[draws, arms, seeds]``. The result is ``[draws]``.
+    The tables are ``values [draws, arms, seeds]``, and ``present [arms, seeds]`` is 1 if there is a run, otherwise 0.
     """
     x = values * present
     shared = present @ present.T
@@ -176,6 +184,7 @@ def _smallest_of(values: Floats, present: Floats) -> Floats:
     first, second = np.nonzero(np.triu(shared >= LEAST_PAIRS, 1))
     n = shared[first, second]
     mean = sums[:, first, second] / n
+    # Rounding may make a variance of nothing negative.
     variance = np.maximum(squares[:, first, second] - n * mean**2, 1e-300) / (n - 1)
     t_squared = mean**2 * n / variance
     largest = [(pairs, t_squared[:, n == pairs].max(axis=1)) for pairs in np.unique(n)]
