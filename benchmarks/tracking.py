@@ -19,7 +19,6 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import MLFlowLogger
-from torch import Tensor
 
 from benchmarks.harness import interleave, ratio, write
 from benchmarks.throughput import BATCH, RandomImages
@@ -31,6 +30,7 @@ from lit_lossopt.training.callbacks.training_clock import TrainingClock
 from lit_lossopt.training.cli import TRAINER_DEFAULTS
 from lit_lossopt.training.library_messages import quieten
 from lit_lossopt.training.module import Batch, LossOptModule
+from lit_lossopt.training.step_output import TrainingOutput
 
 STORE = "sqlite:///mlflow.db"
 WANTED = {"32×32": 0.98, "digits": 0.95}
@@ -59,7 +59,7 @@ class Stopwatch(pl.Callback):
 class LoggingModule(LossOptModule):
     """Logs each step the way that Lightning's documentation shows."""
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, batch_idx: int) -> TrainingOutput:
         """Return the loss, and log it and the rate."""
         found = super().training_step(batch, batch_idx)
         self.log("train/loss", found["loss"])

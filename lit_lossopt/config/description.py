@@ -10,17 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from lit_lossopt.config.trainer_arguments import CHANGE_RESULTS
 from lit_lossopt.core.class_paths import as_named_first
 
 Config = Mapping[str, Any]
-
-# Of the Trainer's forty arguments, those that change what is computed.
-_TRAINING = (
-    "accelerator", "devices", "precision", "max_epochs", "max_steps", "max_time", "val_check_interval",
-    "check_val_every_n_epoch", "limit_train_batches", "limit_val_batches", "overfit_batches",
-    "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "deterministic", "min_epochs",
-    "min_steps", "callbacks",
-)  # fmt: skip
 
 # What does not change a result: where it is written, and how it is shown.
 DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder")
@@ -38,7 +31,7 @@ def relevant_settings(config: Config) -> dict[str, Any]:
     They are those of a resolved config.
     """
     relevant = {name: value for name, value in config.items() if name not in NO_RESULT}
-    relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in _TRAINING}
+    relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in CHANGE_RESULTS}
     data = dict(config["data"].get("init_args") or {})
     return {
         **relevant,
@@ -96,7 +89,7 @@ def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:
     for name, value in config["model"].items():
         _flatten(name, value, flat)
     _flatten("data", config.get("data"), flat)
-    _flatten("trainer", {name: value for name, value in config["trainer"].items() if name in _TRAINING}, flat)
+    _flatten("trainer", {name: value for name, value in config["trainer"].items() if name in CHANGE_RESULTS}, flat)
     flat |= {"seed": config.get("seed_everything"), **extra}
     return {name: _text(value) for name, value in flat.items() if value is not None}
 

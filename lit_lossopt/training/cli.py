@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -19,42 +18,29 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar as BaseBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, MLFlowLogger
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_lossopt.config.check import ALLOWED_IMPORTS, LINKED
-from lit_lossopt.config.description import trial_key
 from lit_lossopt.config.lightning_callbacks import check_built
 from lit_lossopt.config.quoted_values import check_quoted
-from lit_lossopt.config.words import LAST, Prepared
+from lit_lossopt.config.words import Prepared
 from lit_lossopt.core.errors import UserError, described, one_line
-from lit_lossopt.core.names import BEST_VAL_ACCURACY, CONFIG_KEY, RUN_KEY, Exit
-from lit_lossopt.core.paths import given_path
+from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.networks.torchvision_network import weights_left_unread
 from lit_lossopt.tracking.logger import RunLogger
-from lit_lossopt.tracking.next_steps import next_steps
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
-from lit_lossopt.training.callbacks.console import EvaluationLines, ProgressBar
-from lit_lossopt.training.callbacks.data_line import DataLine
-from lit_lossopt.training.callbacks.epoch_settings import EpochSettings
-from lit_lossopt.training.callbacks.final_evaluation import FinalEvaluation
-from lit_lossopt.training.callbacks.health_watch import DivergedError, HealthWatch
+from lit_lossopt.training.callbacks.health_watch import DivergedError
 from lit_lossopt.training.callbacks.line_stream import lines_above_bars
-from lit_lossopt.training.callbacks.optimizer_phases import OptimizerPhases
-from lit_lossopt.training.callbacks.pictures import AugmentationPicture, ConfusionPicture
-from lit_lossopt.training.callbacks.plateau import PlateauSchedule
 from lit_lossopt.training.callbacks.predictions import PredictionTable
 from lit_lossopt.training.callbacks.probe_loss import ProbeLoss
-from lit_lossopt.training.callbacks.signals import SignalStop
-from lit_lossopt.training.callbacks.step_values import StepValues
-from lit_lossopt.training.callbacks.training_clock import TrainingClock
-from lit_lossopt.training.callbacks.verdict import RunVerdict
-from lit_lossopt.training.checkpoint_file import read_best_of, read_verified
+from lit_lossopt.training.callbacks.table import callbacks_of, parts_of
+from lit_lossopt.training.checkpoint_cli import CheckpointCLI
 from lit_lossopt.training.distributed import collectives as ranks
 from lit_lossopt.training.distributed.ddp import Distribution
 from lit_lossopt.training.distributed.launcher import LOST
+from lit_lossopt.training.ending_lines import say_where
 from lit_lossopt.training.library_messages import quieten, remedy_for, typed_errors
 from lit_lossopt.training.module import LossOptModule
 from lit_lossopt.training.monitors import check_monitors, check_plateau
@@ -64,20 +50,12 @@ from lit_lossopt.training.preflight import (
     check_budget,
     check_device_stats,
     check_groups,
-    check_left,
     check_numbers,
     check_precision,
     check_shares,
     check_threads,
 )
-from lit_lossopt.training.resume import (
-    Continuation,
-    claim_settings,
-    continue_run,
-    last_checkpoint,
-    unfinished_checkpoint,
-)
-from lit_lossopt.training.run_description import RunDescription, resolved_config
+from lit_lossopt.training.run_description import RunDescription
 from lit_lossopt.training.stopped import stopped_line, stopped_lines
 from lit_lossopt.training.training_length import batches_of_epoch, planned_length
 from lit_lossopt.training.trial_step import TrialStep
@@ -127,7 +105,7 @@ def build(prepared: Prepared, make: Callable[[Prepared], LossOptCLI]) -> LossOpt
         return make(prepared)
 
 
-class LossOptCLI(LightningCLI):
+class LossOptCLI(CheckpointCLI):
     """The parser, the classes and the trainer of one command.
 
     ``run`` runs it.
@@ -260,34 +238,12 @@ class LossOptCLI(LightningCLI):
 
     def _callbacks(self, given: Any, *, bar: bool) -> list[pl.Callback]:
         """Return this package's callbacks in their order."""
-        health = HealthWatch()
-        step_values = StepValues(health.look)
-        keeps = (
-            self.command == "fit" and given.get("enable_checkpointing") is not False and not given.get("fast_dev_run")
-        )
         self.checkpoints: RunCheckpoints = self._get(self.config_init, "checkpoints")
-        probe: ProbeLoss = self._get(self.config_init, "probe")
         self.checkpoints.unrecorded = self.unrecorded
-        self.checkpoints.step_values = probe.step_values = step_values
-        self.signals = SignalStop(self.checkpoints.save_before_stopping if keeps else None, step_values.flush)
-        return [
-            DataLine(),
-            FinalEvaluation(),
-            EpochSettings(),
-            OptimizerPhases(),
-            probe,
-            step_values,
-            TrainingClock(step_values),
-            EvaluationLines(),
-            PlateauSchedule(),
-            ConfusionPicture(),
-            AugmentationPicture(),
-            health,
-            RunVerdict(),
-            *([ProgressBar()] if bar and given.get("enable_progress_bar") is not False else []),
-            self.signals,
-            *([self.checkpoints] if keeps else []),
-        ]
+        probe: ProbeLoss = self._get(self.config_init, "probe")
+        parts = parts_of(self.checkpoints, probe, given, trains=self.command == "fit", bar=bar)
+        self.signals = parts.signals
+        return callbacks_of(parts)
 
     def after_instantiate_classes(self) -> None:
         """Try everything that can be tried before a run exists.
@@ -297,7 +253,7 @@ class LossOptCLI(LightningCLI):
         self.distribution.join(self.trainer)
         check_precision(self.trainer, self._get(self.config_init, "trainer").get("precision"))
         check_device_stats(self.trainer)
-        self._find_checkpoint()
+        self.find_checkpoint()
         if self.command == "fit":
             check_budget(self.trainer)
             check_numbers(self.trainer)
@@ -312,7 +268,7 @@ class LossOptCLI(LightningCLI):
         length = planned_length(self.trainer, batches_of_epoch(self.trainer, batches))
         self.model.schedule.planned = length.counted_in(self.model.schedule.unit)
         if self.checkpoint:
-            self._check_checkpoint()
+            self.check_checkpoint()
         check_batches(self.trainer, batches)
         for loader in (self.datamodule.val_dataloader(), self.datamodule.train_dataloader()):
             batch = self.datamodule.on_after_batch_transfer(next(iter(loader)), 0)
@@ -326,64 +282,9 @@ class LossOptCLI(LightningCLI):
         if note and self.trainer.is_global_zero:
             tell(f"lossopt: {note}", sys.stderr)
 
-    def _find_checkpoint(self) -> None:
-        """Read the checkpoint that was asked for.
-
-        The Trainer takes the one that was whole.
-        """
-        used = ranks.from_first(self._choose_checkpoint() if self.trainer.is_global_zero else None)
-        if used is None:
-            return
-        if not self.trainer.is_global_zero:
-            self.checkpoint = read_verified(used)
-        # The Trainer reads the file again; nothing in it is executed then either.
-        for config in (self.config, self.config_init):
-            config[self.command]["ckpt_path"] = str(used)
-            config[self.command]["weights_only"] = True
-
-    def _choose_checkpoint(self) -> Path | None:
-        """Read the checkpoint, or the one before it.
-
-        Return its file.
-        """
-        settings = self.config[self.command]
-        path = settings.get("ckpt_path")
-        if self.resume == "auto":
-            key = trial_key(resolved_config(self._parser(self.command), settings))
-            tracking = settings["tracking"]
-            run = (tracking["experiment"], key, tracking["tags"] or {})
-            self.release = claim_settings(*run)
-            path = unfinished_checkpoint(*run)
-            print(f"resuming from {path}" if path else "nothing to resume; a new run begins", flush=True)
-        elif path == LAST:
-            path = last_checkpoint(settings["tracking"]["experiment"])
-        if not path:
-            return None
-        self.checkpoint, used, problem = read_best_of(given_path(path))
-        if problem:
-            tell(f"lossopt: {problem}; the one before it is used", sys.stderr)
-        return used
-
-    def _check_checkpoint(self) -> None:
-        """Refuse weights of another loss, other classes or another split.
-
-        This comes before a run exists.
-        """
-        now = resolved_config(self._parser(self.command), self.config[self.command])
-        self.continuation = Continuation(self.checkpoint, self.checkpoint.get(CONFIG_KEY, ""), now)
-        self.model.begins_optimizer_afresh = self.continuation.optimizer_afresh
-        state = self.checkpoint.get(type(self.datamodule).__qualname__)
-        self.trainer.state.fn = TrainerFn.FITTING
-        self.datamodule.trainer = self.trainer
-        if state:
-            self.datamodule.load_state_dict(state)
-        self.model.on_load_checkpoint(self.checkpoint)
-        # Until training begins, loaders serve whole batches.
-        self.datamodule.trainer = None
-
     def run(self) -> int:
         """Run the command and return the exit status."""
-        self._find_run()
+        self.find_run()
         try:
             with self.signals.listening(), lines_above_bars():
                 super()._run_subcommand(self.command)
@@ -409,39 +310,10 @@ class LossOptCLI(LightningCLI):
         finally:
             self.release()
         if self.command == "fit":
-            self._say_where(self.trainer.logger)
+            say_where(self.trainer, self.record)
         lost = isinstance(self.trainer.logger, RunLogger) and self.trainer.logger.lost
         saves = [callback for callback in self.trainer.checkpoint_callbacks if isinstance(callback, RunCheckpoints)]
         return Exit.INCOMPLETE if lost or any(one.is_behind for one in saves) else 0
-
-    def _find_run(self) -> None:
-        """Find the run of the checkpoint, where there is one.
-
-        Results go to it, and training goes on as settings allow.
-        """
-        logger, run_id = self.trainer.logger, self.checkpoint.get(RUN_KEY)
-        logger = logger if isinstance(logger, RunLogger) else None
-        if self.command == "fit" and self.checkpoint:
-            found = self.continuation
-            if found.changed:
-                check_left(self.trainer, self.checkpoint)
-            self.checkpoints.ends_where_it_did = not found.changed
-            self.checkpoints.callbacks_afresh = found.callbacks_afresh
-            if logger and run_id:
-                continue_run(logger, run_id, found, force=self.resume == "force")
-            elif logger:
-                print("a new run begins from the checkpoint, which names none", flush=True)
-            self.model.begins_run = bool(logger and (logger.continues or not run_id))
-            if (before := self.model.schedule.moved_from) is not None:
-                print(
-                    f"the schedule goes on as that of a training of {self.model.schedule.planned} "
-                    f"{self.model.schedule.unit}s in place of {before}",
-                    flush=True,
-                )
-            if not self.model.begins_run:
-                self.checkpoints.goes_on_from = Path(self.config[self.command]["ckpt_path"]).parent
-        elif logger and run_id and (attached := logger.attach(run_id)):
-            print(f"test results go to run {attached}")
 
     def _say_stopped(self, by: str, status: int) -> int:
         """Say what is left of a stopped run, and how to go on.
@@ -455,17 +327,3 @@ class LossOptCLI(LightningCLI):
             lines = [stopped_line(self.words[0], by)]
         tell("\n".join(lines), sys.stderr)
         return status
-
-    def _say_where(self, logger: Any) -> None:
-        if not isinstance(logger, RunLogger) or not logger.version:
-            return
-        best = self.trainer.callback_metrics.get(BEST_VAL_ACCURACY)
-        shown = [f"best val accuracy {float(best):.4f}"] if best is not None else []
-        run = f"run {logger.version} in experiment {logger.name}"
-        # What is no training is compared with none; of a sweep's trials the sweep says it, once.
-        steps = (
-            []
-            if self.record or logger.is_nested
-            else next_steps(logger.name, logger.experiment_id, logger.tracking_uri)
-        )
-        print("\n".join([*shown, run, *steps]), flush=True)

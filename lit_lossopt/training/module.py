@@ -25,8 +25,11 @@ from lit_lossopt.networks.backbone import Backbone
 from lit_lossopt.networks.mini_cnn import MiniCNN, NetworkFactory, build_network
 from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
 from lit_lossopt.optimizers.schedule_plan import SchedulePlan
+from lit_lossopt.training.continuation import Continuation
 from lit_lossopt.training.distributed.collectives import from_first
+from lit_lossopt.training.loop_state import batch_number, epoch_of
 from lit_lossopt.training.metrics import Yardsticks
+from lit_lossopt.training.step_output import Predictions, TrainingOutput
 from lit_lossopt.training.training_length import length_behind
 
 Batch = tuple[Tensor, Tensor]
@@ -57,6 +60,16 @@ class LossOptModule(pl.LightningModule):
         ValueError: the loss has no contract, the network or optimizer refuses its arguments, or a network without a
             head is to be frozen in front of it.
     """
+
+    # What training leaves, and what a checkpoint brings.
+    best_val_accuracy = 0.0
+    plateau: ReduceLROnPlateau | None = None
+    continuation: Continuation | None = None
+    run_config = ""
+    _plateau_state: dict[str, Any] | None = None
+    _checked = False
+    _trained_steps = 0
+    _first_loss: Tensor | None = None
 
     def __init__(
         self,
@@ -95,18 +108,16 @@ class LossOptModule(pl.LightningModule):
         self.backbone = Backbone(self.network) if frozen_epochs or backbone_lr_factor != 1 else None
         self.val_yardsticks = Yardsticks(num_classes)
         self.test_yardsticks = Yardsticks(num_classes)
-        self.best_val_accuracy = 0.0
-        self.plateau: ReduceLROnPlateau | None = None
-        self._plateau_state: dict[str, Any] | None = None
-        # Whether a checkpoint's weights are trained on by an optimizer and a schedule of other settings.
-        self.begins_optimizer_afresh = False
-        # Whether a checkpoint's weights begin a run of their own, which has its own best accuracy.
-        self.begins_run = False
-        self.run_config = ""
-        self._checked = False
-        self._trained_steps = 0
-        self._first_loss: Tensor | None = None
         self.confusion: dict[str, Tensor] = {}
+
+    def go_on(self, continuation: Continuation) -> None:
+        """Take note of the checkpoint that training goes on from."""
+        self.continuation = continuation
+
+    @property
+    def begins_run(self) -> bool:
+        """Whether a checkpoint's weights begin a run of their own, which has its own best accuracy."""
+        return self.continuation is not None and self.continuation.begins_run
 
     def forward(self, images: Tensor) -> Tensor:
         """Return outputs ``[N, M]`` for normalised images ``[N, C, H, W]``."""
@@ -164,15 +175,14 @@ class LossOptModule(pl.LightningModule):
             self._checked = True
         if self.backbone is not None:
             # At each step: an epoch that training resumes in the middle of has no start.
-            epoch = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]  # it is there
-            self.backbone.freeze(frozen=epoch < self.frozen_epochs)
+            self.backbone.freeze(frozen=epoch_of(self.trainer) < self.frozen_epochs)
 
     def on_train_end(self) -> None:
         """Let go of a backbone that was frozen to the end."""
         if self.backbone is not None:
             self.backbone.freeze(frozen=False)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, batch_idx: int) -> TrainingOutput:
         """Return the loss of a batch, and that when the step began.
 
         LBFGS looks at a batch several times.
@@ -182,7 +192,7 @@ class LossOptModule(pl.LightningModule):
         loss = self.loss(self(images), labels)
         if self._first_loss is None:
             self._first_loss = loss.detach()
-        return {"loss": loss, "loss_before": self._first_loss}
+        return TrainingOutput(loss=loss, loss_before=self._first_loss)
 
     def _seed_dropout(self) -> None:
         """Make this step's dropout a function of (seed, step).
@@ -190,7 +200,7 @@ class LossOptModule(pl.LightningModule):
         It depends on the rank, too. What was drawn before does not matter.
         """
         rank = ("rank", self.global_rank) if self.global_rank else ()
-        seed = derive_seed(self.seed, "step", self.trainer.fit_loop.total_batch_idx, *rank)
+        seed = derive_seed(self.seed, "step", batch_number(self.trainer), *rank)
         # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -204,14 +214,14 @@ class LossOptModule(pl.LightningModule):
         """Add a batch to the test metrics."""
         self._evaluate(self.test_yardsticks, batch)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | None]:
+    def predict_step(self, batch: Batch, batch_idx: int) -> Predictions:
         """Return predicted classes ``[N]`` and probabilities ``[N, K]``.
 
         The probabilities are there where the loss implies them.
         """
         outputs = self(batch[0]).float()
         implied = self.contract.probabilities
-        return {"classes": predicted_classes(outputs), "probabilities": implied(outputs) if implied else None}
+        return Predictions(classes=predicted_classes(outputs), probabilities=implied(outputs) if implied else None)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics at the step that they belong to.
@@ -284,11 +294,12 @@ class LossOptModule(pl.LightningModule):
             self.confusion[names.VAL] = state["confusion"]
         # A loss that is not finite by now has diverged, and is no matter of labels.
         self._checked = True
+        afresh = self.continuation is not None and self.continuation.optimizer_afresh
         if self.schedule.planned is not None:
             behind = length_behind(checkpoint).counted_in(self.schedule.unit) or 0
             saved = state.get("schedule", {})
-            self.schedule.go_on(checkpoint, saved, behind, afresh=self.begins_optimizer_afresh)
-        if self.begins_optimizer_afresh:
+            self.schedule.go_on(checkpoint, saved, behind, afresh=afresh)
+        if afresh:
             # Their states hold the settings of then, which would win over those of now.
             checkpoint["optimizer_states"], checkpoint["lr_schedulers"], self._plateau_state = [], [], None
         trained, asked = checkpoint.get(CRITERION_KEY), type(self.criterion).__name__

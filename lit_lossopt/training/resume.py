@@ -5,29 +5,20 @@ It finds the last checkpoint, what has changed in the config since, and what fol
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from lit_lossopt.config.description import relevant_settings
 from lit_lossopt.core import names
-from lit_lossopt.core.class_paths import as_named_now
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Verdict
-from lit_lossopt.core.redaction import redact_leaves
-from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.journal import LOG, Entry, JournalBusyError, iterate_entries, read_delivered, read_entries
-from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.places import local_artifacts
-from lit_lossopt.tracking.run_journals import claim, final_id, is_open_elsewhere
+from lit_lossopt.tracking.run_journals import claim, is_open_elsewhere
 from lit_lossopt.training.checkpoint_file import previous_of
 
 # A journal's first entries: of which run it is, its parameters, and where its artifacts lie.
 _HEAD = 8
-_OF_OPTIMIZER = ("model.optimizer", "model.lr_", "model.decay_biases", "model.backbone_lr_factor")
 
 
 def last_checkpoint(experiment: str) -> Path:
@@ -103,77 +94,6 @@ def claim_settings(experiment: str, trial_key: str, tags: Mapping[str, str] | No
         ) from error
 
 
-class Continuation:
-    """How training goes on from a checkpoint.
-
-    The settings of then and of now decide.
-
-    Args:
-        checkpoint: its content.
-        then: the resolved config that it was saved under, as JSON; an empty text if it is not known.
-        now: the resolved config of now.
-
-    Attributes:
-        step: after how many steps it was saved.
-        logged: metric → number of points that the run had logged by then.
-        changed: what differs and can change a result, as ``key: old → new``.
-        callbacks_afresh: whether the callbacks of the settings begin afresh, for the same reason.
-        weights_alone: whether the checkpoint holds no state of an optimizer.
-        optimizer_afresh: whether optimizer and schedule begin afresh: their states hold the settings of then, which
-            would win over those of now.
-    """
-
-    def __init__(self, checkpoint: Mapping[str, Any], then: str, now: Mapping[str, Any]) -> None:
-        self.step = int(checkpoint["global_step"])
-        self.logged: Mapping[str, int] = checkpoint.get(names.LOGGED_KEY, {})
-        self.changed = changed_settings(then, now) if then else []
-        self.callbacks_afresh = any(change.startswith("trainer.callbacks") for change in self.changed)
-        self.weights_alone = "optimizer_states" not in checkpoint
-        self.optimizer_afresh = self.weights_alone or any(change.startswith(_OF_OPTIMIZER) for change in self.changed)
-
-
-def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bool) -> None:
-    """Go on with the checkpoint's run.
-
-    Where that cannot be, say why and begin a new one from it.
-
-    Raises:
-        UserError: the run is being trained by another process, or cannot be read.
-    """
-    run_id = final_id(Path(names.JOURNAL_FOLDER), run_id)
-    differing = "; ".join(how.changed)
-    states = {"optimizer and schedule": how.optimizer_afresh, "callbacks": how.callbacks_afresh}
-    parts = [name for name, fresh in states.items() if fresh]
-    afresh = f"; {', '.join(parts)} begin afresh" if parts else ""
-    if how.weights_alone:
-        why = "the checkpoint holds weights alone" + (f", and settings have changed: {differing}" if differing else "")
-    else:
-        why = f"settings have changed (--resume force goes on with that run): {differing}"
-    if how.weights_alone or (differing and not force):
-        tell(f"a new run begins from the checkpoint of run {run_id}, because {why}{afresh}", sys.stdout)
-        logger.continues = run_id
-        return
-    if differing:
-        tell(f"settings have changed since: {differing}{afresh}", sys.stdout)
-    attempt = logger.resume(run_id, how.logged)
-    print(f"run {logger.version} goes on at step {how.step}, attempt {attempt}", flush=True)
-
-
-def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
-    """Return what differs between two configs.
-
-    One is that of a checkpoint (JSON), the other that of now. A difference reads ``key: old → new``.
-    """
-    # That of then holds no passwords.
-    shown = redact_leaves(now)
-    old, new = _flat(relevant_settings(json.loads(as_named_now(then)))), _flat(relevant_settings(shown))
-    return [
-        f"{key}: {old.get(key, 'not set')} → {new.get(key, 'not set')}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
-
-
 def _headers() -> list[tuple[Path, Entry]]:
     """Return the journals in this folder, the newest first.
 
@@ -231,12 +151,3 @@ def _has_ended(entries: Sequence[Entry]) -> bool:
 def _modified(path: Path) -> int:
     existing = next((one for one in (path / LOG, path, previous_of(path)) if one.exists()), None)
     return existing.stat().st_mtime_ns if existing else 0
-
-
-def _flat(value: Any, key: str = "") -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        return {key: json.dumps(value)}
-    flat: dict[str, str] = {}
-    for name, item in value.items():
-        flat |= _flat(item, key if name == "init_args" else f"{key}.{name}".lstrip("."))
-    return flat

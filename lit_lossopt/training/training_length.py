@@ -13,6 +13,8 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 
+from lit_lossopt.training.loop_state import epochs_behind
+
 
 @dataclass(frozen=True)
 class Length:
@@ -78,6 +80,4 @@ def batches_of_epoch(trainer: pl.Trainer, loaded: int) -> int:
 
 def length_behind(checkpoint: Mapping[str, Any]) -> Length:
     """Return the steps and epochs that a checkpoint has behind it."""
-    loops = checkpoint["loops"]["fit_loop"]
-    at_end = bool(loops["epoch_loop.batch_progress"]["is_last_batch"])
-    return Length(checkpoint["global_step"], loops["epoch_progress"]["current"]["processed"] + at_end)
+    return Length(checkpoint["global_step"], epochs_behind(checkpoint))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 
 from lit_lossopt.config.description import arm_name, flat_parameters, trial_key
+from lit_lossopt.config.trainer_arguments import CHANGE_RESULTS, MAY_CHANGE_RESULTS, SHOW_RESULTS
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "torch.optim.SGD": {"lr": 1e-3, "momentum": 0, "weight_decay": 0},
@@ -109,3 +112,8 @@ def test_the_key_changes_with_what_can_change_a_result_and_with_nothing_else() -
     assert trial_key({**config(), "trainer": {**shown, "gradient_clip_val": 1.0}}) != key
     assert trial_key({**config(), "seed_everything": 4}) != key
     assert trial_key(config(decay_biases=False)) != key
+
+
+def test_every_argument_of_the_trainer_stands_in_one_row_of_the_table() -> None:
+    rows = [*CHANGE_RESULTS, *MAY_CHANGE_RESULTS, *SHOW_RESULTS]
+    assert sorted(rows) == sorted(set(inspect.signature(pl.Trainer.__init__).parameters) - {"self"})

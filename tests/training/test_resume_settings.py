@@ -16,7 +16,8 @@ from lit_lossopt.tracking.journal import Journal, read_entries
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.reading.runs import Run, read_runs
 from lit_lossopt.training.checkpoint_file import read_verified
-from lit_lossopt.training.resume import changed_settings, unfinished_checkpoint
+from lit_lossopt.training.continuation import changed_settings
+from lit_lossopt.training.resume import unfinished_checkpoint
 
 pytestmark = pytest.mark.usefixtures("store")
 

@@ -12,14 +12,9 @@ from typing import Any
 
 from lit_lossopt.config.description import DATA_NO_RESULT, NO_RESULT
 from lit_lossopt.config.strict_yaml import load_value
+from lit_lossopt.config.trainer_arguments import SHOW_RESULTS
 from lit_lossopt.config.words import Prepared
 from lit_lossopt.core.class_paths import as_named_first
-
-# Of the Trainer's arguments, those that only show, keep or describe. Any other may change a result.
-_TRAINER_NO_RESULT = (
-    "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "log_every_n_steps",
-    "default_root_dir", "profiler",
-)  # fmt: skip
 
 
 def sweep_key(prepared: Prepared) -> str:
@@ -33,7 +28,7 @@ def sweep_key(prepared: Prepared) -> str:
     tree = whole_tree(prepared)
     relevant = {name: value for name, value in tree.items() if name not in NO_RESULT}
     trainer = relevant.get("trainer") or {}
-    relevant["trainer"] = {name: value for name, value in trainer.items() if name not in _TRAINER_NO_RESULT}
+    relevant["trainer"] = {name: value for name, value in trainer.items() if name not in SHOW_RESULTS}
     data = relevant["data"]
     arguments = {k: v for k, v in (data.get("init_args") or {}).items() if k not in DATA_NO_RESULT}
     relevant["data"] = {**data, "init_args": arguments}

@@ -21,11 +21,19 @@ from lit_lossopt.tracking.recording import Recorder
 from lit_lossopt.training.callbacks.checkpoint_folders import check_apart, choose_folder
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
+from lit_lossopt.training.continuation import Continuation
 from lit_lossopt.training.distributed import collectives as ranks
+from lit_lossopt.training.loop_state import (
+    as_if_validated,
+    forget_validation,
+    goes_on,
+    may_save,
+    validate_now,
+    within_epoch,
+)
 
 VALIDATION_DUE = "lossopt_validation_due"
 STOPPED = "lossopt_stopped"
-_VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
 _OWN = (__name__.partition(".")[0] + ".", Timer.__module__)
 GIGABYTE = 1e9
 ASK_EVERY = 10
@@ -72,18 +80,17 @@ class RunCheckpoints(Checkpoint):
         self._saved_step = 0
         self._saved_at = time.monotonic()
         self._due = self._stopped = False
-        # Where settings have changed, it is no longer said that training has ended; states of the person's own
-        # callbacks hold their settings of then, which would win over those of now.
-        self.ends_where_it_did = True
-        self.callbacks_afresh = False
-        # Where the checkpoint lies that the same run goes on from; None for a new run.
-        self.goes_on_from: Path | None = None
+        self.continuation: Continuation | None = None
         # Whether last.ckpt is this process's, and so known to be whole.
         self._wrote_last = False
         self._said: set[str] = set()
         # Saves that the disk did not take, and whether the last one was such.
         self._failures = 0
         self.is_behind = False
+
+    def go_on(self, continuation: Continuation) -> None:
+        """Take note of the checkpoint that training goes on from."""
+        self.continuation = continuation
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Choose the folder.
@@ -124,7 +131,8 @@ class RunCheckpoints(Checkpoint):
         """
         self._due, self._stopped = bool(checkpoint.get(VALIDATION_DUE)), bool(checkpoint.get(STOPPED))
         self._saved_step = checkpoint["global_step"]
-        if self.callbacks_afresh:
+        if self.continuation and self.continuation.callbacks_afresh:
+            # Their states hold the settings of then, which would win over those of now.
             for callback in trainer.callbacks:  # type: ignore[attr-defined]  # it is there
                 if not type(callback).__module__.startswith(_OWN):
                     checkpoint["callbacks"].pop(callback.state_key, None)
@@ -137,12 +145,13 @@ class RunCheckpoints(Checkpoint):
         self._saved_at = time.monotonic()
         if self._best >= 0 and not ranks.from_first(self._has_best(trainer)):
             self._best = -1.0
-        trainer.should_stop |= self._stopped and self.ends_where_it_did
+        # Where settings have changed, training has no longer ended.
+        trainer.should_stop |= self._stopped and not (self.continuation and self.continuation.changed)
         if self._due:
             self._due = False
             validate_now(trainer)
             # At an epoch's end Lightning would take that epoch, and each one after it, for trained and validated.
-            trainer.fit_loop.epoch_loop.val_loop._has_run = False  # noqa: SLF001  # Lightning tells it nowhere else
+            forget_validation(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -200,19 +209,21 @@ class RunCheckpoints(Checkpoint):
     def _has_best(self, trainer: pl.Trainer) -> bool:
         """Bring the best state to where the run's folder is now.
 
-        Return True if the monitored metric should grow.
+        Return whether a later state must be better than the best so far.
 
         Not in a new run, nor where the best state was left behind: otherwise there might never be one.
         """
         best = self._path("best")
         if not trainer.is_global_zero or best.exists():
             return True
-        if self.goes_on_from is None or self.goes_on_from.absolute() == best.parent.absolute():
+        if self.continuation is None or self.continuation.begins_run:
+            return False
+        if self.continuation.folder.absolute() == best.parent.absolute():
             # In the same folder it was removed to keep to the limit.
-            return self.goes_on_from is not None
+            return True
         try:
             best.parent.mkdir(parents=True, exist_ok=True)
-            link_checkpoint(self.goes_on_from / best.name, best)
+            link_checkpoint(self.continuation.folder / best.name, best)
         except OSError as error:
             self._say_once("best", f"{best} is not there ({error.strerror}); the best state from here on will be")
             return False
@@ -234,7 +245,7 @@ class RunCheckpoints(Checkpoint):
         checkpoint = _state_of(trainer)
         if validation_due:
             checkpoint[VALIDATION_DUE] = True
-            _as_if_finished(checkpoint["loops"]["fit_loop"][_VAL_PROGRESS])
+            as_if_validated(checkpoint)
         keep = self._wrote_last or is_whole(self._path("last"))
         # What the first rank has done, which alone writes: the others must not believe otherwise.
         also = self._path("best") if is_best else None
@@ -298,41 +309,6 @@ class RunCheckpoints(Checkpoint):
         return Path(str(self.dirpath)) / f"{name}.ckpt"
 
 
-def may_save(trainer: pl.Trainer) -> bool:
-    """Return whether one can go on to the bit after this batch."""
-    loop = trainer.fit_loop.epoch_loop
-    ended = trainer.global_step >= trainer.max_steps > 0
-    validates = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]  # noqa: SLF001  # exists while training
-    return not (loop._should_accumulate() or ended or validates) and within_epoch(trainer)  # noqa: SLF001  # as above
-
-
-def goes_on(trainer: pl.Trainer) -> bool:
-    """Return whether one can go on to the bit after validation.
-
-    Not between the batches of one step; nor where the validation has ended training within an epoch, whose end
-    Lightning would leave out.
-    """
-    stops = trainer.should_stop and within_epoch(trainer)
-    return not (trainer.fit_loop.epoch_loop._should_accumulate() or stops)  # noqa: SLF001  # as above
-
-
-def within_epoch(trainer: pl.Trainer) -> bool:
-    """Return whether the epoch has batches left."""
-    return not trainer.fit_loop.epoch_loop._num_ready_batches_reached()  # noqa: SLF001  # Lightning tells it nowhere else
-
-
-def validate_now(trainer: pl.Trainer) -> None:
-    """Validate outside Lightning's own moments."""
-    loop = trainer.fit_loop.epoch_loop.val_loop
-    loop.restarting = False
-    trainer.validating = True
-    loop.run()
-    # Where training is resumed at an epoch's end, Lightning must still pass through that end, or takes all epochs that
-    # follow for resumed ones.
-    loop._has_run = False  # noqa: SLF001  # as above
-    trainer.training = True
-
-
 def run_of(trainer: pl.Trainer) -> str:
     """Return the id of the run, or an empty text."""
     # Other loggers have versions too, which name no run of ours.
@@ -342,13 +318,3 @@ def run_of(trainer: pl.Trainer) -> str:
 def _state_of(trainer: pl.Trainer) -> dict[str, Any]:
     checkpoint: dict[str, Any] = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)  # noqa: SLF001  # no public way
     return checkpoint
-
-
-def _as_if_finished(progress: dict[str, Any]) -> None:
-    """Count a validation that was cut short as done.
-
-    This callback does it anew and whole.
-    """
-    for which in ("total", "current"):
-        progress[which] |= dict.fromkeys(("started", "processed", "completed"), progress[which]["ready"])
-    progress["is_last_batch"] = True

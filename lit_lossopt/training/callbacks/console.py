@@ -20,6 +20,7 @@ from lit_lossopt.core import names
 from lit_lossopt.core.terminal_text import width_of
 from lit_lossopt.training.callbacks.line_stream import bars_stream, is_bare_terminal
 from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.loop_state import epochs_done
 
 
 class EvaluationLines(pl.Callback):
@@ -38,7 +39,7 @@ class EvaluationLines(pl.Callback):
         if trainer.state.fn != "fit":
             print(f"val loss {float(loss):.4f}  val accuracy {float(accuracy):.4f}", flush=True)
             return
-        epochs = (trainer.fit_loop.total_batch_idx + 1) / trainer.num_training_batches
+        epochs = epochs_done(trainer)
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
         latest = _latest_loss(trainer)
         # There is none where a validation that was cut short is done anew.

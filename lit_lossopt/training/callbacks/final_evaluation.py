@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from lit_lossopt.training.callbacks.checkpoints import validate_now
+from lit_lossopt.training.loop_state import validate_now
 
 
 class FinalEvaluation(pl.Callback):

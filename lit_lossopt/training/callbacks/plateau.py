@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import lightning.pytorch as pl
 from lightning.pytorch.cli import ReduceLROnPlateau
 
-from lit_lossopt.training.callbacks.checkpoints import within_epoch
+from lit_lossopt.training.loop_state import within_epoch
 
 
 @runtime_checkable

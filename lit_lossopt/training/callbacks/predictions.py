@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lit_lossopt.core.errors import UserError, printable
 from lit_lossopt.core.paths import given_path
+from lit_lossopt.training.step_output import Predictions
 
 
 class PredictionTable(pl.Callback):
@@ -51,7 +52,7 @@ class PredictionTable(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Any,
+        outputs: Predictions,
         batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,

@@ -60,7 +60,9 @@ class HasLoss(Protocol):
     It says whether it begins a run of its own from a checkpoint.
     """
 
-    begins_run: bool
+    @property
+    def begins_run(self) -> bool:
+        """Whether a checkpoint's weights begin a run of their own."""
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of outputs ``[N, M]`` for labels ``[N]``."""

@@ -16,8 +16,8 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from lit_lossopt.training.callbacks.checkpoints import may_save
 from lit_lossopt.training.distributed import collectives as ranks
+from lit_lossopt.training.loop_state import may_save
 
 Flush = Callable[[pl.Trainer, pl.LightningModule], None]
 

@@ -17,6 +17,7 @@ from lit_lossopt.core import names
 from lit_lossopt.optimizers import has_rate
 from lit_lossopt.tracking.recording import Point, send_points
 from lit_lossopt.training.distributed import collectives as ranks
+from lit_lossopt.training.step_output import TrainingOutput
 
 COPY_EVERY = 50
 # Slow steps are copied before, so that none waits longer than so many seconds.
@@ -79,7 +80,8 @@ class StepValues(pl.Callback):
 
         Once enough steps have gathered, they are sent.
         """
-        self._batch_losses.append(outputs["loss_before"])
+        output: TrainingOutput = outputs
+        self._batch_losses.append(output["loss_before"])
         step = trainer.global_step
         if step == self._last_step:
             return

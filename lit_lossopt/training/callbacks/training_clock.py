@@ -13,6 +13,7 @@ import torch
 
 from lit_lossopt.core import names
 from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.loop_state import epochs_done
 
 
 class TrainingClock(pl.Callback):
@@ -59,7 +60,7 @@ class TrainingClock(pl.Callback):
         self._stop(pl_module.device)
         if trainer.state.fn != "fit":
             return
-        epochs = 0.0 if trainer.sanity_checking else _epochs(trainer)
+        epochs = 0.0 if trainer.sanity_checking else epochs_done(trainer)
         values = {names.TRAIN_SECONDS: self.seconds, names.EXAMPLES: float(self.examples), names.EPOCHS: epochs}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
@@ -82,8 +83,3 @@ class TrainingClock(pl.Callback):
         They are 0 while it stands.
         """
         return 0.0 if self._since is None else time.monotonic() - self.step_values.paused_seconds - self._since
-
-
-def _epochs(trainer: pl.Trainer) -> float:
-    """Return the epochs done, fractions included."""
-    return float(trainer.fit_loop.total_batch_idx + 1) / trainer.num_training_batches

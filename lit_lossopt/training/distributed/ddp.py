@@ -17,6 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.training.distributed.launcher import started_here
+from lit_lossopt.training.loop_state import wait_for_no_signal
 
 _PLAIN = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
 
@@ -80,9 +81,7 @@ class Distribution:
         warnings.filterwarnings("ignore", message="It is recommended to use `self.log")
         logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
         trainer.strategy.setup_environment()
-        # Lightning would wait for the others inside its signal handler, and hears of the first rank's signals only.
-        trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]  # noqa: SLF001  # no public way
-        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]  # noqa: SLF001  # as above
+        wait_for_no_signal(trainer)
 
     def _on_gpus(self) -> bool:
         accelerator = self.given.get("accelerator") or "auto"
@@ -91,7 +90,3 @@ class Distribution:
 
 def _rank(environment: LightningEnvironment | None) -> int:
     return int(os.environ.get("LOCAL_RANK" if environment else "RANK", "0"))
-
-
-def _nothing() -> None:
-    """Do nothing."""

@@ -1,0 +1,100 @@
+"""The callbacks of every training, in their order.
+
+A new callback of this package is one row of ``CALLBACKS``, and its own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+
+from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
+from lit_lossopt.training.callbacks.console import EvaluationLines, ProgressBar
+from lit_lossopt.training.callbacks.data_line import DataLine
+from lit_lossopt.training.callbacks.epoch_settings import EpochSettings
+from lit_lossopt.training.callbacks.final_evaluation import FinalEvaluation
+from lit_lossopt.training.callbacks.health_watch import HealthWatch
+from lit_lossopt.training.callbacks.optimizer_phases import OptimizerPhases
+from lit_lossopt.training.callbacks.pictures import AugmentationPicture, ConfusionPicture
+from lit_lossopt.training.callbacks.plateau import PlateauSchedule
+from lit_lossopt.training.callbacks.probe_loss import ProbeLoss
+from lit_lossopt.training.callbacks.signals import SignalStop
+from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.callbacks.training_clock import TrainingClock
+from lit_lossopt.training.callbacks.verdict import RunVerdict
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What several callbacks share, and what decides which of them are there.
+
+    Attributes:
+        probe: measures the probe loss.
+        checkpoints: saves states; None where nothing is kept.
+        health: watches for divergence and collapse.
+        step_values: keeps the losses of steps.
+        signals: ends training at a signal.
+        shows_bar: whether there is a progress bar of this package.
+    """
+
+    probe: ProbeLoss
+    checkpoints: RunCheckpoints | None
+    health: HealthWatch
+    step_values: StepValues
+    signals: SignalStop
+    shows_bar: bool
+
+
+CALLBACKS: tuple[Callable[[Parts], pl.Callback | None], ...] = (
+    lambda _: DataLine(),
+    lambda _: FinalEvaluation(),
+    lambda _: EpochSettings(),
+    lambda _: OptimizerPhases(),
+    lambda parts: parts.probe,
+    lambda parts: parts.step_values,
+    lambda parts: TrainingClock(parts.step_values),
+    lambda _: EvaluationLines(),
+    lambda _: PlateauSchedule(),
+    lambda _: ConfusionPicture(),
+    lambda _: AugmentationPicture(),
+    lambda parts: parts.health,
+    lambda _: RunVerdict(),
+    lambda parts: ProgressBar() if parts.shows_bar else None,
+    lambda parts: parts.signals,
+    # Last: a checkpoint holds what all others have done.
+    lambda parts: parts.checkpoints,
+)
+
+
+def parts_of(
+    checkpoints: RunCheckpoints, probe: ProbeLoss, trainer: Mapping[str, Any], *, trains: bool, bar: bool
+) -> Parts:
+    """Return the parts that callbacks share, joined to each other.
+
+    Args:
+        checkpoints: as configured.
+        probe: as configured.
+        trainer: the Trainer's settings.
+        trains: whether the command is ``fit``.
+        bar: whether nobody else shows a bar.
+    """
+    health = HealthWatch()
+    step_values = StepValues(health.look)
+    checkpoints.step_values = probe.step_values = step_values
+    keeps = trains and trainer.get("enable_checkpointing") is not False and not trainer.get("fast_dev_run")
+    return Parts(
+        probe=probe,
+        checkpoints=checkpoints if keeps else None,
+        health=health,
+        step_values=step_values,
+        signals=SignalStop(checkpoints.save_before_stopping if keeps else None, step_values.flush),
+        shows_bar=bar and trainer.get("enable_progress_bar") is not False,
+    )
+
+
+def callbacks_of(parts: Parts) -> list[pl.Callback]:
+    """Return the callbacks that these parts ask for."""
+    return [callback for make in CALLBACKS if (callback := make(parts)) is not None]

@@ -1,0 +1,131 @@
+"""The part of LossOptCLI that goes on from a checkpoint."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.trainer.states import TrainerFn
+
+from lit_lossopt.config.description import trial_key
+from lit_lossopt.config.words import LAST
+from lit_lossopt.core.names import RUN_KEY
+from lit_lossopt.core.paths import given_path
+from lit_lossopt.core.terminal_text import tell
+from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
+from lit_lossopt.training.checkpoint_file import read_best_of, read_verified
+from lit_lossopt.training.continuation import Continuation, continuation_of, continue_run
+from lit_lossopt.training.distributed import collectives as ranks
+from lit_lossopt.training.preflight import check_left
+from lit_lossopt.training.resume import claim_settings, last_checkpoint, unfinished_checkpoint
+from lit_lossopt.training.run_description import resolved_config
+
+
+class CheckpointCLI(LightningCLI):
+    """A LightningCLI that finds a checkpoint, and the run that the checkpoint belongs to.
+
+    A subclass sets these attributes before it builds anything.
+
+    Attributes:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        resume: what was typed behind ``--resume``.
+        checkpoint: the content of the checkpoint; empty without one.
+        continuation: how training goes on from it; there once the checkpoint was checked.
+        checkpoints: the callback that saves.
+        release: lets others resume a run of the same settings.
+    """
+
+    command: str
+    resume: str
+    checkpoint: dict[str, Any]
+    continuation: Continuation
+    checkpoints: RunCheckpoints
+    release: Callable[[], None]
+
+    def find_checkpoint(self) -> None:
+        """Read the checkpoint that was asked for.
+
+        The Trainer takes the one that was whole.
+        """
+        used = ranks.from_first(self._choose_checkpoint() if self.trainer.is_global_zero else None)
+        if used is None:
+            return
+        if not self.trainer.is_global_zero:
+            self.checkpoint = read_verified(used)
+        # The Trainer reads the file again; nothing in it is executed then either.
+        for config in (self.config, self.config_init):
+            config[self.command]["ckpt_path"] = str(used)
+            config[self.command]["weights_only"] = True
+
+    def _choose_checkpoint(self) -> Path | None:
+        """Read the checkpoint, or the one before it.
+
+        Return its file.
+        """
+        settings = self.config[self.command]
+        path = settings.get("ckpt_path")
+        if self.resume == "auto":
+            key = trial_key(resolved_config(self._parser(self.command), settings))
+            tracking = settings["tracking"]
+            run = (tracking["experiment"], key, tracking["tags"] or {})
+            self.release = claim_settings(*run)
+            path = unfinished_checkpoint(*run)
+            print(f"resuming from {path}" if path else "nothing to resume; a new run begins", flush=True)
+        elif path == LAST:
+            path = last_checkpoint(settings["tracking"]["experiment"])
+        if not path:
+            return None
+        self.checkpoint, used, problem = read_best_of(given_path(path))
+        if problem:
+            tell(f"lossopt: {problem}; the one before it is used", sys.stderr)
+        return used
+
+    def check_checkpoint(self) -> None:
+        """Refuse weights of another loss, other classes or another split.
+
+        This comes before a run exists.
+        """
+        now = resolved_config(self._parser(self.command), self.config[self.command])
+        path = Path(self.config[self.command]["ckpt_path"])
+        self.continuation = continuation_of(self.checkpoint, path, now)
+        self.model.go_on(self.continuation)
+        state = self.checkpoint.get(type(self.datamodule).__qualname__)
+        self.trainer.state.fn = TrainerFn.FITTING
+        self.datamodule.trainer = self.trainer
+        if state:
+            self.datamodule.load_state_dict(state)
+        self.model.on_load_checkpoint(self.checkpoint)
+        # Until training begins, loaders serve whole batches.
+        self.datamodule.trainer = None
+
+    def find_run(self) -> None:
+        """Find the run of the checkpoint, where there is one.
+
+        Results go to it, and training goes on as settings allow.
+        """
+        logger, run_id = self.trainer.logger, self.checkpoint.get(RUN_KEY)
+        logger = logger if isinstance(logger, RunLogger) else None
+        if self.command == "fit" and self.checkpoint:
+            if self.continuation.changed:
+                check_left(self.trainer, self.checkpoint)
+            if logger and run_id:
+                continue_run(logger, run_id, self.continuation, force=self.resume == "force")
+            elif logger:
+                print("a new run begins from the checkpoint, which names none", flush=True)
+            begins_run = bool(logger and (logger.continues or not run_id))
+            self.continuation = replace(self.continuation, begins_run=begins_run)
+            self.model.go_on(self.continuation)
+            self.checkpoints.go_on(self.continuation)
+            if (before := self.model.schedule.moved_from) is not None:
+                print(
+                    f"the schedule goes on as that of a training of {self.model.schedule.planned} "
+                    f"{self.model.schedule.unit}s in place of {before}",
+                    flush=True,
+                )
+        elif logger and run_id and (attached := logger.attach(run_id)):
+            print(f"test results go to run {attached}")
