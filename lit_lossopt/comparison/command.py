@@ -60,7 +60,7 @@ def show_comparison(words: Sequence[str]) -> tuple[Comparison, Sequence[str]]:
 def _write(
     comparison: Comparison, sentences: Sequence[str], page: str | None, figures: str | None, tables: str | None
 ) -> None:
-    """Write page, figures and tables to the given places, and print these.
+    """Write page, figures and tables, and print where they are.
 
     Raises:
         UserError: one cannot be written.

@@ -1,7 +1,7 @@
-"""What a comparison found, as plain records that terminal, page, tables and figures show alike.
+"""What a comparison found, as plain records.
 
-Runs and arms in numbers are in ``measured``. NaN means that a value is not known. Accuracies are shares (0 to 1), and
-only the texts speak of points.
+Terminal, page, tables and figures show them alike. Runs and arms in numbers are in ``measured``. NaN means that a value
+is not known. Accuracies are shares (0 to 1), and only the texts speak of points.
 """
 
 from __future__ import annotations

@@ -57,7 +57,9 @@ def choose_metric(runs: Sequence[Run], wanted: str | None = None) -> str:
 
 
 def higher_is_better(metric: str, wish: bool | None = None) -> bool:
-    """Return True if more of a metric is better, by a wish or by its name.
+    """Return True if more of a metric is better.
+
+    A wish decides, or else its name.
 
     >>> higher_is_better("val/accuracy"), higher_is_better("val/nll"), higher_is_better("odd", wish=True)
     (True, False, True)

@@ -1,9 +1,7 @@
 """The whole way of a comparison.
 
-The steps are read, group, measure, test, conclude.
-
-Each step is a function from one frozen record of ``stages`` to the next. The flags of a person come in, a
-``Comparison`` goes out.
+It is read, group, measure, test, conclude. Each step is a function from one frozen record of ``stages`` to the next.
+The flags of a person come in, a ``Comparison`` goes out.
 """
 
 from __future__ import annotations
@@ -105,7 +103,9 @@ def compare_arms(
 
 
 def read_curves(runs: Sequence[Run], options: Namespace, title: str) -> Read:
-    """Choose the metric, and read the histories of the runs that may count.
+    """Choose the metric, and read histories.
+
+    Only runs that may count are read.
 
     Raises:
         UserError: no run may count, or the metric is unknown.
@@ -123,7 +123,9 @@ def read_curves(runs: Sequence[Run], options: Namespace, title: str) -> Read:
 
 
 def group_runs(read: Read, options: Namespace) -> Grouped:
-    """Return the runs in arms that can be compared, with accuracies as shares.
+    """Return the runs in arms that can be compared.
+
+    Their accuracies are shares.
 
     Raises:
         UserError: a name of a setting fits no run, or nothing can be compared.
@@ -194,7 +196,10 @@ def measure_arms(grouped: Grouped) -> Measured:
 
 
 def find_differences(measured: Measured) -> Tested:
-    """Test every arm against every other, in all three questions at once."""
+    """Test every arm against every other.
+
+    All three questions are judged at once.
+    """
     terms, arms = measured.terms, measured.arms
     questions = [
         final_question(arms, terms.margin, higher_is_better=terms.higher_is_better),

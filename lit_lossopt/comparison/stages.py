@@ -28,7 +28,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Read:
-    """Runs that may count, with their histories and with verdicts by their curves.
+    """Runs that may count, with their histories.
+
+    Their verdicts are those of their curves.
 
     Attributes:
         title: experiment or sweep.

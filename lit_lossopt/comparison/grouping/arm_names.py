@@ -95,7 +95,7 @@ def short_names(known: Sequence[str]) -> dict[str, str]:
 
 
 def is_speaking(name: str) -> bool:
-    """Return True if the value of a parameter says what it is.
+    """Return True if a parameter's value says what it is.
 
     By its name, such a parameter is a choice of words.
 
@@ -107,7 +107,10 @@ def is_speaking(name: str) -> bool:
 
 
 def _is_choice(name: str, arms: Sequence[Settings]) -> bool:
-    """Return True if a setting is a choice of words (a class, a loss), not a number."""
+    """Return True if a setting is a choice of words.
+
+    It is one of a class or a loss, and no number.
+    """
     values = {settings[name] for settings in arms if name in settings}
     return is_speaking(name) and not any(is_number(value) for value in values)
 
@@ -128,10 +131,10 @@ def _is_told(name: str, settings: Settings, choices: Sequence[str], arms: Sequen
 
 def _follows(name: str, choices: Sequence[str], arms: Sequence[Settings]) -> bool:
     """Return True if the choices already determine a setting."""
-    found: dict[tuple[str | None, ...], str | None] = {}
+    values: dict[tuple[str | None, ...], str | None] = {}
     for settings in arms:
         key = tuple(settings.get(choice) for choice in choices)
-        if found.setdefault(key, settings.get(name)) != settings.get(name):
+        if values.setdefault(key, settings.get(name)) != settings.get(name):
             return False
     return True
 

@@ -52,9 +52,9 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Described:
-    """A run with what pairs it and what can set its arm apart.
+    """A run with its settings that can set its arm apart.
 
-    Its tag of seeds says what pairs it. Its settings can set its arm apart.
+    Its tag of seeds says what pairs it.
     """
 
     run: Run
@@ -121,36 +121,39 @@ def _described(runs: Sequence[Run], asked: _Asked) -> tuple[list[Described], lis
     gone = {*asked.ignored, asked.seed_name}
     all_settings = [{name: text for name, text in settings_of(run).items() if name not in gone} for run in runs]
     paired = pairing(runs, asked.seed_name, asked.ignored)
-    found = cleaned(runs, all_settings, paired.keys, asked.by)
-    keys, notes = _seeds(runs, paired, found.settings)
-    if found.aside:
-        notes.append(f"Left aside, since they only tell one run or seed from the next: {_listed(found.aside)}.")
-    single = len({tuple(sorted(one.items())) for one in found.settings}) == len(runs)
-    if found.doubtful and single and not asked.by:
-        what = _listed(found.doubtful)
+    clean = cleaned(runs, all_settings, paired.keys, asked.by)
+    keys, notes = _seeds(runs, paired, clean.settings)
+    if clean.aside:
+        notes.append(f"Left aside, since they only tell one run or seed from the next: {_listed(clean.aside)}.")
+    single = len({tuple(sorted(own.items())) for own in clean.settings}) == len(runs)
+    if clean.doubtful and single and not asked.by:
+        what = _listed(clean.doubtful)
         notes.append(
             f"Every run is an arm of its own, and differs in {what}: --ignore leaves aside what is no setting."
         )
     tagged = [replace(run, tags={**run.tags, names.TAG_SEED: key}) for run, key in zip(runs, keys, strict=True)]
-    return [Described(run, one) for run, one in zip(tagged, found.settings, strict=True)], notes
+    return [Described(run, own) for run, own in zip(tagged, clean.settings, strict=True)], notes
 
 
 def _arms(described: Sequence[Described], keys: Sequence[str]) -> tuple[list[ArmRuns], list[str]]:
-    """Return arms, and how their runs differ besides the seed."""
-    settings = [_chosen(one.run, keys) if keys else one.settings for one in described]
+    """Return arms, and what differs within them.
+
+    Only what differs by more than the seed counts.
+    """
+    settings = [_chosen(item.run, keys) if keys else item.settings for item in described]
     differing = varying(settings)
     groups: dict[tuple[str | None, ...], list[int]] = {}
-    for place, found in enumerate(settings):
-        groups.setdefault(tuple(found.get(name) for name in differing), []).append(place)
+    for place, own in enumerate(settings):
+        groups.setdefault(tuple(own.get(name) for name in differing), []).append(place)
     first = [settings[places[0]] for places in groups.values()]
-    told = [{name: found[name] for name in keys if name in found and name in differing} for found in first]
+    told = [{name: own[name] for name in keys if name in own and name in differing} for own in first]
     told = told if keys else telling(first)
     paired, mixed = _paired(described, list(groups.values()))
     fallback = _fallback(described)
-    found_names = zip(distinct_names(told, fallback), _families(told, fallback), strict=True)
+    names_of_arms = zip(distinct_names(told, fallback), _families(told, fallback), strict=True)
     arms = [
         _arm(name, family, setting, [paired[place] for place in places])
-        for places, setting, (name, family) in zip(groups.values(), told, found_names, strict=True)
+        for places, setting, (name, family) in zip(groups.values(), told, names_of_arms, strict=True)
     ]
     return sorted(arms, key=lambda arm: arm.name), _mixed_note(mixed)
 
@@ -168,8 +171,8 @@ def _arm(name: str, family: str, settings: Mapping[str, str], runs: Sequence[Run
 
 
 def _chosen(run: Run, keys: Sequence[str]) -> dict[str, str]:
-    found = {name: value_of(run, name) for name in keys}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {name: value_of(run, name) for name in keys}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _families(told: Sequence[Mapping[str, str]], fallback: str) -> list[str]:
@@ -187,7 +190,7 @@ def _fallback(described: Sequence[Described]) -> str:
     It names an arm of which there is nothing else to tell.
     """
     for name in (SWEEP_ARM, "optimizer", "opt", "criterion", "loss", "model", "network"):
-        values = {one.settings.get(name) for one in described}
+        values = {item.settings.get(name) for item in described}
         if len(values) == 1 and None not in values:
             return str(values.pop())
     return "runs"
@@ -203,19 +206,19 @@ def _rate(runs: Sequence[Run]) -> float:
         return math.nan
 
 
-def _seeds(runs: Sequence[Run], found: Pairing, settings: Sequence[Settings]) -> tuple[tuple[str, ...], list[str]]:
+def _seeds(runs: Sequence[Run], paired: Pairing, settings: Sequence[Settings]) -> tuple[tuple[str, ...], list[str]]:
     """Return what pairs runs, and a note.
 
     One seed for all of them is none.
     """
-    arms = [tuple(sorted(one.items())) for one in settings]
-    repeated = max(Counter(zip(found.keys, arms, strict=True)).values(), default=0) > 1
+    arms = [tuple(sorted(own.items())) for own in settings]
+    repeated = max(Counter(zip(paired.keys, arms, strict=True)).values(), default=0) > 1
     newer_counts = any(names.TAG_TRIAL_KEY in run.tags for run in runs)
-    known = set(found.keys) - {""}
+    known = set(paired.keys) - {""}
     if len(known) == 1 and repeated and not newer_counts:
         note = f"All runs name the same seed ({plain(known.pop())}), so it pairs none of them."
         return ("",) * len(runs), [note]
-    return found.keys, note_on(found)
+    return paired.keys, note_on(paired)
 
 
 def _paired(described: Sequence[Described], groups: Sequence[Sequence[int]]) -> tuple[list[Run], list[str]]:
@@ -223,19 +226,19 @@ def _paired(described: Sequence[Described], groups: Sequence[Sequence[int]]) -> 
 
     If runs of some arm differ in more than that, they must share all of it. With them comes what that is.
     """
-    runs, settings = [one.run for one in described], [one.settings for one in described]
+    runs, settings = [item.run for item in described], [item.settings for item in described]
     mixed = {name for places in groups for name in varying([settings[place] for place in places])}
     if not mixed:
         return runs, []
-    told = telling([{name: value for name, value in found.items() if name in mixed} for found in settings])
-    known = sorted({name for found in told for name in found})
-    unique = {tuple(found.items()): found for found in told}
+    told = telling([{name: value for name, value in own.items() if name in mixed} for own in settings])
+    known = sorted({name for own in told for name in own})
+    unique = {tuple(own.items()): own for own in told}
     labels = dict(zip(unique, distinct_names(list(unique.values()), ""), strict=True))
     return [
-        replace(run, tags={**run.tags, names.TAG_SEED: f"{seed_of(run)} {labels[tuple(found.items())]}"})
+        replace(run, tags={**run.tags, names.TAG_SEED: f"{seed_of(run)} {labels[tuple(own.items())]}"})
         if seed_of(run)
         else run
-        for run, found in zip(runs, told, strict=True)
+        for run, own in zip(runs, told, strict=True)
     ], known
 
 
@@ -255,7 +258,7 @@ def _along(described: Sequence[Described], told: Sequence[str]) -> list[str]:
 
     The arguments that come along with a class do not count.
     """
-    settings = [one.settings for one in described]
+    settings = [item.settings for item in described]
     left = [
         name
         for name in varying(settings)

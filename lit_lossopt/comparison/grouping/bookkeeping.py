@@ -79,26 +79,26 @@ def cleaned(
         chosen: settings that stay, whatever they are.
     """
     free = [name for name in varying(settings) if name not in {*chosen, SWEEP_ARM, FRAMEWORK} and not _is_choice(name)]
-    found, aside = _with_holes(runs, settings, seeds, free, run_names=True)
-    arms = _arms(found, aside)
+    reduced, aside = _with_holes(runs, settings, seeds, free, run_names=True)
+    arms = _arms(reduced, aside)
     if len(arms) < len(runs) and not _may_go(arms, seeds):
-        found, aside = _with_holes(runs, settings, seeds, free, run_names=False)
-    differing = set(varying(found))
+        reduced, aside = _with_holes(runs, settings, seeds, free, run_names=False)
+    differing = set(varying(reduced))
     free = [
         name
         for name in free
-        if name in differing and name not in aside and not _is_measured(name, _column(found, name))
+        if name in differing and name not in aside and not _is_measured(name, _column(reduced, name))
     ]
-    derived = [name for name in free if _follows_from(seeds, _column(found, name))]
+    derived = [name for name in free if _follows_from(seeds, _column(reduced, name))]
     unique = [
         name
         for name in free
-        if name not in derived and not is_searched(name) and _is_unique(name, _column(found, name))
+        if name not in derived and not is_searched(name) and _is_unique(name, _column(reduced, name))
     ]
-    dropped = _droppable(found, unique, seeds, derived)
+    dropped = _droppable(reduced, unique, seeds, derived)
     doubtful = tuple(name for name in unique if name not in dropped)
     aside = [*aside, *derived, *dropped]
-    return Cleaned(tuple(_without(one, aside) for one in found), tuple(sorted(aside)), doubtful)
+    return Cleaned(tuple(_without(own, aside) for own in reduced), tuple(sorted(aside)), doubtful)
 
 
 def _with_holes(
@@ -114,15 +114,18 @@ def _with_holes(
         for name, values in columns.items()
         if (filled := _without_marks(values, runs, seeds, run_names=run_names and is_place(name)))
     }
-    found = [_filled(one, {name: holes[name][place] for name in holes}) for place, one in enumerate(settings)]
-    differing = set(varying(found))
-    return found, [name for name in holes if name not in differing or _is_told_by_others(name, found, holes)]
+    reduced = [_filled(own, {name: holes[name][place] for name in holes}) for place, own in enumerate(settings)]
+    differing = set(varying(reduced))
+    return reduced, [name for name in holes if name not in differing or _is_told_by_others(name, reduced, holes)]
 
 
 def _droppable(
     settings: Sequence[Settings], unique: Sequence[str], seeds: Sequence[str], gone: Sequence[str]
 ) -> list[str]:
-    """Return the ever-changing parameters that are no settings."""
+    """Return which parameters are no settings.
+
+    They are chosen from those that differ in every run.
+    """
     ids = [name for name in unique if is_id(name, _column(settings, name))]
     dropped = [name for name in ids if not may_set(name, _column(settings, name))]
     named = [name for name in unique if name not in dropped and (name in ids or is_called(name))]
@@ -139,7 +142,10 @@ def _droppable(
 
 
 def _may_go(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
-    """Return True if these arms throw no runs together that only a folder told apart."""
+    """Return True if these arms throw no runs together.
+
+    They would throw together runs that only a folder told apart.
+    """
     if len(set(seeds)) > 1:
         return not any(_repeats([seeds[place] for place in arm]) for arm in arms)
     return len(arms) > 1 and any(len(arm) > 1 for arm in arms)
@@ -161,8 +167,8 @@ def _repeats(seeds: Sequence[str]) -> bool:
 
 def _arms(settings: Sequence[Settings], without: Collection[str]) -> list[list[int]]:
     groups: dict[tuple[tuple[str, str], ...], list[int]] = {}
-    for place, one in enumerate(settings):
-        groups.setdefault(tuple(sorted(_without(one, without).items())), []).append(place)
+    for place, own in enumerate(settings):
+        groups.setdefault(tuple(sorted(_without(own, without).items())), []).append(place)
     return list(groups.values())
 
 
@@ -221,22 +227,22 @@ def _without_marks(
         return None
     own_names = run_names and len({run.name for run in runs}) == len(runs)
     stamped = len(set(known)) == len(known) >= LEAST_RUNS
-    found = []
+    all_forms = []
     for value, run, seed in zip(values, runs, seeds, strict=True):
         # A text that is the run's whole name may be the name of its arm.
         named = [run.name] if own_names and run.name != value else []
         forms = () if value is None else tuple(_templates(value, [*seed.split(), run.run_id, *named], stamped))
-        found.append(forms)
-    if any(value is not None and not forms for value, forms in zip(values, found, strict=True)):
+        all_forms.append(forms)
+    if any(value is not None and not forms for value, forms in zip(values, all_forms, strict=True)):
         return None
     # A seed might stand in several places. The one counts that makes most runs alike.
-    counts = Counter(form for forms in found for form in set(forms))
-    best = [max(forms, key=lambda form: (counts[form], form), default=None) for forms in found]
+    counts = Counter(form for forms in all_forms for form in set(forms))
+    best = [max(forms, key=lambda form: (counts[form], form), default=None) for forms in all_forms]
     return best if len(set(best) - {None}) < len(set(known)) else None
 
 
 def _templates(text: str, marks: Sequence[str], times: bool) -> Iterator[str]:
-    """Give a text with a hole in place of one of its run's marks.
+    """Give a text with a hole for a mark of its run.
 
     Each way in which the mark can stand there gives one.
     """
@@ -256,7 +262,7 @@ def _templates(text: str, marks: Sequence[str], times: bool) -> Iterator[str]:
 
 
 def _column(settings: Sequence[Settings], name: str) -> list[str | None]:
-    return [one.get(name) for one in settings]
+    return [own.get(name) for own in settings]
 
 
 def _filled(settings: Settings, values: Mapping[str, str | None]) -> Settings:

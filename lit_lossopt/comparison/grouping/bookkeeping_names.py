@@ -68,7 +68,7 @@ def is_id(name: str, values: Sequence[str | None]) -> bool:
 
 
 def may_set(name: str, values: Sequence[str | None]) -> bool:
-    """Return True if a parameter that is an id may as well be a setting.
+    """Return True if an id may as well be a setting.
 
     A limit of time, a version and a day of data may.
 
@@ -89,7 +89,9 @@ def is_day(text: str) -> bool:
 
 
 def is_place(name: str) -> bool:
-    """Return True if a parameter is a folder, a file or a name of the run.
+    """Return True if a parameter is a folder, file or name.
+
+    The name is that of the run.
 
     >>> is_place("results_path"), is_place("pretrained_path")
     (True, False)
@@ -99,7 +101,10 @@ def is_place(name: str) -> bool:
 
 
 def is_called(name: str) -> bool:
-    """Return True if a parameter says what a run, or its arm, is called."""
+    """Return True if a parameter says what a run is called.
+
+    An arm may be called so too.
+    """
     return is_place(name) and bool(set(words_of(last_part(name))) & _CALLED)
 
 
@@ -113,5 +118,5 @@ def is_searched(name: str) -> bool:
 
 
 def says_duration(name: str) -> bool:
-    """Return True if a parameter says how long or when something ran."""
+    """Return True if a parameter is a time or a duration."""
     return bool(set(words_of(name)) & _DURATIONS)

@@ -40,9 +40,9 @@ def evaluation_losses(known: Iterable[str]) -> list[str]:
 
 
 def _of_epochs(name: str, losses: Iterable[str]) -> bool:
-    """Return True if a loss is of epochs, since another is of batches.
+    """Return True if a loss is of epochs by its name.
 
-    The names tell.
+    It is if another is of batches by its name, and this one is not.
     """
     batches = {"batch", "mini", "minibatch"}
     return any(batches & set(words_of(other)) for other in losses) and not batches & set(words_of(name))

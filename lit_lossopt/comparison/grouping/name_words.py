@@ -1,4 +1,7 @@
-"""The words of a name, however a program spells it."""
+"""The words of a parameter's or metric's name.
+
+Programs spell them in different ways.
+"""
 
 from __future__ import annotations
 

@@ -32,14 +32,20 @@ def notes_on(runs: Sequence[Run]) -> list[str]:
 
 
 def note_on_repeats(count: int) -> list[str]:
-    """Say how many runs a newer one with the same seed repeats."""
+    """Say how many runs a newer one repeats.
+
+    Both have the same seed.
+    """
     if not count:
         return []
     return [f"{count} {'run was' if count == 1 else 'runs were'} repeated with the same seed; the newest counts."]
 
 
 def notes_on_seeds(arms: Sequence[ArmRuns]) -> list[str]:
-    """Say which seeds are not in every arm, and how many runs have none."""
+    """Say which seeds are not in every arm.
+
+    Another sentence says how many runs have none.
+    """
     notes = []
     nameless = sum(not seed_of(run) for arm in arms for run in arm.runs)
     if nameless:
@@ -54,7 +60,7 @@ def notes_on_seeds(arms: Sequence[ArmRuns]) -> list[str]:
 
 
 def on_test_images(arms: Sequence[ArmRuns], metric: str) -> bool:
-    """Return True if any run measured the metric on the test images.
+    """Return True if a run measured the metric on test images.
 
     Only a metric that is called one of validation counts.
     """
@@ -62,7 +68,7 @@ def on_test_images(arms: Sequence[ArmRuns], metric: str) -> bool:
 
 
 def note_on_test_images(arms: Sequence[ArmRuns], metric: str) -> list[str]:
-    """Say in which runs the metric was measured on the test images."""
+    """Say which runs measured the metric on the test images."""
     some = [arm.name for arm in arms if any(_validated_on_test(run, metric) for run in arm.runs)]
     every = all(_validated_on_test(run, metric) for arm in arms for run in arm.runs)
     if not some:
@@ -72,7 +78,10 @@ def note_on_test_images(arms: Sequence[ArmRuns], metric: str) -> list[str]:
 
 
 def _overridden(runs: Sequence[Run]) -> list[str]:
-    """Say how many runs logged several values at one step, and name the worst."""
+    """Say how many runs logged several values at one step.
+
+    The worst is named.
+    """
     doubled = [
         (count, run.name or run.run_id)
         for run in runs
@@ -86,7 +95,7 @@ def _overridden(runs: Sequence[Run]) -> list[str]:
 
 
 def _at_one_step(runs: Sequence[Run]) -> list[str]:
-    """Say how many runs logged all values of a metric at one step."""
+    """Say how many runs logged a whole metric at one step."""
     single = [
         run
         for run in runs

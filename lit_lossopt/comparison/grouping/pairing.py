@@ -42,7 +42,9 @@ class Pairing:
 
 
 def is_seed(name: str) -> bool:
-    """Return True if a parameter is by its name a seed, a fold or a replicate.
+    """Return True if a parameter is a seed by its name.
+
+    A fold or a replicate counts as a seed.
 
     >>> [is_seed(name) for name in ("Random Seed", "trainer.rngSeed", "random_state", "n_seeds", "seed_lr")]
     [True, True, True, False, False]
@@ -69,15 +71,15 @@ def pairing(runs: Sequence[Run], seed_name: str = "", ignored: Collection[str] =
     for name in varying or [name for name in known if any(columns[name])][:1]:
         adds = _adds(columns[name], parts)
         more = [
-            (value,) if value and (adds or not found) else () for value, found in zip(columns[name], parts, strict=True)
+            (value,) if value and (adds or not key) else () for value, key in zip(columns[name], parts, strict=True)
         ]
         used += [name] if any(more) else []
-        parts = [found + one for found, one in zip(parts, more, strict=True)]
-    return Pairing(tuple(" ".join(found) for found in parts), tuple(used))
+        parts = [key + added for key, added in zip(parts, more, strict=True)]
+    return Pairing(tuple(" ".join(key) for key in parts), tuple(used))
 
 
 def note_on(paired: Pairing) -> list[str]:
-    """Say what pairs runs, unless it is one seed by its name."""
+    """Say what pairs runs, unless it is one seed."""
     if len(paired.names) < 2 and all(set(words_of(name)) & {"seed", "state", *_TOGETHER} for name in paired.names):
         return []
     if len(paired.names) > 1 and not any(" " in key for key in paired.keys):
@@ -110,8 +112,9 @@ def _value(run: Run, name: str) -> str:
 
 
 def _adds(values: Sequence[str], parts: Sequence[tuple[str, ...]]) -> bool:
-    """Return True if a seed differs between runs that share all seeds before it."""
+    """Return True if a seed tells more than those before it.
+
+    It differs between runs that share all seeds before it.
+    """
     seen: dict[tuple[str, ...], str] = {}
-    return any(
-        found and value and seen.setdefault(found, value) != value for value, found in zip(values, parts, strict=True)
-    )
+    return any(key and value and seen.setdefault(key, value) != value for value, key in zip(values, parts, strict=True))

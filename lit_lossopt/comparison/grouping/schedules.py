@@ -48,12 +48,14 @@ def at_common_places(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> tuple[
         for run in arm.runs
         if verdict_of(run) == Verdict.COMPLETED and len(places[run.run_id]) > 2
     }
-    distances = {run_id: float(np.median(np.diff(found))) for run_id, found in settled.items()}
+    distances = {run_id: float(np.median(np.diff(own_places))) for run_id, own_places in settled.items()}
     if not distances or max(distances.values()) <= _ONE_SCHEDULE * min(distances.values()):
         return list(arms), []
     distance = max(distances.values())
-    sparse = [found for run_id, found in settled.items() if distances[run_id] > distance / _ONE_SCHEDULE]
-    common = _common(max(sparse, key=lambda found: (found[-1], len(found))), list(settled.values()), distance)
+    sparse = [own_places for run_id, own_places in settled.items() if distances[run_id] > distance / _ONE_SCHEDULE]
+    common = _common(
+        max(sparse, key=lambda own_places: (own_places[-1], len(own_places))), list(settled.values()), distance
+    )
     if common is None:
         return list(arms), [_said(arms, distances, axes.noun, "which favours the one that is evaluated more often.")]
     thinned = [
@@ -70,16 +72,16 @@ def _places(axes: Axes, run: Run, metric: str) -> Floats:
 
 
 def _common(wanted: Floats, settled: Sequence[Floats], distance: float) -> Floats | None:
-    """Return the places ``[k]`` at which each run was evaluated that went so far.
+    """Return the places ``[k]`` that all runs share, or None.
 
-    None if they are too few.
+    A run counts only up to where it went. None if the places are too few.
     """
     kept = np.ones(len(wanted), dtype=bool)
-    for found in settled:
-        within = (wanted >= found[0] - _NEAR * distance) & (wanted <= found[-1] + _NEAR * distance)
-        kept &= ~within | _near(wanted, found, distance)
+    for own_places in settled:
+        within = (wanted >= own_places[0] - _NEAR * distance) & (wanted <= own_places[-1] + _NEAR * distance)
+        kept &= ~within | _near(wanted, own_places, distance)
     # Before a run's first evaluation there is none to compare with.
-    kept &= wanted >= max(found[0] for found in settled) - _NEAR * distance
+    kept &= wanted >= max(own_places[0] for own_places in settled) - _NEAR * distance
     enough = kept.sum() >= max(_LEAST_PLACES, _LEAST_SHARED * len(wanted))
     return wanted[kept] if enough else None
 
@@ -109,10 +111,10 @@ def _thinned(run: Run, kept: NDArray[np.bool_], metric: str) -> Run:
     wanted = {metric, *YARDSTICK_METRICS}
     histories = dict(run.histories)
     for name in wanted & histories.keys():
-        one = histories[name]
-        stays = ~np.isin(one.steps, lost)
-        times = one.milliseconds[stays] if len(one.milliseconds) == len(stays) else one.milliseconds
-        histories[name] = replace(one, steps=one.steps[stays], values=one.values[stays], milliseconds=times)
+        history = histories[name]
+        stays = ~np.isin(history.steps, lost)
+        times = history.milliseconds[stays] if len(history.milliseconds) == len(stays) else history.milliseconds
+        histories[name] = replace(history, steps=history.steps[stays], values=history.values[stays], milliseconds=times)
     return replace(run, histories=histories)
 
 
@@ -123,7 +125,7 @@ def _said(arms: Sequence[ArmRuns], distances: Mapping[str, float], noun: str, wh
         for run in arm.runs:
             if run.run_id in distances:
                 by_distance.setdefault(_often(distances[run.run_id], noun), set()).add(arm.name)
-    often = "; ".join(f"{listed(sorted(found))} {how}" for how, found in sorted(by_distance.items()))
+    often = "; ".join(f"{listed(sorted(arm_names))} {how}" for how, arm_names in sorted(by_distance.items()))
     return f"Runs were evaluated at different places ({often}): {what}"
 
 

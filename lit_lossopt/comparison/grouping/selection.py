@@ -44,9 +44,10 @@ class Selection:
 
 
 def reason_left_out(run: Run, metric: str, *, with_histories: bool) -> str:
-    """Return why a run does not count by itself, or an empty text.
+    """Return why a run does not count, or an empty text.
 
-    Interrupted, failed and running runs are missing data. Diverged and collapsed ones count, evaluated or not.
+    Only the run itself is looked at. Interrupted, failed and running runs are missing data. Diverged and collapsed ones
+    count, evaluated or not.
 
     Args:
         run: as it was read.
@@ -77,10 +78,10 @@ def without_comparisons(runs: Sequence[Run]) -> list[Run]:
 
 
 def candidates(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[LeftOut]]:
-    """Return the runs that may count by their metadata, and the others.
+    """Return the runs that may count, and the others.
 
-    Runs that only hold others together, without metrics, are neither. A search's parent that carries its best child's
-    metric is no further result. Of several results of one trial of a sweep the newest counts.
+    Their metadata decide. Runs that only hold others together, without metrics, are neither. A search's parent that
+    carries its best child's metric is no further result. Of several results of one trial of a sweep the newest counts.
 
     Args:
         runs: as read, without histories.
@@ -145,7 +146,7 @@ def _split(
 
 
 def _trial_key(run: Run) -> tuple[str, str, str] | None:
-    """Return which trial of a sweep a run is, or None if it belongs to none."""
+    """Return which trial of a sweep a run is, or None."""
     key = run.tags.get(names.TAG_TRIAL_KEY)
     return None if key is None else (key, seed_of(run), run.tags.get(names.TAG_PHASE, ""))
 
@@ -155,7 +156,7 @@ def _place(seed: str) -> tuple[int, str]:
 
 
 def _broke_early(run: Run) -> bool:
-    """Return True if the training loss ends in a value that is not finite.
+    """Return True if the training loss ends in no finite value.
 
     Such a run may have diverged before its first evaluation.
     """
@@ -163,9 +164,9 @@ def _broke_early(run: Run) -> bool:
 
 
 def _holders(runs: Sequence[Run], metric: str) -> set[str]:
-    """Return the ids of runs below which others carry the metric themselves.
+    """Return the ids of runs that hold others together.
 
-    The own children of a training carry none.
+    The others carry the metric themselves. A training is no such run, since its own children carry none.
     """
     above = {run.run_id: run.tags.get(names.TAG_PARENT, "") for run in runs}
     holders: set[str] = set()

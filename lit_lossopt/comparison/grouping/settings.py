@@ -1,6 +1,6 @@
-"""What tells runs apart: their parameters.
+"""What tells runs apart.
 
-Seed, machine and whatever follows from the rest are left out.
+It is their parameters, without seed, machine and whatever follows from the rest.
 """
 
 from __future__ import annotations
@@ -64,13 +64,15 @@ def settings_of(run: Run) -> dict[str, str]:
 
     Numbers are in one spelling.
     """
-    found = {name: plain(value) for name, value in run.params.items() if not (_says_nothing(name) or is_seed(name))}
+    params_of_arm = {
+        name: plain(value) for name, value in run.params.items() if not (_says_nothing(name) or is_seed(name))
+    }
     more = {SWEEP_ARM: run.tags.get(names.TAG_SWEEP_ARM), FRAMEWORK: run.tags.get(names.TAG_FRAMEWORK)}
-    return {**found, **{name: value for name, value in more.items() if value and name not in found}}
+    return {**params_of_arm, **{name: value for name, value in more.items() if value and name not in params_of_arm}}
 
 
 def varying(all_settings: Sequence[Settings]) -> list[str]:
-    """Return the names that do not have the same value in all runs.
+    """Return the names whose values differ between runs.
 
     They are in the order in which they are told.
 
@@ -83,12 +85,18 @@ def varying(all_settings: Sequence[Settings]) -> list[str]:
 
 
 def is_rate(name: str) -> bool:
-    """Return True if a parameter is by its name a learning rate."""
+    """Return True if a parameter is a learning rate by its name."""
     return end_of(name) in _RATES or spelled(name) in _RATES
 
 
 def rate_of(known: Iterable[str]) -> str | None:
-    """Return the parameter that is the learning rate, or None."""
+    """Return which of these parameters is the learning rate.
+
+    None if none is.
+
+    >>> rate_of(["model.width", "optimizer.lr"])
+    'optimizer.lr'
+    """
     return min(filter(is_rate, known), key=lambda name: (_rank(name), _place_among_rates(name), name), default=None)
 
 
@@ -126,9 +134,9 @@ def resolve(word: str, runs: Sequence[Run], flag: str = "--by", *, tags: bool = 
 
 def value_of(run: Run, name: str) -> str | None:
     """Return a setting, parameter or tag of a run."""
-    found = settings_of(run).get(name)
+    setting = settings_of(run).get(name)
     raw = run.params.get(name, run.tags.get(name))
-    return found if found is not None else None if raw is None else plain(raw)
+    return setting if setting is not None else None if raw is None else plain(raw)
 
 
 def parent_of(name: str, known: Iterable[str]) -> str | None:

@@ -96,7 +96,7 @@ def _in_shares(arm: ArmRuns, metric: str, unit: str) -> ArmRuns:
 
 
 def _with_share(run: Run, metric: str, unit: str) -> Run:
-    histories: Mapping[str, History] = {name: one for name, one in run.histories.items() if name != metric}
+    histories: Mapping[str, History] = {name: other for name, other in run.histories.items() if name != metric}
     history = run.histories.get(metric)
     if history is not None and unit == PER_CENT:
         histories = {**histories, metric: replace(history, values=history.values / 100)}

@@ -1,4 +1,4 @@
-"""The one axis along which all runs of a comparison are measured.
+"""The one axis along which all runs are measured.
 
 It is steps, epochs or examples. If runs share none, a sentence says why. Runs count in different ways: Lightning and
 Hugging Face log an evaluation at its step, Keras at its epoch. Steps of different batch size are no common axis either.
@@ -56,7 +56,7 @@ class Axes:
     ends: Mapping[str, float] = field(default_factory=dict)
 
     def along(self, run: Run, logged: Floats, *, losses: bool = False) -> Floats:
-        """Return where logged steps ``[n]`` of a run lie on the axis, as ``[n]``.
+        """Return where logged steps ``[n]`` lie on the axis ``[n]``.
 
         The steps are of the run's metric, or of its losses. NaN if the place is not known. Empty without a shared axis.
         """
@@ -66,7 +66,7 @@ class Axes:
         return np.round(_TO_ONE_AXIS[self.noun](self.clocks[run.run_id], logged, losses=losses), 9)
 
     def place(self, run: Run, metric: str) -> Place:
-        """Return where a run's evaluations and losses lie, and where it would have ended."""
+        """Return where a run lies on the axis."""
         evaluations = curve_of(run, metric).steps.astype(np.float64)
         losses = finite(run.histories.get(names.TRAIN_LOSS)).steps.astype(np.float64)
         return Place(self.along(run, evaluations), self.along(run, losses, losses=True), self.ends.get(run.run_id, nan))
@@ -90,7 +90,7 @@ def common_axis(arms: Sequence[ArmRuns], metric: str) -> Axes:
     noun, reason = _noun(settled)
     if reason:
         return Axes(no_speed=reason, clocks=clocks)
-    if noun == STEP and len({(one.clock.unit, one.clock.ahead == 1) for one in settled}) == 1:
+    if noun == STEP and len({(reading.clock.unit, reading.clock.ahead == 1) for reading in settled}) == 1:
         # Where all count alike, steps stay as they were logged.
         clocks = {run_id: replace(clock, ahead=0.0) for run_id, clock in clocks.items()}
     said = (
@@ -120,10 +120,10 @@ def least_to_target(arms: Sequence[Arm]) -> float:
 
 
 def _noun(settled: Sequence[Reading]) -> tuple[str, str]:
-    """Return the axis's noun, or why there is none."""
-    units = {one.clock.unit for one in settled} - {UNSURE}
+    """Return the noun of the axis, or why there is none."""
+    units = {reading.clock.unit for reading in settled} - {UNSURE}
     batches = _differing_batches(settled)
-    other_data = _differ([one.clock.images for one in settled])
+    other_data = _differ([reading.clock.images for reading in settled])
     epochs = not other_data and _all_known(settled, EPOCH)
     if units <= {STEP} and not batches and not (epochs and _differing_epochs(settled)):
         return STEP, ""
@@ -145,28 +145,28 @@ def _no_axis(settled: Sequence[Reading], units: set[str], batches: Sequence[str]
             "Speed is not compared: the arms were trained on different numbers of images, so their epochs are not "
             "alike, and the examples seen are not known; log time/examples."
         )
-    unknown = listed(sorted({one.arm for one in settled if not _known(one, EXAMPLE)})[:3])
+    unknown = listed(sorted({reading.arm for reading in settled if not _known(reading, EXAMPLE)})[:3])
     if units == {STEP}:
         return (
             f"Speed is not compared: the arms differ in batch size ({', '.join(batches)}), so their steps are not "
             f"alike, and the examples seen by {unknown} are not known; log time/examples, or the parameter batch_size."
         )
     where = EXAMPLE if other_data else EPOCH
-    lost = sorted({one.arm for one in settled if one.clock.unit == STEP and not _known(one, where)})
-    others = sorted({one.arm for one in settled if one.clock.unit == EPOCH})
+    lost = sorted({reading.arm for reading in settled if reading.clock.unit == STEP and not _known(reading, where)})
+    others = sorted({reading.arm for reading in settled if reading.clock.unit == EPOCH})
     return (
         f"Speed is not compared: the runs of {listed(others[:3])} were logged by epoch, those of {listed(lost[:3])} by "
         "step, and how many steps make an epoch is not known; log the metric epoch at each step."
     )
 
 
-def _known(one: Reading, noun: str) -> bool:
-    ends = np.array([one.clock.first, one.clock.last])
-    return bool(np.isfinite(_TO_ONE_AXIS[noun](one.clock, ends)).all())
+def _known(reading: Reading, noun: str) -> bool:
+    ends = np.array([reading.clock.first, reading.clock.last])
+    return bool(np.isfinite(_TO_ONE_AXIS[noun](reading.clock, ends)).all())
 
 
 def _all_known(settled: Sequence[Reading], noun: str) -> bool:
-    return all(_known(one, noun) for one in settled)
+    return all(_known(reading, noun) for reading in settled)
 
 
 def _differ(numbers: Sequence[float]) -> bool:
@@ -178,13 +178,13 @@ def _differing_batches(settled: Sequence[Reading]) -> list[str]:
 
     They are told by the parameters, or by the examples seen.
     """
-    batches = sorted({one.clock.batch for one in settled if isfinite(one.clock.batch)})
+    batches = sorted({reading.clock.batch for reading in settled if isfinite(reading.clock.batch)})
     if len(batches) > 1:
         return [f"{batch:g}" for batch in batches]
-    paces = sorted(pace for pace in (_pace(one.clock) for one in settled) if isfinite(pace))
+    paces = sorted(pace for pace in (_pace(reading.clock) for reading in settled) if isfinite(pace))
     if not settled or len(paces) < len(settled):
         return []
-    most = _ALIKE_BY_NAME if all(isfinite(one.clock.batch) for one in settled) else _ALIKE
+    most = _ALIKE_BY_NAME if all(isfinite(reading.clock.batch) for reading in settled) else _ALIKE
     return [f"{paces[0]:.3g}", f"{paces[-1]:.3g}"] if paces[-1] > most * paces[0] else []
 
 
@@ -193,7 +193,9 @@ def _differing_epochs(settled: Sequence[Reading]) -> list[float]:
 
     Only logged epochs count, and only if neither batch sizes nor examples say why they differ.
     """
-    nameless = [one.clock for one in settled if not isfinite(one.clock.batch) and not isfinite(_pace(one.clock))]
+    nameless = [
+        reading.clock for reading in settled if not isfinite(reading.clock.batch) and not isfinite(_pace(reading.clock))
+    ]
     logged = [clock for clock in nameless if not clock.planned]
     sizes = sorted(clock.per_epoch for clock in logged if clock.unit == STEP and isfinite(clock.per_epoch))
     differ = len(sizes) == len(settled) > 0 and sizes[-1] > _ALIKE * sizes[0]
@@ -212,9 +214,9 @@ def _pace(clock: Clock) -> float:
 def _logged_by_epoch(readings: Sequence[Reading], noun: str) -> list[str]:
     """Return a note on arms that were logged by epoch."""
     reasons: dict[str, set[str]] = {}
-    for one in readings:
-        if one.clock.unit == EPOCH and one.clock.why:
-            reasons.setdefault(one.clock.why, set()).add(one.arm)
+    for reading in readings:
+        if reading.clock.unit == EPOCH and reading.clock.why:
+            reasons.setdefault(reading.clock.why, set()).add(reading.arm)
     along = "examples seen" if noun == EXAMPLE else f"{noun}s"
     return [
         f"Runs of {listed(sorted(arms))} were read as logged by epoch: {why}; curves are compared along {along}."
@@ -235,15 +237,20 @@ def _by_epochs(settled: Sequence[Reading], noun: str) -> list[str]:
 
 
 def _nameless(settled: Sequence[Reading], noun: str) -> list[str]:
-    """Say which arms name no batch size, if steps are compared and others name one."""
-    lost = sorted({one.arm for one in settled if not isfinite(one.clock.batch) and not isfinite(_pace(one.clock))})
-    if noun != STEP or not lost or not any(isfinite(one.clock.batch) for one in settled):
+    """Say which arms name no batch size.
+
+    It matters only if steps are compared and others name one.
+    """
+    lost = sorted(
+        {reading.arm for reading in settled if not isfinite(reading.clock.batch) and not isfinite(_pace(reading.clock))}
+    )
+    if noun != STEP or not lost or not any(isfinite(reading.clock.batch) for reading in settled):
         return []
     return [f"Runs of {listed(lost)} name no batch size: their steps are taken to be like those of the others."]
 
 
 def _lengths(arms: Sequence[ArmRuns], ends: Mapping[str, float], noun: str) -> list[str]:
-    """Say how far completed runs went, if they did not go equally far."""
+    """Say how far completed runs went, if that differs."""
     known = [ends[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
     known = sorted(end for end in known if isfinite(end))
     if not known or known[-1] <= known[0] * (1 + 1e-6):
@@ -273,7 +280,7 @@ def _ends(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> dict[str, float]:
 def _budget_of_all(arms: Sequence[ArmRuns], reached: Mapping[str, float], longest: float) -> float:
     """Return the longest of all completed runs.
 
-    Without any, the longest of all runs counts.
+    Without any, it is the longest of all runs.
     """
     well = [reached[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
     return max((end for end in well if isfinite(end)), default=longest)

@@ -114,9 +114,9 @@ class Clock:
         return by_batch if np.isfinite(by_batch).all() else self.in_epochs(logged, losses=losses) * self.images
 
     def _steps(self, logged: Floats) -> Floats:
-        """Return how many steps were done at logged ones, which may count from zero.
+        """Return the steps done at logged ones.
 
-        At 0 none was done.
+        The logged ones may count from zero. At 0 none was done.
         """
         ahead = self.ahead if self.unit == STEP and isfinite(self.ahead) else 0.0
         done: Floats = np.where(logged > 0, logged + ahead, 0.0)
@@ -133,8 +133,8 @@ def extended(at: Floats, points: Floats, values: Floats) -> Floats:
     """
     pace = (values[-1] - values[0]) / (points[-1] - points[0])
     outside = np.minimum(at - points[0], 0.0) + np.maximum(at - points[-1], 0.0)
-    found: Floats = np.interp(at, points, values) + pace * outside
-    return found
+    extended_values: Floats = np.interp(at, points, values) + pace * outside
+    return extended_values
 
 
 def read_clock(run: Run, metric: str) -> Clock:
@@ -150,9 +150,9 @@ def read_clock(run: Run, metric: str) -> Clock:
         return known
     readers = (_by_losses, _by_logged_epoch, _by_plan) if known.one_by_one else (_by_logged_epoch, _by_losses, _by_plan)
     for read in readers:
-        found = read(run, known)
-        if found.unit != UNSURE:
-            return found
+        clock = read(run, known)
+        if clock.unit != UNSURE:
+            return clock
     return replace(known, unit=STEP) if len(known.at) > 1 and not known.one_by_one else known
 
 
@@ -184,9 +184,9 @@ def _known(run: Run, steps: Floats) -> Clock:
 
 
 def _by_losses(run: Run, known: Clock) -> Clock:
-    """Return the clock of a loss that was logged by step.
+    """Read how losses were logged beside evaluations.
 
-    Evaluations were logged by epoch beside it.
+    The losses may be by step, and the evaluations by epoch.
     """
     losses = finite(run.histories.get(names.TRAIN_LOSS)).steps
     end = float(losses[-1]) if len(losses) else 0.0
@@ -228,10 +228,10 @@ def _by_logged_epoch(run: Run, known: Clock) -> Clock:
 
 
 def _beside(known: Clock, at: Floats) -> bool:
-    """Return True if what was logged at steps ``[n]`` counts as the evaluations do.
+    """Return True if logged steps ``[n]`` count as evaluations do.
 
-    Then it tells of them. It does not count so if it goes on far beyond them. Then it was logged by step, and they by
-    epoch.
+    Then what was logged at them tells of the evaluations. They do not count so if they go on far beyond them. Then it
+    was logged by step, and the evaluations by epoch.
     """
     beyond = at[-1] > _MUCH_FURTHER * known.last and known.settled
     same_range = not known.one_by_one and known.last <= at[-1] + 1
@@ -273,9 +273,9 @@ def _by_plan(run: Run, known: Clock) -> Clock:
 
 
 def _number(params: Mapping[str, str], ends: tuple[str, ...]) -> float:
-    """Return the positive number of the first parameter with one of these names.
+    """Return the positive number that a parameter has, or NaN.
 
-    The names count in their order. NaN without such a number.
+    The parameter is the first that has one of these names, which count in their order.
     """
     try:
         value = float(params.get(_name(params, ends), ""))
@@ -289,8 +289,8 @@ def _name(params: Mapping[str, str], ends: tuple[str, ...]) -> str:
 
     The section of its name does not matter.
     """
-    found = [name for name in params if _end(name) in ends]
-    return min(found, key=lambda name: (ends.index(_end(name)), name.count("."), name), default="")
+    fitting = [name for name in params if _end(name) in ends]
+    return min(fitting, key=lambda name: (ends.index(_end(name)), name.count("."), name), default="")
 
 
 def _end(name: str) -> str:

@@ -1,4 +1,4 @@
-"""How fast a curve of evaluations reaches a value, and where it ends.
+"""How fast a curve reaches a value, and where it ends.
 
 Arrays of evaluations come in, numbers go out.
 """

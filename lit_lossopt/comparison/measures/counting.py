@@ -48,17 +48,21 @@ def _as_planned(readings: Sequence[Reading]) -> list[Reading]:
     A run that ended early has seen fewer of them, so its own length would make them too short.
     """
     longest: dict[str, float] = {}
-    for one in readings:
-        if one.clock.planned:
-            longest[one.arm] = max(longest.get(one.arm, 0.0), one.clock.per_epoch)
+    for reading in readings:
+        if reading.clock.planned:
+            longest[reading.arm] = max(longest.get(reading.arm, 0.0), reading.clock.per_epoch)
     return [
-        replace(one, clock=replace(one.clock, per_epoch=longest[one.arm])) if one.clock.planned else one
-        for one in readings
+        replace(reading, clock=replace(reading.clock, per_epoch=longest[reading.arm]))
+        if reading.clock.planned
+        else reading
+        for reading in readings
     ]
 
 
 def _as_their_arm(readings: Sequence[Reading], *, settled: bool = True) -> list[Reading]:
-    """Let runs of which nothing is known count as others of their arm, or of all, do.
+    """Let runs of which nothing is known count as others do.
+
+    The others are those of their arm, or all.
 
     Args:
         readings: of all runs.
@@ -66,36 +70,39 @@ def _as_their_arm(readings: Sequence[Reading], *, settled: bool = True) -> list[
     """
     known = [other for other in readings if other.clock.settled and other.clock.unit != UNSURE]
 
-    def follow(one: Reading) -> Reading:
-        mine = [other.clock for other in known if other.arm == one.arm]
+    def follow(reading: Reading) -> Reading:
+        mine = [other.clock for other in known if other.arm == reading.arm]
         like = mine if settled or mine else [other.clock for other in known]
         units = {clock.unit for clock in like}
-        fits = one.clock.unit == UNSURE and one.clock.settled == settled
+        fits = reading.clock.unit == UNSURE and reading.clock.settled == settled
         if not fits or len(units) != 1 or (settled and units != {EPOCH}):
-            return one
+            return reading
         losses, why = any(clock.losses_by_step for clock in like), min(clock.why for clock in like)
-        return replace(one, clock=replace(one.clock, unit=units.pop(), why=why, losses_by_step=losses))
+        return replace(reading, clock=replace(reading.clock, unit=units.pop(), why=why, losses_by_step=losses))
 
-    return [follow(one) for one in readings]
+    return [follow(reading) for reading in readings]
 
 
 def _numbered_one_by_one(readings: Sequence[Reading]) -> tuple[list[Reading], str]:
-    """Decide whether evaluations numbered 0, 1, 2, … are by step or by epoch."""
-    settled = [one for one in readings if one.clock.settled]
-    open_ = [one for one in settled if one.clock.unit == UNSURE]
-    known = [one for one in settled if one.clock.unit != UNSURE]
+    """Decide whether numbered evaluations are steps or epochs.
+
+    They are numbered 0, 1, 2, ….
+    """
+    settled = [reading for reading in readings if reading.clock.settled]
+    open_ = [reading for reading in settled if reading.clock.unit == UNSURE]
+    known = [reading for reading in settled if reading.clock.unit != UNSURE]
     if not open_:
         return list(readings), ""
     if not known:
         why = "the number of their evaluations is the same, counted from 0 and from 1" if _shifted(open_) else ""
         return _set(readings, open_, EPOCH if why else STEP, why), ""
-    if all(one.clock.unit == EPOCH for one in known):
+    if all(reading.clock.unit == EPOCH for reading in known):
         return _set(readings, open_, EPOCH, "their evaluations are numbered one by one, as those of the others"), ""
-    totals = {total for one in known for total in _totals(one.clock)}
-    strange = sorted({one.arm for one in open_ if not _possible(one.clock) & totals})
+    totals = {total for reading in known for total in _totals(reading.clock)}
+    strange = sorted({reading.arm for reading in open_ if not _possible(reading.clock) & totals})
     if strange:
-        others = sorted({one.arm for one in known if one.clock.unit == STEP})
-        end = max(one.clock.last for one in open_ if one.arm == strange[0])
+        others = sorted({reading.arm for reading in known if reading.clock.unit == STEP})
+        end = max(reading.clock.last for reading in open_ if reading.arm == strange[0])
         return list(readings), (
             f"Speed is not compared: evaluations of {listed(strange[:3])} are numbered one by one (to {end:,.0f}), by "
             f"step or by epoch, those of {listed(others[:3])} by step; log the metric epoch or the parameter epochs."
@@ -104,15 +111,19 @@ def _numbered_one_by_one(readings: Sequence[Reading]) -> tuple[list[Reading], st
 
 
 def _set(readings: Sequence[Reading], chosen: Sequence[Reading], unit: str, why: str) -> list[Reading]:
-    ids = {one.run_id for one in chosen}
+    ids = {reading.run_id for reading in chosen}
     return [
-        replace(one, clock=replace(one.clock, unit=unit, why=why)) if one.run_id in ids else one for one in readings
+        replace(reading, clock=replace(reading.clock, unit=unit, why=why)) if reading.run_id in ids else reading
+        for reading in readings
     ]
 
 
 def _shifted(open_: Sequence[Reading]) -> bool:
-    """Return True if some runs count from 0 and others from 1, to equal numbers."""
-    ends = {first: {one.clock.last for one in open_ if one.clock.first == first} for first in (0, 1)}
+    """Return True if counts from 0 and from 1 agree.
+
+    Some runs count from 0 and others from 1, to the same number of evaluations.
+    """
+    ends = {first: {reading.clock.last for reading in open_ if reading.clock.first == first} for first in (0, 1)}
     return bool({last + 1 for last in ends[0]} & ends[1]) and not ends[0] & ends[1]
 
 
@@ -139,9 +150,9 @@ def _totals(clock: Clock) -> set[float]:
 
 
 def _evaluations(clock: Clock) -> float | None:
-    """Return how many evaluations a run logged by step has after its start.
+    """Return how many evaluations follow a run's start, or None.
 
-    Gaps are counted too. None if the evaluations are irregular.
+    The run was logged by step. Gaps are counted too. None if the evaluations are irregular.
     """
     for end in (clock.last, clock.last + 1):
         if end % clock.distance == 0:
@@ -150,23 +161,27 @@ def _evaluations(clock: Clock) -> float | None:
 
 
 def _from_zero_or_one(readings: Sequence[Reading]) -> list[Reading]:
-    """Decide whether runs logged by epoch from 0 on begin before or after an epoch.
+    """Decide what runs logged by epoch from 0 on mean.
 
-    First the totals of other runs tell, then what is known of the arm, then what is known of all.
+    They were evaluated before training, or begin after an epoch. First the totals of other runs tell, then what is
+    known of the arm, then what is known of all.
     """
-    totals = {total for one in readings if one.clock.settled for total in _totals(one.clock)}
-    found = [_with_ahead(one, _by_totals(one.clock, totals)) for one in readings]
-    by_arm = [_with_ahead(one, _ahead_of(found, one.arm)) for one in found]
-    return [_with_ahead(one, _ahead_of(found)) for one in by_arm]
+    totals = {total for reading in readings if reading.clock.settled for total in _totals(reading.clock)}
+    with_totals = [_with_ahead(reading, _by_totals(reading.clock, totals)) for reading in readings]
+    by_arm = [_with_ahead(reading, _ahead_of(with_totals, reading.arm)) for reading in with_totals]
+    return [_with_ahead(reading, _ahead_of(with_totals)) for reading in by_arm]
 
 
-def _with_ahead(one: Reading, ahead: float) -> Reading:
-    open_ = one.clock.unit == EPOCH and isnan(one.clock.ahead)
-    return replace(one, clock=replace(one.clock, ahead=ahead)) if open_ else one
+def _with_ahead(reading: Reading, ahead: float) -> Reading:
+    open_ = reading.clock.unit == EPOCH and isnan(reading.clock.ahead)
+    return replace(reading, clock=replace(reading.clock, ahead=ahead)) if open_ else reading
 
 
 def _by_totals(clock: Clock, totals: set[float]) -> float:
-    """Return what to add to the logged epochs of a run, or NaN if totals do not tell."""
+    """Return what to add to logged epochs, or NaN.
+
+    It is NaN if the totals of other runs do not tell.
+    """
     if clock.first > 0:
         return 0.0
     ends = (clock.last, clock.last + 1) if clock.settled else ()
@@ -179,9 +194,12 @@ def _ahead_of(readings: Sequence[Reading], arm: str | None = None) -> float:
     The runs are of one arm, or all. NaN if it is not one number.
     """
     known = {
-        one.clock.ahead
-        for one in readings
-        if one.clock.unit == EPOCH and one.clock.first == 0 and isfinite(one.clock.ahead) and arm in (None, one.arm)
+        reading.clock.ahead
+        for reading in readings
+        if reading.clock.unit == EPOCH
+        and reading.clock.first == 0
+        and isfinite(reading.clock.ahead)
+        and arm in (None, reading.arm)
     }
     return known.pop() if len(known) == 1 else nan
 
@@ -191,30 +209,30 @@ def _sizes_of_epochs(readings: Sequence[Reading]) -> tuple[list[Reading], list[s
 
     The arm tells. In a mix of runs by step and by epoch, equal numbers of evaluations tell too.
     """
-    readings = [_with_size(one, _median_size(readings, one.arm, one.clock.unit)) for one in readings]
-    if {one.clock.unit for one in readings if one.clock.settled} != {STEP, EPOCH}:
+    readings = [_with_size(reading, _median_size(readings, reading.arm, reading.clock.unit)) for reading in readings]
+    if {reading.clock.unit for reading in readings if reading.clock.settled} != {STEP, EPOCH}:
         return readings, []
     totals = {
-        float(one.clock.in_epochs(np.array([one.clock.last]))[0])
-        for one in readings
-        if one.clock.settled and one.clock.unit == EPOCH
+        float(reading.clock.in_epochs(np.array([reading.clock.last]))[0])
+        for reading in readings
+        if reading.clock.settled and reading.clock.unit == EPOCH
     }
     concluded: dict[str, float] = {}
-    for one in readings:
-        evaluations = _evaluations(one.clock) if one.clock.settled and one.clock.unit == STEP else None
-        if evaluations in totals and isnan(one.clock.per_epoch) and not len(one.clock.epochs[0]):
-            concluded[one.run_id] = one.clock.distance
-    filled = [_with_size(one, concluded.get(one.run_id, nan)) for one in readings]
-    sizes = {one.clock.distance: one.clock.per_epoch for one in filled if one.run_id in concluded}
+    for reading in readings:
+        evaluations = _evaluations(reading.clock) if reading.clock.settled and reading.clock.unit == STEP else None
+        if evaluations in totals and isnan(reading.clock.per_epoch) and not len(reading.clock.epochs[0]):
+            concluded[reading.run_id] = reading.clock.distance
+    filled = [_with_size(reading, concluded.get(reading.run_id, nan)) for reading in readings]
+    sizes = {reading.clock.distance: reading.clock.per_epoch for reading in filled if reading.run_id in concluded}
     # A run that ended early, and is evaluated as often as one that did not, has epochs of the same size.
-    again = [_with_size(one, sizes.get(one.clock.distance, nan)) for one in filled]
-    return [_with_size(one, _median_size(again, one.arm, one.clock.unit)) for one in again], _concluded(
+    again = [_with_size(reading, sizes.get(reading.clock.distance, nan)) for reading in filled]
+    return [_with_size(reading, _median_size(again, reading.arm, reading.clock.unit)) for reading in again], _concluded(
         again, concluded
     )
 
 
 def _concluded(readings: Sequence[Reading], concluded: dict[str, float]) -> list[str]:
-    arms = sorted({one.arm for one in readings if one.run_id in concluded})
+    arms = sorted({reading.arm for reading in readings if reading.run_id in concluded})
     sizes = sorted({f"{size:,.0f}" for size in concluded.values()}, key=lambda text: (len(text), text))
     if not arms:
         return []
@@ -225,22 +243,22 @@ def _concluded(readings: Sequence[Reading], concluded: dict[str, float]) -> list
 
 def _median_size(readings: Sequence[Reading], arm: str, unit: str) -> float:
     known = [
-        one.clock.per_epoch
-        for one in readings
-        if one.arm == arm and one.clock.unit == unit and isfinite(one.clock.per_epoch)
+        reading.clock.per_epoch
+        for reading in readings
+        if reading.arm == arm and reading.clock.unit == unit and isfinite(reading.clock.per_epoch)
     ]
     return float(np.median(known)) if known else nan
 
 
-def _with_size(one: Reading, size: float) -> Reading:
+def _with_size(reading: Reading, size: float) -> Reading:
     """Fill in the steps of an epoch if they are not known.
 
     They tell whether the steps count from zero.
     """
-    clock = one.clock
+    clock = reading.clock
     if isnan(size) or isfinite(clock.per_epoch) or len(clock.epochs[0]) or clock.unit == UNSURE:
-        return one
+        return reading
     if clock.unit == EPOCH:
-        return replace(one, clock=replace(clock, per_epoch=size))
+        return replace(reading, clock=replace(clock, per_epoch=size))
     from_zero = clock.last % size != 0 and (clock.last + 1) % size == 0
-    return replace(one, clock=replace(clock, per_epoch=size, ahead=1.0 if from_zero else 0.0))
+    return replace(reading, clock=replace(clock, per_epoch=size, ahead=1.0 if from_zero else 0.0))

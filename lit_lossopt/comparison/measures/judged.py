@@ -1,6 +1,7 @@
-"""The verdicts that a run's curves give, whatever program logged it.
+"""The verdicts that a run's curves give.
 
-Most programs end a run whose loss is NaN as they end any other. Here it is called diverged or collapsed.
+Most programs end a run whose loss is NaN as they end any other. Here it is called diverged or collapsed, whatever
+program logged it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class _Break:
 
 
 def judged(runs: Sequence[Run], metric: str) -> list[Run]:
-    """Return the same runs, with the verdicts and the evidence of their curves.
+    """Return the same runs with the verdicts of their curves.
 
     - Diverged: the training loss, the compared metric or an evaluated loss ends in values that are not finite, or the
       training loss has exploded. The evaluated loss may triple by mere overfitting, so it never counts as exploded.
@@ -53,8 +54,9 @@ def judged(runs: Sequence[Run], metric: str) -> list[Run]:
       a floor, so it condemns no run whose accuracy rises. A run with a verdict of ours keeps it. The same rule made it
       and saw the predictions too, which curves do not hold.
 
-    Evaluations behind a divergence become NaN, since an accuracy is finite whatever the weights are. Only runs that
-    ended well are judged. One that its program called diverged, failed or interrupted stays so.
+    The verdict comes with its evidence. Evaluations behind a divergence become NaN, since an accuracy is finite
+    whatever the weights are. Only runs that ended well are judged. One that its program called diverged, failed or
+    interrupted stays so.
 
     Args:
         runs: with histories.
@@ -109,7 +111,7 @@ def _training_loss(run: Run) -> History:
 
 
 def _breaks(run: Run, metric: str) -> list[_Break]:
-    """Return what ends in values that are not finite and so says that the run diverged."""
+    """Return the breaks that say that a run diverged."""
     training, evaluated = training_losses(run.histories)[:1], evaluation_losses(run.histories)
     ends_well = [name for name in evaluated if _ends_finite(run.histories[name])]
     losses = [*training, *evaluated]

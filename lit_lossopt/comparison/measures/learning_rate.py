@@ -1,6 +1,7 @@
-"""How much depends on the learning rate, and on how many of them were tried.
+"""How much depends on the learning rate.
 
-Final values of runs come in, curves of each family of arms go out.
+It also tells how much depends on how many of them were tried. Final values of runs come in, curves of each family of
+arms go out.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ def sensitivity(
 
 
 def budget_curve(finals: Sequence[float], *, higher_is_better: bool = True) -> Floats:
-    """Return the expected best of k tuning trials, for k = 1 … n: ``[n]``.
+    """Return the expected best of k tuning trials ``[n]``.
 
-    The k trials are drawn without replacement from the n that were made. E_k = Σ_i x_(i) C(i − 1, k − 1) / C(n, k),
-    where x_(i) is the i-th from the worst. Values that are not finite do not count.
+    It is for k = 1 … n. The k trials are drawn without replacement from the n that were made. E_k = Σ_i x_(i) C(i − 1,
+    k − 1) / C(n, k), where x_(i) is the i-th from the worst. Values that are not finite do not count.
 
     >>> budget_curve([0.8, 0.9, 1.0]).round(3)
     array([0.9  , 0.967, 1.   ])

@@ -1,6 +1,7 @@
-"""How restless a run is, between evaluations and from step to step.
+"""How restless a run is.
 
-From step to step, only what the batches do not explain counts.
+It is measured between evaluations, and from step to step. From step to step, only what the batches do not explain
+counts.
 """
 
 from __future__ import annotations
@@ -175,10 +176,10 @@ def ripples(losses: Sequence[Floats], window: int) -> list[float]:
 
 
 def ripple_ratios(losses: Sequence[Floats], window: int) -> list[float]:
-    """Return the ratios of the only two runs of a seed to each other.
+    """Return how the only two runs of a seed compare in ripple.
 
-    Each is the detrended RMS over the descent, relative to that of the other run. With one other arm there is no median
-    of others. What one leaves unexplained, the other leaves too.
+    Each ratio is the detrended RMS over the descent, relative to that of the other run. With one other arm there is no
+    median of others. What one leaves unexplained, the other leaves too.
 
     >>> random, fall = np.random.default_rng(0), np.linspace(2.0, 1.0, 200)
     >>> noise = random.normal(0, 0.1, 200)

@@ -1,6 +1,6 @@
-"""The ripple of every run, from the step losses of all arms that share its seed.
+"""The ripple of every run.
 
-Runs in arms come in. Ripples, or ratios of them, go out.
+It is told by the step losses of all arms that share its seed. Runs in arms come in. Ripples, or ratios of them, go out.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def _by_seed(arms: Sequence[ArmRuns]) -> list[dict[str, Floats]]:
     for histories in seeds.values():
         steps = reduce(_in_both, (history.steps for history in histories.values()))
         if len(steps) >= LEAST_STEPS:
-            by_seed.append({run_id: one.values[np.isin(one.steps, steps)] for run_id, one in histories.items()})
+            by_seed.append(
+                {run_id: history.values[np.isin(history.steps, steps)] for run_id, history in histories.items()}
+            )
     return by_seed
 
 

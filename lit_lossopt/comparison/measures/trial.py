@@ -1,6 +1,6 @@
-"""One run in numbers: its curve on each axis, and what is read off it.
+"""One run in numbers.
 
-A run with its histories comes in, a ``Trial`` goes out.
+A run with its histories comes in. A ``Trial`` goes out, with its curve on each axis and what is read off it.
 """
 
 from __future__ import annotations
@@ -104,6 +104,11 @@ def curve_of(run: Run, metric: str) -> History:
     """Return the finite evaluations of a metric.
 
     Those of a run that diverged end with the last finite loss. Accuracy itself is finite whatever the weights are.
+
+    >>> evaluations = History(np.array([10, 20, 30]), np.array([0.5, nan, 0.7]))
+    >>> run = Run("id", "name", "FINISHED", {}, {}, {}, histories={"val/accuracy": evaluations})
+    >>> curve_of(run, "val/accuracy").values
+    array([0.5, 0.7])
     """
     history = run.histories.get(names.metric(metric.partition("/")[0], "loss"))
     if verdict_of(run) != Verdict.DIVERGED or history is None:
@@ -115,9 +120,13 @@ def curve_of(run: Run, metric: str) -> History:
 
 
 def final_of(run: Run, metric: str) -> float:
-    """Return the final value of a run, or NaN if it was never evaluated.
+    """Return the final value of a run, or NaN without evaluations.
 
     Of a run that diverged or collapsed, it is the last finite evaluation.
+
+    >>> evaluations = History(np.array([10, 20]), np.array([0.5, 0.7]))
+    >>> final_of(Run("id", "name", "FINISHED", {}, {}, {}, histories={"val/accuracy": evaluations}), "val/accuracy")
+    0.7
     """
     values = curve_of(run, metric).values
     if not len(values):
@@ -188,9 +197,12 @@ def probe_of(run: Run) -> History:
 
 
 def batch_size_of(run: Run) -> str:
-    """Return the batch size as the run's parameters give it, or an empty text.
+    """Return the batch size of a run's parameters, or an empty text.
 
     It tells runs of equal batch size from others. Accumulated batches count.
+
+    >>> batch_size_of(Run("id", "name", "FINISHED", {"data.batch_size": "64"}, {}, {}))
+    '64'
     """
     keys = ("data.batch_size", "batch_size", "trainer.accumulate_grad_batches")
     return " ".join(run.params.get(key, "") for key in keys).strip()

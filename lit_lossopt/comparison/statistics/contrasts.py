@@ -94,6 +94,10 @@ class Question:
         """Return which arm has a value at which seed ``[arms, seeds]``.
 
         There is one such table for each group of arms.
+
+        >>> Question(ROUGHNESS, (Sample("Adam", {"0": 0.1, "1": 0.2}), Sample("SGD", {"1": 0.3}))).presence()
+        [array([[ True,  True],
+               [False,  True]])]
         """
         seeds = sorted({seed for sample in self.samples for seed in sample.values})
         groups: dict[str, list[list[bool]]] = {}

@@ -1,4 +1,7 @@
-"""An arm in numbers: means and medians of its runs, with intervals."""
+"""An arm in numbers.
+
+They are means and medians of its runs, with intervals.
+"""
 
 from __future__ import annotations
 

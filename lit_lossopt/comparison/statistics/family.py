@@ -50,20 +50,31 @@ class Family:
         """Return the p value, adjusted for all comparisons.
 
         It is the chance that among equal arms the smallest p of the page is at most this one. NaN stays NaN.
+
+        >>> page = family_of_equals(arms=3, seeds=8, questions=1)
+        >>> 0.01 < page.adjusted(0.01) < 0.03
+        True
         """
         return nan if math.isnan(p) else _chance(p, self._smallest, self._pairs)
 
     def critical_value(self, pairs: int) -> float:
-        """Return the |t| that the t statistic of so many pairs must exceed.
+        """Return the |t| that so many pairs must exceed.
 
         It is infinite if no statistic is large enough.
+
+        >>> round(Family(1, 0.05).critical_value(8), 3)
+        2.365
         """
         if pairs < LEAST_PAIRS or not self.level > 0:
             return math.inf
         return float(special.stdtrit(pairs - 1, 1 - self.level / 2))
 
     def may_claim(self, pairs: int) -> bool:
-        """Return True if so many pairs are enough for a claim."""
+        """Return True if so many pairs are enough for a claim.
+
+        >>> Family(1, 0.05).may_claim(8), Family(1, 0.05).may_claim(2)
+        (True, False)
+        """
         return pairs >= LEAST_PAIRS and self.critical_value(pairs) <= LARGEST_CRITICAL_VALUE
 
 
@@ -152,9 +163,9 @@ def _as_key(present: Presence) -> tuple[bytes, int]:
 
 @lru_cache(maxsize=32)
 def _smallest_p(pattern: bytes, arms: int) -> Floats:
-    """Return the smallest p over all pairs in each draw of equal arms ``[draws]``.
+    """Return the smallest p in each draw of equal arms ``[draws]``.
 
-    They rise.
+    It is over all pairs. The draws are sorted.
     """
     present = np.frombuffer(pattern, dtype=bool).reshape(arms, -1).astype(np.float64)
     draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _TABLE // arms**2))

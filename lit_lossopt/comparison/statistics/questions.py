@@ -1,4 +1,7 @@
-"""The three questions of a page, with the values of each arm that answer them."""
+"""The three questions of a page.
+
+They hold the values of each arm that answer them.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which arm is named first, and which others cannot be told apart from it.
+"""Which arm is named first, and which are like it.
 
-The numbers of an arm are over all of its runs. Claims are over the seeds that two arms share. So an arm may be first
-by the numbers and yet be beaten. Such an arm is not named.
+Those are like it that cannot be told apart from it. The numbers of an arm are over all of its runs. Claims are over the
+seeds that two arms share. So an arm may be first by the numbers and yet be beaten. Such an arm is not named.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def against_best(contrasts: Sequence[Contrast], alike: Sequence[str]) -> tuple[C
     """Return the contrasts with the named arm, and those of ``claimed_besides``."""
     besides = claimed_besides(contrasts, alike)
     named = set(alike[:1])
-    return tuple(one for one in contrasts if one in besides or named & {one.first, one.second})
+    return tuple(contrast for contrast in contrasts if contrast in besides or named & {contrast.first, contrast.second})
 
 
 def claimed_besides(contrasts: Sequence[Contrast], alike: Sequence[str]) -> list[Contrast]:
@@ -46,7 +46,7 @@ def claimed_besides(contrasts: Sequence[Contrast], alike: Sequence[str]) -> list
 
     Their loser is not yet said to be behind the named arm.
     """
-    return [one for one in contrasts if one.claimed and (not alike or one.second in alike)]
+    return [contrast for contrast in contrasts if contrast.claimed and (not alike or contrast.second in alike)]
 
 
 def fastest(arms: Sequence[Arm]) -> Arm:
