@@ -13,6 +13,7 @@ from urllib.request import pathname2url, url2pathname
 
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.paths import with_home
+from lit_lossopt.core.quiet import default_variables, set_default_variables
 from lit_lossopt.core.redaction import has_secret_query
 
 # A page of 25,000 points takes a busy server half a minute; retries are our own.
@@ -37,21 +38,18 @@ def tame_client() -> None:
     The retries are the caller's, who knows how long to wait; MLflow's own take minutes, and repeat the creation of a
     run whose answer was lost.
     """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    set_default_variables(
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
+        MLFLOW_HTTP_REQUEST_TIMEOUT="15",
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
+    )
 
 
 @contextmanager
 def reading_patience() -> Iterator[None]:
     """Let answers of a server take long, unless MLflow's own variables say otherwise: nothing waits but a person."""
-    added = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
+    with default_variables(**_PATIENCE):
         yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
 
 
 def check_uri(uri: str) -> str:

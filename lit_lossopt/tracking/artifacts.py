@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.quiet import set_default_variables
 from lit_lossopt.tracking.addresses import sqlite_path, tracking_uri
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
@@ -104,7 +104,7 @@ def _with_files(client: MlflowClient, run: Run, wanted: Sequence[str], temporary
     local = _local(client, str(run.info.artifact_uri))
     if local:
         return local / names.CHECKPOINT_FOLDER
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    set_default_variables(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false")
     there = {item.path for item in client.list_artifacts(run.info.run_id, names.CHECKPOINT_FOLDER)}
     for name in wanted:
         path = f"{names.CHECKPOINT_FOLDER}/{name}"

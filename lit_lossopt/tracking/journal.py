@@ -11,7 +11,6 @@ finished run look like a killed one.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lit_lossopt.core.files import try_lock
 from lit_lossopt.core.redaction import redact_leaves
 from lit_lossopt.tracking.held_room import give_up_room, hold_room, read_held, write_held
 from lit_lossopt.tracking.journal_lines import Entry, from_line, to_line, whole_lines
@@ -73,11 +73,9 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._log = os.open(folder / LOG, os.O_RDWR | (0 if existing else os.O_CREAT) | os.O_APPEND, 0o644)
-        try:
-            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not try_lock(self._log):
             os.close(self._log)
-            raise JournalBusyError(folder) from error
+            raise JournalBusyError(folder)
         self._delivered = os.open(folder / DELIVERED, os.O_RDWR | os.O_CREAT, 0o644)
         self._lock = threading.Lock()
         self._unwritten: deque[bytes] = deque()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import mlflow
@@ -12,10 +11,11 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor, nn
 
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.quiet import without_warnings
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 
 # MLflow warns of its own type hints as it imports these.
-with warnings.catch_warnings(action="ignore"):
+with without_warnings():
     import mlflow.pyfunc
     import mlflow.pytorch
     from mlflow.models import Model, ModelSignature
@@ -47,7 +47,7 @@ def log_model(run: str, graph: nn.Module, shape: Sequence[int], facts: Mapping[s
     store = Store(mlflow.get_tracking_uri())
     try:
         model_id, run_id = _new_model(store, run)
-        with warnings.catch_warnings(action="ignore"):
+        with without_warnings():
             logged = Model.log(
                 artifact_path=None,
                 flavor=mlflow.pytorch,

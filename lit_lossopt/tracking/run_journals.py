@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lit_lossopt.core import names
+from lit_lossopt.core.files import is_locked, try_lock_byte
 from lit_lossopt.tracking.journal import LOG, Entry, Journal, JournalBusyError, iterate_entries
 
 # Of which one byte for each set of settings is locked while a run of them is being resumed or begun.
@@ -55,12 +54,7 @@ def final_id(root: Path, run: str) -> str:
 
 def is_open_elsewhere(folder: Path) -> bool:
     """Return whether another process has a journal open: it trains its run, or delivers it."""
-    try:
-        with (folder / LOG).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return isinstance(error, BlockingIOError)
-    return False
+    return is_locked(folder / LOG)
 
 
 def claim(root: Path, settings: str) -> Callable[[], None]:
@@ -74,15 +68,12 @@ def claim(root: Path, settings: str) -> Callable[[], None]:
     place = int(hashlib.sha256(settings.encode()).hexdigest()[:15], 16)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        # Never closed: that would end all claims of this process.
-        file = os.open(root / CLAIMS, os.O_RDWR | os.O_CREAT, 0o644)
+        release = try_lock_byte(root / CLAIMS, place)
     except OSError:
         return lambda: None
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-    except (BlockingIOError, PermissionError) as error:
-        raise JournalBusyError(root) from error
-    return lambda: fcntl.lockf(file, fcntl.LOCK_UN, 1, place)
+    if release is None:
+        raise JournalBusyError(root)
+    return release
 
 
 def _ids_in(folder: Path) -> list[str]:

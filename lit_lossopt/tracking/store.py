@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import filecmp
 import shutil
 import sqlite3
@@ -20,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lit_lossopt.core import names
 from lit_lossopt.core.colours import COLOURS
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.files import lock_file
 from lit_lossopt.tracking.addresses import check_uri, is_server, local_path, sqlite_path, tame_client
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.journal import FILES, Entry, entries_between
@@ -302,6 +302,5 @@ def _alone(uri: str) -> Iterator[None]:
     if database is None:
         yield
         return
-    with Path(f"{database}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock_file(Path(f"{database}.lock")):
         yield

@@ -18,7 +18,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
-from lit_lossopt.tracking.store_server import SIGNALS, Answer, Request, serve
+from lit_lossopt.core import signals
+from lit_lossopt.tracking.store_server import Answer, Request, serve
 
 _CODE = "import sys; sys.path[:] = {path}; from lit_lossopt.tracking.store_server import main; main(sys.argv[1:])"
 
@@ -43,16 +44,15 @@ class StoreProcess:
         self._locks = (threading.Lock(), threading.Lock())
         self.owner, self.dead = os.getpid(), False
         self._popen: subprocess.Popen[bytes] | None = None
-        # Until it ignores them, signals that are meant for the training wait.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            self.pid = self._fork(work, urgent) if fork else self._execute(work, urgent)
+            # Until it ignores them, signals that are meant for the training wait.
+            with signals.held_back():
+                self.pid = self._fork(work, urgent) if fork else self._execute(work, urgent)
         except OSError as error:
             self._work.close()
             self._urgent.close()
             raise ProcessGoneError(str(error)) from error
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             work.close()
             urgent.close()
 
@@ -100,7 +100,7 @@ class StoreProcess:
         child = os.fork()
         if child == 0:
             try:
-                signal.set_wakeup_fd(-1)
+                signals.forget_wakeup()
                 self._work.close()
                 self._urgent.close()
                 serve(work, urgent, parent)

@@ -7,20 +7,18 @@ It ends when its parent does, however that ends, and takes no signal that is mea
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import threading
-import warnings
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+from lit_lossopt.core import signals
+from lit_lossopt.core.quiet import silence_process
 from lit_lossopt.tracking.run_store import Told, tell
 
 # Seconds between two looks at whether the parent lives: workers of its loaders may keep the connection open.
 LOOK = 1.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Place(NamedTuple):
@@ -86,10 +84,9 @@ def serve(work: Connection, urgent: Connection, parent: int) -> None:
         urgent: calls that are answered at once.
         parent: its process id.
     """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    _say_nothing()
+    signals.ignore(signals.STOPPING)
+    # Before anything else: what goes wrong is told to the training, and nothing to the person's terminal.
+    silence_process()
     from lit_lossopt.tracking import store  # noqa: F401  # seconds of imports, before the first call
 
     stores = Stores()
@@ -123,13 +120,3 @@ def _at_once(stores: Stores, urgent: Connection, request: Request) -> None:
         urgent.send(stores.answer(request, afresh=True))
     except OSError:
         os._exit(0)
-
-
-def _say_nothing() -> None:
-    """Keep notices of libraries from the person's terminal; what goes wrong is told to the training."""
-    warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    # Before anything else: what a fork has inherited and its parent not written yet is the parent's to write.
-    for number in range(3):
-        os.dup2(nowhere, number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from mlflow.entities import Metric
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import local_path, tracking_uri
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
@@ -42,8 +42,7 @@ class SweepRuns:
     known: dict[str, TrialRun] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("mlflow", "alembic", "sqlalchemy"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        quiet_stores()
         self._store = Store(tracking_uri())
         self._experiment_id = self._description = ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.paths import given_path
+from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.delivery import Delivery, count_points
@@ -34,8 +34,7 @@ def sync(wanted: list[str]) -> int:
     Raises:
         UserError: there is no such journal.
     """
-    for name in ("mlflow", "alembic", "sqlalchemy"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    quiet_stores()
     folders = _folders(wanted)
     states = [sync_journal(folder) for folder in folders]
     left = states.count("left")

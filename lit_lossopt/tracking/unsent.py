@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lit_lossopt.core import names
-from lit_lossopt.core.part_files import remove_parts
+from lit_lossopt.core.files import remove_parts
 from lit_lossopt.tracking.journal import Entry, read_entries
 from lit_lossopt.tracking.places import RUNS, here, home_of, local_artifacts
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from lit_lossopt.core import signals
 
 
 class Interrupted(KeyboardInterrupt):
@@ -41,26 +42,13 @@ def raised_sigterm() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a handler's
         raise Interrupted(number)
 
-    if threading.current_thread() is not threading.main_thread():
+    with signals.handled(end, (signal.SIGTERM,)):
         yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
 def noted_signals() -> Iterator[NotedSignals]:
     """Take over SIGINT and SIGTERM, and give them back afterwards; in another thread than the main one, neither."""
     noted = NotedSignals()
-    if threading.current_thread() is not threading.main_thread():
+    with signals.handled(noted.note):
         yield noted
-        return
-    before = {number: signal.signal(number, noted.note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import is_server
 from lit_lossopt.tracking.reading.records import Experiment, History, Run, history, restore_infinities
@@ -33,8 +34,7 @@ class ApiReader:
     """
 
     def __init__(self, uri: str) -> None:
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        quiet_stores(logging.WARNING)
         self.uri = uri
         self._client: MlflowClient = self._ask(lambda: MlflowClient(uri))
 

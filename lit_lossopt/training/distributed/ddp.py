@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,6 +10,7 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
+from lit_lossopt.core import quiet
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.training.distributed.launcher import started_here
 
@@ -70,8 +69,8 @@ class Distribution:
                 f"trainer.devices={trainer.world_size}: several devices need a process each, which the command lossopt "
                 "starts, and torchrun; here, take 1"
             )
-        warnings.filterwarnings("ignore", message="It is recommended to use `self.log")
-        logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
+        quiet.ignore_warnings("It is recommended to use `self.log")
+        quiet.quiet_loggers(["lightning.fabric.utilities.distributed"])
         trainer.strategy.setup_environment()
         # Lightning would wait for the others inside its signal handler, and hears of the first rank's signals only.
         trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]  # noqa: SLF001  # no public way
