@@ -1,1 +1,4 @@
-"""What every other package uses: names, errors, paths, passwords, seeds, colours."""
+"""What every other package uses.
+
+That is names, errors, files and locks, signals, paths, passwords, seeds and colours. Nothing heavy is imported.
+"""

@@ -1,4 +1,4 @@
-"""Colours of arms, in MLflow's charts and in our own figures alike."""
+"""Colours of arms, in MLflow's charts and in our figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The one exception for what a person typed or provided: a single line, shown without a traceback."""
+"""What a person is told when something is wrong.
+
+Errors come out as one printable line, without a traceback.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,28 @@ _TURNING = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class UserError(Exception):
-    """Something a person can mend: the message says what happened, why, and what to do, in one line.
+    """Something that a person can mend.
 
-    The command line prints it as it stands and exits with status 2.
+    The message says in one line what happened, why, and what to do. The command line prints it as it stands and exits
+    with status 2.
     """
 
 
 class Notice(UserWarning):
-    """Something a person should know and that does not stop the program; shown as one line."""
+    """Something that a person should know.
+
+    It does not stop the program, and is shown as one line.
+    """
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest of ``known``, or one that begins so, or an empty string."""
+    """Return a question that names the nearest known word.
+
+    It is empty if no word is near.
+
+    >>> did_you_mean("adamm", ["Adam", "SGD"])
+    " (did you mean 'Adam'?)"
+    """
     candidates = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), list(candidates), n=1, cutoff=0.5)
     near = near or [name for name in candidates if word and name.startswith(word.lower())]
@@ -34,7 +47,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return a text without what a terminal obeys and without what no file of text can hold.
+    r"""Return a text that is safe on a terminal and in a file.
 
     Control characters, line breaks and bytes that are not UTF-8 (of names of files) become escapes.
 
@@ -56,7 +69,11 @@ def _escape(sign: str) -> str:
 
 
 def one_line(text: str, limit: int = 400) -> str:
-    """Return ``text`` with white space folded, cut to ``limit`` characters."""
+    r"""Return a text with white space folded, cut to ``limit`` characters.
+
+    >>> one_line("it\nbroke", limit=6)
+    'it br…'
+    """
     folded = " ".join(text.split())
     return folded if len(folded) <= limit else folded[: limit - 1] + "…"
 
@@ -65,7 +82,10 @@ def described(error: BaseException, limit: int = 300) -> str:
     """Return what an exception says, in one line.
 
     Text that was written for a reader stands alone. The key of a KeyError, or an assertion without a text, says nothing
-    by itself: its kind, its file and its line stand beside it.
+    by itself. Its kind, its file and its line stand beside it then.
+
+    >>> described(ValueError("too large"))
+    'too large'
     """
     text = one_line(str(error), limit)
     if text and isinstance(error, ValueError | RuntimeError | TypeError):

@@ -1,7 +1,7 @@
-"""Names that are stored or compared: metrics, tags, artifacts, verdicts, exit statuses.
+"""Names that are stored or compared.
 
-Each is spelled here and nowhere else. A ``/`` in the name of a metric makes a section of MLflow's charts.
-Tags of this project begin with ``lossopt.``.
+They are of metrics, tags, artifacts, verdicts and exit statuses. Each is spelled here and nowhere else. A ``/`` in the
+name of a metric makes a section of MLflow's charts. Tags of this project begin with ``lossopt.``.
 """
 
 from __future__ import annotations
@@ -125,5 +125,9 @@ EXPERIMENT = "lit_lossopt"
 
 
 def metric(split: str, quantity: str) -> str:
-    """Return the name of an evaluated quantity: ``metric("val", "accuracy")`` is ``val/accuracy``."""
+    """Return the name of an evaluated quantity.
+
+    >>> metric("val", "accuracy")
+    'val/accuracy'
+    """
     return f"{split}/{quantity}"

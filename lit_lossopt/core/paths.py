@@ -1,4 +1,4 @@
-"""Paths, and addresses of stores that hold one, as a person types them."""
+"""Paths and addresses as a person types them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def given_path(typed: str | os.PathLike[str]) -> Path:
 
 
 def with_home(uri: str) -> str:
-    """Return an address in which ``~`` stands for the home folder.
+    """Return a store's address with ``~`` as the home folder.
 
     >>> with_home("sqlite:///runs~/mlflow.db")
     'sqlite:///runs~/mlflow.db'
@@ -34,14 +34,23 @@ def with_home(uri: str) -> str:
 
 
 def settle_home() -> None:
-    """Have MLflow read its address as ``tracking_uri`` does: it would make a folder that is called ``~``."""
+    """Have MLflow read its address as ``tracking_uri`` does.
+
+    Otherwise it would make a folder that is called ``~``.
+    """
     given = os.environ.get(_STORE, "")
     if with_home(given) != given:
         os.environ[_STORE] = with_home(given)
 
 
 def is_file(path: Path) -> bool:
-    """Return whether there is such a file; a name that no file can have is none."""
+    """Return True if there is such a file.
+
+    A name that no file can have raises nothing.
+
+    >>> is_file(Path("a" * 5000))
+    False
+    """
     try:
         return path.is_file()
     except (OSError, ValueError):

@@ -50,7 +50,7 @@ def without_warnings() -> Iterator[None]:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Let nothing be said within a block: no log, no warning, no print."""
+    """Let no log, warning or print come out of a block."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

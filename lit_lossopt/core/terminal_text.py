@@ -1,4 +1,7 @@
-"""Text for a terminal: nothing in it that a terminal would obey, and lines that break between words."""
+"""Text that is safe on a terminal, in lines that fit.
+
+It holds nothing that a terminal would obey. Lines break between words.
+"""
 
 from __future__ import annotations
 
@@ -20,27 +23,43 @@ _COMMAND = re.compile(r"\b(python -m|lossopt [a-z]|mlflow [a-z]|pip install|apt-
 
 
 def printable(text: str) -> str:
-    r"""Return a text with control characters spelled out, as ``\x1b``; ends of lines and tabs stay.
+    r"""Return a text with control characters spelled out.
 
-    Names may come from anywhere: a store that others write to, a config, a folder of images.
+    Ends of lines and tabs stay. Names may come from anywhere, as from a store that others write to, a config or a
+    folder of images.
+
+    >>> print(printable("red\x1b[31m"))
+    red\x1b[31m
     """
     return "".join(sign if sign in _ENDS else errors.printable(sign) for sign in text)
 
 
 def on_one_line(text: str) -> str:
-    """Return a text without control characters, and with spaces in place of ends of lines."""
+    r"""Return a printable text on one line.
+
+    >>> on_one_line("two\nlines")
+    'two lines'
+    """
     return printable(" ".join(text.split()) if "\n" in text or "\t" in text else text)
 
 
 def fitted(text: str, width: int) -> str:
-    """Return a text whose lines break between words; a line that holds a command stays whole."""
+    r"""Return a text whose lines break between words.
+
+    A line that holds a command or a path stays whole.
+
+    >>> fitted("one two three", 8)
+    'one two\nthree'
+    """
     return "\n".join(_broken(line, width) for line in text.split("\n"))
 
 
 def tell(text: str, stream: TextIO | None) -> None:
-    """Print a text for a person: safely, and on a terminal within its width."""
+    """Print a text for a person, within a terminal's width.
+
+    Nothing is printed to a stream that whoever started the program has closed.
+    """
     if stream is None:
-        # It was closed by whoever started the program.
         return
     safe = printable(text)
     print(fitted(safe, width_of(stream)) if stream.isatty() else safe, file=stream, flush=True)
@@ -56,7 +75,10 @@ def width_of(stream: TextIO) -> int:
 
 
 def help_width() -> int:
-    """Return the columns for help: those of the terminal, or of COLUMNS, or a page's."""
+    """Return the columns for help.
+
+    They are those of the terminal, or of the variable COLUMNS, or of a page.
+    """
     return max(_LEAST, shutil.get_terminal_size((PIPED_WIDTH, 24)).columns)
 
 

@@ -1,4 +1,7 @@
-"""Where runs are kept, and what an address means; needs no MLflow."""
+"""Addresses of stores and artifacts.
+
+What they mean is told here without MLflow.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ BARE_UI = "mlflow ui"
 
 
 def tracking_uri() -> str:
-    """Return the address of the store, as MLflow chooses it: what was set, or the database in the working folder."""
+    """Return the address of the store, as MLflow chooses it.
+
+    It is what was set, or else the database in the working folder.
+    """
     given = os.environ.get("MLFLOW_TRACKING_URI")
     if "mlflow" in sys.modules or (not given and any(Path("mlruns").glob("[0-9]*/meta.yaml"))):
         import mlflow
@@ -33,10 +39,10 @@ def tracking_uri() -> str:
 
 
 def tame_client() -> None:
-    """Have MLflow answer soon, and print no addresses, unless its own variables say otherwise.
+    """Have MLflow answer soon, and print no addresses.
 
-    The retries are the caller's, who knows how long to wait; MLflow's own take minutes, and repeat the creation of a
-    run whose answer was lost.
+    MLflow's own variables may say otherwise. The caller knows how long to wait, and tries again itself. The retries of
+    MLflow take minutes, and repeat the creation of a run whose answer was lost.
     """
     set_default_variables(
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
@@ -47,7 +53,10 @@ def tame_client() -> None:
 
 @contextmanager
 def reading_patience() -> Iterator[None]:
-    """Let answers of a server take long, unless MLflow's own variables say otherwise: nothing waits but a person."""
+    """Let answers of a server take long within a block.
+
+    Nothing but a person waits for them. MLflow's own variables may say otherwise.
+    """
     with default_variables(**_PATIENCE):
         yield
 
@@ -70,10 +79,10 @@ def check_uri(uri: str) -> str:
 
 
 def check_file_store(uri: str) -> None:
-    """Refuse MLflow's former store of files, which it no longer opens; say what helps, also once it is migrated.
+    """Refuse MLflow's former store of files, which it no longer opens.
 
     Raises:
-        UserError: the address is one.
+        UserError: the address is one. The message says what to do, also if it has been migrated already.
     """
     folder = local_path(uri) or (Path(uri) if uri and ":" not in uri and not is_server(uri) else None)
     if folder is None or os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
@@ -103,7 +112,13 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def local_path(uri: str) -> Path | None:
-    """Return the folder that an artifact address means on this machine, if it does."""
+    """Return the folder on this machine that an address means.
+
+    >>> local_path("file:///data/runs").as_posix()
+    '/data/runs'
+    >>> local_path("s3://bucket/runs") is None
+    True
+    """
     parsed = urlparse(uri)
     if parsed.scheme == "file":
         return Path(url2pathname(parsed.path))
@@ -111,13 +126,22 @@ def local_path(uri: str) -> Path | None:
 
 
 def absolute_uri(uri: str) -> str:
-    """Return a sqlite address that means the same file from any folder; other addresses as they are."""
+    """Return a sqlite address that holds in any working folder.
+
+    Other addresses stay as they are.
+
+    >>> absolute_uri("http://localhost:5000")
+    'http://localhost:5000'
+    """
     path = uri.removeprefix("sqlite:///")
     return uri if path == uri or path.startswith("/") else f"sqlite:///{Path(path).absolute()}"
 
 
 def where_to_look(uri: str) -> str:
-    """Return what shows the runs of a store: a server's address, or ``mlflow ui`` with what it must be told."""
+    """Return what shows the runs of a store.
+
+    That is a server's address, or ``mlflow ui`` with what it must be told.
+    """
     if is_server(uri):
         return uri
     place = sqlite_path(uri) or local_path(uri) or (None if "://" in uri else Path(uri))
@@ -127,5 +151,5 @@ def where_to_look(uri: str) -> str:
 
 
 def is_server(uri: str) -> bool:
-    """Return whether a store answers over HTTP."""
+    """Return True if a store answers over HTTP."""
     return uri.startswith(("http:", "https:", "databricks"))

@@ -1,4 +1,7 @@
-"""From a run's id, or the beginning of one, to its checkpoints on this machine."""
+"""The checkpoints of a run, found by its id.
+
+The beginning of an id will do. Checkpoints on other machines are downloaded.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,10 @@ _BEGINNING = re.compile("[0-9a-f]{1,32}")
 
 @contextmanager
 def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Yield a run's id and a folder with those of its checkpoints that are wanted and there.
+    """Yield a run's id and a folder with the wanted checkpoints.
 
-    Where the artifacts are remote, they are downloaded to a temporary folder, which is removed at the end.
+    Those that the run does not have are left out. If the artifacts are remote, they are downloaded to a temporary
+    folder, which is removed at the end.
 
     Args:
         run: its id, or the beginning of one, in the tracking store.
@@ -52,7 +56,7 @@ def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Pa
 
 
 def _check_there(run: str, uri: str) -> None:
-    """Refuse to look into a database that does not exist: asking would make one."""
+    """Refuse a database that does not exist, as asking would make it."""
     database = sqlite_path(uri)
     if database and not database.is_file():
         raise UserError(
@@ -72,7 +76,7 @@ def _find(client: MlflowClient, run: str) -> Run:
         if len(found) == 1:
             return found[0]
         if found:
-            shown = ", ".join(f"{one.info.run_id} ({one.info.run_name})" for one in found[:2])
+            shown = ", ".join(f"{near.info.run_id} ({near.info.run_name})" for near in found[:2])
             raise UserError(f"{run}: several runs begin so, such as {shown}; write more of the id")
     raise UserError(
         f"{run}: no file, no folder, and no run of {client.tracking_uri}{_nearest(client, experiments, run)}"
@@ -80,7 +84,7 @@ def _find(client: MlflowClient, run: str) -> Run:
 
 
 def _nearest(client: MlflowClient, experiments: list[str], run: str) -> str:
-    """Return the run that was perhaps meant, by id or name, or the newest one, in words."""
+    """Return words that name the run that was perhaps meant."""
     runs = list(client.search_runs(experiments, max_results=LOOKED_AT)) if experiments else []
     if not runs:
         return ", which holds none"
@@ -92,7 +96,10 @@ def _nearest(client: MlflowClient, experiments: list[str], run: str) -> str:
 
 
 def _local(client: MlflowClient, uri: str) -> Path | None:
-    """Return a run's artifacts on this machine, if they are: in the working folder, or beside the database."""
+    """Return the folder of a run's artifacts, if it is here.
+
+    It may be in the working folder, or beside the database.
+    """
     database = sqlite_path(str(client.tracking_uri))
     homes = [Path.cwd(), *([database.absolute().parent] if database else [])]
     places = [place for home in homes if (place := local_artifacts(uri, home))]
@@ -100,7 +107,10 @@ def _local(client: MlflowClient, uri: str) -> Path | None:
 
 
 def _with_files(client: MlflowClient, run: Run, wanted: Sequence[str], temporary: Path) -> Path:
-    """Return a folder with the wanted files: where they are, or, from elsewhere, the temporary one."""
+    """Return a folder with the wanted files.
+
+    It is the temporary one if they come from another machine.
+    """
     local = _local(client, str(run.info.artifact_uri))
     if local:
         return local / names.CHECKPOINT_FOLDER

@@ -1,4 +1,7 @@
-"""From the journal to the store: in order, again and again until it is confirmed, and never in training's way."""
+"""Delivery from a journal to its store.
+
+Entries are sent in order, and again until the store has confirmed them.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +41,8 @@ _ALONE = ("run", "created", *_FILE_KINDS)
 class Delivery:
     """Sends what a journal holds to its store.
 
-    An entry that the store refuses for itself (a metric's name, a changed parameter) is left out, counted and said; a
-    file that cannot be stored is put off, so that neither keeps values waiting.
+    Neither a refused entry nor a file keeps values waiting. An entry that the store refuses for itself (a metric's
+    name, a changed parameter) is left out and counted. A file that cannot be stored is put off.
 
     Args:
         journal: open for writing.
@@ -65,10 +68,10 @@ class Delivery:
             self._remember(entry)
 
     def step(self) -> bool:
-        """Send the next entries, if there are any; return whether there were.
+        """Send the next entries, and return True if there were any.
 
         Raises:
-            Exception: the store's trouble; nothing is counted as sent.
+            Exception: the store's trouble. Nothing is counted as sent then.
         """
         stretch = self.journal.stretch(self.position, ENTRIES_AT_ONCE, BYTES_AT_ONCE)
         together = stretch.before(_ALONE)
@@ -92,10 +95,13 @@ class Delivery:
         return True
 
     def verify(self, expected: Mapping[str, int]) -> int:
-        """Return how many of the expected points (metric → count) the store lacks, after all was sent.
+        """Return how many points the store lacks, after all was sent.
 
-        Where none is missing, the journal is marked as whole and copies of files are removed; a second run that a
-        server made for one journal is deleted.
+        If none is missing, the journal is marked as whole and copies of files are removed. A second run that a server
+        made for one journal is deleted.
+
+        Args:
+            expected: metric → number of points that were logged.
 
         Raises:
             Exception: the store's trouble.
@@ -119,12 +125,15 @@ class Delivery:
         return missing
 
     def start_over(self) -> None:
-        """Send everything again, to a new run: the store does not know the old one."""
+        """Send everything again, to a new run.
+
+        That helps where the store does not know the old one.
+        """
         self._not_there.add(str(self.run_id))
         self.position, self.run_id, self.artifact_uri = 0, None, None
 
     def behind(self) -> bool:
-        """Return whether the journal holds more than was sent."""
+        """Return True if the journal holds more than was sent."""
         return self.journal.size() > self.position
 
     def waiting(self) -> int:
@@ -136,7 +145,11 @@ class Delivery:
         return list(self._postponed)
 
     def forget_postponed(self) -> int:
-        """Drop the files that are put off and of which the disk takes no note; return how many there are."""
+        """Drop files that are put off, if the disk takes no note of them.
+
+        Returns:
+            How many are dropped.
+        """
         dropped = [] if self._note_postponed() else self._postponed
         self._postponed = [entry for entry in self._postponed if entry not in dropped]
         return len(dropped)
@@ -146,13 +159,16 @@ class Delivery:
         self.journal.acknowledge(self.position)
 
     def _next(self, at_most: int) -> list[Entry]:
-        """Return the next entries that can be sent together, which may be in memory only."""
+        """Return the next entries that can be sent together.
+
+        They may be in memory only.
+        """
         entries = self.journal.entries(self.position, at_most)
         alone = [n for n, entry in enumerate(entries) if entry["kind"] in _ALONE]
         return entries[: max(1, alone[0])] if alone else entries
 
     def _send_lines(self, stretch: Stretch) -> None:
-        """Send entries that whoever works with the store reads from the file."""
+        """Send entries by their places in the journal's file."""
         try:
             self.store.send_lines(str(self.run_id), self.journal.folder, stretch.places[0], stretch.places[-1])
         except Exception as error:
@@ -170,8 +186,8 @@ class Delivery:
 
     def _send_apart(self, entries: Sequence[Entry]) -> None:
         self.store.check_run(str(self.run_id))
-        for one in _apart(entries):
-            self._send_or_leave(one)
+        for entry in _apart(entries):
+            self._send_or_leave(entry)
 
     def _send_or_leave(self, entry: Entry) -> None:
         try:
@@ -209,7 +225,11 @@ class Delivery:
         self._note_postponed()
 
     def _note_postponed(self) -> bool:
-        """Write down which files are put off, for whoever delivers next; return whether the disk took it."""
+        """Note which files are put off, for whoever delivers next.
+
+        Returns:
+            Whether the disk took the note.
+        """
         if self._postponed == _read_postponed(self.journal.folder):
             return True
         try:
@@ -241,7 +261,11 @@ def _read_postponed(journal: Path) -> list[Entry]:
 
 
 def count_points(entries: Iterable[Entry]) -> Counter[str]:
-    """Return metric → number of its points in a journal."""
+    """Return metric → number of its points in a journal.
+
+    >>> dict(count_points([{"kind": "points", "points": [["train/loss", 0.5, 1, 1000]]}]))
+    {'train/loss': 1}
+    """
     seen: Counter[str] = Counter()
     for entry in entries:
         if entry["kind"] == "points":
@@ -250,7 +274,10 @@ def count_points(entries: Iterable[Entry]) -> Counter[str]:
 
 
 def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
-    """Return metric → the last step of it in a journal, or in the store alone where the disk took no more."""
+    """Return metric → its last step in a journal.
+
+    Steps that only the store has count, where the disk took no more.
+    """
     found: dict[str, int] = {}
     for entry in entries:
         for name, step in entry["steps"].items() if entry["kind"] == "stored" else ():
@@ -261,7 +288,10 @@ def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
 
 
 def _apart(entries: Sequence[Entry]) -> list[Entry]:
-    """Return entries of one metric, tag or parameter each, so that one that is refused takes no other with it."""
+    """Return entries of one metric, tag or parameter each.
+
+    Then one that is refused takes no other with it.
+    """
     found: list[Entry] = []
     for entry in entries:
         if entry["kind"] == "points":
@@ -275,5 +305,5 @@ def _apart(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def refusal_entry(refused: Sequence[str]) -> Entry:
-    """Return the entry that tells what the store did not take."""
+    """Return the entry of what the store refused."""
     return tags_entry({names.TAG_REFUSED: f"{len(refused)}: {refused[0]}"})

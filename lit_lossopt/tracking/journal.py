@@ -1,11 +1,12 @@
-"""The journal of a run: an append-only file of all that its store should hold, safe from the moment it is appended.
+"""The journal of a run.
 
-A line is a checksum and one JSON entry. Lines are handed to the operating system at once, so a killed process loses
-none of them; a torn or altered line is recognised and left out. Numbers are written so that reading gives them back to
-the bit, NaN and infinities too. The file ``delivered`` counts the entries that the store has confirmed: delivery
-repeats whatever is not confirmed, which the store takes without doubling it.
+It is a file to which all is appended that the run's store should hold. Each entry is safe once it is appended. A line
+is a checksum and one JSON entry. Lines are handed to the operating system at once, so a killed process loses none of
+them; a torn or altered line is recognised and left out. Numbers are written so that reading gives them back to the bit,
+NaN and infinities too. The file ``delivered`` counts the entries that the store has confirmed. Delivery repeats
+whatever is not confirmed, and the store takes it without doubling it.
 
-The file ``ending`` holds room for the last entries from the start on: a disk that is full at the end does not make a
+The file ``ending`` holds room for the last entries from the start on. So a disk that is full at the end does not make a
 finished run look like a killed one.
 """
 
@@ -42,19 +43,24 @@ class JournalBusyError(Exception):
 
 
 class Stretch(NamedTuple):
-    """Entries one after another: their kinds, and where each one's line starts and the last one's ends."""
+    """Entries one after another in a journal's file.
+
+    Attributes:
+        kinds: of the entries.
+        places: where each entry's line starts, and where the last one ends.
+    """
 
     kinds: tuple[str, ...]
     places: tuple[int, ...]
 
     def before(self, kinds: Iterable[str]) -> Stretch:
-        """Return those before the first one of some kinds."""
+        """Return the entries before the first of some kinds."""
         count = next((number for number, kind in enumerate(self.kinds) if kind in kinds), len(self.kinds))
         return Stretch(self.kinds[:count], self.places[: count + 1])
 
 
 class Journal:
-    """A journal opened for writing by one process.
+    """A journal that is open for writing in one process.
 
     Appending never raises and never waits for a store. While the disk is full, entries stay in memory, and follow as
     soon as it takes them.
@@ -103,18 +109,26 @@ class Journal:
 
     @property
     def lost(self) -> int:
-        """How many entries are lost: the disk took none, and memory is bounded."""
+        """How many entries are lost.
+
+        The disk took none of them, and memory is bounded.
+        """
         return self.dropped.total()
 
     @property
     def is_short(self) -> bool:
-        """Whether entries are missing on the disk."""
+        """Whether the disk lacks entries."""
         with self._lock:
             self._write()
             return bool(self._unwritten or self.dropped)
 
     def append(self, *entries: Entry, last: bool = False) -> None:
-        """Add entries, in order, without passwords; the ``last`` ones also where memory takes no more."""
+        """Add entries in order, without passwords.
+
+        Args:
+            entries: what to add.
+            last: take them even if memory is full.
+        """
         lines = [(entry["kind"], self._redacted(entry)) for entry in entries]
         with self._lock:
             for kind, line in lines:
@@ -126,15 +140,19 @@ class Journal:
             self._write()
 
     def in_memory(self) -> list[Entry]:
-        """Return the entries that are not on the disk yet; their numbers follow those on it."""
+        """Return the entries that are not on the disk yet.
+
+        Their numbers follow those on the disk.
+        """
         with self._lock:
             self._write()
             return [from_line(line) for line in self._unwritten]
 
     def end(self, last: Sequence[Entry]) -> bool:
-        """Write what waits, or else only the last entries, into the room that was held for them.
+        """Write what waits, or at least the last entries.
 
-        What waits and is not written then is lost, and nothing more is taken.
+        If the disk does not take all, the last entries go into the room that was held for them. The rest is lost then,
+        and nothing more is taken.
 
         Returns:
             Whether the last entries are on the disk.
@@ -161,10 +179,10 @@ class Journal:
         return [from_line(line) for line in text.splitlines(keepends=True)]
 
     def stretch(self, position: int, limit: int, size: int) -> Stretch:
-        """Return what the entries from number ``position`` on are, of those on disk, without reading any of them whole.
+        """Return kinds and places of entries on the disk, unread.
 
         Args:
-            position: of the first.
+            position: number of the first.
             limit: how many at most.
             size: how many bytes at most; one entry may have more.
         """
@@ -175,8 +193,8 @@ class Journal:
             return Stretch((), places)
         places = places[:2] + tuple(place for place in places[2:] if place - places[0] <= size)
         text = os.pread(self._log, places[-1] - places[0], places[0])
-        found = [_KIND.match(line) for line in text.splitlines()]
-        return Stretch(tuple(one[1].decode() if one else "damaged" for one in found), places)
+        kinds = [_KIND.match(line) for line in text.splitlines()]
+        return Stretch(tuple(kind[1].decode() if kind else "damaged" for kind in kinds), places)
 
     def size(self) -> int:
         """Return how many entries there are."""
@@ -184,15 +202,19 @@ class Journal:
             return len(self._starts) - 1 + len(self._unwritten)
 
     def acknowledge(self, count: int) -> None:
-        """Note that the store has confirmed the first ``count`` entries, as far as they are on disk."""
+        """Note that the store has confirmed the first ``count`` entries."""
         try:
+            # What is in memory only may be lost, and other entries may take its numbers.
             os.pwrite(self._delivered, _number(min(count, len(self._starts) - 1)), 0)
         except OSError:
             # Delivered once more after a restart, which does no harm.
             return
 
     def keep_file(self, content: bytes, name: str) -> str:
-        """Write a file that waits for delivery; return its name below ``files``.
+        """Write a file that waits for delivery.
+
+        Returns:
+            Its name below ``files``.
 
         Raises:
             OSError: it cannot be kept.
@@ -209,7 +231,7 @@ class Journal:
         return kept
 
     def rename(self, name: str) -> None:
-        """Give the folder another name beside its old one, if that is free."""
+        """Rename the folder, unless the name is taken."""
         with self._lock:
             target = self.folder.with_name(name)
             try:
@@ -219,7 +241,7 @@ class Journal:
             self.folder = target
 
     def close(self) -> None:
-        """Write what is left, and let others open it."""
+        """Write what is left, and let other processes open the journal."""
         with self._lock:
             self._write()
             if not self._unwritten and not self._ended:
@@ -229,7 +251,7 @@ class Journal:
         os.close(self._log)
 
     def _redacted(self, entry: Entry) -> bytes | None:
-        """Return an entry's line without passwords, or None for what cannot be written."""
+        """Return an entry's line without passwords, or None if it has none."""
         try:
             return to_line(entry if entry["kind"] == "points" else redact_leaves(entry))
         except (TypeError, ValueError):
@@ -258,7 +280,14 @@ class Journal:
 
 
 def iterate_entries(folder: Path, position: int = 0) -> Iterator[Entry]:
-    """Yield the whole entries of a journal from number ``position`` on; it may be open elsewhere."""
+    """Yield the whole entries of a journal.
+
+    It may be open in another process.
+
+    Args:
+        folder: the journal's.
+        position: number of the first entry.
+    """
     number = 0
     for line in whole_lines(folder / LOG):
         if number >= position:
@@ -268,7 +297,7 @@ def iterate_entries(folder: Path, position: int = 0) -> Iterator[Entry]:
 
 
 def entries_between(folder: Path, start: int, end: int) -> list[Entry]:
-    """Return the entries whose lines lie between two places in the file of a journal.
+    """Return the entries between two places in a journal's file.
 
     Raises:
         OSError: it cannot be read.
@@ -279,7 +308,7 @@ def entries_between(folder: Path, start: int, end: int) -> list[Entry]:
 
 
 def read_entries(folder: Path) -> list[Entry]:
-    """Return the whole entries of a journal, which may be open elsewhere."""
+    """Return the whole entries of a journal."""
     return list(iterate_entries(folder))
 
 
@@ -292,12 +321,12 @@ def read_delivered(folder: Path) -> int:
 
 
 def points_entry(points: Sequence[Sequence[Any]]) -> Entry:
-    """Return the entry of points (name, value, step, milliseconds)."""
+    """Return an entry of points (name, value, step, milliseconds)."""
     return {"kind": "points", "points": [list(point) for point in points]}
 
 
 def tags_entry(tags: Mapping[str, Any]) -> Entry:
-    """Return the entry of tags."""
+    """Return an entry of tags."""
     return {"kind": "tags", "tags": {name: str(value) for name, value in tags.items()}}
 
 

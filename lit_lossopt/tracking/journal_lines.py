@@ -1,4 +1,7 @@
-"""A journal's lines: a checksum and one JSON entry each."""
+"""The lines of a journal.
+
+Each has a checksum and one entry in JSON.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,12 @@ Entry = dict[str, Any]
 
 
 def to_line(entry: Entry) -> bytes:
-    """Return an entry's line; a value that JSON cannot hold is written as text.
+    r"""Return an entry's line.
+
+    A value that JSON cannot hold is written as text.
+
+    >>> to_line({"kind": "end"})
+    b'aae1e05b {"kind":"end"}\n'
 
     Raises:
         TypeError: a key is no text.
@@ -23,7 +31,13 @@ def to_line(entry: Entry) -> bytes:
 
 
 def from_line(line: bytes) -> Entry:
-    """Return a line's entry; one that was altered keeps its place, without content."""
+    """Return a line's entry.
+
+    A line that was altered keeps its place, without content.
+
+    >>> from_line(b"00000000 {}")
+    {'kind': 'damaged'}
+    """
     checksum, _, text = line.removesuffix(b"\n").partition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
         return {"kind": "damaged"}
@@ -35,12 +49,12 @@ def from_line(line: bytes) -> Entry:
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file that have an end; none where there is no file."""
+    """Yield the lines of a file that have an end, if it exists."""
     if path.is_file():
         with path.open("rb") as file:
             yield from (line for line in file if line.endswith(b"\n"))
 
 
 def _plain(value: Any) -> Any:
-    """Return a number of numpy or torch as Python's, anything else as text."""
+    """Return a number of numpy or torch as Python's own, else a text."""
     return value.item() if hasattr(value, "item") else str(value)

@@ -1,4 +1,7 @@
-"""A trained network as an MLflow model of its run: a graph that torch exported, without pickled code."""
+"""A trained network as an MLflow model of its run.
+
+The model is a graph that torch exported, without pickled code.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ NAME = "model"
 
 
 def log_model(run: str, graph: nn.Module, shape: Sequence[int], facts: Mapping[str, str], step: int) -> str:
-    """Log a network in its run, whose status stays as it is; return the model's address.
+    """Log a network in its run, and return the model's address.
+
+    The status of the run stays as it is.
 
     Args:
         run: id of the run, or the name of its journal.
@@ -67,7 +72,10 @@ def log_model(run: str, graph: nn.Module, shape: Sequence[int], facts: Mapping[s
 
 
 def _new_model(store: Store, run: str) -> tuple[str, str]:
-    """Return the ids of a new model in a run's own experiment, and of the run: MLflow alone takes the default one."""
+    """Return the ids of a new model and of its run.
+
+    The model is made in the run's own experiment. MLflow alone would take the default one.
+    """
     found = store.client.get_run(store.find_run(run))
     run_id = str(found.info.run_id)
     model = store.client.create_logged_model(found.info.experiment_id, NAME, run_id, params=found.data.params)
@@ -75,7 +83,7 @@ def _new_model(store: Store, run: str) -> tuple[str, str]:
 
 
 def logged_reader(address: str) -> Callable[[Tensor], Tensor]:
-    """Return a logged model, as ``mlflow.pyfunc`` serves it."""
+    """Return a logged model as ``mlflow.pyfunc`` serves it."""
     model = mlflow.pyfunc.load_model(address)
     return lambda images: torch.from_numpy(model.predict(images.numpy()))
 

@@ -1,4 +1,7 @@
-"""What earlier attempts of a run have logged, by its journal, its checkpoint and its store."""
+"""What earlier attempts of a run have logged.
+
+Its journal, its checkpoint and its store tell it together.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +35,10 @@ class Past:
         former_ids: of the run, from before the store gave it its id.
         points: metric → number of its points in the journal.
         last_steps: metric → the last step that is not logged again.
-        gaps: the seconds before each further attempt, None where they are not known.
+        gaps: the seconds before each further attempt, None if they are not known.
         beyond: metric → number of points that were logged, and that the journal has not.
         lost: what earlier attempts have lost.
-        tag: what to tag the run with as lost; None where its tag stays as it is.
+        tag: what to tag the run with as lost, or None if its tag stays as it is.
     """
 
     attempt: int = 1
@@ -48,7 +51,7 @@ class Past:
     tag: str | None = None
 
     def tags(self) -> dict[str, str]:
-        """Return the tags that tell of the attempts, and of what they have lost."""
+        """Return the tags of the attempts and their losses."""
         lost = {} if self.tag is None else {names.TAG_LOST: self.tag}
         return {names.TAG_ATTEMPT: str(self.attempt), names.TAG_GAPS: json.dumps(self.gaps), **lost}
 
@@ -85,9 +88,9 @@ def read_past(entries: Sequence[Entry], store: RemoteStore, run_id: str, logged:
 
 
 def may_lack_points(entries: Sequence[Entry]) -> bool:
-    """Return whether a store may hold points that the journal does not.
+    """Return True if the store may hold more points than the journal.
 
-    It may where a process was killed while the disk was full, and where the journal says so.
+    It may if a process was killed while the disk was full, or if the journal says so.
     """
     sessions = [entry for entry in entries if entry["kind"] in ("run", "running", "end")]
     ended = bool(sessions) and sessions[-1]["kind"] == "end" and "killed" not in sessions[-1]
@@ -95,7 +98,10 @@ def may_lack_points(entries: Sequence[Entry]) -> bool:
 
 
 def tags_of_ending(entries: Sequence[Entry]) -> tuple[str, dict[str, str]]:
-    """Return a run's description without its end, and the tags that take back what was said of that end."""
+    """Return a run's description without its end, and tags.
+
+    The tags take back what was said of that end.
+    """
     tags = _tags(entries)
     ending = f"**{tags.get(names.TAG_VERDICT, '')}**: {tags.get(names.TAG_EVIDENCE, '')}"
     description = tags.get(names.TAG_DESCRIPTION, "").removesuffix(ending).strip()
@@ -113,14 +119,19 @@ def _tags(entries: Sequence[Entry]) -> dict[str, str]:
 
 
 class _Held(NamedTuple):
-    """What a store holds of a run: metric → last step, and metric → number of points."""
+    """What a store holds of a run.
+
+    Attributes:
+        steps: metric → last step.
+        points: metric → number of points.
+    """
 
     steps: dict[str, int]
     points: Counter[str]
 
 
 def _ask(store: RemoteStore, run_id: str, *, count: bool) -> _Held | None:
-    """Return what the store holds; None where it does not answer in time."""
+    """Return what the store holds, or None if it is too slow."""
     answers: list[_Held] = []
 
     def ask() -> None:

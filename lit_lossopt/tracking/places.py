@@ -1,4 +1,7 @@
-"""Where the files of a run are now: the folder in which it was trained may have been moved since they were named."""
+"""Where the files of a run are now.
+
+The folder in which it was trained may have been moved since they were named.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ RUNS = "mlruns"
 
 
 def home_of(journal: Path) -> Path:
-    """Return the folder that holds the ``mlruns`` of a journal; the working folder where it lies elsewhere."""
+    """Return the folder that holds the ``mlruns`` of a journal.
+
+    It is the working folder if the journal lies elsewhere.
+    """
     folder = journal.absolute()
     if (folder.parent.name, folder.parent.parent.name) == ("journal", RUNS):
         return folder.parents[2]
@@ -22,10 +28,10 @@ def home_of(journal: Path) -> Path:
 def here(path: Path, home: Path) -> Path:
     """Return where a folder below ``mlruns`` is now.
 
-    It is in ``home`` where the same folder is there, and where the old ``mlruns`` is gone.
+    It is in ``home`` if the same folder is there, or if the old ``mlruns`` is gone.
 
     Args:
-        path: of a run's files, as it was noted; relative to ``home``, or absolute.
+        path: of a run's files, as it was noted: relative to ``home``, or absolute.
         home: the folder that holds ``mlruns`` now.
     """
     if not path.is_absolute():
@@ -42,13 +48,15 @@ def here(path: Path, home: Path) -> Path:
 
 
 def local_artifacts(uri: str, home: Path) -> Path | None:
-    """Return the folder that an artifact address means on this machine now, if it does."""
+    """Return the folder here that an artifact address means now, if any."""
     path = local_path(uri)
     return here(path, home) if path else None
 
 
 def store_here(entry: Mapping[str, Any], home: Path) -> str:
-    """Return the address of the store that a journal's entry names; a database that was moved with it is found.
+    """Return the address of the store that an entry of a journal names.
+
+    A database that was moved together with the journal is found.
 
     Args:
         entry: with ``uri``, and the folder of then as ``home``, or its ``mlruns`` as ``artifact_root``.
@@ -63,7 +71,7 @@ def store_here(entry: Mapping[str, Any], home: Path) -> str:
 
 
 def moved_header(entry: dict[str, Any], home: Path) -> dict[str, Any]:
-    """Return the header of a journal with the place for its artifacts as it is now."""
+    """Return a journal's header with the place for artifacts as it is now."""
     then = _home_of_then(entry)
     return entry if then in (None, home) else {**entry, "artifact_root": str(home / RUNS)}
 

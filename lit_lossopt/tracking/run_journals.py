@@ -1,4 +1,7 @@
-"""Which journal is that of a run, and how long ago it was written."""
+"""The journals of runs, found by any id of a run.
+
+Here it is also told whether a journal is in use, and when it was last written.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ CLAIMS = ".claims"
 
 
 def free_journal(name: str) -> Journal:
-    """Open the journal of a run, or one beside it while another process writes it."""
+    """Open a journal of a run that nobody writes.
+
+    While another process writes the run's own journal, it is a new one beside it.
+    """
     root = Path(names.JOURNAL_FOLDER)
     try:
         return Journal(root / name)
@@ -26,7 +32,10 @@ def free_journal(name: str) -> Journal:
 
 
 def journal_of(root: Path, run: str) -> Path:
-    """Return the folder of a run's journal, by any id that the run is known by; a new one's where there is none."""
+    """Return the folder of a run's journal, by any of its ids.
+
+    If there is none, the run's id names a new folder.
+    """
     found = journals_of(root, run, beginnings=False)
     return found[0] if found else root / run
 
@@ -35,7 +44,7 @@ def journals_of(root: Path, run: str, *, beginnings: bool = True) -> list[Path]:
     """Return the folders of the journals that a run writes to.
 
     A journal has an id before its run is made; then its folder gets the run's, if that is free. Either id will do, or
-    the beginning of one.
+    the beginning of one if ``beginnings`` is set.
     """
 
     def fits(name: str) -> bool:
@@ -47,24 +56,37 @@ def journals_of(root: Path, run: str, *, beginnings: bool = True) -> list[Path]:
 
 
 def final_id(root: Path, run: str) -> str:
-    """Return the id that the store gave a run, by one that it had before; the same where no journal tells."""
+    """Return the id that the store gave a run.
+
+    If no journal tells it, the given id comes back.
+    """
     folders = journals_of(root, run, beginnings=False)
-    return next((entry["run"] for one in folders for entry in iterate_entries(one) if entry["kind"] == "created"), run)
+    return next(
+        (entry["run"] for folder in folders for entry in iterate_entries(folder) if entry["kind"] == "created"), run
+    )
 
 
 def is_open_elsewhere(folder: Path) -> bool:
-    """Return whether another process has a journal open: it trains its run, or delivers it."""
+    """Return True if another process has a journal open.
+
+    That process trains the run, or delivers it.
+    """
     return is_locked(folder / LOG)
 
 
 def claim(root: Path, settings: str) -> Callable[[], None]:
-    """Keep other processes from beginning a run of the same settings; return what lets them.
+    """Keep other processes from beginning a run of these settings.
 
-    It ends with the process at the latest. Where the folder cannot be written, which is said later, nothing is kept.
+    The claim ends with the process at the latest. If the folder cannot be written, nothing is claimed. The person is
+    told of that later.
+
+    Returns:
+        A function that ends the claim.
 
     Raises:
         JournalBusyError: another process has claimed them.
     """
+    # Places of files are below 2 ** 63: 15 hexadecimal digits have 60 bits.
     place = int(hashlib.sha256(settings.encode()).hexdigest()[:15], 16)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -82,9 +104,9 @@ def _ids_in(folder: Path) -> list[str]:
 
 
 def seconds_since(entries: Sequence[Entry]) -> float | None:
-    """Return the seconds since a journal was last added to; None where its entries do not tell.
+    """Return the seconds since a journal was last added to.
 
-    They do not where the clock has been set back meanwhile.
+    It is None if the clock has been set back meanwhile.
     """
     times = [entry["milliseconds"] for entry in entries if "milliseconds" in entry]
     times += [point[3] for entry in entries if entry["kind"] == "points" for point in entry["points"]]
@@ -93,6 +115,9 @@ def seconds_since(entries: Sequence[Entry]) -> float | None:
 
 
 def known_gaps(entries: Sequence[Entry]) -> list[float | None]:
-    """Return the seconds before each further attempt that a journal tells of; None where they are not known."""
+    """Return the seconds of rest before each further attempt.
+
+    Each is None if it is not known.
+    """
     gaps = [entry["gap"] for entry in entries if entry["kind"] == "running"]
     return [gap if gap is not None and gap >= 0 else None for gap in gaps]

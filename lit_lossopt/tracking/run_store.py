@@ -1,8 +1,12 @@
-"""What delivery asks of a store, and how a store's troubles are told from one process to another. Needs no MLflow."""
+"""What delivery asks of a store.
+
+A store's troubles are put here into a form that travels between processes. MLflow is not needed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -15,6 +19,16 @@ _FINAL = {
     "BAD_REQUEST", "CUSTOMER_UNAUTHORIZED", "ENDPOINT_NOT_FOUND", "INVALID_PARAMETER_VALUE", "INVALID_STATE",
     "NOT_IMPLEMENTED", "PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST", "UNAUTHENTICATED",
 }  # fmt: skip
+
+
+class Status(StrEnum):
+    """MLflow's status of a run."""
+
+    RUNNING = "RUNNING"
+    SCHEDULED = "SCHEDULED"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
 
 
 class RunGoneError(Exception):
@@ -47,19 +61,22 @@ class Told(NamedTuple):
 
 
 class RunStore(Protocol):
-    """A store in which a run is, or will be made; each call may be repeated without harm.
+    """A store in which a run is, or will be made.
 
-    ``elsewhere`` says whether it works in another process, so that it takes no time from this one.
+    Each call may be repeated without harm.
     """
 
     uri: str
 
     @property
     def elsewhere(self) -> bool:
-        """Return whether another process does the work."""
+        """Return True if another process does the work.
+
+        Then it takes no time from this one.
+        """
 
     def is_being_made(self) -> bool:
-        """Return whether the store could not be asked yet, and is no failure for that."""
+        """Return True if it is too early to ask the store."""
 
     def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
         """Return (run id, artifact address) of the run that ``header`` describes."""
@@ -71,13 +88,13 @@ class RunStore(Protocol):
         """Store entries in order."""
 
     def send_lines(self, run_id: str, folder: Path, start: int, end: int) -> None:
-        """Store the entries between two places in the file of a journal."""
+        """Store the entries between two places in a journal's file."""
 
     def counts(self, run_id: str) -> dict[str, int]:
         """Return metric → number of points in the store."""
 
     def holds(self, run_id: str, source: Path, name: str, home: Path) -> bool:
-        """Return whether the artifacts have each file of a folder."""
+        """Return True if the artifacts have each file of a folder."""
 
     def check_run(self, run_id: str) -> None:
         """Raise RunGoneError if the store does not have the run."""
@@ -87,16 +104,16 @@ class RunStore(Protocol):
 
 
 def is_final(error: Exception) -> bool:
-    """Return whether a store's error is its answer, and not a passing trouble."""
+    """Return True if asking again would not change an error."""
     if isinstance(error, StoreError):
         return error.final
     return isinstance(error, UserError) or getattr(error, "error_code", None) in _FINAL
 
 
 def tell(error: Exception) -> Told:
-    """Return an error in a form that another process understands, without passwords."""
+    """Return an error in a form that travels, without passwords."""
     kinds = {UserError: "user", RunGoneError: "gone", ImportError: "import", OSError: "system"}
-    kind = next((kind for one, kind in kinds.items() if isinstance(error, one)), "store")
+    kind = next((kind for known, kind in kinds.items() if isinstance(error, known)), "store")
     return Told(kind, redact(str(error) or type(error).__name__), is_final(error))
 
 

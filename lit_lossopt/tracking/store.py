@@ -1,4 +1,7 @@
-"""The MLflow store of a run, each operation safe to repeat: what was sent twice is there once."""
+"""The MLflow store of a run.
+
+Each operation may be repeated. What was sent twice is there once.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from lit_lossopt.tracking.addresses import check_uri, is_server, local_path, sql
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.journal import FILES, Entry, entries_between
 from lit_lossopt.tracking.places import here, home_of, local_artifacts
-from lit_lossopt.tracking.run_store import RunGoneError
+from lit_lossopt.tracking.run_store import RunGoneError, Status
 
 MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
 RUNS_FOR_COLOUR = 200
@@ -33,7 +36,7 @@ STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, OS
 
 
 class Store:
-    """One store, and in it one run.
+    """A store, asked for one run at a time.
 
     Args:
         uri: as MLflow writes it.
@@ -51,7 +54,10 @@ class Store:
 
     @property
     def client(self) -> MlflowClient:
-        """MLflow's client; the database of a local store is made first, by one process at a time."""
+        """MLflow's client.
+
+        The database of a local store is made first, by one process at a time.
+        """
         if self._client is None:
             with _alone(self.uri):
                 _make_database(sqlite_path(self.uri))
@@ -61,12 +67,12 @@ class Store:
         return self._client
 
     def is_being_made(self) -> bool:
-        """Return whether there is no database so far."""
+        """Return True if there is no database so far."""
         database = sqlite_path(self.uri)
         return bool(database and not database.exists())
 
     def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
-        """Return (run id, artifact address) of the run that ``header`` describes, made if it is not there.
+        """Return (run id, artifact address) of a run, made if it is missing.
 
         A run whose creation was not answered is found again by its journal's name.
 
@@ -86,7 +92,10 @@ class Store:
         return str(found[0].info.run_id), str(found[0].info.artifact_uri)
 
     def remove_twins(self, run_id: str, header: Mapping[str, Any]) -> None:
-        """Delete other runs of the same journal: a server may create one long after it was given up."""
+        """Delete other runs of the same journal.
+
+        A server may create one long after its answer was given up.
+        """
         if not is_server(self.uri):
             return
         for run in self._runs_of(self.experiment_id(header["experiment"], header["artifact_root"]), header["journal"]):
@@ -94,7 +103,13 @@ class Store:
                 self.client.delete_run(run.info.run_id)
 
     def send(self, run_id: str, entries: Sequence[Entry], folder: Path) -> None:
-        """Store entries in order, at most a thousand points in a call; ``folder`` is the journal's."""
+        """Store entries in order.
+
+        Args:
+            run_id: the run's id.
+            entries: of the journal.
+            folder: the journal's.
+        """
         points: list[Metric] = []
         for entry in entries:
             if entry["kind"] == "points":
@@ -106,7 +121,7 @@ class Store:
         self._send_points(run_id, points)
 
     def send_lines(self, run_id: str, folder: Path, start: int, end: int) -> None:
-        """Store the entries between two places in the file of a journal, whose folder this is."""
+        """Store the entries between two places in a journal's file."""
         self.send(run_id, entries_between(folder, start, end), folder)
 
     def counts(self, run_id: str) -> dict[str, int]:
@@ -121,7 +136,11 @@ class Store:
         return {name: len(self.client.get_metric_history(run_id, name)) for name in metrics}
 
     def check_run(self, run_id: str) -> None:
-        """Raise RunGoneError if the store does not have the run, or it was deleted there."""
+        """Check that the store has a run.
+
+        Raises:
+            RunGoneError: it does not, or the run was deleted there.
+        """
         try:
             run = self.client.get_run(run_id)
         except MlflowException as error:
@@ -132,7 +151,10 @@ class Store:
             raise RunGoneError(f"run {run_id} was deleted in {self.uri}")
 
     def mark_undelivered(self, run_id: str, missing: int) -> None:
-        """Tag a run whose values are not all there; take the tag away once they are."""
+        """Tag a run with the number of its missing values.
+
+        Once there are none, the tag goes.
+        """
         tagged = names.TAG_UNDELIVERED in self.client.get_run(run_id).data.tags
         if missing:
             self.client.set_tag(run_id, names.TAG_UNDELIVERED, str(missing))
@@ -140,7 +162,7 @@ class Store:
             self.client.delete_tag(run_id, names.TAG_UNDELIVERED)
 
     def find_run(self, name: str) -> str:
-        """Return the id of the run that has this id, or whose journal had this name before the run was made.
+        """Return the id of a run, by its id or its journal's first name.
 
         Raises:
             RunGoneError: there is none.
@@ -154,7 +176,7 @@ class Store:
         raise RunGoneError(f"{self.uri} has no run {name}")
 
     def end_of(self, name: str) -> tuple[str, int] | None:
-        """Return status and time (milliseconds) of a run's end; None where it has none, or the run is not there.
+        """Return (status, milliseconds) of a run's end, or None.
 
         Args:
             name: its id, or the name of its journal from before it was made.
@@ -167,7 +189,7 @@ class Store:
 
     def last_steps(self, run_id: str) -> dict[str, int]:
         """Return metric → the last step that the store holds."""
-        # The store keeps the point of the last step apart: no history is read.
+        # The store keeps the point of the last step apart, so no history is read.
         return {point.key: point.step for point in self.client.get_run(run_id).data._metric_objs}  # noqa: SLF001  # no public way
 
     def experiment_of(self, run_id: str) -> str:
@@ -197,18 +219,19 @@ class Store:
             home = home_of(folder)
             self.keep(run_id, here(Path(entry["path"]), home), entry["folder"], home)
         elif kind == "running":
-            self.client.update_run(run_id, status="RUNNING")
+            self.client.update_run(run_id, status=Status.RUNNING)
         elif kind == "end":
             self.client.set_terminated(run_id, entry["status"], entry["milliseconds"])
 
     def keep(self, run_id: str, source: Path, name: str, home: Path) -> None:
-        """Keep a file, or the files of a folder, among a run's artifacts, where these are now.
+        """Keep a file, or the files of a folder, among the artifacts.
 
-        MLflow would make the place anew that they had before their folder was moved.
+        They go where the artifacts are now. MLflow would make the place anew that they had before their folder was
+        moved.
 
         Args:
             run_id: the run's id.
-            source: the file or folder; one that is not there is left out.
+            source: the file or folder. One that is missing is left out.
             name: of the folder among the artifacts, or empty.
             home: the folder that holds the run's ``mlruns``.
         """
@@ -226,12 +249,15 @@ class Store:
                 shutil.copyfile(file, place / name / file.name)
 
     def holds(self, run_id: str, source: Path, name: str, home: Path) -> bool:
-        """Return whether the artifacts have each file of a folder: the same bytes, or elsewhere as many."""
+        """Return True if the artifacts have each file of a folder.
+
+        On this machine the bytes are compared, elsewhere the sizes.
+        """
         files = {file.name: file for file in source.iterdir()}
         place = local_artifacts(self.artifact_uri(run_id), home)
         if place is not None:
-            found = [(file, place / name / file.name) for file in files.values()]
-            return all(copy.is_file() and filecmp.cmp(file, copy, shallow=False) for file, copy in found)
+            pairs = [(file, place / name / file.name) for file in files.values()]
+            return all(copy.is_file() and filecmp.cmp(file, copy, shallow=False) for file, copy in pairs)
         there = {Path(item.path).name: item.file_size for item in self.client.list_artifacts(run_id, name)}
         return all(there.get(name) == file.stat().st_size for name, file in files.items())
 
@@ -244,7 +270,15 @@ class Store:
         return list(self.client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"]))
 
     def experiment_id(self, name: str, artifact_root: str) -> str:
-        """Return the id of an experiment, made if it is not there, with its artifacts below a local root."""
+        """Return the id of an experiment, made if it is missing.
+
+        Args:
+            name: its name.
+            artifact_root: the folder for artifacts of a local store.
+
+        Raises:
+            UserError: it was deleted.
+        """
         client = self.client
         with _alone(self.uri):
             found = client.get_experiment_by_name(name)
@@ -271,7 +305,10 @@ class Store:
         return str(found.experiment_id)
 
     def _colour(self, experiment_id: str, arm: str) -> str:
-        """Return the arm's colour in its experiment, or the one used least: MLflow's own, by run id, often collide."""
+        """Return the arm's colour in its experiment, or the one used least.
+
+        The colours that MLflow chooses by run id often collide.
+        """
         # Asked for alone first: reading two hundred runs takes as long as a small training.
         quote = '"' if "'" in arm else "'"
         wanted = f"tags.`{names.TAG_ARM}` = {quote}{arm}{quote}"
@@ -285,7 +322,10 @@ class Store:
 
 
 def _make_database(path: Path | None) -> None:
-    """Make a local database whole or not at all: one that was killed while MLflow made it can never be opened again."""
+    """Make a local database whole or not at all.
+
+    A process that is killed while MLflow makes one leaves a file that can never be opened again.
+    """
     if path is None or path.exists():
         return
     part = path.with_name(f"{path.name}.part")
@@ -297,7 +337,10 @@ def _make_database(path: Path | None) -> None:
 
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """Let one process at a time make a database or an experiment: those that do it at once break each other."""
+    """Let one process at a time make a database or an experiment.
+
+    Processes that do it at once break each other's work.
+    """
     database = sqlite_path(uri)
     if database is None:
         yield

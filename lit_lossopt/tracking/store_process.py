@@ -1,7 +1,8 @@
-"""One process beside a training that works with MLflow for it; see ``store_server``. Imports nothing heavy.
+"""The process beside a training, as the training sees it.
 
-A new interpreter imports MLflow beside torch's import in the training. A trial of a sweep is forked from a process that
-has imported it, so there it is a fork, made while the trial has no threads but one that waits.
+``store_server`` is what runs there. Nothing heavy is imported here. A new interpreter imports MLflow beside torch's
+import in the training. A trial of a sweep is forked from a process that has imported it, so there it is a fork, made
+while the trial has no threads but one that waits.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class ProcessGoneError(Exception):
 
 
 class StoreProcess:
-    """A process that answers calls; it ends with this one.
+    """A process that answers calls and ends with this one.
 
     Args:
         fork: make it a copy of this process, which has imported MLflow and has no thread that works.
@@ -58,11 +59,13 @@ class StoreProcess:
 
     @property
     def busy(self) -> bool:
-        """Whether a call is being answered, in turn or at once."""
+        """Whether a call is being answered."""
         return any(lock.locked() for lock in self._locks)
 
     def ask(self, request: Request, *, urgent: bool = False) -> Answer:
-        """Return the answer to a call; wait for others to be answered before, unless it is urgent.
+        """Return the answer to a call.
+
+        It waits for calls before it, unless it is urgent.
 
         Raises:
             ProcessGoneError: it died meanwhile.
@@ -82,7 +85,10 @@ class StoreProcess:
         return answer
 
     def close(self) -> None:
-        """End it at once, and whatever it does: a store takes a call whole or not at all."""
+        """End the process at once, whatever it does.
+
+        That does no harm, because a store takes a call whole or not at all.
+        """
         with suppress(OSError):
             os.kill(self.pid, signal.SIGKILL)
         if self._popen:
@@ -121,7 +127,7 @@ class StoreProcess:
 
 
 class _Keeper:
-    """The one process of this program, and how many still want it."""
+    """The one process of this program, and how many want it."""
 
     def __init__(self) -> None:
         self.may_fork = False
@@ -130,7 +136,7 @@ class _Keeper:
         self._lock = threading.Lock()
 
     def process(self) -> StoreProcess:
-        """Return the process, started if there is none that lives."""
+        """Return the living process, or start one."""
         with self._lock:
             if self._process is not None and self._process.dead:
                 self._process.close()
@@ -155,13 +161,18 @@ atexit.register(_keeper.end)
 
 
 def allow_fork() -> None:
-    """Say that this process may be forked until it has started threads: it has imported MLflow already."""
+    """Say that this process may be forked for the store.
+
+    It may if it has imported MLflow already and started no threads yet.
+    """
     _keeper.may_fork = "mlflow" in sys.modules
 
 
 @contextmanager
 def kept_process(*, ahead: bool = False) -> Iterator[None]:
-    """Keep one process for all stores that are used within, and end it behind the outermost such block.
+    """Keep one process for all stores within a block.
+
+    It ends after the outermost such block.
 
     Args:
         ahead: start it now, so that what it imports is imported when it is needed.
@@ -179,7 +190,7 @@ def kept_process(*, ahead: bool = False) -> Iterator[None]:
 
 
 def running_process() -> StoreProcess:
-    """Return the process, started anew if there is none that lives.
+    """Return the living process, or start one.
 
     Raises:
         ProcessGoneError: it cannot be started.
@@ -188,6 +199,6 @@ def running_process() -> StoreProcess:
 
 
 def let_go(process: Any) -> None:
-    """End the process if nobody keeps it, or if the given one is stuck."""
+    """End the process if nobody keeps it or it is stuck."""
     if not _keeper.holders or (process is not None and process.busy):
         _keeper.end()

@@ -1,8 +1,9 @@
-"""The process that works with MLflow for a training, so that the training does not wait for Python's lock.
+"""The process that works with MLflow for a training.
 
-It answers calls of ``store.Store`` that come over two connections: those of the first one after the other, those of the
-second at once, past one that is stuck. It imports what MLflow needs, and opens or makes nothing before it is told to.
-It ends when its parent does, however that ends, and takes no signal that is meant for the training.
+It keeps the training from waiting for Python's lock. It answers calls of ``store.Store`` that come over two
+connections. Those of the first are answered in turn, those of the second at once, past one that is stuck. It imports
+what MLflow needs, and opens or makes nothing before it is told to. It ends when its parent does, however that ends, and
+takes no signal that is meant for the training.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ LOOK = 1.0
 
 
 class Place(NamedTuple):
-    """Where a store is, and from where and with what variables it is seen."""
+    """Where a store is, as a process sees it.
+
+    Attributes:
+        uri: its address.
+        folder: the working folder.
+        environment: the variables.
+    """
 
     uri: str
     folder: str
@@ -30,7 +37,10 @@ class Place(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A call of a method of a store; ``open`` takes a place and returns nothing."""
+    """A call of a method of a store.
+
+    ``open`` takes a place and returns nothing.
+    """
 
     store: int
     call: str
@@ -45,14 +55,22 @@ class Answer(NamedTuple):
 
 
 class Stores:
-    """The stores that were opened, by the number that the asking process gave them."""
+    """The stores that were opened.
+
+    The asking process has given each a number.
+    """
 
     def __init__(self) -> None:
         self._places: dict[int, Place] = {}
         self._stores: dict[int, Any] = {}
 
     def answer(self, request: Request, *, afresh: bool = False) -> Answer:
-        """Return what a call comes to; ``afresh``: by a client of its own, as another may be stuck."""
+        """Return the answer to a call.
+
+        Args:
+            request: the call.
+            afresh: use a client of its own, as the other may be stuck.
+        """
         try:
             if request.call == "open":
                 self._open(request.store, *request.arguments)
@@ -77,7 +95,9 @@ class Stores:
 
 
 def serve(work: Connection, urgent: Connection, parent: int) -> None:
-    """Answer until the parent has ended or closed its ends; never returns.
+    """Answer until the parent has ended or closed its ends.
+
+    It never returns.
 
     Args:
         work: calls that are answered in turn.
@@ -101,7 +121,11 @@ def serve(work: Connection, urgent: Connection, parent: int) -> None:
 
 
 def main(words: list[str]) -> None:
-    """Serve, as a program of its own; ``words`` are two descriptors and the parent's process id."""
+    """Serve as a program of its own.
+
+    Args:
+        words: two descriptors, and the parent's process id.
+    """
     work, urgent, parent = map(int, words)
     serve(Connection(work), Connection(urgent), parent)
 

@@ -1,4 +1,7 @@
-"""A sweep in the store: one parent run, its trials nested one level; which of them came to an end, and how."""
+"""A sweep in the store.
+
+It is one parent run with its trials nested below it. Which of them have ended, and how, is asked here.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,15 @@ from mlflow.entities import Metric
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.names import RESULTS
 from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import local_path, tracking_uri
+from lit_lossopt.tracking.places import RUNS
+from lit_lossopt.tracking.run_store import Status
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
-from lit_lossopt.tracking.trial_runs import ENDED, TrialRun, read_header, seconds_between
+from lit_lossopt.tracking.trial_runs import TrialRun, read_header, seconds_between
 
 _ACCURACY = names.metric(names.VAL, "accuracy")
 
@@ -47,23 +53,30 @@ class SweepRuns:
         self._experiment_id = self._description = ""
 
     def artifacts_are_here(self) -> bool:
-        """Return whether the experiment keeps the files of its runs in a folder, not behind a server.
+        """Return True if the experiment keeps its files in a folder here.
 
         Raises:
             UserError: the store does not answer.
         """
         with _said(self._store.uri):
-            self._experiment_id = self._store.experiment_id(self.experiment, str(Path("mlruns").absolute()))
+            self._experiment_id = self._store.experiment_id(self.experiment, str(Path(RUNS).absolute()))
             return local_path(str(self._store.client.get_experiment(self._experiment_id).artifact_location)) is not None
 
     def begin(self, sha256: str, description: str) -> bool:
-        """Find the sweep's parent run, or make it, and set it RUNNING; return whether its plan has changed since.
+        """Find or make the parent run, and set it RUNNING.
+
+        Args:
+            sha256: hash of the plan.
+            description: of the sweep, in Markdown.
+
+        Returns:
+            Whether the plan has changed since the sweep was last begun.
 
         Raises:
             UserError: the store does not answer.
         """
         with _said(self._store.uri):
-            self._experiment_id = self._store.experiment_id(self.experiment, str(Path("mlruns").absolute()))
+            self._experiment_id = self._store.experiment_id(self.experiment, str(Path(RUNS).absolute()))
             self._description = description
             found = self._search(f"tags.`{names.TAG_PLAN}` = '{self.plan}'")
             before = found[0].data.tags.get(names.TAG_PLAN_SHA256) if found else sha256
@@ -72,14 +85,14 @@ class SweepRuns:
                 self.parent = str(found[0].info.run_id)
                 for name, value in tags.items():
                     self._store.client.set_tag(self.parent, name, value)
-                self._store.client.update_run(self.parent, status="RUNNING")
+                self._store.client.update_run(self.parent, status=Status.RUNNING)
             else:
                 run = self._store.client.create_run(self._experiment_id, None, tags, f"sweep {self.plan}")
                 self.parent = str(run.info.run_id)
         return bool(before != sha256)
 
     def tracking_words(self, key: str, arm: str, phase: str) -> tuple[str, ...]:
-        """Return the words that put a trial's run under the sweep."""
+        """Return the words that put a trial's run below the sweep."""
         tags = json.dumps(_tags(self.parent, key, arm, phase))
         return (
             f"--tracking.experiment={self.experiment}",
@@ -88,7 +101,9 @@ class SweepRuns:
         )
 
     def settle(self, key: str = "", *, stopped: bool = False) -> set[str]:
-        """Deliver what killed trials left in their journals, and mark their runs KILLED; of one trial, or of all.
+        """Deliver what killed trials left in their journals.
+
+        Their runs are marked KILLED.
 
         Args:
             key: of the trial; empty: all.
@@ -106,7 +121,9 @@ class SweepRuns:
         return busy
 
     def ended(self, keys: Iterable[str]) -> dict[str, TrialRun]:
-        """Return key → run of those trials that came to an end; the first, where a trial did so twice.
+        """Return key → run of those trials that have ended.
+
+        If a trial has ended twice, the first run counts.
 
         Raises:
             UserError: the store does not answer.
@@ -118,12 +135,12 @@ class SweepRuns:
         with _said(self._store.uri):
             for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'{only}") if missing else ():
                 key = run.data.tags.get(names.TAG_SWEEP_KEY, "")
-                if run.data.tags.get(names.TAG_VERDICT) in ENDED and run.info.end_time and key not in self.known:
+                if run.data.tags.get(names.TAG_VERDICT) in RESULTS and run.info.end_time and key not in self.known:
                     self.known[key] = self._trial_run(run)
         return {key: run for key, run in self.known.items() if key in wanted}
 
     def kills(self) -> dict[str, int]:
-        """Return, for each trial that was ever begun, how often its process was killed without a word."""
+        """Return trial key → how often its process was killed without a word."""
         with _said(self._store.uri):
             found = self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'")
         counted: dict[str, int] = {}
@@ -133,16 +150,19 @@ class SweepRuns:
         return counted
 
     def sort(self, wanted: Mapping[str, tuple[str, str]]) -> int:
-        """Tag the runs of this sweep as the plan now has them; return how many more are set aside.
+        """Tag the runs of this sweep as the plan now has them.
 
         Args:
             wanted: key → (arm, phase) of every trial of the plan.
+
+        Returns:
+            How many runs more are set aside.
         """
         aside, seen = 0, self.ended(wanted)
         with _said(self._store.uri):
             for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'"):
                 key, before = run.data.tags.get(names.TAG_SWEEP_KEY, ""), run.data.tags.get(names.TAG_PHASE)
-                if run.data.tags.get(names.TAG_VERDICT) not in ENDED:
+                if run.data.tags.get(names.TAG_VERDICT) not in RESULTS:
                     # An attempt without a result, which nothing counts.
                     continue
                 is_it = key in seen and seen[key].run_id == run.info.run_id
@@ -154,7 +174,14 @@ class SweepRuns:
         return aside
 
     def end(self, status: str, files: Mapping[str, str]) -> None:
-        """Set the parent's status and keep texts (name → content) among its artifacts, as far as the store can."""
+        """End the parent run.
+
+        A store that does not take it raises nothing.
+
+        Args:
+            status: of MLflow.
+            files: name → text of further artifacts.
+        """
         with suppress(*STORE_ERRORS):
             for name, text in files.items():
                 with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +192,9 @@ class SweepRuns:
             self._store.client.set_terminated(self.parent, status, time.time_ns() // 1_000_000)
 
     def answer(self, metrics: Mapping[str, float], said: Sequence[str]) -> None:
-        """Keep what was found with the parent, as far as the store can: its numbers, and the answer in its description.
+        """Keep the sweep's answer with the parent run.
+
+        A store that does not take it raises nothing.
 
         Args:
             metrics: name → value.
@@ -179,7 +208,7 @@ class SweepRuns:
 
     @property
     def experiment_id(self) -> str:
-        """The experiment's id; empty before the store was asked."""
+        """The experiment's id, empty before the store was asked."""
         return self._experiment_id
 
     @property
@@ -188,11 +217,14 @@ class SweepRuns:
         return self._store.uri
 
     def filter(self) -> str:
-        """Return what finds the trials of this sweep that its plan has, in MLflow's syntax."""
+        """Return MLflow's filter for the trials of the plan."""
         return f"tags.`{names.TAG_SWEEP}` = '{self.parent}' AND tags.`{names.TAG_PHASE}` != '{names.ASIDE}'"
 
     def keep(self, file: Path) -> None:
-        """Keep a file among the parent's artifacts, as far as the store can."""
+        """Keep a file among the parent's artifacts.
+
+        A store that does not take it raises nothing.
+        """
         with suppress(*STORE_ERRORS):
             self._store.keep(self.parent, file, "", Path.cwd())
 
@@ -227,7 +259,7 @@ def _tags(parent: str, key: str, arm: str, phase: str) -> dict[str, str]:
 
 @contextmanager
 def _said(uri: str) -> Iterator[None]:
-    """Turn a store's trouble into one line: without it a sweep cannot know what is done."""
+    """Turn a store's trouble into a line for the person."""
     try:
         yield
     except STORE_ERRORS as error:

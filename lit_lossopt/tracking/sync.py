@@ -1,4 +1,7 @@
-"""Delivers what journals hold and their store does not: after a lock, a dead server, or a killed process."""
+"""Delivers what journals hold and their store does not.
+
+That is needed after a locked database, a dead server or a killed process.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.names import Exit, Verdict
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
@@ -16,7 +20,7 @@ from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
 from lit_lossopt.tracking.places import home_of, store_here
 from lit_lossopt.tracking.run_journals import journals_of
-from lit_lossopt.tracking.run_store import RunGoneError, is_final
+from lit_lossopt.tracking.run_store import RunGoneError, Status, is_final
 from lit_lossopt.tracking.store import Store
 from lit_lossopt.tracking.unsent import remove_parts_of
 
@@ -24,12 +28,15 @@ TRIES = 3
 
 
 def sync(wanted: list[str]) -> int:
-    """Deliver the journals of the named runs, or all there are; return 1 if something could not be delivered.
+    """Deliver the journals of runs.
 
     A run whose process was killed is marked KILLED. Delivering again changes nothing.
 
     Args:
         wanted: run ids, beginnings of them, or journal folders; empty: all in ``mlruns/journal``.
+
+    Returns:
+        The exit status, 1 if something could not be delivered.
 
     Raises:
         UserError: there is no such journal.
@@ -42,15 +49,18 @@ def sync(wanted: list[str]) -> int:
         f"{len(folders)} journals: {states.count('whole')} were whole, {states.count('delivered')} delivered, "
         f"{states.count('busy')} open elsewhere, {left} not delivered"
     )
-    return 1 if left else 0
+    return Exit.FAILED if left else Exit.DONE
 
 
 def sync_journal(folder: Path, *, stopped: bool = False) -> str:
-    """Deliver one journal; return ``whole``, ``delivered``, ``busy`` or ``left``.
+    """Deliver one journal.
 
     Args:
         folder: the journal's.
         stopped: a person has ended its process; otherwise one that is gone without a word was killed.
+
+    Returns:
+        ``whole``, ``delivered``, ``busy`` or ``left``.
     """
     try:
         journal = Journal(folder, existing=True)
@@ -100,7 +110,7 @@ def _left(name: str, uri: str, problem: str) -> str:
 
 
 def _is_verified(journal: Journal) -> bool:
-    """Return whether the store was seen to hold all of a journal."""
+    """Return True if the store was seen to hold all of a journal."""
     try:
         return int((journal.folder / VERIFIED).read_text(encoding="ascii")) == journal.size()
     except (OSError, ValueError):
@@ -108,7 +118,7 @@ def _is_verified(journal: Journal) -> bool:
 
 
 def _run(delivery: Delivery) -> str:
-    """Send all that is left; return what went wrong, or an empty text."""
+    """Send all that is left, and return what went wrong, if anything."""
     failures = 0
     while True:
         try:
@@ -129,7 +139,7 @@ def _run(delivery: Delivery) -> str:
 
 
 def _verify(delivery: Delivery) -> str:
-    """Compare counts with the store, and send everything once more if some are missing."""
+    """Compare counts, and send everything again if some are missing."""
     try:
         expected = count_points(iterate_entries(delivery.journal.folder))
         missing = delivery.verify(expected)
@@ -146,7 +156,10 @@ def _verify(delivery: Delivery) -> str:
 
 
 def _has_ended(folder: Path) -> bool:
-    """Return whether a journal's last session came to an end; one that only added to a run has none."""
+    """Return True if a journal's last session came to an end.
+
+    One that only added to a run has no end.
+    """
     last = "end"
     for entry in iterate_entries(folder):
         last = entry["kind"] if entry["kind"] in ("run", "running", "end") else last
@@ -154,9 +167,10 @@ def _has_ended(folder: Path) -> bool:
 
 
 def _end_of_killed(delivery: Delivery, store: Store, stopped: bool) -> list[Entry]:
-    """Return what ends a journal without an end: that its process was killed, unless the store knows an end.
+    """Return the entries that end a journal of a dead process.
 
-    It does where the disk took no more of the journal, and the status was sent all the same.
+    They say that it was killed, unless the store knows an end. The store does if the disk took no more of the journal
+    and the status was sent all the same.
     """
     begins = [entry for entry in iterate_entries(delivery.journal.folder) if entry["kind"] in ("run", "running")]
     found = store.end_of(delivery.run_id or begins[0]["journal"]) if begins else None
@@ -165,13 +179,13 @@ def _end_of_killed(delivery: Delivery, store: Store, stopped: bool) -> list[Entr
     kills = _kills(delivery.journal.folder) + (not stopped)
     now = time.time_ns() // 1_000_000
     return [
-        tags_entry({names.TAG_VERDICT: "interrupted", names.TAG_KILLED: kills}),
-        {"kind": "end", "status": "KILLED", "killed": not stopped, "milliseconds": now},
+        tags_entry({names.TAG_VERDICT: Verdict.INTERRUPTED, names.TAG_KILLED: kills}),
+        {"kind": "end", "status": Status.KILLED, "killed": not stopped, "milliseconds": now},
     ]
 
 
 def _kills(folder: Path) -> int:
-    """Return how often the processes of a journal's run were found to be killed before."""
+    """Return how often processes of the run were found killed before."""
     return sum(entry.get("killed", False) for entry in iterate_entries(folder))
 
 

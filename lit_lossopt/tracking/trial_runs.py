@@ -1,4 +1,7 @@
-"""Trials of a sweep as they came to their end, and how long they took. Imports no mlflow."""
+"""Trials of a sweep that came to their end.
+
+Journals are read here, without MLflow.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lit_lossopt.core import names
+from lit_lossopt.core.names import RESULTS
 from lit_lossopt.tracking.journal import LOG, iterate_entries
-
-ENDED = ("completed", "collapsed", "diverged")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class TrialRun:
 
     Attributes:
         run_id: its id.
-        verdict: ``completed``, ``collapsed`` or ``diverged``.
+        verdict: one of ``RESULTS``.
         accuracies: on the validation split, in the order of steps.
         seconds: from start to end.
         tags: its tags.
@@ -39,7 +41,14 @@ class TrialRun:
 
 @dataclass(frozen=True)
 class EndedTrial:
-    """A trial that came to its end here; ``seconds`` are NaN where it was interrupted meanwhile."""
+    """A trial that came to its end in this folder.
+
+    Attributes:
+        key: the trial's, within its sweep.
+        arm: its arm.
+        phase: its phase.
+        seconds: how long it took, or NaN if it was interrupted meanwhile.
+    """
 
     key: str
     arm: str
@@ -48,7 +57,7 @@ class EndedTrial:
 
 
 def ended_here(experiment: str) -> list[EndedTrial]:
-    """Return the trials of an experiment that came to their end, as the journals in this folder tell."""
+    """Return the ended trials of an experiment, from the journals here."""
     found = []
     for folder in Path(names.JOURNAL_FOLDER).glob("*"):
         header = read_header(folder)
@@ -59,7 +68,7 @@ def ended_here(experiment: str) -> list[EndedTrial]:
         for entry in entries:
             tags |= entry["tags"] if entry["kind"] == "tags" else {}
         ends = [entry["milliseconds"] for entry in entries if entry["kind"] == "end"]
-        if ends and tags.get(names.TAG_VERDICT) in ENDED:
+        if ends and tags.get(names.TAG_VERDICT) in RESULTS:
             whole = all(entry["kind"] != "running" for entry in entries)
             seconds = seconds_between(header["milliseconds"], ends[-1]) if whole else math.nan
             found.append(
@@ -69,11 +78,17 @@ def ended_here(experiment: str) -> list[EndedTrial]:
 
 
 def seconds_between(start: int, end: int) -> float:
-    """Return the seconds between two times in milliseconds; NaN where the clock was set back between them."""
+    """Return the seconds between two times in milliseconds.
+
+    They are NaN if the clock was set back between them.
+
+    >>> seconds_between(1000, 2500), seconds_between(2500, 1000)
+    (1.5, nan)
+    """
     return (end - start) / 1000 if end >= start else math.nan
 
 
 def read_header(folder: Path) -> dict[str, Any]:
-    """Return the first entry of a journal, which says what run it is, or nothing where there is none."""
+    """Return the entry that says which run a journal is of, or nothing."""
     first = next(iterate_entries(folder), {}) if (folder / LOG).is_file() else {}
     return first if first.get("kind") == "run" else {}

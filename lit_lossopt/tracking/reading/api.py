@@ -1,4 +1,7 @@
-"""Reads runs through MLflow's public calls: from servers, and from whatever else MLflow can open."""
+"""Runs read through MLflow's public calls.
+
+That serves for servers, and for whatever else MLflow can open.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class ApiReader:
     """Reads one store by MLflow's client.
 
     Raises:
-        UserError: from each method, where the store does not answer.
+        UserError: the store does not answer. Each method may raise it.
     """
 
     def __init__(self, uri: str) -> None:
@@ -44,7 +47,10 @@ class ApiReader:
         return [Experiment(item.experiment_id, item.name) for item in pages]
 
     def newest(self) -> str | None:
-        """Return the id of the experiment in which a run started last; runs that are no results do not count."""
+        """Return the id of the experiment whose latest run started last.
+
+        Runs that are no results do not count.
+        """
         ids = [item.experiment_id for item in self.experiments()]
         order = ["attributes.start_time DESC"]
 
@@ -56,7 +62,17 @@ class ApiReader:
         return next((run.info.experiment_id for run in runs if not aside & run.data.tags.keys()), None)
 
     def runs(self, experiment_ids: Sequence[str], filter_string: str = "") -> list[Run]:
-        """Return the runs of experiments that a filter leaves, deleted ones too, without histories."""
+        """Return the runs of experiments, without histories.
+
+        Deleted runs are among them.
+
+        Args:
+            experiment_ids: of the experiments.
+            filter_string: in MLflow's syntax. Empty: all runs.
+
+        Raises:
+            UserError: the filter is wrong, or the store does not answer.
+        """
         ids = list(experiment_ids)
 
         def page(token: str | None) -> Any:
@@ -70,14 +86,19 @@ class ApiReader:
             raise
 
     def histories(self, runs: Sequence[Run], metrics: Collection[str] | None) -> dict[str, dict[str, History]]:
-        """Return run id → metric → history, of those metrics that a run has; None: of all."""
+        """Return run id → metric → history.
+
+        Args:
+            runs: whose histories to read.
+            metrics: of which metrics. None: of all that a run has.
+        """
         wanted = [
             (run.run_id, name) for run in runs for name in run.metrics if metrics is None or name in metrics
         ]  # fmt: skip
         found: dict[str, dict[str, History]] = {run.run_id: {} for run in runs}
         with ThreadPoolExecutor(_THREADS if is_server(self.uri) else 1) as threads:
-            for (run_id, name), one in zip(wanted, threads.map(self._history, wanted), strict=True):
-                found[run_id][name] = one
+            for (run_id, name), points in zip(wanted, threads.map(self._history, wanted), strict=True):
+                found[run_id][name] = points
         return found
 
     def _history(self, wanted: tuple[str, str]) -> History:

@@ -1,4 +1,7 @@
-"""Reading runs back from MLflow, as plain records; needs neither torch nor lightning, nor MLflow for a local store."""
+"""Runs read back from a store, as plain records.
+
+Neither torch nor lightning is needed. A local store is read without MLflow too.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +36,30 @@ class Reader(Protocol):
         """Return the experiments that were not deleted."""
 
     def newest(self) -> str | None:
-        """Return the id of the experiment in which a run started last; comparisons logged as runs do not count."""
+        """Return the id of the experiment whose latest run started last.
+
+        Runs that are no results do not count.
+        """
 
     def runs(self, experiment_ids: Sequence[str]) -> list[Run]:
-        """Return all runs of experiments, deleted ones too, without histories."""
+        """Return all runs of experiments, without histories.
+
+        Deleted runs are among them.
+        """
 
     def histories(self, runs: Sequence[Run], metrics: Collection[str] | None) -> dict[str, dict[str, History]]:
-        """Return run id → metric → history, of those metrics that a run has; None: of all."""
+        """Return run id → metric → history.
+
+        Args:
+            runs: whose histories to read.
+            metrics: of which metrics. None: of all that a run has.
+        """
 
 
 def find_experiment(name: str | None = None) -> Experiment:
-    """Return the experiment of this name; without a name, the one whose latest run started last.
+    """Return the experiment of this name.
+
+    Without a name, it is the one whose latest run started last.
 
     Raises:
         UserError: there is none.
@@ -79,10 +95,10 @@ def read_runs(
     """Return runs, oldest first.
 
     Args:
-        experiment: its name; None: the one whose latest run started last, or with ``run_ids`` any.
+        experiment: its name. None: the one whose latest run started last, or with ``run_ids`` any.
         filter_string: in MLflow's syntax, as ``params.optimizer = 'SGD'``.
-        run_ids: only these, in this order: ids, or beginnings of them.
-        metrics: whose histories to read; None: all.
+        run_ids: only these runs, in this order, by their ids or beginnings of them.
+        metrics: whose histories to read. None: all.
         deleted: whether deleted runs are among them.
 
     Raises:
@@ -99,7 +115,15 @@ def read_runs(
 
 
 def with_histories(runs: Sequence[Run], metrics: Collection[str] | None = None) -> list[Run]:
-    """Return the same runs with the histories of some metrics; None: of all."""
+    """Return the same runs with histories.
+
+    Args:
+        runs: without histories.
+        metrics: whose histories to read. None: all.
+
+    Raises:
+        UserError: the store cannot be read.
+    """
     if metrics is not None and not metrics:
         return list(runs)
     with _reading() as reader:
@@ -108,7 +132,9 @@ def with_histories(runs: Sequence[Run], metrics: Collection[str] | None = None) 
 
 
 def read_history(run_id: str, metric: str) -> History:
-    """Return every point of a metric, ordered by step; empty where the run has none.
+    """Return every point of a metric, ordered by step.
+
+    The history is empty if the run has none.
 
     Raises:
         UserError: the store cannot be read.
@@ -120,7 +146,10 @@ def read_history(run_id: str, metric: str) -> History:
 
 @contextmanager
 def _reading() -> Iterator[Reader]:
-    """Give the fastest reader that fits the store; MLflow's own stays unloaded where it is not needed."""
+    """Yield the fastest reader that fits the store.
+
+    MLflow is loaded only if it is needed.
+    """
     uri = check_uri(tracking_uri())
     check_file_store(uri)
     path = sqlite_path(uri)
