@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import pathname2url, url2pathname
 
+from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.paths import with_home
 from lit_lossopt.core.quiet import default_variables, set_default_variables
@@ -31,7 +32,7 @@ def tracking_uri() -> str:
     It is what was set, or else the database in the working folder.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI")
-    if "mlflow" in sys.modules or (not given and any(Path("mlruns").glob("[0-9]*/meta.yaml"))):
+    if "mlflow" in sys.modules or (not given and any(Path(names.RUNS_FOLDER).glob("[0-9]*/meta.yaml"))):
         import mlflow
 
         return with_home(str(mlflow.get_tracking_uri()))
@@ -145,7 +146,7 @@ def where_to_look(uri: str) -> str:
     if is_server(uri):
         return uri
     place = sqlite_path(uri) or local_path(uri) or (None if "://" in uri else Path(uri))
-    if place is not None and place.absolute() in (Path("mlflow.db").absolute(), Path("mlruns").absolute()):
+    if place is not None and place.absolute() in (Path("mlflow.db").absolute(), Path(names.RUNS_FOLDER).absolute()):
         return BARE_UI
     return f"{BARE_UI} --backend-store-uri {shlex.quote(uri)}"
 

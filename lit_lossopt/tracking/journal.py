@@ -2,7 +2,7 @@
 
 It is a file to which all is appended that the run's store should hold. Each entry is safe once it is appended. A line
 is a checksum and one JSON entry. Lines are handed to the operating system at once, so a killed process loses none of
-them; a torn or altered line is recognised and left out. Numbers are written so that reading gives them back to the bit,
+them. A torn or altered line is recognised and left out. Numbers are written so that reading gives them back to the bit,
 NaN and infinities too. The file ``delivered`` counts the entries that the store has confirmed. Delivery repeats
 whatever is not confirmed, and the store takes it without doubling it.
 
@@ -184,7 +184,7 @@ class Journal:
         Args:
             position: number of the first.
             limit: how many at most.
-            size: how many bytes at most; one entry may have more.
+            size: how many bytes at most. One entry alone may have more.
         """
         with self._lock:
             self._write()

@@ -35,7 +35,7 @@ from lit_lossopt.tracking.journal import (
 )
 from lit_lossopt.tracking.lost_values import Lost
 from lit_lossopt.tracking.past import Past, read_past, tags_of_ending
-from lit_lossopt.tracking.places import RUNS, local_artifacts
+from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.probe import places_of_a_run, probe_places
 from lit_lossopt.tracking.recording import NewPoints, Point
 from lit_lossopt.tracking.remote_store import RemoteStore
@@ -59,7 +59,7 @@ class RunLogger(Logger):
 
     Args:
         experiment: the MLflow experiment, made if it does not exist.
-        run_name: shown in MLflow; by default optimizer, rate, loss and seed.
+        run_name: shown in MLflow, by default optimizer, rate, loss and seed.
         patience: seconds to wait at the end for a store that does not take what is left.
         tags: further tags of the run, as a sweep gives its trials.
         parent: the run under which MLflow shows this one.
@@ -159,7 +159,7 @@ class RunLogger(Logger):
         self._journal = Journal(Path(names.JOURNAL_FOLDER) / self._id)
         header = {"experiment": self.experiment_name, "run_name": self.run_name or run_name}
         header["uri"] = absolute_uri(self.tracking_uri)
-        header["artifact_root"] = str(Path(RUNS).absolute())
+        header["artifact_root"] = str(Path(names.RUNS_FOLDER).absolute())
         tags = {names.TAG_FRAMEWORK: "pytorch", **self._tags, **(tags or {})}
         if self.continues:
             tags[names.TAG_CONTINUES] = self.continues

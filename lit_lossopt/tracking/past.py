@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +19,6 @@ from lit_lossopt.tracking.delivery import count_points, last_steps
 from lit_lossopt.tracking.journal import Entry
 from lit_lossopt.tracking.lost_values import Lost, is_of_values
 from lit_lossopt.tracking.remote_store import RemoteStore
-from lit_lossopt.tracking.run_journals import known_gaps, seconds_since
 from lit_lossopt.tracking.run_store import TROUBLES
 from lit_lossopt.tracking.store_process import ProcessGoneError
 
@@ -83,7 +83,7 @@ def read_past(entries: Sequence[Entry], store: RemoteStore, run_id: str, logged:
         tag = what.text() if before or lost else None
     attempt = 2 + sum(entry["kind"] == "running" for entry in entries)
     former = [entry["journal"] for entry in entries if entry["kind"] == "run"]
-    gaps = [*known_gaps(entries), seconds_since(entries)]
+    gaps = [*_known_gaps(entries), _seconds_since(entries)]
     return Past(attempt, former, points, steps, gaps, beyond, what, tag)
 
 
@@ -109,6 +109,26 @@ def tags_of_ending(entries: Sequence[Entry]) -> tuple[str, dict[str, str]]:
     if tags.get(names.TAG_LAST_GOOD_STEP):
         back[names.TAG_LAST_GOOD_STEP] = ""
     return description, back
+
+
+def _seconds_since(entries: Sequence[Entry]) -> float | None:
+    """Return the seconds since a journal was last added to.
+
+    It is None if the clock has been set back meanwhile.
+    """
+    times = [entry["milliseconds"] for entry in entries if "milliseconds" in entry]
+    times += [point[3] for entry in entries if entry["kind"] == "points" for point in entry["points"]]
+    seconds = time.time() - max(times) / 1000 if times else 0.0
+    return seconds if seconds >= 0 else None
+
+
+def _known_gaps(entries: Sequence[Entry]) -> list[float | None]:
+    """Return the seconds of rest before each further attempt.
+
+    Each is None if it is not known.
+    """
+    gaps = [entry["gap"] for entry in entries if entry["kind"] == "running"]
+    return [gap if gap is not None and gap >= 0 else None for gap in gaps]
 
 
 def _tags(entries: Sequence[Entry]) -> dict[str, str]:

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lit_lossopt.core.names import RUNS_FOLDER
 from lit_lossopt.tracking.addresses import local_path, sqlite_path
-
-RUNS = "mlruns"
 
 
 def home_of(journal: Path) -> Path:
@@ -20,7 +19,7 @@ def home_of(journal: Path) -> Path:
     It is the working folder if the journal lies elsewhere.
     """
     folder = journal.absolute()
-    if (folder.parent.name, folder.parent.parent.name) == ("journal", RUNS):
+    if (folder.parent.name, folder.parent.parent.name) == ("journal", RUNS_FOLDER):
         return folder.parents[2]
     return Path.cwd()
 
@@ -37,12 +36,12 @@ def here(path: Path, home: Path) -> Path:
     if not path.is_absolute():
         return home / path
     parts = path.parts
-    places = [place for place, part in enumerate(parts[:-1]) if part == RUNS]
+    places = [place for place, part in enumerate(parts[:-1]) if part == RUNS_FOLDER]
     if not places:
         return path
     # An experiment may bear that name too.
-    last = places[-1] - (parts[places[-1] - 1] == RUNS)
-    old, tail, mine = Path(*parts[: last + 1]), parts[last + 1 :], home / RUNS
+    last = places[-1] - (parts[places[-1] - 1] == RUNS_FOLDER)
+    old, tail, mine = Path(*parts[: last + 1]), parts[last + 1 :], home / RUNS_FOLDER
     is_mine = mine.joinpath(*tail[:2]).exists() or not old.exists()
     return mine.joinpath(*tail) if old != mine and is_mine else path
 
@@ -73,7 +72,7 @@ def store_here(entry: Mapping[str, Any], home: Path) -> str:
 def moved_header(entry: dict[str, Any], home: Path) -> dict[str, Any]:
     """Return a journal's header with the place for artifacts as it is now."""
     then = _home_of_then(entry)
-    return entry if then in (None, home) else {**entry, "artifact_root": str(home / RUNS)}
+    return entry if then in (None, home) else {**entry, "artifact_root": str(home / RUNS_FOLDER)}
 
 
 def _home_of_then(entry: Mapping[str, Any]) -> Path | None:

@@ -1,19 +1,18 @@
 """The journals of runs, found by any id of a run.
 
-Here it is also told whether a journal is in use, and when it was last written.
+Here it is also told whether another process uses one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from lit_lossopt.core import names
 from lit_lossopt.core.files import is_locked, try_lock_byte
-from lit_lossopt.tracking.journal import LOG, Entry, Journal, JournalBusyError, iterate_entries
+from lit_lossopt.tracking.journal import LOG, Journal, JournalBusyError, iterate_entries
 
 # Of which one byte for each set of settings is locked while a run of them is being resumed or begun.
 CLAIMS = ".claims"
@@ -43,8 +42,8 @@ def journal_of(root: Path, run: str) -> Path:
 def journals_of(root: Path, run: str, *, beginnings: bool = True) -> list[Path]:
     """Return the folders of the journals that a run writes to.
 
-    A journal has an id before its run is made; then its folder gets the run's, if that is free. Either id will do, or
-    the beginning of one if ``beginnings`` is set.
+    A journal has an id before its run is made. After that its folder gets the run's, if that is free. Either id will
+    do, or the beginning of one if ``beginnings`` is set.
     """
 
     def fits(name: str) -> bool:
@@ -101,23 +100,3 @@ def claim(root: Path, settings: str) -> Callable[[], None]:
 def _ids_in(folder: Path) -> list[str]:
     keys = {"run": "journal", "created": "run"}
     return [str(entry[keys[entry["kind"]]]) for entry in iterate_entries(folder) if entry["kind"] in keys]
-
-
-def seconds_since(entries: Sequence[Entry]) -> float | None:
-    """Return the seconds since a journal was last added to.
-
-    It is None if the clock has been set back meanwhile.
-    """
-    times = [entry["milliseconds"] for entry in entries if "milliseconds" in entry]
-    times += [point[3] for entry in entries if entry["kind"] == "points" for point in entry["points"]]
-    seconds = time.time() - max(times) / 1000 if times else 0.0
-    return seconds if seconds >= 0 else None
-
-
-def known_gaps(entries: Sequence[Entry]) -> list[float | None]:
-    """Return the seconds of rest before each further attempt.
-
-    Each is None if it is not known.
-    """
-    gaps = [entry["gap"] for entry in entries if entry["kind"] == "running"]
-    return [gap if gap is not None and gap >= 0 else None for gap in gaps]

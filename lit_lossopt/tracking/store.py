@@ -190,7 +190,8 @@ class Store:
     def last_steps(self, run_id: str) -> dict[str, int]:
         """Return metric → the last step that the store holds."""
         # The store keeps the point of the last step apart, so no history is read.
-        return {point.key: point.step for point in self.client.get_run(run_id).data._metric_objs}  # noqa: SLF001  # no public way
+        points = self.client.get_run(run_id).data._metric_objs  # noqa: SLF001  # no public way
+        return {point.key: point.step for point in points}
 
     def experiment_of(self, run_id: str) -> str:
         """Return the id of a run's experiment."""

@@ -22,7 +22,6 @@ from lit_lossopt.core.names import RESULTS
 from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import local_path, tracking_uri
-from lit_lossopt.tracking.places import RUNS
 from lit_lossopt.tracking.run_store import Status
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
@@ -59,7 +58,7 @@ class SweepRuns:
             UserError: the store does not answer.
         """
         with _said(self._store.uri):
-            self._experiment_id = self._store.experiment_id(self.experiment, str(Path(RUNS).absolute()))
+            self._experiment_id = self._store.experiment_id(self.experiment, str(Path(names.RUNS_FOLDER).absolute()))
             return local_path(str(self._store.client.get_experiment(self._experiment_id).artifact_location)) is not None
 
     def begin(self, sha256: str, description: str) -> bool:
@@ -76,7 +75,7 @@ class SweepRuns:
             UserError: the store does not answer.
         """
         with _said(self._store.uri):
-            self._experiment_id = self._store.experiment_id(self.experiment, str(Path(RUNS).absolute()))
+            self._experiment_id = self._store.experiment_id(self.experiment, str(Path(names.RUNS_FOLDER).absolute()))
             self._description = description
             found = self._search(f"tags.`{names.TAG_PLAN}` = '{self.plan}'")
             before = found[0].data.tags.get(names.TAG_PLAN_SHA256) if found else sha256
@@ -106,11 +105,11 @@ class SweepRuns:
         Their runs are marked KILLED.
 
         Args:
-            key: of the trial; empty: all.
+            key: of the trial. Empty: all trials.
             stopped: they were ended because a person wanted it, which does not count as a kill.
 
         Returns:
-            The keys of trials whose journals other processes have open: they are still trained.
+            The keys of trials that other processes still train.
         """
         busy = set()
         for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*")):

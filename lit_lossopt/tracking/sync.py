@@ -33,7 +33,7 @@ def sync(wanted: list[str]) -> int:
     A run whose process was killed is marked KILLED. Delivering again changes nothing.
 
     Args:
-        wanted: run ids, beginnings of them, or journal folders; empty: all in ``mlruns/journal``.
+        wanted: run ids, beginnings of them, or journal folders. Empty: all in ``mlruns/journal``.
 
     Returns:
         The exit status, 1 if something could not be delivered.
@@ -57,7 +57,7 @@ def sync_journal(folder: Path, *, stopped: bool = False) -> str:
 
     Args:
         folder: the journal's.
-        stopped: a person has ended its process; otherwise one that is gone without a word was killed.
+        stopped: a person has ended its process. Otherwise a process that is gone without a word was killed.
 
     Returns:
         ``whole``, ``delivered``, ``busy`` or ``left``.

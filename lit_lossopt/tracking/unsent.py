@@ -14,7 +14,7 @@ from lit_lossopt.core import names
 from lit_lossopt.core.files import remove_parts
 from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.journal import Entry, read_entries
-from lit_lossopt.tracking.places import RUNS, here, home_of, local_artifacts
+from lit_lossopt.tracking.places import here, home_of, local_artifacts
 from lit_lossopt.tracking.run_store import Status
 
 UNSENT = "unsent"
@@ -25,7 +25,7 @@ def unsent_folder(ids: Sequence[str]) -> Path:
 
     A folder that is there under any of its ids is kept. Otherwise the last id names a new one.
     """
-    root = Path(RUNS) / UNSENT
+    root = Path(names.RUNS_FOLDER) / UNSENT
     return next((root / name for name in ids if (root / name).is_dir()), root / ids[-1])
 
 
@@ -40,7 +40,7 @@ def remove_delivered(journal: Path, holds: Callable[[Path, str], bool]) -> None:
         holds: tells whether the store has each file of a folder under a name.
     """
     entries, home = read_entries(journal), home_of(journal)
-    root = home / RUNS / UNSENT
+    root = home / names.RUNS_FOLDER / UNSENT
     for entry in entries:
         if entry["kind"] != "folder":
             continue
@@ -63,7 +63,7 @@ def remove_parts_of(journal: Path) -> None:
     places = [local_artifacts(entry["artifacts"], home) for entry in created]
     ids = {journal.name, *(entry["run"] for entry in created)}
     ids |= {entry["journal"] for entry in entries if entry["kind"] == "run"}
-    for place in (*places, *(home / RUNS / UNSENT / name for name in ids)):
+    for place in (*places, *(home / names.RUNS_FOLDER / UNSENT / name for name in ids)):
         if place is not None:
             remove_parts(place / names.CHECKPOINT_FOLDER)
 
