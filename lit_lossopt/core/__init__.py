@@ -1,4 +1,4 @@
 """What every other package uses.
 
-Names, errors, paths, redaction, seeds and colours are here.
+That is names, errors, files and locks, signals, paths, passwords, seeds and colours. Nothing heavy is imported.
 """

@@ -13,7 +13,7 @@ FORMER = {
 
 
 def as_named_now(text: str) -> str:
-    """Return a text with the paths of now.
+    """Return a text in which classes have today's paths.
 
     >>> as_named_now("lit_lossopt.model.MiniCNN")
     'lit_lossopt.networks.MiniCNN'
@@ -24,7 +24,7 @@ def as_named_now(text: str) -> str:
 
 
 def as_named_first(text: str) -> str:
-    """Return a text with the paths of the first version.
+    """Return a text in which classes have their first paths.
 
     >>> as_named_first("lit_lossopt.networks.MiniCNN")
     'lit_lossopt.model.MiniCNN'

@@ -1,7 +1,4 @@
-"""Colours of arms.
-
-MLflow's charts and our own figures show the same ones.
-"""
+"""Colours of arms, in MLflow's charts and in our figures."""
 
 from __future__ import annotations
 

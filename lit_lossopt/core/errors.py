@@ -1,6 +1,6 @@
-"""The exception for what a person typed or provided.
+"""What a person is told when something is wrong.
 
-It is shown as one line without a traceback.
+Errors come out as one printable line, without a traceback.
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ _TURNING = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 class UserError(Exception):
     """Something that a person can mend.
 
-    The message is one line. It says what happened, why, and what to do.
-
-    The command line prints it as it stands and exits with status 2.
+    The message says in one line what happened, why, and what to do. The command line prints it as it stands and exits
+    with status 2.
     """
 
 
 class Notice(UserWarning):
     """Something that a person should know.
 
-    It does not stop the program and is shown as one line.
+    It does not stop the program, and is shown as one line.
     """
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest known word.
+    """Return a question that names the nearest known word.
 
-    A word that begins with the typed one counts too. The result is empty where none is near.
+    It is empty if no word is near.
+
+    >>> did_you_mean("adamm", ["Adam", "SGD"])
+    " (did you mean 'Adam'?)"
     """
     candidates = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), list(candidates), n=1, cutoff=0.5)
@@ -45,9 +47,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return a text that a terminal and a file can hold.
-
-    What a terminal obeys becomes visible.
+    r"""Return a text that is safe on a terminal and in a file.
 
     Control characters, line breaks and bytes that are not UTF-8 (of names of files) become escapes.
 
@@ -69,7 +69,11 @@ def _escape(sign: str) -> str:
 
 
 def one_line(text: str, limit: int = 400) -> str:
-    """Return ``text`` with white space folded, cut to ``limit`` characters."""
+    r"""Return a text with white space folded, cut to ``limit`` characters.
+
+    >>> one_line("it\nbroke", limit=6)
+    'it br…'
+    """
     folded = " ".join(text.split())
     return folded if len(folded) <= limit else folded[: limit - 1] + "…"
 
@@ -78,7 +82,10 @@ def described(error: BaseException, limit: int = 300) -> str:
     """Return what an exception says, in one line.
 
     Text that was written for a reader stands alone. The key of a KeyError, or an assertion without a text, says nothing
-    by itself: its kind, its file and its line stand beside it.
+    by itself. Its kind, its file and its line stand beside it then.
+
+    >>> described(ValueError("too large"))
+    'too large'
     """
     text = one_line(str(error), limit)
     if text and isinstance(error, ValueError | RuntimeError | TypeError):

@@ -1,9 +1,7 @@
 """Names that are stored or compared.
 
-They are names of metrics, tags, artifacts, verdicts and exit statuses.
-
-Each is spelled here and nowhere else. A ``/`` in the name of a metric makes a section of MLflow's charts.
-Tags of this project begin with ``lossopt.``.
+They are of metrics, tags, artifacts, verdicts and exit statuses. Each is spelled here and nowhere else. A ``/`` in the
+name of a metric makes a section of MLflow's charts. Tags of this project begin with ``lossopt.``.
 """
 
 from __future__ import annotations
@@ -109,8 +107,10 @@ TRAINING_KIND = "custom_model_development"
 CONFIG_ARTIFACT = "config.yaml"
 PROVENANCE_ARTIFACT = "provenance.json"
 DIFF_ARTIFACT = "changes.diff"
-JOURNAL_FOLDER = "mlruns/journal"
-OUTPUT_FOLDER = "mlruns/output"
+# Beside the folders of experiments.
+RUNS_FOLDER = "mlruns"
+JOURNAL_FOLDER = f"{RUNS_FOLDER}/journal"
+OUTPUT_FOLDER = f"{RUNS_FOLDER}/output"
 CHECKPOINT_FOLDER = "checkpoints"
 PICTURE_FOLDER = "pictures"
 RANGE_PICTURE = "range_test.png"
@@ -129,6 +129,7 @@ EXPERIMENT = "lit_lossopt"
 def metric(split: str, quantity: str) -> str:
     """Return the name of an evaluated quantity.
 
-    ``metric("val", "accuracy")`` is ``val/accuracy``.
+    >>> metric("val", "accuracy")
+    'val/accuracy'
     """
     return f"{split}/{quantity}"

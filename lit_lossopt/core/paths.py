@@ -1,7 +1,4 @@
-"""Paths as a person types them.
-
-Addresses of stores that hold a path are meant too.
-"""
+"""Paths and addresses as a person types them."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ def given_path(typed: str | os.PathLike[str]) -> Path:
 
 
 def with_home(uri: str) -> str:
-    """Return an address in which ``~`` is the home folder.
+    """Return a store's address with ``~`` as the home folder.
 
     >>> with_home("sqlite:///runs~/mlflow.db")
     'sqlite:///runs~/mlflow.db'
@@ -39,9 +36,9 @@ def with_home(uri: str) -> str:
 
 
 def settle_home() -> None:
-    """Make MLflow read its address as ``tracking_uri`` does.
+    """Have MLflow read its address as ``tracking_uri`` does.
 
-    MLflow would make a folder that is called ``~``.
+    Otherwise it would make a folder that is called ``~``.
     """
     given = os.environ.get(_STORE, "")
     if with_home(given) != given:
@@ -51,7 +48,10 @@ def settle_home() -> None:
 def is_file(path: Path) -> bool:
     """Return True if there is such a file.
 
-    A name that no file can have gives False.
+    A name that no file can have raises nothing.
+
+    >>> is_file(Path("a" * 5000))
+    False
     """
     try:
         return path.is_file()

@@ -12,9 +12,9 @@ from pathlib import Path
 
 
 def find_modules_here() -> None:
-    """Make modules of the working folder importable.
+    """Let modules be found in the working folder.
 
-    ``python -m lit_lossopt`` finds them by itself.
+    ``python -m lit_lossopt`` does the same.
 
     An installed script has its own folder in front of the search path instead. Processes that are started later take
     the path over. Python's own switch against this (``-P``, PYTHONSAFEPATH) is respected.
@@ -30,10 +30,7 @@ def find_modules_here() -> None:
 
 
 def typed(words: Sequence[str]) -> str:
-    """Return a command line that runs these words.
-
-    It begins as this program was called.
-    """
+    """Return a command line of these words, begun as this program was."""
     by_module = Path(sys.argv[0]).parts[-2:] == ("lit_lossopt", "__main__.py")
     return shlex.join([*(("python", "-m", "lit_lossopt") if by_module else ("lossopt",)), *words])
 
@@ -41,7 +38,8 @@ def typed(words: Sequence[str]) -> str:
 def shown_path(path: Path) -> str:
     """Return a path as short as it can be typed.
 
-    A path below the working folder begins there.
+    >>> shown_path(Path.cwd() / "runs")
+    'runs'
     """
     absolute, here = path.absolute(), Path.cwd()
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)

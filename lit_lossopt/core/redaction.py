@@ -1,7 +1,4 @@
-"""Takes passwords out of text.
-
-This is the one place for it. It comes before anything is stored or shown.
-"""
+"""Passwords, taken out of text before it is stored or shown."""
 
 from __future__ import annotations
 
@@ -40,14 +37,17 @@ _SHORTEST, _SHORTEST_WORD, _SHORTEST_NAME = 6, 8, 12
 
 
 def redact(text: str) -> str:
-    """Return ``text`` without passwords.
+    """Return a text without passwords.
 
-    Names and passwords in addresses are left out, and so are the values of secret variables.
+    Names and passwords in addresses go, and the values of secret variables.
 
     A variable of the environment is secret if its name says so: password, passphrase, ``_PASS``, ``_PWD``, secret,
     token, bearer, key, credential, auth. So are passwords in the addresses that variables hold, as a proxy's. A value
-    is looked for as a word of its own. Not looked for are numbers, truth values, files that exist, values of fewer
-    than six characters, and plain words of fewer than eight letters: they stand in every text.
+    is looked for as a word of its own. Numbers, truth values, files that exist, values of fewer than six characters and
+    plain words of fewer than eight letters are not looked for, because they stand in every text.
+
+    >>> redact("https://ann:pa55word@host/x?token=abc")
+    'https://***@host/x?token=***'
     """
     for secret in _secrets():
         if secret in text:
@@ -58,9 +58,12 @@ def redact(text: str) -> str:
 
 
 def redact_leaves(value: Any) -> Any:
-    """Return a tree whose texts are redacted.
+    """Return a tree of mappings and lists with its texts redacted.
 
-    The tree has mappings and lists. Keys and numbers stay as they are.
+    Keys and numbers are as they were.
+
+    >>> redact_leaves({"proxy": ["http://ann:pa55word@host", 1]})
+    {'proxy': ['http://***@host', 1]}
     """
     if isinstance(value, str):
         return redact(value)
@@ -70,14 +73,18 @@ def redact_leaves(value: Any) -> Any:
 
 
 def has_secret_query(address: str) -> bool:
-    """Return whether an address carries a password among its parameters."""
+    """Return True if an address has a password among its parameters.
+
+    >>> has_secret_query("http://host/?api_key=abc"), has_secret_query("http://host/?page=2")
+    (True, False)
+    """
     return _QUERY.search(address) is not None
 
 
 def _secrets() -> list[str]:
     """Return the secrets to look for, the longest first.
 
-    One secret may begin as another does.
+    One may begin as another does.
     """
     values = {value for name, text in os.environ.items() for value in _of_variable(name, text) if _is_findable(value)}
     # As they look inside quotes of JSON and YAML, and inside an address.
@@ -104,7 +111,7 @@ def _of_variable(name: str, text: str) -> Iterator[str]:
 
 
 def _is_findable(value: str) -> bool:
-    """Return whether a secret can be told from other text."""
+    """Return True if a secret can be told from other text."""
     if len(value) < _SHORTEST or _NO_SECRET.match(value) or (_WORD.match(value) and len(value) < _SHORTEST_WORD):
         return False
     return not (value.startswith(("/", "~/")) and _exists(value))

@@ -9,12 +9,10 @@ import hashlib
 
 
 def derive_seed(*parts: int | str) -> int:
-    """Return a 32-bit seed that depends on every part.
+    """Return a 32-bit seed that depends on all parts alone.
 
-    It depends on nothing else.
-
-    Hashing matters: torch's CPU generator keeps only the low 32 bits of a seed, so ``seed * 2**32 + step`` would give
-    all seeds the same dropout masks.
+    Hashing matters, because torch's CPU generator keeps only the low 32 bits of a seed, so ``seed * 2**32 + step``
+    would give all seeds the same dropout masks.
     """
     text = "\x1f".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")

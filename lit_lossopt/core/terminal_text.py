@@ -1,6 +1,6 @@
-"""Text for a terminal.
+"""Text that is safe on a terminal, in lines that fit.
 
-Nothing in it makes the terminal act, and its lines break between words.
+It holds nothing that a terminal would obey. Lines break between words.
 """
 
 from __future__ import annotations
@@ -25,36 +25,41 @@ _COMMAND = re.compile(r"\b(python -m|lossopt [a-z]|mlflow [a-z]|pip install|apt-
 def printable(text: str) -> str:
     r"""Return a text with control characters spelled out.
 
-    They become ``\x1b`` and the like. Ends of lines and tabs stay.
+    Ends of lines and tabs stay. Names may come from anywhere, as from a store that others write to, a config or a
+    folder of images.
 
-    Names may come from anywhere: a store that others write to, a config, a folder of images.
+    >>> print(printable("red\x1b[31m"))
+    red\x1b[31m
     """
     return "".join(sign if sign in _ENDS else errors.printable(sign) for sign in text)
 
 
 def on_one_line(text: str) -> str:
-    """Return a text on one line without control characters.
+    r"""Return a printable text on one line.
 
-    Spaces take the place of ends of lines.
+    >>> on_one_line("two\nlines")
+    'two lines'
     """
     return printable(" ".join(text.split()) if "\n" in text or "\t" in text else text)
 
 
 def fitted(text: str, width: int) -> str:
-    """Return a text whose lines break between words.
+    r"""Return a text whose lines break between words.
 
-    A line that holds a command stays whole.
+    A line that holds a command or a path stays whole.
+
+    >>> fitted("one two three", 8)
+    'one two\nthree'
     """
     return "\n".join(_broken(line, width) for line in text.split("\n"))
 
 
 def tell(text: str, stream: TextIO | None) -> None:
-    """Print a text for a person.
+    """Print a text for a person, within a terminal's width.
 
-    It is safe, and on a terminal it fits the width.
+    Nothing is printed to a stream that whoever started the program has closed.
     """
     if stream is None:
-        # It was closed by whoever started the program.
         return
     safe = printable(text)
     print(fitted(safe, width_of(stream)) if stream.isatty() else safe, file=stream, flush=True)
@@ -70,9 +75,9 @@ def width_of(stream: TextIO) -> int:
 
 
 def help_width() -> int:
-    """Return the number of columns for help.
+    """Return the columns for help.
 
-    They are those of the terminal, or of COLUMNS, or of a page.
+    They are those of the terminal, or of the variable COLUMNS, or of a page.
     """
     return max(_LEAST, shutil.get_terminal_size((PIPED_WIDTH, 24)).columns)
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_lossopt.core.errors import Notice, one_line
+from lit_lossopt.core.files import publish
 from lit_lossopt.core.paths import given_path
 
 Arrays = dict[str, NDArray[Any]]
@@ -78,8 +79,6 @@ def keep_file(file: Path, write: Callable[[IO[bytes]], object]) -> None:
             part = Path(folder, file.name)
             with part.open("wb") as opened:
                 write(opened)
-                opened.flush()
-                os.fsync(opened.fileno())
-            part.replace(file)
+            publish(part, file)
     except OSError as error:
         warnings.warn(f"decoded images cannot be kept in {file.parent} ({error.strerror})", Notice, stacklevel=3)

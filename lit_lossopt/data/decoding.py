@@ -18,7 +18,6 @@ Whoever changes what a file is decoded to, raises ``RULES_VERSION``: decoded ima
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lit_lossopt.core.errors import one_line
+from lit_lossopt.core.quiet import without_warnings
 
 RULES_VERSION = 1
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff", ".webp"})
@@ -113,7 +113,7 @@ def _pillow_without_warnings() -> Iterator[None]:
     own_cap = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with without_warnings():
             yield
     finally:
         Image.MAX_IMAGE_PIXELS = own_cap

@@ -9,11 +9,9 @@ its certificates are those of the system, which ``SSL_CERT_FILE`` can replace.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import http.client
 import io
-import os
 import re
 import sys
 import time
@@ -31,6 +29,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from lit_lossopt import __version__
 from lit_lossopt.core.errors import one_line
+from lit_lossopt.core.files import force_to_disk, lock_file, publish
 
 BLOCK = 1 << 18
 # How often one mirror may break off before the next is asked.
@@ -153,16 +152,12 @@ def _place(url: str) -> str:
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """Hold the lock on ``target``.
+    """Hold the lock on ``target``; it ends with the process, however that ends."""
 
-    It ends with the process, however that ends.
-    """
-    with target.with_name(f"{target.name}.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that fetches {target}", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def busy(_process: str) -> None:
+        print(f"waiting for another process that fetches {target}", file=sys.stderr)
+
+    with lock_file(target.with_name(f"{target.name}.lock"), busy):
         yield
 
 
@@ -326,9 +321,5 @@ def _verify(wanted: _Wanted) -> None:
 
 
 def _publish(wanted: _Wanted) -> None:
-    with wanted.part.open("rb") as file:
-        os.fsync(file.fileno())
-    wanted.part.replace(wanted.target)
-    folder = os.open(wanted.target.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    publish(wanted.part, wanted.target)
+    force_to_disk(wanted.target.parent)

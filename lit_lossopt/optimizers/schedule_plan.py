@@ -5,13 +5,13 @@ Its length may be the word ``training`` in place of a number.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler, OneCycleLR, PolynomialLR
 
+from lit_lossopt.core.quiet import without_warnings
 from lit_lossopt.optimizers.schedules import with_warmup
 
 TRAINING = "training"
@@ -71,7 +71,7 @@ class SchedulePlan:
         """
         scheduler = with_warmup(self._fitted(), optimizer, self.warmup)
         if self.moved_from is not None:
-            with warnings.catch_warnings(action="ignore"):  # it is far ahead of the optimizer
+            with without_warnings():  # it is far ahead of the optimizer
                 for _ in range(self._count):
                     scheduler.step()
             self._set = [{name: group[name] for name in _SET if name in group} for group in optimizer.param_groups]

@@ -5,13 +5,12 @@ This holds on one machine.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.files import lock_file
 
 FOLDER = "mlruns/sweeps"
 
@@ -28,19 +27,15 @@ def alone(experiment: str) -> Iterator[None]:
     path = Path(FOLDER) / f"{experiment}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="ascii")
+        path.touch()
     except OSError as error:
         raise UserError(f"{path.absolute()}: the sweep's lock cannot be written ({error.strerror})") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise UserError(
-                f"a sweep of experiment {experiment!r} is running in this folder (process {file.read() or 'unknown'}); "
-                "wait for it, end it, or take another --tracking.experiment"
-            ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+
+    def busy(process: str) -> None:
+        raise UserError(
+            f"a sweep of experiment {experiment!r} is running in this folder (process {process or 'unknown'}); "
+            "wait for it, end it, or take another --tracking.experiment"
+        )
+
+    with lock_file(path, busy):
         yield

@@ -1,4 +1,5 @@
-"""Writing runs to MLflow, and reading them back.
+"""Runs written to MLflow, and read back.
 
-Only this package imports mlflow.
+What a training logs comes in, and goes to a journal and from there to a store. Runs and histories go out. Only this
+package imports MLflow.
 """

@@ -1,6 +1,6 @@
-"""Where runs are kept, and what an address means.
+"""Addresses of stores and artifacts.
 
-No MLflow is needed.
+What they mean is told here without MLflow.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import pathname2url, url2pathname
 
+from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.paths import with_home
+from lit_lossopt.core.quiet import default_variables, set_default_variables
 from lit_lossopt.core.redaction import has_secret_query
 
 # A page of 25,000 points takes a busy server half a minute; retries are our own.
@@ -25,12 +27,12 @@ BARE_UI = "mlflow ui"
 
 
 def tracking_uri() -> str:
-    """Return the address of the store.
+    """Return the address of the store, as MLflow chooses it.
 
-    MLflow would choose the same. It is what was set, or the database in the working folder.
+    It is what was set, or else the database in the working folder.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI")
-    if "mlflow" in sys.modules or (not given and any(Path("mlruns").glob("[0-9]*/meta.yaml"))):
+    if "mlflow" in sys.modules or (not given and any(Path(names.RUNS_FOLDER).glob("[0-9]*/meta.yaml"))):
         import mlflow
 
         return with_home(str(mlflow.get_tracking_uri()))
@@ -38,31 +40,26 @@ def tracking_uri() -> str:
 
 
 def tame_client() -> None:
-    """Let MLflow answer soon and print no addresses.
+    """Have MLflow answer soon, and print no addresses.
 
-    MLflow's own variables come first.
-
-    The retries are the caller's, who knows how long to wait; MLflow's own take minutes, and repeat the creation of a
-    run whose answer was lost.
+    MLflow's own variables may say otherwise. The caller knows how long to wait, and tries again itself. The retries of
+    MLflow take minutes, and repeat the creation of a run whose answer was lost.
     """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    set_default_variables(
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
+        MLFLOW_HTTP_REQUEST_TIMEOUT="15",
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
+    )
 
 
 @contextmanager
 def reading_patience() -> Iterator[None]:
-    """Let answers of a server take long.
+    """Let answers of a server take long within a block.
 
-    MLflow's own variables come first. Nothing but a person waits.
+    Nothing but a person waits for them. MLflow's own variables may say otherwise.
     """
-    added = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
+    with default_variables(**_PATIENCE):
         yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
 
 
 def check_uri(uri: str) -> str:
@@ -83,12 +80,10 @@ def check_uri(uri: str) -> str:
 
 
 def check_file_store(uri: str) -> None:
-    """Refuse MLflow's former store of files.
-
-    MLflow no longer opens it. The message says what helps, also once it is migrated.
+    """Refuse MLflow's former store of files, which it no longer opens.
 
     Raises:
-        UserError: the address is one.
+        UserError: the address is one. The message says what to do, also if it has been migrated already.
     """
     folder = local_path(uri) or (Path(uri) if uri and ":" not in uri and not is_server(uri) else None)
     if folder is None or os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
@@ -121,9 +116,12 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def local_path(uri: str) -> Path | None:
-    """Return the folder that an artifact address means here.
+    """Return the folder on this machine that an address means.
 
-    The result is None if it means none on this machine.
+    >>> local_path("file:///data/runs").as_posix()
+    '/data/runs'
+    >>> local_path("s3://bucket/runs") is None
+    True
     """
     parsed = urlparse(uri)
     if parsed.scheme == "file":
@@ -132,9 +130,12 @@ def local_path(uri: str) -> Path | None:
 
 
 def absolute_uri(uri: str) -> str:
-    """Return a sqlite address that is right from any folder.
+    """Return a sqlite address that holds in any working folder.
 
     Other addresses stay as they are.
+
+    >>> absolute_uri("http://localhost:5000")
+    'http://localhost:5000'
     """
     path = uri.removeprefix("sqlite:///")
     return uri if path == uri or path.startswith("/") else f"sqlite:///{Path(path).absolute()}"
@@ -143,16 +144,16 @@ def absolute_uri(uri: str) -> str:
 def where_to_look(uri: str) -> str:
     """Return what shows the runs of a store.
 
-    It is a server's address, or ``mlflow ui`` with what it must be told.
+    That is a server's address, or ``mlflow ui`` with what it must be told.
     """
     if is_server(uri):
         return uri
     place = sqlite_path(uri) or local_path(uri) or (None if "://" in uri else Path(uri))
-    if place is not None and place.absolute() in (Path("mlflow.db").absolute(), Path("mlruns").absolute()):
+    if place is not None and place.absolute() in (Path("mlflow.db").absolute(), Path(names.RUNS_FOLDER).absolute()):
         return BARE_UI
     return f"{BARE_UI} --backend-store-uri {shlex.quote(uri)}"
 
 
 def is_server(uri: str) -> bool:
-    """Return whether a store answers over HTTP."""
+    """Return True if a store answers over HTTP."""
     return uri.startswith(("http:", "https:", "databricks"))

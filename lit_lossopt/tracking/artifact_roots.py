@@ -1,7 +1,4 @@
-"""Whether artifacts can be kept where they should be.
-
-An experiment says where. It is looked at before a run exists.
-"""
+"""Places of artifacts, checked before a run exists."""
 
 from __future__ import annotations
 
@@ -28,13 +25,13 @@ _NEEDED = {
 
 
 def check_artifact_root(address: str, store: str, experiment: str, home: Path) -> None:
-    """Refuse an address of artifacts that cannot be written.
+    """Refuse an address where artifacts cannot be written.
 
     Args:
         address: where an experiment, or a run, keeps its artifacts.
         store: address of the store that says so.
         experiment: its name.
-        home: the folder that holds ``mlruns`` now: a folder that was moved is looked at where it is.
+        home: the folder that holds ``mlruns`` now. A folder that was moved is looked at where it is.
 
     Raises:
         UserError: why not, and what to do.

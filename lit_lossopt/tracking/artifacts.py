@@ -1,12 +1,11 @@
-"""From a run's id to its checkpoints on this machine.
+"""The checkpoints of a run, found by its id.
 
-The beginning of an id is enough.
+The beginning of an id will do. Checkpoints on other machines are downloaded.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.quiet import set_default_variables
 from lit_lossopt.tracking.addresses import sqlite_path, tracking_uri
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
@@ -30,11 +30,10 @@ _BEGINNING = re.compile("[0-9a-f]{1,32}")
 
 @contextmanager
 def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Yield a run's id and a folder with its checkpoints.
+    """Yield a run's id and a folder with the wanted checkpoints.
 
-    The folder has those that are wanted and there.
-
-    Where the artifacts are remote, they are downloaded to a temporary folder, which is removed at the end.
+    Those that the run does not have are left out. If the artifacts are remote, they are downloaded to a temporary
+    folder, which is removed at the end.
 
     Args:
         run: its id, or the beginning of one, in the tracking store.
@@ -57,10 +56,7 @@ def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Pa
 
 
 def _check_there(run: str, uri: str) -> None:
-    """Refuse to look into a database that does not exist.
-
-    To ask it would make it.
-    """
+    """Refuse a database that does not exist, as asking would make it."""
     database = sqlite_path(uri)
     if database and not database.is_file():
         raise UserError(
@@ -80,7 +76,7 @@ def _find(client: MlflowClient, run: str) -> Run:
         if len(found) == 1:
             return found[0]
         if found:
-            shown = ", ".join(f"{one.info.run_id} ({one.info.run_name})" for one in found[:2])
+            shown = ", ".join(f"{near.info.run_id} ({near.info.run_name})" for near in found[:2])
             raise UserError(f"{run}: several runs begin so, such as {shown}; write more of the id")
     raise UserError(
         f"{run}: no file, no folder, and no run of {client.tracking_uri}{_nearest(client, experiments, run)}"
@@ -88,10 +84,7 @@ def _find(client: MlflowClient, run: str) -> Run:
 
 
 def _nearest(client: MlflowClient, experiments: list[str], run: str) -> str:
-    """Return the run that was perhaps meant, in words.
-
-    It is near by id or name, or it is the newest one.
-    """
+    """Return words that name the run that was perhaps meant."""
     runs = list(client.search_runs(experiments, max_results=LOOKED_AT)) if experiments else []
     if not runs:
         return ", which holds none"
@@ -103,9 +96,9 @@ def _nearest(client: MlflowClient, experiments: list[str], run: str) -> str:
 
 
 def _local(client: MlflowClient, uri: str) -> Path | None:
-    """Return a run's artifacts on this machine, if they are here.
+    """Return the folder of a run's artifacts, if it is here.
 
-    They are in the working folder, or beside the database.
+    It may be in the working folder, or beside the database.
     """
     database = sqlite_path(str(client.tracking_uri))
     homes = [Path.cwd(), *([database.absolute().parent] if database else [])]
@@ -116,12 +109,12 @@ def _local(client: MlflowClient, uri: str) -> Path | None:
 def _with_files(client: MlflowClient, run: Run, wanted: Sequence[str], temporary: Path) -> Path:
     """Return a folder with the wanted files.
 
-    It is where they are. For files from elsewhere it is the temporary one.
+    It is the temporary one if they come from another machine.
     """
     local = _local(client, str(run.info.artifact_uri))
     if local:
         return local / names.CHECKPOINT_FOLDER
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    set_default_variables(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false")
     there = {item.path for item in client.list_artifacts(run.info.run_id, names.CHECKPOINT_FOLDER)}
     for name in wanted:
         path = f"{names.CHECKPOINT_FOLDER}/{name}"

@@ -1,6 +1,6 @@
-"""Keeps a comparison in MLflow.
+"""A comparison as a run in MLflow.
 
-It becomes a run of the experiment that it compares.
+It stands in the experiment whose runs it compares.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from lit_lossopt.tracking.store import STORE_ERRORS
 
 
 def log_comparison(experiment_id: str, folder: Path, description: str) -> str:
-    """Keep all files of a folder as artifacts of a new run.
-
-    Return the run's id.
+    """Keep the files of a folder as artifacts of a new run.
 
     The run is tagged, so that it is never taken for one to be compared.
 
@@ -27,6 +25,9 @@ def log_comparison(experiment_id: str, folder: Path, description: str) -> str:
         experiment_id: of the runs that were compared.
         folder: pages, tables and figures.
         description: what was found, in Markdown.
+
+    Returns:
+        The run's id.
 
     Raises:
         UserError: the store does not take it.

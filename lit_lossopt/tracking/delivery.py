@@ -1,6 +1,6 @@
-"""From the journal to the store.
+"""Delivery from a journal to its store.
 
-Entries are sent in order, again and again until they are confirmed. Training never waits for it.
+Entries are sent in order, and again until the store has confirmed them.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _ALONE = ("run", "created", *_FILE_KINDS)
 class Delivery:
     """Sends what a journal holds to its store.
 
-    An entry that the store refuses for itself (a metric's name, a changed parameter) is left out, counted and said; a
-    file that cannot be stored is put off, so that neither keeps values waiting.
+    Neither a refused entry nor a file keeps values waiting. An entry that the store refuses for itself (a metric's
+    name, a changed parameter) is left out and counted. A file that cannot be stored is put off.
 
     Args:
         journal: open for writing.
@@ -68,12 +68,10 @@ class Delivery:
             self._remember(entry)
 
     def step(self) -> bool:
-        """Send the next entries, if there are any.
-
-        Return whether there were.
+        """Send the next entries, and return True if there were any.
 
         Raises:
-            Exception: the store's trouble; nothing is counted as sent.
+            Exception: the store's trouble. Nothing is counted as sent then.
         """
         stretch = self.journal.stretch(self.position, ENTRIES_AT_ONCE, BYTES_AT_ONCE)
         together = stretch.before(_ALONE)
@@ -97,12 +95,13 @@ class Delivery:
         return True
 
     def verify(self, expected: Mapping[str, int]) -> int:
-        """Return how many of the expected points the store lacks.
+        """Return how many points the store lacks, after all was sent.
 
-        They are metric → count. It is asked after all was sent.
+        If none is missing, the journal is marked as whole and copies of files are removed. A second run that a server
+        made for one journal is deleted.
 
-        Where none is missing, the journal is marked as whole and copies of files are removed; a second run that a
-        server made for one journal is deleted.
+        Args:
+            expected: metric → number of points that were logged.
 
         Raises:
             Exception: the store's trouble.
@@ -128,13 +127,13 @@ class Delivery:
     def start_over(self) -> None:
         """Send everything again, to a new run.
 
-        The store does not know the old one.
+        That helps where the store does not know the old one.
         """
         self._not_there.add(str(self.run_id))
         self.position, self.run_id, self.artifact_uri = 0, None, None
 
     def behind(self) -> bool:
-        """Return whether the journal holds more than was sent."""
+        """Return True if the journal holds more than was sent."""
         return self.journal.size() > self.position
 
     def waiting(self) -> int:
@@ -146,9 +145,10 @@ class Delivery:
         return list(self._postponed)
 
     def forget_postponed(self) -> int:
-        """Drop files that are put off without a note.
+        """Drop files that are put off, if the disk takes no note of them.
 
-        The disk takes no note of them. Return how many there are.
+        Returns:
+            How many are dropped.
         """
         dropped = [] if self._note_postponed() else self._postponed
         self._postponed = [entry for entry in self._postponed if entry not in dropped]
@@ -168,10 +168,7 @@ class Delivery:
         return entries[: max(1, alone[0])] if alone else entries
 
     def _send_lines(self, stretch: Stretch) -> None:
-        """Send entries by their places in the file.
-
-        Whoever works with the store reads them there.
-        """
+        """Send entries by their places in the journal's file."""
         try:
             self.store.send_lines(str(self.run_id), self.journal.folder, stretch.places[0], stretch.places[-1])
         except Exception as error:
@@ -189,8 +186,8 @@ class Delivery:
 
     def _send_apart(self, entries: Sequence[Entry]) -> None:
         self.store.check_run(str(self.run_id))
-        for one in _apart(entries):
-            self._send_or_leave(one)
+        for entry in _apart(entries):
+            self._send_or_leave(entry)
 
     def _send_or_leave(self, entry: Entry) -> None:
         try:
@@ -228,9 +225,10 @@ class Delivery:
         self._note_postponed()
 
     def _note_postponed(self) -> bool:
-        """Write down which files are put off.
+        """Note which files are put off, for whoever delivers next.
 
-        Whoever delivers next reads it. Return whether the disk took it.
+        Returns:
+            Whether the disk took the note.
         """
         if self._postponed == _read_postponed(self.journal.folder):
             return True
@@ -263,7 +261,11 @@ def _read_postponed(journal: Path) -> list[Entry]:
 
 
 def count_points(entries: Iterable[Entry]) -> Counter[str]:
-    """Return metric → number of its points in a journal."""
+    """Return metric → number of its points in a journal.
+
+    >>> dict(count_points([{"kind": "points", "points": [["train/loss", 0.5, 1, 1000]]}]))
+    {'train/loss': 1}
+    """
     seen: Counter[str] = Counter()
     for entry in entries:
         if entry["kind"] == "points":
@@ -272,9 +274,9 @@ def count_points(entries: Iterable[Entry]) -> Counter[str]:
 
 
 def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
-    """Return the last step of each metric.
+    """Return metric → its last step in a journal.
 
-    It is that in the journal, or in the store alone where the disk took no more.
+    Steps that only the store has count, where the disk took no more.
     """
     found: dict[str, int] = {}
     for entry in entries:
@@ -288,7 +290,7 @@ def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
 def _apart(entries: Sequence[Entry]) -> list[Entry]:
     """Return entries of one metric, tag or parameter each.
 
-    One that is refused then takes no other with it.
+    Then one that is refused takes no other with it.
     """
     found: list[Entry] = []
     for entry in entries:
@@ -303,5 +305,5 @@ def _apart(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def refusal_entry(refused: Sequence[str]) -> Entry:
-    """Return the entry that says what the store refused."""
+    """Return the entry of what the store refused."""
     return tags_entry({names.TAG_REFUSED: f"{len(refused)}: {refused[0]}"})

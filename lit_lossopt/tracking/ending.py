@@ -1,6 +1,6 @@
 """The end of a run.
 
-What the store holds is counted. What it lacks is said, with how to deliver it.
+The points that the store holds are counted. A person is told what is missing, and how to deliver it.
 """
 
 from __future__ import annotations
@@ -9,20 +9,60 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import one_line
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.delivery import Delivery, refusal_entry
 from lit_lossopt.tracking.journal import Entry, tags_entry
 from lit_lossopt.tracking.lost_values import Lost, count_lost, stored_only
 from lit_lossopt.tracking.remote_store import RemoteStore
-from lit_lossopt.tracking.run_store import TROUBLES
+from lit_lossopt.tracking.run_store import TROUBLES, Status
 from lit_lossopt.tracking.store_process import ProcessGoneError
 
 # Seconds to wait for the status of a run for whose values there was no time.
 STATUS_PATIENCE = 2.0
+# A run that diverged has failed in MLflow's list, and is a result all the same. Its verdict says so.
+_STATUS = {
+    Verdict.COMPLETED: Status.FINISHED,
+    Verdict.COLLAPSED: Status.FINISHED,
+    Verdict.INTERRUPTED: Status.KILLED,
+}
+
+
+@dataclass
+class Ending:
+    """How a run ends.
+
+    Attributes:
+        verdict: one of ``Verdict``.
+        evidence: why, in words.
+        last_good_step: the last step before the trouble, if there was any.
+        description: the run's, in Markdown, without its end.
+    """
+
+    verdict: str = Verdict.COMPLETED
+    evidence: str = ""
+    last_good_step: int | None = None
+    description: str = ""
+
+    def set(self, verdict: str, evidence: str, last_good_step: int | None) -> None:
+        """Replace all but the description."""
+        self.verdict, self.evidence, self.last_good_step = verdict, evidence, last_good_step
+
+    def entries(self, milliseconds: int) -> list[Entry]:
+        """Return the entries of verdict and status that end a journal."""
+        tags = {names.TAG_VERDICT: self.verdict}
+        if self.evidence:
+            tags[names.TAG_EVIDENCE] = self.evidence
+            tags[names.TAG_DESCRIPTION] = f"{self.description}\n\n**{self.verdict}**: {self.evidence}".strip()
+        if self.last_good_step is not None:
+            tags[names.TAG_LAST_GOOD_STEP] = str(self.last_good_step)
+        status = next((status for verdict, status in _STATUS.items() if verdict == self.verdict), Status.FAILED)
+        return [tags_entry(tags), {"kind": "end", "status": status, "milliseconds": milliseconds}]
 
 
 def conclude(
@@ -35,9 +75,7 @@ def conclude(
     *,
     done: bool,
 ) -> Lost:
-    """Compare counts with the store and return what is lost.
-
-    What is missing is said.
+    """Say what the store lacks, and return what is lost.
 
     Args:
         delivery: of the run's journal.
@@ -81,7 +119,7 @@ def conclude(
 def experiment_of(delivery: Delivery, store: RemoteStore) -> str:
     """Return the id of a run's experiment.
 
-    It is empty where the store does not tell it soon.
+    It is empty if the store does not tell it soon.
     """
     found: list[str] = []
 
@@ -95,15 +133,12 @@ def experiment_of(delivery: Delivery, store: RemoteStore) -> str:
 
 
 def say(message: str) -> None:
-    """Say something to the person at the terminal.
-
-    It is one line without passwords.
-    """
+    """Print one line for the person, without passwords."""
     tell(redact(f"lossopt: {message}"), sys.stderr)
 
 
 def _say_missing(delivery: Delivery, missing: int, *, done: bool) -> None:
-    """Say what waits in the journal, and what the store refused."""
+    """Say what waits in the journal and what was refused."""
     files, folder = len(delivery.postponed()), delivery.journal.folder
     if missing or files or not done:
         parts = [f"{missing} values"] if missing else []
@@ -119,10 +154,7 @@ def _say_missing(delivery: Delivery, missing: int, *, done: bool) -> None:
 
 
 def _verify(delivery: Delivery, expected: Mapping[str, int]) -> int:
-    """Return how many values the store lacks.
-
-    It is as far as the store can be asked.
-    """
+    """Return how many values the store lacks, or 0 if it does not answer."""
     try:
         if delivery.refused and delivery.run_id:
             delivery.store.send(delivery.run_id, [refusal_entry(delivery.refused)], delivery.journal.folder)
@@ -133,11 +165,10 @@ def _verify(delivery: Delivery, expected: Mapping[str, int]) -> int:
 
 
 def _send_alone(delivery: Delivery, store: RemoteStore, entries: Sequence[Entry]) -> dict[str, int] | None:
-    """Send entries out of their order.
+    """Send entries past a writer that is stuck or behind.
 
-    They pass a writer that is stuck or behind. Return what the store holds, if it says.
-
-    The counts are metric → number of points.
+    Returns:
+        Metric → number of points in the store, or None if it does not say.
     """
     run_id, folder = delivery.run_id, delivery.journal.folder
     counts: list[dict[str, int]] = []
@@ -155,10 +186,7 @@ def _send_alone(delivery: Delivery, store: RemoteStore, entries: Sequence[Entry]
 
 
 def _say_lost_in_store(delivery: Delivery, store: RemoteStore, tag: Entry, missing: int) -> None:
-    """Tag the run with what is lost.
-
-    What is lost does not wait to be delivered.
-    """
+    """Tag the run with what is lost, and with what still waits."""
     run_id, folder = delivery.run_id, delivery.journal.folder
     if run_id is None or delivery.gone:
         return
@@ -173,10 +201,7 @@ def _say_lost_in_store(delivery: Delivery, store: RemoteStore, tag: Entry, missi
 
 
 def _in_time(send: Callable[[], None]) -> None:
-    """Call what may be stuck.
-
-    It is left behind after a while.
-    """
+    """Call a function that may be stuck, and stop waiting after a while."""
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
     thread.join(STATUS_PATIENCE)

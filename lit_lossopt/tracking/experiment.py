@@ -1,6 +1,6 @@
-"""What an experiment of this package may be called.
+"""Names of MLflow experiments.
 
-Its name in MLflow is also a folder below ``mlruns``.
+Each is also a folder below ``mlruns``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _NOT_IN_NAMES = re.compile(r"[^\w\-. :]")
 
 
 def check_experiment(name: str) -> None:
-    """Refuse a name that is no folder's.
+    """Refuse an experiment's name that cannot name a folder.
 
     Raises:
-        UserError: with what would do.
+        UserError: the message says which names will do.
     """
     if name in _TAKEN or _NOT_IN_NAMES.search(name) or name.strip(". ") == "":
         raise UserError(

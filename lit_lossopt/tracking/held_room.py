@@ -1,10 +1,9 @@
 """Room for a journal's last entries.
 
-It is held from the start. A disk that is full at the end takes them all the same.
-
-The file ``ending`` is written over in place, which needs no further block. It names the number of the log's lines that
-its entries follow. Whoever opens the journal for writing puts them into the log before anything else, so whatever
-stands behind those lines begins with them.
+It is held from the start, so that a disk that is full at the end still takes them. The file ``ending`` is written over
+in place, which needs no further block. It names the number of the log's lines that its entries follow. Whoever opens
+the journal for writing puts them into the log before anything else, so whatever stands behind those lines begins with
+them.
 """
 
 from __future__ import annotations
@@ -22,10 +21,7 @@ HELD_BYTES, SHORT = 16 * 2**10, 200
 
 
 def hold_room(folder: Path) -> None:
-    """Hold the room, as far as the disk gives it.
-
-    What stood there goes.
-    """
+    """Hold the room, as far as the disk gives it."""
     with suppress(OSError):
         file = os.open(folder / ENDING, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -35,10 +31,7 @@ def hold_room(folder: Path) -> None:
 
 
 def give_up_room(folder: Path) -> None:
-    """Remove the file.
-
-    What it was held for stands in the log, or never comes.
-    """
+    """Give the room back to the disk."""
     with suppress(OSError):
         (folder / ENDING).unlink(missing_ok=True)
 
@@ -46,7 +39,13 @@ def give_up_room(folder: Path) -> None:
 def write_held(folder: Path, after: int, entries: Sequence[Entry]) -> bool:
     """Write entries into the room.
 
-    They follow ``after`` lines of the log. Return whether they are there.
+    Args:
+        folder: the journal's.
+        after: number of the log's lines that they follow.
+        entries: the last ones.
+
+    Returns:
+        Whether they are on the disk.
     """
     for shown in (list(entries), [_shortened(entry) for entry in entries]):
         line = to_line({"kind": "ending", "after": after, "entries": shown})
@@ -58,10 +57,7 @@ def write_held(folder: Path, after: int, entries: Sequence[Entry]) -> bool:
 
 
 def read_held(folder: Path, written: int) -> list[Entry]:
-    """Return the entries in the room.
-
-    Those among the ``written`` lines of the log are left out.
-    """
+    """Return the entries in the room that the log does not have."""
     try:
         with (folder / ENDING).open("rb") as file:
             found = from_line(file.readline())
@@ -74,7 +70,7 @@ def read_held(folder: Path, written: int) -> list[Entry]:
 
 
 def _shortened(entry: Entry) -> Entry:
-    """Return an entry whose tags are short."""
+    """Return an entry with its tags cut short."""
     if "tags" not in entry:
         return entry
     return {**entry, "tags": {name: text[:SHORT] for name, text in entry["tags"].items()}}

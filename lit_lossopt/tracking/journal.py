@@ -1,19 +1,17 @@
 """The journal of a run.
 
-It is an append-only file of all that the store should hold. An entry is safe from the moment it is appended.
+It is a file to which all is appended that the run's store should hold. Each entry is safe once it is appended. A line
+is a checksum and one JSON entry. Lines are handed to the operating system at once, so a killed process loses none of
+them. A torn or altered line is recognised and left out. Numbers are written so that reading gives them back to the bit,
+NaN and infinities too. The file ``delivered`` counts the entries that the store has confirmed. Delivery repeats
+whatever is not confirmed, and the store takes it without doubling it.
 
-A line is a checksum and one JSON entry. Lines are handed to the operating system at once, so a killed process loses
-none of them; a torn or altered line is recognised and left out. Numbers are written so that reading gives them back to
-the bit, NaN and infinities too. The file ``delivered`` counts the entries that the store has confirmed: delivery
-repeats whatever is not confirmed, which the store takes without doubling it.
-
-The file ``ending`` holds room for the last entries from the start on: a disk that is full at the end does not make a
+The file ``ending`` holds room for the last entries from the start on. So a disk that is full at the end does not make a
 finished run look like a killed one.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -25,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lit_lossopt.core.files import try_lock
 from lit_lossopt.core.redaction import redact_leaves
 from lit_lossopt.tracking.held_room import give_up_room, hold_room, read_held, write_held
 from lit_lossopt.tracking.journal_lines import Entry, from_line, to_line, whole_lines
@@ -44,22 +43,24 @@ class JournalBusyError(Exception):
 
 
 class Stretch(NamedTuple):
-    """Entries one after another.
+    """Entries one after another in a journal's file.
 
-    It has their kinds, where each one's line starts, and where the last one ends.
+    Attributes:
+        kinds: of the entries.
+        places: where each entry's line starts, and where the last one ends.
     """
 
     kinds: tuple[str, ...]
     places: tuple[int, ...]
 
     def before(self, kinds: Iterable[str]) -> Stretch:
-        """Return those before the first one of some kinds."""
+        """Return the entries before the first of some kinds."""
         count = next((number for number, kind in enumerate(self.kinds) if kind in kinds), len(self.kinds))
         return Stretch(self.kinds[:count], self.places[: count + 1])
 
 
 class Journal:
-    """A journal opened for writing by one process.
+    """A journal that is open for writing in one process.
 
     Appending never raises and never waits for a store. While the disk is full, entries stay in memory, and follow as
     soon as it takes them.
@@ -78,11 +79,9 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._log = os.open(folder / LOG, os.O_RDWR | (0 if existing else os.O_CREAT) | os.O_APPEND, 0o644)
-        try:
-            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not try_lock(self._log):
             os.close(self._log)
-            raise JournalBusyError(folder) from error
+            raise JournalBusyError(folder)
         self._delivered = os.open(folder / DELIVERED, os.O_RDWR | os.O_CREAT, 0o644)
         self._lock = threading.Lock()
         self._unwritten: deque[bytes] = deque()
@@ -118,7 +117,7 @@ class Journal:
 
     @property
     def is_short(self) -> bool:
-        """Whether entries are missing on the disk."""
+        """Whether the disk lacks entries."""
         with self._lock:
             self._write()
             return bool(self._unwritten or self.dropped)
@@ -126,7 +125,9 @@ class Journal:
     def append(self, *entries: Entry, last: bool = False) -> None:
         """Add entries in order, without passwords.
 
-        The ``last`` ones are added even where memory takes no more.
+        Args:
+            entries: what to add.
+            last: take them even if memory is full.
         """
         lines = [(entry["kind"], self._redacted(entry)) for entry in entries]
         with self._lock:
@@ -148,11 +149,10 @@ class Journal:
             return [from_line(line) for line in self._unwritten]
 
     def end(self, last: Sequence[Entry]) -> bool:
-        """End the journal.
+        """Write what waits, or at least the last entries.
 
-        What waits, or else only the last entries, goes into the room that was held.
-
-        What waits and is not written then is lost, and nothing more is taken.
+        If the disk does not take all, the last entries go into the room that was held for them. The rest is lost then,
+        and nothing more is taken.
 
         Returns:
             Whether the last entries are on the disk.
@@ -179,14 +179,12 @@ class Journal:
         return [from_line(line) for line in text.splitlines(keepends=True)]
 
     def stretch(self, position: int, limit: int, size: int) -> Stretch:
-        """Return what the entries from number ``position`` on are.
-
-        They are those on disk. None is read whole.
+        """Return kinds and places of entries on the disk, unread.
 
         Args:
-            position: of the first.
+            position: number of the first.
             limit: how many at most.
-            size: how many bytes at most; one entry may have more.
+            size: how many bytes at most. One entry alone may have more.
         """
         with self._lock:
             self._write()
@@ -195,8 +193,8 @@ class Journal:
             return Stretch((), places)
         places = places[:2] + tuple(place for place in places[2:] if place - places[0] <= size)
         text = os.pread(self._log, places[-1] - places[0], places[0])
-        found = [_KIND.match(line) for line in text.splitlines()]
-        return Stretch(tuple(one[1].decode() if one else "damaged" for one in found), places)
+        kinds = [_KIND.match(line) for line in text.splitlines()]
+        return Stretch(tuple(kind[1].decode() if kind else "damaged" for kind in kinds), places)
 
     def size(self) -> int:
         """Return how many entries there are."""
@@ -204,11 +202,9 @@ class Journal:
             return len(self._starts) - 1 + len(self._unwritten)
 
     def acknowledge(self, count: int) -> None:
-        """Note that the store has confirmed the first entries.
-
-        There are ``count`` of them. It holds as far as they are on disk.
-        """
+        """Note that the store has confirmed the first ``count`` entries."""
         try:
+            # What is in memory only may be lost, and other entries may take its numbers.
             os.pwrite(self._delivered, _number(min(count, len(self._starts) - 1)), 0)
         except OSError:
             # Delivered once more after a restart, which does no harm.
@@ -217,7 +213,8 @@ class Journal:
     def keep_file(self, content: bytes, name: str) -> str:
         """Write a file that waits for delivery.
 
-        Return its name below ``files``.
+        Returns:
+            Its name below ``files``.
 
         Raises:
             OSError: it cannot be kept.
@@ -234,10 +231,7 @@ class Journal:
         return kept
 
     def rename(self, name: str) -> None:
-        """Give the folder another name, if that is free.
-
-        It stays beside its old one.
-        """
+        """Rename the folder, unless the name is taken."""
         with self._lock:
             target = self.folder.with_name(name)
             try:
@@ -247,7 +241,7 @@ class Journal:
             self.folder = target
 
     def close(self) -> None:
-        """Write what is left, and let others open it."""
+        """Write what is left, and let other processes open the journal."""
         with self._lock:
             self._write()
             if not self._unwritten and not self._ended:
@@ -257,10 +251,7 @@ class Journal:
         os.close(self._log)
 
     def _redacted(self, entry: Entry) -> bytes | None:
-        """Return an entry's line without passwords.
-
-        It is None for what cannot be written.
-        """
+        """Return an entry's line without passwords, or None if it has none."""
         try:
             return to_line(entry if entry["kind"] == "points" else redact_leaves(entry))
         except (TypeError, ValueError):
@@ -291,7 +282,11 @@ class Journal:
 def iterate_entries(folder: Path, position: int = 0) -> Iterator[Entry]:
     """Yield the whole entries of a journal.
 
-    They begin with number ``position``. The journal may be open elsewhere.
+    It may be open in another process.
+
+    Args:
+        folder: the journal's.
+        position: number of the first entry.
     """
     number = 0
     for line in whole_lines(folder / LOG):
@@ -313,10 +308,7 @@ def entries_between(folder: Path, start: int, end: int) -> list[Entry]:
 
 
 def read_entries(folder: Path) -> list[Entry]:
-    """Return the whole entries of a journal.
-
-    It may be open elsewhere.
-    """
+    """Return the whole entries of a journal."""
     return list(iterate_entries(folder))
 
 
@@ -329,12 +321,12 @@ def read_delivered(folder: Path) -> int:
 
 
 def points_entry(points: Sequence[Sequence[Any]]) -> Entry:
-    """Return the entry of points (name, value, step, milliseconds)."""
+    """Return an entry of points (name, value, step, milliseconds)."""
     return {"kind": "points", "points": [list(point) for point in points]}
 
 
 def tags_entry(tags: Mapping[str, Any]) -> Entry:
-    """Return the entry of tags."""
+    """Return an entry of tags."""
     return {"kind": "tags", "tags": {name: str(value) for name, value in tags.items()}}
 
 

@@ -1,6 +1,6 @@
 """The lines of a journal.
 
-Each has a checksum and one JSON entry.
+Each has a checksum and one entry in JSON.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ Entry = dict[str, Any]
 
 
 def to_line(entry: Entry) -> bytes:
-    """Return an entry's line.
+    r"""Return an entry's line.
 
     A value that JSON cannot hold is written as text.
+
+    >>> to_line({"kind": "end"})
+    b'aae1e05b {"kind":"end"}\n'
 
     Raises:
         TypeError: a key is no text.
@@ -30,7 +33,10 @@ def to_line(entry: Entry) -> bytes:
 def from_line(line: bytes) -> Entry:
     """Return a line's entry.
 
-    One that was altered keeps its place, without content.
+    A line that was altered keeps its place, without content.
+
+    >>> from_line(b"00000000 {}")
+    {'kind': 'damaged'}
     """
     checksum, _, text = line.removesuffix(b"\n").partition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
@@ -43,18 +49,12 @@ def from_line(line: bytes) -> Entry:
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file that have an end.
-
-    There are none where there is no file.
-    """
+    """Yield the lines of a file that have an end, if it exists."""
     if path.is_file():
         with path.open("rb") as file:
             yield from (line for line in file if line.endswith(b"\n"))
 
 
 def _plain(value: Any) -> Any:
-    """Return a number of numpy or torch as Python's.
-
-    Anything else becomes text.
-    """
+    """Return a number of numpy or torch as Python's own, else a text."""
     return value.item() if hasattr(value, "item") else str(value)

@@ -1,15 +1,13 @@
-"""RunLogger, which makes one training run one MLflow run.
+"""One training run as one MLflow run.
 
-It keeps every value of every step and never delays training.
+Every value of every step goes in. Training never waits for the store that they go to.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.delivery import Delivery, count_points
-from lit_lossopt.tracking.ending import conclude, experiment_of, say
+from lit_lossopt.tracking.ending import Ending, conclude, experiment_of, say
 from lit_lossopt.tracking.experiment import check_experiment
 from lit_lossopt.tracking.journal import (
     Entry,
@@ -39,7 +37,7 @@ from lit_lossopt.tracking.lost_values import Lost
 from lit_lossopt.tracking.past import Past, read_past, tags_of_ending
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.probe import places_of_a_run, probe_places
-from lit_lossopt.tracking.recording import Point
+from lit_lossopt.tracking.recording import NewPoints, Point
 from lit_lossopt.tracking.remote_store import RemoteStore
 from lit_lossopt.tracking.run_journals import free_journal, journal_of
 from lit_lossopt.tracking.run_store import TROUBLES
@@ -48,24 +46,20 @@ from lit_lossopt.tracking.writer import Writer
 
 # Seconds to wait for the store: at most for a run to be made, and at the end of one that was told to stop.
 START, HURRY = 10.0, 5.0
-# A run that diverged has failed in the list of runs, and is a result all the same: its verdict says so.
-_STATUS = {Verdict.COMPLETED: "FINISHED", Verdict.COLLAPSED: "FINISHED", Verdict.INTERRUPTED: "KILLED"}
-_NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
 
 
 class RunLogger(Logger):
-    """Writes to MLflow's own default store.
+    """Writes a training run to MLflow.
 
-    A bare ``mlflow ui`` in the same folder so shows the run.
+    The store is ``sqlite:///mlflow.db`` in the working folder unless ``MLFLOW_TRACKING_URI`` says otherwise. So
+    a bare ``mlflow ui`` in the same folder shows the run. With a local store the artifacts lie under ``./mlruns``.
 
-    The store is ``sqlite:///mlflow.db`` in the working folder unless ``MLFLOW_TRACKING_URI`` says otherwise. With a
-    local store the artifacts lie under ``./mlruns``. What is logged goes to a journal under ``mlruns/journal`` and from
-    there to the store, by a thread and a process beside it; a store that is locked, slow or gone does not delay
-    training, and loses nothing.
+    What is logged goes to a journal under ``mlruns/journal``. A thread and a process beside it send it from there to
+    the store. A store that is locked, slow or gone does not delay training, and loses nothing.
 
     Args:
         experiment: the MLflow experiment, made if it does not exist.
-        run_name: shown in MLflow; by default optimizer, rate, loss and seed.
+        run_name: shown in MLflow, by default optimizer, rate, loss and seed.
         patience: seconds to wait at the end for a store that does not take what is left.
         tags: further tags of the run, as a sweep gives its trials.
         parent: the run under which MLflow shows this one.
@@ -96,26 +90,18 @@ class RunLogger(Logger):
         self.experiment_id = ""
         self._attached = False
         self._local_artifacts: Path | None = None
-        self._verdict, self._evidence = Verdict.COMPLETED, ""
-        self._last_good_step: int | None = None
-        self._description = ""
+        self._ending = Ending()
         self._past = Past()
         # The run whose checkpoint a new run begins from.
         self.continues = ""
-        self._expected: Counter[str] = Counter()
-        # Up to which no point is logged again; steps rise within each metric.
-        self._last_steps: dict[str, int] = {}
-        self._stamps: dict[str, tuple[int, int]] = {}
+        self._points = NewPoints()
         # Files that the disk did not take, and why; said once for each reason.
         self._lost_files: list[str] = []
         self.lost = Lost()
 
     @property
     def attempt(self) -> int:
-        """The number of this attempt, from 1.
-
-        A run is begun once and may be resumed.
-        """
+        """How often this run was begun or resumed."""
         return self._past.attempt
 
     @property
@@ -125,18 +111,12 @@ class RunLogger(Logger):
 
     @property
     def version(self) -> str | None:
-        """The run's id.
-
-        It is that of its journal where the store has not answered yet.
-        """
+        """The run's id, or its journal's until the store has answered."""
         return (self._writer.delivery.run_id if self._writer else None) or self._id
 
     @property
     def is_nested(self) -> bool:
-        """Whether the run stands below another one.
-
-        A trial stands below its sweep.
-        """
+        """Whether the run stands below another one."""
         return names.TAG_PARENT in self._tags
 
     @property
@@ -145,9 +125,9 @@ class RunLogger(Logger):
         return self._store.uri
 
     def checkpoint_folder(self) -> Path:
-        """Return the folder for checkpoints.
+        """Return the local folder for checkpoints.
 
-        It is among the run's artifacts. If these are remote it is local until the end.
+        It is among the run's artifacts. If these are remote, the folder waits here until the end of the run.
         """
         self.start()
         folder = self._local_artifacts or unsent_folder([*self._past.former_ids, str(self._id)])
@@ -160,9 +140,14 @@ class RunLogger(Logger):
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Create the run with its parameters and tags.
+        """Create the run, unless it exists.
 
-        Nothing is done if it exists. A store that does not answer gets time.
+        A store that does not answer gets some time. After that the values wait in the journal.
+
+        Args:
+            run_name: shown in MLflow, if none was configured.
+            params: the run's parameters.
+            tags: the run's tags, beside those that were configured.
 
         Raises:
             UserError: the store refuses the run, or a local folder is read-only or full.
@@ -174,7 +159,7 @@ class RunLogger(Logger):
         self._journal = Journal(Path(names.JOURNAL_FOLDER) / self._id)
         header = {"experiment": self.experiment_name, "run_name": self.run_name or run_name}
         header["uri"] = absolute_uri(self.tracking_uri)
-        header["artifact_root"] = str(Path("mlruns").absolute())
+        header["artifact_root"] = str(Path(names.RUNS_FOLDER).absolute())
         tags = {names.TAG_FRAMEWORK: "pytorch", **self._tags, **(tags or {})}
         if self.continues:
             tags[names.TAG_CONTINUES] = self.continues
@@ -197,10 +182,11 @@ class RunLogger(Logger):
     def attach(self, run: str) -> str | None:
         """Add to an existing run without changing its status.
 
-        Return its id, or None where the store has none.
-
         Args:
             run: its id, or the name of its journal from before it was made.
+
+        Returns:
+            The run's id, or None if the store does not have it.
         """
         try:
             run_id = self._store.find_run(run)
@@ -212,7 +198,7 @@ class RunLogger(Logger):
         self._journal = free_journal(run_id)
         self._id, self._attached = run_id, True
         self._local_artifacts = local_artifacts(artifacts, Path.cwd())
-        self._expected = count_points(iterate_entries(self._journal.folder))
+        self._points.expected = count_points(iterate_entries(self._journal.folder))
         self._add({"kind": "created", "run": run_id, "artifacts": artifacts, **self._address()})
         self._deliver()
         return run_id
@@ -220,14 +206,15 @@ class RunLogger(Logger):
     def resume(self, run_id: str, logged: Mapping[str, int] | None = None) -> int:
         """Go on with a run that was interrupted.
 
-        Return the number of this attempt.
-
-        Points that its journal or its store holds are not logged twice: a step that is trained again has the same
+        Points that its journal or its store holds are not logged twice. A step that is trained again has the same
         values.
 
         Args:
             run_id: its id, or the name of its journal from before it was made.
             logged: metric → number of points that were logged when the checkpoint was saved.
+
+        Returns:
+            The number of this attempt.
 
         Raises:
             UserError: another process has the run, or its store does not know it.
@@ -242,11 +229,10 @@ class RunLogger(Logger):
         entries = read_entries(self._journal.folder)
         self._id = run_id
         self._past = read_past(entries, self._store, run_id, logged or {})
-        self._expected = Counter(self._past.points)
-        self._last_steps = dict(self._past.last_steps)
+        self._points = NewPoints(self._past.points, self._past.last_steps)
         if self._past.gaps[-1] is None:
-            say("the clock was set back since this run was interrupted: how long it rested is not known")
-        self._description, back = tags_of_ending(entries)
+            say("the clock was set back since this run was interrupted, so it is not known how long it rested")
+        self._ending.description, back = tags_of_ending(entries)
         if back:
             self.log_tags(back)
         if not entries:
@@ -258,37 +244,32 @@ class RunLogger(Logger):
         return self._past.attempt
 
     def _take_over(self, run_id: str) -> None:
-        """Begin a journal of another machine's run.
-
-        It is begun with what the store holds.
-        """
+        """Begin a journal for a run that another machine has logged."""
         try:
             self._id = run_id = self._store.find_run(run_id)
             artifacts = self._store.artifact_uri(run_id)
-            self._last_steps = self._store.last_steps(run_id)
+            self._points.last_steps = self._store.last_steps(run_id)
         except TROUBLES as error:
             raise UserError(f"run {run_id} cannot be continued: {one_line(str(error), 200)}") from error
         self._add({"kind": "created", "run": run_id, "artifacts": artifacts, **self._address()})
 
     def logged(self) -> dict[str, int]:
-        """Return the number of points of each metric so far.
+        """Return metric → number of points that were logged so far.
 
-        Earlier attempts count too.
+        Those of earlier attempts count.
         """
-        return dict(self._expected + self._past.beyond)
+        return dict(self._points.expected + self._past.beyond)
 
     @rank_zero_only
     def log_points(self, points: Sequence[Point]) -> None:
         """Keep points, each at its own step and time."""
-        points = [point._replace(name=_NOT_IN_NAMES.sub("_", point.name)) for point in points]
-        points = [self._apart(point) for point in points if point.step > self._last_steps.get(point.name, -1)]
-        self._expected.update(point.name for point in points)
-        if points:
-            self._add(points_entry(points))
+        new = self._points.take(points)
+        if new:
+            self._add(points_entry(new))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Keep one value a metric, at one step, now."""
+        """Keep the value of each metric at a step."""
         now = _now()
         self.log_points([Point(name, float(value), step or 0, now) for name, value in metrics.items()])
 
@@ -300,15 +281,12 @@ class RunLogger(Logger):
 
     @rank_zero_only
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Keep tags.
-
-        A tag that exists is replaced.
-        """
+        """Keep tags, in place of those of the same names."""
         self._add(tags_entry(tags))
 
     @rank_zero_only
     def log_content(self, content: bytes, name: str, folder: str = "") -> None:
-        """Keep a file of this content for the artifacts."""
+        """Keep a file with this content for the artifacts."""
         self.start()
         assert self._journal is not None
         try:
@@ -316,84 +294,63 @@ class RunLogger(Logger):
         except OSError as error:
             reason = error.strerror or str(error)
             if reason not in self._lost_files:
-                say(f"{name} cannot be kept in {self._journal.folder} ({reason}); no more is said of such files")
+                say(f"{name} cannot be kept in {self._journal.folder} ({reason}); no further such file is named")
             self._lost_files.append(reason)
             return
         self._add({"kind": "file", "name": kept, "folder": folder})
 
     @rank_zero_only
     def log_text(self, text: str, name: str) -> None:
-        """Keep a text as the artifact ``name``, without passwords."""
+        """Keep a text as an artifact, without passwords."""
         self.log_content(redact(text).encode("utf-8", "backslashreplace"), name)
 
     def describe(self, text: str) -> None:
-        """Set the run's description in Markdown.
+        """Set the run's description, in Markdown.
 
-        How the run ended is added at the end.
+        How the run ended is added to it at the end.
         """
-        self._description = text
+        self._ending.description = text
         self.log_tags({names.TAG_DESCRIPTION: text})
 
-    def set_verdict(self, verdict: Verdict, evidence: str = "", last_good_step: int | None = None) -> None:
+    def set_verdict(self, verdict: str, evidence: str = "", last_good_step: int | None = None) -> None:
         """Say how the run ends, and why.
 
         It is stored when the run is finalised.
         """
-        self._verdict, self._evidence, self._last_good_step = verdict, evidence, last_good_step
+        self._ending.set(verdict, evidence, last_good_step)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the run.
+        """End the run, and say what the store lacks.
 
-        What waits is delivered, counts are compared with the store, and what is missing is said.
+        What waits is delivered first. Then the store is asked how many points it holds.
         """
         if self._journal is None or self._writer is None:
             return
-        if status != "success" and self._verdict == Verdict.COMPLETED:
-            self._verdict = Verdict.FAILED
+        if status != "success" and self._ending.verdict == Verdict.COMPLETED:
+            self._ending.verdict = Verdict.FAILED
         if not self._attached and self._local_artifacts is None:
             # Relative, so that it is found where all of it is moved.
             self._add({"kind": "folder", "path": str(self.checkpoint_folder()), "folder": names.CHECKPOINT_FOLDER})
-        end = {"kind": "end", "status": _STATUS.get(self._verdict, "FAILED"), "milliseconds": _now()}
-        last_words = [] if self._attached else [tags_entry(self._ending()), end]
+        last_words = [] if self._attached else self._ending.entries(_now())
         self._add(*last_words, last=True)
-        at_most = HURRY if self._verdict == Verdict.INTERRUPTED else float("inf")
+        at_most = HURRY if self._ending.verdict == Verdict.INTERRUPTED else float("inf")
         done = self._writer.drain(min(self.patience, at_most), at_most)
         delivery = self._writer.delivery
         self._journal, self._writer, self._id = None, None, self.version
         self.lost = conclude(
-            delivery, self._store, self._expected, last_words, self._lost_files, self._past.lost, done=done
+            delivery, self._store, self._points.expected, last_words, self._lost_files, self._past.lost, done=done
         )
         if done and not self._attached:
             self.experiment_id = experiment_of(delivery, self._store)
         self._store.close()
 
-    def _ending(self) -> dict[str, str]:
-        tags: dict[str, str] = {names.TAG_VERDICT: self._verdict}
-        if self._evidence:
-            tags[names.TAG_EVIDENCE] = self._evidence
-            tags[names.TAG_DESCRIPTION] = f"{self._description}\n\n**{self._verdict}**: {self._evidence}".strip()
-        if self._last_good_step is not None:
-            tags[names.TAG_LAST_GOOD_STEP] = str(self._last_good_step)
-        return tags
-
     def _address(self) -> dict[str, str]:
-        """Return the store's address and the folder it is right for."""
+        """Return the store's address and the folder where it holds."""
         return {"uri": absolute_uri(self.tracking_uri), "home": str(Path.cwd())}
 
-    def _apart(self, point: Point) -> Point:
-        """Return a point that MLflow can store beside the last one.
-
-        It keeps one for each metric, step, value and millisecond.
-        """
-        step, milliseconds = self._stamps.get(point.name, (-1, 0))
-        if point.step == step and point.milliseconds <= milliseconds:
-            point = point._replace(milliseconds=milliseconds + 1)
-        self._stamps[point.name] = (point.step, point.milliseconds)
-        return point
-
     def _deliver(self) -> Delivery:
-        """Start the thread, and give it time to reach the run."""
+        """Start the writer and give it time to reach the run."""
         assert self._journal is not None
         delivery = Delivery(self._journal, self._store)
         self._writer = Writer(delivery)

@@ -1,6 +1,6 @@
 """What of a run is lost.
 
-It was logged, and is neither on the disk nor in the store.
+That is what was logged, and is neither on the disk nor in the store.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Lost:
     earlier: str = ""
 
     def __bool__(self) -> bool:
-        """Return whether anything is lost."""
+        """Return True if anything is lost."""
         return bool(self.points or self.others or self.earlier)
 
     @property
@@ -44,7 +44,7 @@ class Lost:
         return self.points.total()
 
     def text(self) -> str:
-        """Return it in words."""
+        """Return what is lost, in words."""
         shown = ", ".join(f"{name} {count:,}" for name, count in self.points.most_common(SHOWN))
         more = f", and of {len(self.points) - SHOWN} more metrics" if len(self.points) > SHOWN else ""
         parts = [self.earlier] if self.earlier else []
@@ -58,15 +58,18 @@ class Lost:
         self.earlier = before.earlier
 
     def add(self, kind: str, count: int) -> None:
-        """Add entries of a kind."""
+        """Add the entries of a kind."""
         if count:
             self.others[kind] += count
 
 
 def is_of_values(text: str) -> bool:
-    """Return whether what is lost is values alone.
+    """Return True if a text tells of lost values alone.
 
-    Values are trained and logged again.
+    They are trained and logged again.
+
+    >>> is_of_values("2 values (train/loss 2)"), is_of_values("1 file")
+    (True, False)
     """
     return not any(re.search(rf"\d {word}s?\b", text) for word in _WORDS.values())
 
@@ -80,7 +83,7 @@ def count_lost(delivery: Delivery, expected: Mapping[str, int], found: Mapping[s
     Args:
         delivery: of the run's journal.
         expected: metric → number of points that were logged.
-        found: metric → number of points in the store; None where it does not say.
+        found: metric → number of points in the store, or None if it does not say.
         last: number of entries at the end that have a place of their own.
     """
     journal = delivery.journal
@@ -99,9 +102,7 @@ def count_lost(delivery: Delivery, expected: Mapping[str, int], found: Mapping[s
 
 
 def stored_only(delivery: Delivery) -> list[Entry]:
-    """Return an entry of what only the store has.
-
-    The disk has not taken it. There is none where there is nothing of the kind.
+    """Return an entry of what only the store has, if anything.
 
     A run that goes on would log it again, at another time, and the store would hold it twice.
     """

@@ -1,11 +1,10 @@
 """A trained network as an MLflow model of its run.
 
-It is a graph that torch exported, without pickled code.
+The model is a graph that torch exported, without pickled code.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import mlflow
@@ -15,10 +14,11 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor, nn
 
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.quiet import without_warnings
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 
 # MLflow warns of its own type hints as it imports these.
-with warnings.catch_warnings(action="ignore"):
+with without_warnings():
     import mlflow.pyfunc
     import mlflow.pytorch
     from mlflow.models import Model, ModelSignature
@@ -52,7 +52,7 @@ def log_model(run: str, graph: nn.Module, shape: Sequence[int], facts: Mapping[s
     store = Store(mlflow.get_tracking_uri())
     try:
         model_id, run_id = _new_model(store, run)
-        with warnings.catch_warnings(action="ignore"):
+        with without_warnings():
             logged = Model.log(
                 artifact_path=None,
                 flavor=mlflow.pytorch,
@@ -74,7 +74,7 @@ def log_model(run: str, graph: nn.Module, shape: Sequence[int], facts: Mapping[s
 def _new_model(store: Store, run: str) -> tuple[str, str]:
     """Return the ids of a new model and of its run.
 
-    It is in the run's own experiment. MLflow alone takes the default one.
+    The model is made in the run's own experiment. MLflow alone would take the default one.
     """
     found = store.client.get_run(store.find_run(run))
     run_id = str(found.info.run_id)
@@ -83,7 +83,7 @@ def _new_model(store: Store, run: str) -> tuple[str, str]:
 
 
 def logged_reader(address: str) -> Callable[[Tensor], Tensor]:
-    """Return a logged model, as ``mlflow.pyfunc`` serves it."""
+    """Return a logged model as ``mlflow.pyfunc`` serves it."""
     model = mlflow.pyfunc.load_model(address)
     return lambda images: torch.from_numpy(model.predict(images.numpy()))
 

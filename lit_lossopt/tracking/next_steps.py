@@ -1,6 +1,6 @@
-"""What a person types next.
+"""What a person does next.
 
-It is the comparison of runs, and where MLflow shows them.
+That is to compare runs, or to look at them in MLflow.
 """
 
 from __future__ import annotations
@@ -22,11 +22,9 @@ TRAINING = "workflowType=machine_learning"
 def next_steps(experiment: str, experiment_id: str, uri: str) -> list[str]:
     """Return lines that name the next commands.
 
-    With them comes the address of the experiment's runs.
-
     Args:
         experiment: its name.
-        experiment_id: its number in the store; empty where the store has not told it.
+        experiment_id: its number in the store, or empty if the store has not told it.
         uri: the store's address.
     """
     return [f"compare its runs: {compare_command(experiment)}", *places_to_look(experiment_id, uri)]
@@ -35,19 +33,19 @@ def next_steps(experiment: str, experiment_id: str, uri: str) -> list[str]:
 def compare_command(experiment: str) -> str:
     """Return the command that compares an experiment's runs.
 
-    It names the store where that is not the default.
+    It names the store, unless a bare ``mlflow ui`` shows that too.
     """
     store = os.environ.get("MLFLOW_TRACKING_URI", "")
     elsewhere = store and where_to_look(store) != BARE_UI
     before = f"MLFLOW_TRACKING_URI={shlex.quote(store)} " if elsewhere else ""
-    which = [] if experiment == names.EXPERIMENT else ["--experiment", experiment]
-    return f"{before}{typed(['compare', *which])}"
+    option = [] if experiment == names.EXPERIMENT else ["--experiment", experiment]
+    return f"{before}{typed(['compare', *option])}"
 
 
 def places_to_look(experiment_id: str, uri: str) -> list[str]:
-    """Return what shows the runs.
+    """Return lines that say what shows the runs.
 
-    It is the server's address, or ``mlflow ui`` and the address to open then.
+    That is a server's address, or ``mlflow ui`` and the address to open then.
     """
     page, how = runs_page(experiment_id), where_to_look(uri)
     if not is_server(uri):
@@ -56,8 +54,11 @@ def places_to_look(experiment_id: str, uri: str) -> list[str]:
 
 
 def runs_page(experiment_id: str) -> str:
-    """Return the address of MLflow's table of an experiment's runs.
+    """Return the address of MLflow's table of runs.
 
-    It stands behind the server's own address.
+    It follows the address of the server.
+
+    >>> runs_page("")
+    '/#/experiments'
     """
     return f"/#/experiments/{quote(experiment_id)}/runs?{TRAINING}" if experiment_id else "/#/experiments"

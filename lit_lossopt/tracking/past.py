@@ -1,12 +1,13 @@
 """What earlier attempts of a run have logged.
 
-The journal, the checkpoint and the store tell.
+Its journal, its checkpoint and its store tell it together.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +19,6 @@ from lit_lossopt.tracking.delivery import count_points, last_steps
 from lit_lossopt.tracking.journal import Entry
 from lit_lossopt.tracking.lost_values import Lost, is_of_values
 from lit_lossopt.tracking.remote_store import RemoteStore
-from lit_lossopt.tracking.run_journals import known_gaps, seconds_since
 from lit_lossopt.tracking.run_store import TROUBLES
 from lit_lossopt.tracking.store_process import ProcessGoneError
 
@@ -35,10 +35,10 @@ class Past:
         former_ids: of the run, from before the store gave it its id.
         points: metric → number of its points in the journal.
         last_steps: metric → the last step that is not logged again.
-        gaps: the seconds before each further attempt, None where they are not known.
+        gaps: the seconds before each further attempt, None if they are not known.
         beyond: metric → number of points that were logged, and that the journal has not.
         lost: what earlier attempts have lost.
-        tag: what to tag the run with as lost; None where its tag stays as it is.
+        tag: what to tag the run with as lost, or None if its tag stays as it is.
     """
 
     attempt: int = 1
@@ -51,7 +51,7 @@ class Past:
     tag: str | None = None
 
     def tags(self) -> dict[str, str]:
-        """Return the tags on attempts, and on what they lost."""
+        """Return the tags of the attempts and their losses."""
         lost = {} if self.tag is None else {names.TAG_LOST: self.tag}
         return {names.TAG_ATTEMPT: str(self.attempt), names.TAG_GAPS: json.dumps(self.gaps), **lost}
 
@@ -83,16 +83,14 @@ def read_past(entries: Sequence[Entry], store: RemoteStore, run_id: str, logged:
         tag = what.text() if before or lost else None
     attempt = 2 + sum(entry["kind"] == "running" for entry in entries)
     former = [entry["journal"] for entry in entries if entry["kind"] == "run"]
-    gaps = [*known_gaps(entries), seconds_since(entries)]
+    gaps = [*_known_gaps(entries), _seconds_since(entries)]
     return Past(attempt, former, points, steps, gaps, beyond, what, tag)
 
 
 def may_lack_points(entries: Sequence[Entry]) -> bool:
-    """Return whether a store may hold more than the journal.
+    """Return True if the store may hold more points than the journal.
 
-    Points are meant.
-
-    It may where a process was killed while the disk was full, and where the journal says so.
+    It may if a process was killed while the disk was full, or if the journal says so.
     """
     sessions = [entry for entry in entries if entry["kind"] in ("run", "running", "end")]
     ended = bool(sessions) and sessions[-1]["kind"] == "end" and "killed" not in sessions[-1]
@@ -100,7 +98,7 @@ def may_lack_points(entries: Sequence[Entry]) -> bool:
 
 
 def tags_of_ending(entries: Sequence[Entry]) -> tuple[str, dict[str, str]]:
-    """Return a run's description without its end.
+    """Return a run's description without its end, and tags.
 
     The tags take back what was said of that end.
     """
@@ -113,6 +111,26 @@ def tags_of_ending(entries: Sequence[Entry]) -> tuple[str, dict[str, str]]:
     return description, back
 
 
+def _seconds_since(entries: Sequence[Entry]) -> float | None:
+    """Return the seconds since a journal was last added to.
+
+    It is None if the clock has been set back meanwhile.
+    """
+    times = [entry["milliseconds"] for entry in entries if "milliseconds" in entry]
+    times += [point[3] for entry in entries if entry["kind"] == "points" for point in entry["points"]]
+    seconds = time.time() - max(times) / 1000 if times else 0.0
+    return seconds if seconds >= 0 else None
+
+
+def _known_gaps(entries: Sequence[Entry]) -> list[float | None]:
+    """Return the seconds of rest before each further attempt.
+
+    Each is None if it is not known.
+    """
+    gaps = [entry["gap"] for entry in entries if entry["kind"] == "running"]
+    return [gap if gap is not None and gap >= 0 else None for gap in gaps]
+
+
 def _tags(entries: Sequence[Entry]) -> dict[str, str]:
     tags: dict[str, str] = {}
     for entry in entries:
@@ -123,7 +141,9 @@ def _tags(entries: Sequence[Entry]) -> dict[str, str]:
 class _Held(NamedTuple):
     """What a store holds of a run.
 
-    It is the last step of each metric, and the number of its points.
+    Attributes:
+        steps: metric → last step.
+        points: metric → number of points.
     """
 
     steps: dict[str, int]
@@ -131,10 +151,7 @@ class _Held(NamedTuple):
 
 
 def _ask(store: RemoteStore, run_id: str, *, count: bool) -> _Held | None:
-    """Return what the store holds.
-
-    It is None where the store does not answer in time.
-    """
+    """Return what the store holds, or None if it is too slow."""
     answers: list[_Held] = []
 
     def ask() -> None:

@@ -1,7 +1,4 @@
-"""Whether a run can be written where it should go.
-
-It is tried before the run exists.
-"""
+"""Places that a run writes to, tried before it exists."""
 
 from __future__ import annotations
 
@@ -22,15 +19,15 @@ _PROBE_BYTES = 64 * 2**10
 
 
 def probe_places(places: Iterable[tuple[Path, str]]) -> None:
-    """Write a little into each folder, and see what is free.
+    """Write a little into each folder, and look at what is free.
 
-    A folder is made if it is not there.
+    A folder that is missing is made.
 
     Args:
         places: folders, each with what goes there.
 
     Raises:
-        UserError: one is read-only or full; says which, for what, and how many bytes are free.
+        UserError: one is read-only or full. The message says which, for what, and how many bytes are free.
     """
     for folder, purpose in places:
         try:
@@ -63,9 +60,7 @@ def _free(folder: Path) -> str:
 
 
 def places_of_a_run(tracking_uri: str) -> list[tuple[Path, str]]:
-    """Return every place that a run writes to by itself.
-
-    Each comes as (folder, what for).
+    """Return (folder, purpose) of each place that a run writes to.
 
     Raises:
         UserError: the store is one of files, which MLflow no longer opens.

@@ -1,6 +1,6 @@
 """A store that another process works with.
 
-It has the calls of ``store.Store``. ``store_server`` answers them.
+It has the calls of ``store.Store``, and ``store_server`` answers them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _numbers = itertools.count()
 
 
 class RemoteStore:
-    """One store, and in it one run, in another process.
+    """One store, reached through another process.
 
-    A process that dies is started again, and its call repeated. Where it cannot be started, or dies again and again,
-    calls are answered in this process.
+    A process that dies is started again, and its call repeated. If it cannot be started, or dies again and again, calls
+    are answered in this process.
 
     Args:
         uri: as MLflow writes it.
@@ -52,7 +52,7 @@ class RemoteStore:
         return self._here is None
 
     def is_being_made(self) -> bool:
-        """Return whether the store could not be asked yet.
+        """Return True if it is too early to ask the store.
 
         Its process starts, or there is no database so far.
         """
@@ -60,10 +60,7 @@ class RemoteStore:
         return (self._process is None and self.elsewhere) or bool(database and not database.exists())
 
     def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
-        """Return run id and artifact address of a run.
-
-        ``header`` describes it. It is made if it is not there.
-        """
+        """Return (run id, artifact address) of a run, made if it is missing."""
         run_id, artifacts = self._call("create_run", dict(header))
         return run_id, artifacts
 
@@ -72,10 +69,7 @@ class RemoteStore:
         self._call("remove_twins", run_id, dict(header))
 
     def send(self, run_id: str, entries: Sequence[Entry], folder: Path) -> None:
-        """Store entries in order.
-
-        ``folder`` is the journal's.
-        """
+        """Store entries in order, from the journal in ``folder``."""
         self._call("send", run_id, list(entries), folder.absolute())
 
     def send_lines(self, run_id: str, folder: Path, start: int, end: int) -> None:
@@ -83,14 +77,11 @@ class RemoteStore:
         self._call("send_lines", run_id, folder.absolute(), start, end)
 
     def send_past(self, run_id: str, entries: Sequence[Entry], folder: Path) -> None:
-        """Store entries at once.
-
-        They pass a call that is stuck or takes long.
-        """
+        """Store entries at once, past a call that is stuck."""
         self._past("send", run_id, list(entries), folder.absolute())
 
     def _past(self, name: str, *arguments: Any) -> Any:
-        """Return what a call gives that waits for no other.
+        """Return the result of a call that waits for no other.
 
         Raises:
             Exception: of ``run_store.TROUBLES``, or ProcessGoneError.
@@ -107,22 +98,16 @@ class RemoteStore:
         return answer.value
 
     def counts_past(self, run_id: str) -> dict[str, int]:
-        """Return the number of points of each metric in the store.
-
-        The call passes one that is stuck or takes long.
-        """
+        """Return metric → number of points, past a call that is stuck."""
         found: dict[str, int] = self._past("counts", run_id)
         return found
 
     def experiment_past(self, run_id: str) -> str:
-        """Return the id of a run's experiment.
-
-        The call passes one that is stuck or takes long.
-        """
+        """Return the id of a run's experiment, past a call that is stuck."""
         return str(self._past("experiment_of", run_id))
 
     def holds(self, run_id: str, source: Path, name: str, home: Path) -> bool:
-        """Return whether the artifacts have each file of a folder."""
+        """Return True if the artifacts have each file of a folder."""
         return bool(self._call("holds", run_id, source.absolute(), name, home))
 
     def counts(self, run_id: str) -> dict[str, int]:
@@ -131,24 +116,15 @@ class RemoteStore:
         return found
 
     def check_run(self, run_id: str) -> None:
-        """Raise RunGoneError if the store does not have the run.
-
-        A run that was deleted there counts as gone.
-        """
+        """Raise RunGoneError if the store does not have the run."""
         self._call("check_run", run_id)
 
     def mark_undelivered(self, run_id: str, missing: int) -> None:
-        """Tag a run whose values are not all there.
-
-        The tag goes away once they are.
-        """
+        """Tag a run with the number of its missing values."""
         self._call("mark_undelivered", run_id, missing)
 
     def find_run(self, name: str) -> str:
-        """Return the id of a run by an id that it had.
-
-        Before the run was made, that was the name of its journal.
-        """
+        """Return the id of a run, by its id or its journal's first name."""
         return str(self._call("find_run", name))
 
     def last_steps(self, run_id: str) -> dict[str, int]:
@@ -161,15 +137,15 @@ class RemoteStore:
         return str(self._call("artifact_uri", run_id))
 
     def close(self) -> None:
-        """Stop using this store.
+        """End the process if nobody else uses it or it is stuck.
 
-        The process ends if nobody else uses it, or if it is stuck.
+        The store is not used after that.
         """
         self._closed = True
         let_go(self._process)
 
     def _call(self, name: str, *arguments: Any) -> Any:
-        """Return what a call comes to.
+        """Return the result of a call.
 
         Raises:
             Exception: of ``run_store.TROUBLES``, or UserError.
@@ -194,7 +170,7 @@ class RemoteStore:
         return answer.value
 
     def _reached(self) -> StoreProcess:
-        """Return the process, in which this store is open."""
+        """Return the process after opening this store in it."""
         process = running_process()
         if process is not self._process:
             opened = process.ask(self._opening())
@@ -211,7 +187,7 @@ class RemoteStore:
         return stores
 
     def _opening(self) -> Request:
-        """Return what opens the store, where it is now.
+        """Return the call that opens the store where it is now.
 
         The working folder may have been moved.
         """

@@ -1,29 +1,27 @@
-"""Which journal is that of a run.
+"""The journals of runs, found by any id of a run.
 
-It also says how long ago the journal was written.
+Here it is also told whether another process uses one.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from lit_lossopt.core import names
-from lit_lossopt.tracking.journal import LOG, Entry, Journal, JournalBusyError, iterate_entries
+from lit_lossopt.core.files import is_locked, try_lock_byte
+from lit_lossopt.tracking.journal import LOG, Journal, JournalBusyError, iterate_entries
 
 # Of which one byte for each set of settings is locked while a run of them is being resumed or begun.
 CLAIMS = ".claims"
 
 
 def free_journal(name: str) -> Journal:
-    """Open the journal of a run.
+    """Open a journal of a run that nobody writes.
 
-    While another process writes it, one beside it is opened.
+    While another process writes the run's own journal, it is a new one beside it.
     """
     root = Path(names.JOURNAL_FOLDER)
     try:
@@ -33,9 +31,9 @@ def free_journal(name: str) -> Journal:
 
 
 def journal_of(root: Path, run: str) -> Path:
-    """Return the folder of a run's journal.
+    """Return the folder of a run's journal, by any of its ids.
 
-    Any id that the run is known by will do. Where there is none it is a new one's folder.
+    If there is none, the run's id names a new folder.
     """
     found = journals_of(root, run, beginnings=False)
     return found[0] if found else root / run
@@ -44,8 +42,8 @@ def journal_of(root: Path, run: str) -> Path:
 def journals_of(root: Path, run: str, *, beginnings: bool = True) -> list[Path]:
     """Return the folders of the journals that a run writes to.
 
-    A journal has an id before its run is made; then its folder gets the run's, if that is free. Either id will do, or
-    the beginning of one.
+    A journal has an id before its run is made. After that its folder gets the run's, if that is free. Either id will
+    do, or the beginning of one if ``beginnings`` is set.
     """
 
     def fits(name: str) -> bool:
@@ -59,71 +57,46 @@ def journals_of(root: Path, run: str, *, beginnings: bool = True) -> list[Path]:
 def final_id(root: Path, run: str) -> str:
     """Return the id that the store gave a run.
 
-    The run had another one before. The result is the same id where no journal tells.
+    If no journal tells it, the given id comes back.
     """
     folders = journals_of(root, run, beginnings=False)
-    return next((entry["run"] for one in folders for entry in iterate_entries(one) if entry["kind"] == "created"), run)
+    return next(
+        (entry["run"] for folder in folders for entry in iterate_entries(folder) if entry["kind"] == "created"), run
+    )
 
 
 def is_open_elsewhere(folder: Path) -> bool:
-    """Return whether another process has a journal open.
+    """Return True if another process has a journal open.
 
-    It trains the run, or delivers it.
+    That process trains the run, or delivers it.
     """
-    try:
-        with (folder / LOG).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return isinstance(error, BlockingIOError)
-    return False
+    return is_locked(folder / LOG)
 
 
 def claim(root: Path, settings: str) -> Callable[[], None]:
-    """Keep others from beginning a run of the same settings.
+    """Keep other processes from beginning a run of these settings.
 
-    Return what lets them.
+    The claim ends with the process at the latest. If the folder cannot be written, nothing is claimed. The person is
+    told of that later.
 
-    It ends with the process at the latest. Where the folder cannot be written, which is said later, nothing is kept.
+    Returns:
+        A function that ends the claim.
 
     Raises:
         JournalBusyError: another process has claimed them.
     """
+    # Places of files are below 2 ** 63: 15 hexadecimal digits have 60 bits.
     place = int(hashlib.sha256(settings.encode()).hexdigest()[:15], 16)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        # Never closed: that would end all claims of this process.
-        file = os.open(root / CLAIMS, os.O_RDWR | os.O_CREAT, 0o644)
+        release = try_lock_byte(root / CLAIMS, place)
     except OSError:
         return lambda: None
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-    except (BlockingIOError, PermissionError) as error:
-        raise JournalBusyError(root) from error
-    return lambda: fcntl.lockf(file, fcntl.LOCK_UN, 1, place)
+    if release is None:
+        raise JournalBusyError(root)
+    return release
 
 
 def _ids_in(folder: Path) -> list[str]:
     keys = {"run": "journal", "created": "run"}
     return [str(entry[keys[entry["kind"]]]) for entry in iterate_entries(folder) if entry["kind"] in keys]
-
-
-def seconds_since(entries: Sequence[Entry]) -> float | None:
-    """Return the seconds since a journal was last added to.
-
-    It is None where its entries do not tell.
-
-    They do not where the clock has been set back meanwhile.
-    """
-    times = [entry["milliseconds"] for entry in entries if "milliseconds" in entry]
-    times += [point[3] for entry in entries if entry["kind"] == "points" for point in entry["points"]]
-    seconds = time.time() - max(times) / 1000 if times else 0.0
-    return seconds if seconds >= 0 else None
-
-
-def known_gaps(entries: Sequence[Entry]) -> list[float | None]:
-    """Return the seconds before each further attempt.
-
-    A journal tells. It is None where they are not known.
-    """
-    gaps = [entry["gap"] for entry in entries if entry["kind"] == "running"]
-    return [gap if gap is not None and gap >= 0 else None for gap in gaps]

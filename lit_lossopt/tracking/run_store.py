@@ -1,11 +1,12 @@
 """What delivery asks of a store.
 
-It also says how a store's troubles are told from one process to another. No MLflow is needed.
+A store's troubles are put here into a form that travels between processes. MLflow is not needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +19,16 @@ _FINAL = {
     "BAD_REQUEST", "CUSTOMER_UNAUTHORIZED", "ENDPOINT_NOT_FOUND", "INVALID_PARAMETER_VALUE", "INVALID_STATE",
     "NOT_IMPLEMENTED", "PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST", "UNAUTHENTICATED",
 }  # fmt: skip
+
+
+class Status(StrEnum):
+    """MLflow's status of a run."""
+
+    RUNNING = "RUNNING"
+    SCHEDULED = "SCHEDULED"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
 
 
 class RunGoneError(Exception):
@@ -53,21 +64,19 @@ class RunStore(Protocol):
     """A store in which a run is, or will be made.
 
     Each call may be repeated without harm.
-
-    ``elsewhere`` says whether it works in another process, so that it takes no time from this one.
     """
 
     uri: str
 
     @property
     def elsewhere(self) -> bool:
-        """Return whether another process does the work."""
+        """Return True if another process does the work.
+
+        Then it takes no time from this one.
+        """
 
     def is_being_made(self) -> bool:
-        """Return whether the store could not be asked yet.
-
-        That is no failure.
-        """
+        """Return True if it is too early to ask the store."""
 
     def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
         """Return run id and artifact address of a run.
@@ -88,7 +97,7 @@ class RunStore(Protocol):
         """Return metric → number of points in the store."""
 
     def holds(self, run_id: str, source: Path, name: str, home: Path) -> bool:
-        """Return whether the artifacts have each file of a folder."""
+        """Return True if the artifacts have each file of a folder."""
 
     def check_run(self, run_id: str) -> None:
         """Raise RunGoneError if the store does not have the run."""
@@ -98,22 +107,16 @@ class RunStore(Protocol):
 
 
 def is_final(error: Exception) -> bool:
-    """Return whether a store's error is its answer.
-
-    Otherwise it is a passing trouble.
-    """
+    """Return True if asking again would not change an error."""
     if isinstance(error, StoreError):
         return error.final
     return isinstance(error, UserError) or getattr(error, "error_code", None) in _FINAL
 
 
 def tell(error: Exception) -> Told:
-    """Return an error in a form that another process understands.
-
-    It has no passwords.
-    """
+    """Return an error in a form that travels, without passwords."""
     kinds = {UserError: "user", RunGoneError: "gone", ImportError: "import", OSError: "system"}
-    kind = next((kind for one, kind in kinds.items() if isinstance(error, one)), "store")
+    kind = next((kind for known, kind in kinds.items() if isinstance(error, known)), "store")
     return Told(kind, redact(str(error) or type(error).__name__), is_final(error))
 
 

@@ -1,11 +1,10 @@
 """The MLflow store of a run.
 
-Each operation is safe to repeat. What was sent twice is there once.
+Each operation may be repeated. What was sent twice is there once.
 """
 
 from __future__ import annotations
 
-import fcntl
 import filecmp
 import shutil
 import sqlite3
@@ -23,11 +22,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from lit_lossopt.core import names
 from lit_lossopt.core.colours import COLOURS
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.files import lock_file
 from lit_lossopt.tracking.addresses import check_uri, is_server, local_path, sqlite_path, tame_client
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.journal import FILES, Entry, entries_between
 from lit_lossopt.tracking.places import here, home_of, local_artifacts
-from lit_lossopt.tracking.run_store import RunGoneError
+from lit_lossopt.tracking.run_store import RunGoneError, Status
 
 MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
 RUNS_FOR_COLOUR = 200
@@ -36,7 +36,7 @@ STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, OS
 
 
 class Store:
-    """One store, and in it one run.
+    """A store, asked for one run at a time.
 
     Args:
         uri: as MLflow writes it.
@@ -67,14 +67,12 @@ class Store:
         return self._client
 
     def is_being_made(self) -> bool:
-        """Return whether there is no database so far."""
+        """Return True if there is no database so far."""
         database = sqlite_path(self.uri)
         return bool(database and not database.exists())
 
     def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
-        """Return run id and artifact address of a run.
-
-        ``header`` describes it. It is made if it is not there.
+        """Return (run id, artifact address) of a run, made if it is missing.
 
         A run whose creation was not answered is found again by its journal's name.
 
@@ -96,7 +94,7 @@ class Store:
     def remove_twins(self, run_id: str, header: Mapping[str, Any]) -> None:
         """Delete other runs of the same journal.
 
-        A server may create one long after it was given up.
+        A server may create one long after its answer was given up.
         """
         if not is_server(self.uri):
             return
@@ -107,7 +105,10 @@ class Store:
     def send(self, run_id: str, entries: Sequence[Entry], folder: Path) -> None:
         """Store entries in order.
 
-        A call has at most a thousand points. ``folder`` is the journal's.
+        Args:
+            run_id: the run's id.
+            entries: of the journal.
+            folder: the journal's.
         """
         points: list[Metric] = []
         for entry in entries:
@@ -120,10 +121,7 @@ class Store:
         self._send_points(run_id, points)
 
     def send_lines(self, run_id: str, folder: Path, start: int, end: int) -> None:
-        """Store the entries between two places in a journal's file.
-
-        ``folder`` is that of the journal.
-        """
+        """Store the entries between two places in a journal's file."""
         self.send(run_id, entries_between(folder, start, end), folder)
 
     def counts(self, run_id: str) -> dict[str, int]:
@@ -138,9 +136,10 @@ class Store:
         return {name: len(self.client.get_metric_history(run_id, name)) for name in metrics}
 
     def check_run(self, run_id: str) -> None:
-        """Raise RunGoneError if the store does not have the run.
+        """Check that the store has a run.
 
-        A run that was deleted there counts as gone.
+        Raises:
+            RunGoneError: it does not, or the run was deleted there.
         """
         try:
             run = self.client.get_run(run_id)
@@ -152,9 +151,9 @@ class Store:
             raise RunGoneError(f"run {run_id} was deleted in {self.uri}")
 
     def mark_undelivered(self, run_id: str, missing: int) -> None:
-        """Tag a run whose values are not all there.
+        """Tag a run with the number of its missing values.
 
-        The tag goes away once they are.
+        Once there are none, the tag goes.
         """
         tagged = names.TAG_UNDELIVERED in self.client.get_run(run_id).data.tags
         if missing:
@@ -163,9 +162,7 @@ class Store:
             self.client.delete_tag(run_id, names.TAG_UNDELIVERED)
 
     def find_run(self, name: str) -> str:
-        """Return the id of a run by an id that it had.
-
-        Before the run was made, that was the name of its journal.
+        """Return the id of a run, by its id or its journal's first name.
 
         Raises:
             RunGoneError: there is none.
@@ -179,9 +176,7 @@ class Store:
         raise RunGoneError(f"{self.uri} has no run {name}")
 
     def end_of(self, name: str) -> tuple[str, int] | None:
-        """Return status and time of a run's end.
-
-        The time is in milliseconds. The result is None where it has no end, or the run is not there.
+        """Return (status, milliseconds) of a run's end, or None.
 
         Args:
             name: its id, or the name of its journal from before it was made.
@@ -194,8 +189,9 @@ class Store:
 
     def last_steps(self, run_id: str) -> dict[str, int]:
         """Return metric → the last step that the store holds."""
-        # The store keeps the point of the last step apart: no history is read.
-        return {point.key: point.step for point in self.client.get_run(run_id).data._metric_objs}  # noqa: SLF001  # no public way
+        # The store keeps the point of the last step apart, so no history is read.
+        points = self.client.get_run(run_id).data._metric_objs  # noqa: SLF001  # no public way
+        return {point.key: point.step for point in points}
 
     def experiment_of(self, run_id: str) -> str:
         """Return the id of a run's experiment."""
@@ -224,20 +220,19 @@ class Store:
             home = home_of(folder)
             self.keep(run_id, here(Path(entry["path"]), home), entry["folder"], home)
         elif kind == "running":
-            self.client.update_run(run_id, status="RUNNING")
+            self.client.update_run(run_id, status=Status.RUNNING)
         elif kind == "end":
             self.client.set_terminated(run_id, entry["status"], entry["milliseconds"])
 
     def keep(self, run_id: str, source: Path, name: str, home: Path) -> None:
-        """Keep a file among a run's artifacts.
+        """Keep a file, or the files of a folder, among the artifacts.
 
-        A folder's files are kept alike. They go where the artifacts are now.
-
-        MLflow would make the place anew that they had before their folder was moved.
+        They go where the artifacts are now. MLflow would make the place anew that they had before their folder was
+        moved.
 
         Args:
             run_id: the run's id.
-            source: the file or folder; one that is not there is left out.
+            source: the file or folder. One that is missing is left out.
             name: of the folder among the artifacts, or empty.
             home: the folder that holds the run's ``mlruns``.
         """
@@ -255,15 +250,15 @@ class Store:
                 shutil.copyfile(file, place / name / file.name)
 
     def holds(self, run_id: str, source: Path, name: str, home: Path) -> bool:
-        """Return whether the artifacts have each file of a folder.
+        """Return True if the artifacts have each file of a folder.
 
-        They must have the same bytes, or elsewhere as many.
+        On this machine the bytes are compared, elsewhere the sizes.
         """
         files = {file.name: file for file in source.iterdir()}
         place = local_artifacts(self.artifact_uri(run_id), home)
         if place is not None:
-            found = [(file, place / name / file.name) for file in files.values()]
-            return all(copy.is_file() and filecmp.cmp(file, copy, shallow=False) for file, copy in found)
+            pairs = [(file, place / name / file.name) for file in files.values()]
+            return all(copy.is_file() and filecmp.cmp(file, copy, shallow=False) for file, copy in pairs)
         there = {Path(item.path).name: item.file_size for item in self.client.list_artifacts(run_id, name)}
         return all(there.get(name) == file.stat().st_size for name, file in files.items())
 
@@ -276,9 +271,14 @@ class Store:
         return list(self.client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"]))
 
     def experiment_id(self, name: str, artifact_root: str) -> str:
-        """Return the id of an experiment.
+        """Return the id of an experiment, made if it is missing.
 
-        It is made if it is not there, with its artifacts below a local root.
+        Args:
+            name: its name.
+            artifact_root: the folder for artifacts of a local store.
+
+        Raises:
+            UserError: it was deleted.
         """
         client = self.client
         with _alone(self.uri):
@@ -306,9 +306,9 @@ class Store:
         return str(found.experiment_id)
 
     def _colour(self, experiment_id: str, arm: str) -> str:
-        """Return the arm's colour in its experiment.
+        """Return the arm's colour in its experiment, or the one used least.
 
-        A new arm gets the colour used least. MLflow's own colours follow run ids and often collide.
+        The colours that MLflow chooses by run id often collide.
         """
         # Asked for alone first: reading two hundred runs takes as long as a small training.
         quote = '"' if "'" in arm else "'"
@@ -325,7 +325,7 @@ class Store:
 def _make_database(path: Path | None) -> None:
     """Make a local database whole or not at all.
 
-    One that was killed while MLflow made it can never be opened again.
+    A process that is killed while MLflow makes one leaves a file that can never be opened again.
     """
     if path is None or path.exists():
         return
@@ -340,12 +340,11 @@ def _make_database(path: Path | None) -> None:
 def _alone(uri: str) -> Iterator[None]:
     """Let one process at a time make a database or an experiment.
 
-    Those that do it at once break each other.
+    Processes that do it at once break each other's work.
     """
     database = sqlite_path(uri)
     if database is None:
         yield
         return
-    with Path(f"{database}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock_file(Path(f"{database}.lock")):
         yield

@@ -1,9 +1,8 @@
-"""One process beside a training that works with MLflow for it.
+"""The process beside a training, as the training sees it.
 
-See ``store_server``. Nothing heavy is imported.
-
-A new interpreter imports MLflow beside torch's import in the training. A trial of a sweep is forked from a process that
-has imported it, so there it is a fork, made while the trial has no threads but one that waits.
+``store_server`` is what runs there. Nothing heavy is imported here. A new interpreter imports MLflow beside torch's
+import in the training. A trial of a sweep is forked from a process that has imported it, so there it is a fork, made
+while the trial has no threads but one that waits.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
-from lit_lossopt.tracking.store_server import SIGNALS, Answer, Request, serve
+from lit_lossopt.core import signals
+from lit_lossopt.tracking.store_server import Answer, Request, serve
 
 _CODE = "import sys; sys.path[:] = {path}; from lit_lossopt.tracking.store_server import main; main(sys.argv[1:])"
 
@@ -30,9 +30,7 @@ class ProcessGoneError(Exception):
 
 
 class StoreProcess:
-    """A process that answers calls.
-
-    It ends with this one.
+    """A process that answers calls and ends with this one.
 
     Args:
         fork: make it a copy of this process, which has imported MLflow and has no thread that works.
@@ -47,31 +45,27 @@ class StoreProcess:
         self._locks = (threading.Lock(), threading.Lock())
         self.owner, self.dead = os.getpid(), False
         self._popen: subprocess.Popen[bytes] | None = None
-        # Until it ignores them, signals that are meant for the training wait.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            self.pid = self._fork(work, urgent) if fork else self._execute(work, urgent)
+            # Until it ignores them, signals that are meant for the training wait.
+            with signals.held_back():
+                self.pid = self._fork(work, urgent) if fork else self._execute(work, urgent)
         except OSError as error:
             self._work.close()
             self._urgent.close()
             raise ProcessGoneError(str(error)) from error
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             work.close()
             urgent.close()
 
     @property
     def busy(self) -> bool:
-        """Whether a call is being answered.
-
-        It may be in turn or at once.
-        """
+        """Whether a call is being answered."""
         return any(lock.locked() for lock in self._locks)
 
     def ask(self, request: Request, *, urgent: bool = False) -> Answer:
         """Return the answer to a call.
 
-        It waits until others are answered, unless it is urgent.
+        It waits for calls before it, unless it is urgent.
 
         Raises:
             ProcessGoneError: it died meanwhile.
@@ -93,7 +87,7 @@ class StoreProcess:
     def close(self) -> None:
         """End the process at once, whatever it does.
 
-        A store takes a call whole or not at all.
+        That does no harm, because a store takes a call whole or not at all.
         """
         with suppress(OSError):
             os.kill(self.pid, signal.SIGKILL)
@@ -112,7 +106,7 @@ class StoreProcess:
         child = os.fork()
         if child == 0:
             try:
-                signal.set_wakeup_fd(-1)
+                signals.forget_wakeup()
                 self._work.close()
                 self._urgent.close()
                 serve(work, urgent, parent)
@@ -133,10 +127,7 @@ class StoreProcess:
 
 
 class _Keeper:
-    """The one process of this program.
-
-    It counts how many still want it.
-    """
+    """The one process of this program, and how many want it."""
 
     def __init__(self) -> None:
         self.may_fork = False
@@ -145,7 +136,7 @@ class _Keeper:
         self._lock = threading.Lock()
 
     def process(self) -> StoreProcess:
-        """Return the process, started if there is none that lives."""
+        """Return the living process, or start one."""
         with self._lock:
             if self._process is not None and self._process.dead:
                 self._process.close()
@@ -170,18 +161,18 @@ atexit.register(_keeper.end)
 
 
 def allow_fork() -> None:
-    """Say that this process may be forked.
+    """Say that this process may be forked for the store.
 
-    It has imported MLflow already. It may be until it has started threads.
+    It may if it has imported MLflow already and started no threads yet.
     """
     _keeper.may_fork = "mlflow" in sys.modules
 
 
 @contextmanager
 def kept_process(*, ahead: bool = False) -> Iterator[None]:
-    """Keep one process for all stores that are used within.
+    """Keep one process for all stores within a block.
 
-    It ends behind the outermost such block.
+    It ends after the outermost such block.
 
     Args:
         ahead: start it now, so that what it imports is imported when it is needed.
@@ -199,9 +190,7 @@ def kept_process(*, ahead: bool = False) -> Iterator[None]:
 
 
 def running_process() -> StoreProcess:
-    """Return the process.
-
-    It is started anew if there is none that lives.
+    """Return the living process, or start one.
 
     Raises:
         ProcessGoneError: it cannot be started.
@@ -210,9 +199,6 @@ def running_process() -> StoreProcess:
 
 
 def let_go(process: Any) -> None:
-    """End the process if nobody keeps it.
-
-    The given one also ends if it is stuck.
-    """
+    """End the process if nobody keeps it or it is stuck."""
     if not _keeper.holders or (process is not None and process.busy):
         _keeper.end()

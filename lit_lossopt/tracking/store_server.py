@@ -1,34 +1,34 @@
 """The process that works with MLflow for a training.
 
-The training so does not wait for Python's lock.
-
-It answers calls of ``store.Store`` that come over two connections: those of the first one after the other, those of the
-second at once, past one that is stuck. It imports what MLflow needs, and opens or makes nothing before it is told to.
-It ends when its parent does, however that ends, and takes no signal that is meant for the training.
+It keeps the training from waiting for Python's lock. It answers calls of ``store.Store`` that come over two
+connections. Those of the first are answered in turn, those of the second at once, past one that is stuck. It imports
+what MLflow needs, and opens or makes nothing before it is told to. It ends when its parent does, however that ends, and
+takes no signal that is meant for the training.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import threading
-import warnings
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+from lit_lossopt.core import signals
+from lit_lossopt.core.quiet import silence_process
 from lit_lossopt.tracking.run_store import Told, tell
 
 # Seconds between two looks at whether the parent lives: workers of its loaders may keep the connection open.
 LOOK = 1.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Place(NamedTuple):
-    """Where a store is.
+    """Where a store is, as a process sees it.
 
-    It also says from which folder and with what variables the store is seen.
+    Attributes:
+        uri: its address.
+        folder: the working folder.
+        environment: the variables.
     """
 
     uri: str
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 class Stores:
     """The stores that were opened.
 
-    The asking process gave them their numbers.
+    The asking process has given each a number.
     """
 
     def __init__(self) -> None:
@@ -65,9 +65,11 @@ class Stores:
         self._stores: dict[int, Any] = {}
 
     def answer(self, request: Request, *, afresh: bool = False) -> Answer:
-        """Return what a call gives.
+        """Return the answer to a call.
 
-        With ``afresh`` it has a client of its own, as another may be stuck.
+        Args:
+            request: the call.
+            afresh: use a client of its own, as the other may be stuck.
         """
         try:
             if request.call == "open":
@@ -93,19 +95,18 @@ class Stores:
 
 
 def serve(work: Connection, urgent: Connection, parent: int) -> None:
-    """Answer until the parent has ended.
+    """Answer until the parent has ended or closed its ends.
 
-    The same holds where it has closed its ends. This never returns.
+    It never returns.
 
     Args:
         work: calls that are answered in turn.
         urgent: calls that are answered at once.
         parent: its process id.
     """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    _say_nothing()
+    signals.ignore(signals.STOPPING)
+    # Before anything else: what goes wrong is told to the training, and nothing to the person's terminal.
+    silence_process()
     from lit_lossopt.tracking import store  # noqa: F401  # seconds of imports, before the first call
 
     stores = Stores()
@@ -120,9 +121,10 @@ def serve(work: Connection, urgent: Connection, parent: int) -> None:
 
 
 def main(words: list[str]) -> None:
-    """Serve, as a program of its own.
+    """Serve as a program of its own.
 
-    ``words`` are two descriptors and the parent's process id.
+    Args:
+        words: two descriptors, and the parent's process id.
     """
     work, urgent, parent = map(int, words)
     serve(Connection(work), Connection(urgent), parent)
@@ -142,16 +144,3 @@ def _at_once(stores: Stores, urgent: Connection, request: Request) -> None:
         urgent.send(stores.answer(request, afresh=True))
     except OSError:
         os._exit(0)
-
-
-def _say_nothing() -> None:
-    """Keep notices of libraries from the person's terminal.
-
-    What goes wrong is told to the training.
-    """
-    warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    # Before anything else: what a fork has inherited and its parent not written yet is the parent's to write.
-    for number in range(3):
-        os.dup2(nowhere, number)

@@ -1,12 +1,11 @@
 """A sweep in the store.
 
-There is one parent run, with its trials one level below. It says which of them came to an end, and how.
+It is one parent run with its trials nested below it. Which of them have ended, and how, is asked here.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,8 +19,10 @@ from mlflow.entities import Metric
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.names import RESULTS
+from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import local_path, tracking_uri
+from lit_lossopt.tracking.run_store import Status
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
 from lit_lossopt.tracking.trial_runs import TrialRun, read_header, seconds_between
@@ -46,33 +47,35 @@ class SweepRuns:
     known: dict[str, TrialRun] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("mlflow", "alembic", "sqlalchemy"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        quiet_stores()
         self._store = Store(tracking_uri())
         self._experiment_id = self._description = ""
 
     def artifacts_are_here(self) -> bool:
-        """Return whether the experiment keeps files in a folder.
-
-        Otherwise they are behind a server.
+        """Return True if the experiment keeps its files in a folder here.
 
         Raises:
             UserError: the store does not answer.
         """
         with _said(self._store.uri):
-            self._experiment_id = self._store.experiment_id(self.experiment, str(Path("mlruns").absolute()))
+            self._experiment_id = self._store.experiment_id(self.experiment, str(Path(names.RUNS_FOLDER).absolute()))
             return local_path(str(self._store.client.get_experiment(self._experiment_id).artifact_location)) is not None
 
     def begin(self, sha256: str, description: str) -> bool:
-        """Find the sweep's parent run, or make it.
+        """Find or make the parent run, and set it RUNNING.
 
-        It is set RUNNING. Return whether its plan has changed since.
+        Args:
+            sha256: hash of the plan.
+            description: of the sweep, in Markdown.
+
+        Returns:
+            Whether the plan has changed since the sweep was last begun.
 
         Raises:
             UserError: the store does not answer.
         """
         with _said(self._store.uri):
-            self._experiment_id = self._store.experiment_id(self.experiment, str(Path("mlruns").absolute()))
+            self._experiment_id = self._store.experiment_id(self.experiment, str(Path(names.RUNS_FOLDER).absolute()))
             self._description = description
             found = self._search(f"tags.`{names.TAG_PLAN}` = '{self.plan}'")
             before = found[0].data.tags.get(names.TAG_PLAN_SHA256) if found else sha256
@@ -81,14 +84,14 @@ class SweepRuns:
                 self.parent = str(found[0].info.run_id)
                 for name, value in tags.items():
                     self._store.client.set_tag(self.parent, name, value)
-                self._store.client.update_run(self.parent, status="RUNNING")
+                self._store.client.update_run(self.parent, status=Status.RUNNING)
             else:
                 run = self._store.client.create_run(self._experiment_id, None, tags, f"sweep {self.plan}")
                 self.parent = str(run.info.run_id)
         return bool(before != sha256)
 
     def tracking_words(self, key: str, arm: str, phase: str) -> tuple[str, ...]:
-        """Return the words that put a trial's run under the sweep."""
+        """Return the words that put a trial's run below the sweep."""
         tags = json.dumps(_tags(self.parent, key, arm, phase))
         return (
             f"--tracking.experiment={self.experiment}",
@@ -99,14 +102,14 @@ class SweepRuns:
     def settle(self, key: str = "", *, stopped: bool = False) -> set[str]:
         """Deliver what killed trials left in their journals.
 
-        Their runs are marked KILLED. It is for one trial, or for all.
+        Their runs are marked KILLED.
 
         Args:
-            key: of the trial; empty: all.
+            key: of the trial. Empty: all trials.
             stopped: they were ended because a person wanted it, which does not count as a kill.
 
         Returns:
-            The keys of trials whose journals other processes have open: they are still trained.
+            The keys of trials that other processes still train.
         """
         busy = set()
         for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*")):
@@ -117,9 +120,9 @@ class SweepRuns:
         return busy
 
     def ended(self, keys: Iterable[str]) -> dict[str, TrialRun]:
-        """Return the trials that came to an end, as key → run.
+        """Return key → run of those trials that have ended.
 
-        Where a trial did so twice, the first counts.
+        If a trial has ended twice, the first run counts.
 
         Raises:
             UserError: the store does not answer.
@@ -136,10 +139,7 @@ class SweepRuns:
         return {key: run for key, run in self.known.items() if key in wanted}
 
     def kills(self) -> dict[str, int]:
-        """Return how often each trial was killed without a word.
-
-        Every trial counts that was ever begun.
-        """
+        """Return trial key → how often its process was killed without a word."""
         with _said(self._store.uri):
             found = self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'")
         counted: dict[str, int] = {}
@@ -151,10 +151,11 @@ class SweepRuns:
     def sort(self, wanted: Mapping[str, tuple[str, str]]) -> int:
         """Tag the runs of this sweep as the plan now has them.
 
-        Return how many more are set aside.
-
         Args:
             wanted: key → (arm, phase) of every trial of the plan.
+
+        Returns:
+            How many runs more are set aside.
         """
         aside, seen = 0, self.ended(wanted)
         with _said(self._store.uri):
@@ -172,9 +173,13 @@ class SweepRuns:
         return aside
 
     def end(self, status: str, files: Mapping[str, str]) -> None:
-        """Set the parent's status and keep texts with it.
+        """End the parent run.
 
-        They are name → content. It is done as far as the store can.
+        A store that does not take it raises nothing.
+
+        Args:
+            status: of MLflow.
+            files: name → text of further artifacts.
         """
         with suppress(*STORE_ERRORS):
             for name, text in files.items():
@@ -186,9 +191,9 @@ class SweepRuns:
             self._store.client.set_terminated(self.parent, status, time.time_ns() // 1_000_000)
 
     def answer(self, metrics: Mapping[str, float], said: Sequence[str]) -> None:
-        """Keep what was found with the parent.
+        """Keep the sweep's answer with the parent run.
 
-        Its numbers become metrics, and the answer its description. It is done as far as the store can.
+        A store that does not take it raises nothing.
 
         Args:
             metrics: name → value.
@@ -202,10 +207,7 @@ class SweepRuns:
 
     @property
     def experiment_id(self) -> str:
-        """The experiment's id.
-
-        It is empty before the store was asked.
-        """
+        """The experiment's id, empty before the store was asked."""
         return self._experiment_id
 
     @property
@@ -214,16 +216,13 @@ class SweepRuns:
         return self._store.uri
 
     def filter(self) -> str:
-        """Return what finds the trials of this sweep.
-
-        They are those of its plan. The filter has MLflow's syntax.
-        """
+        """Return MLflow's filter for the trials of the plan."""
         return f"tags.`{names.TAG_SWEEP}` = '{self.parent}' AND tags.`{names.TAG_PHASE}` != '{names.ASIDE}'"
 
     def keep(self, file: Path) -> None:
-        """Keep a file with the parent.
+        """Keep a file among the parent's artifacts.
 
-        It is done as far as the store can.
+        A store that does not take it raises nothing.
         """
         with suppress(*STORE_ERRORS):
             self._store.keep(self.parent, file, "", Path.cwd())
@@ -259,10 +258,7 @@ def _tags(parent: str, key: str, arm: str, phase: str) -> dict[str, str]:
 
 @contextmanager
 def _said(uri: str) -> Iterator[None]:
-    """Turn a store's trouble into one line.
-
-    Without the store a sweep cannot know what is done.
-    """
+    """Turn a store's trouble into a line for the person."""
     try:
         yield
     except STORE_ERRORS as error:

@@ -1,11 +1,10 @@
 """Delivers what journals hold and their store does not.
 
-A lock, a dead server or a killed process may have come between.
+That is needed after a locked database, a dead server or a killed process.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from pathlib import Path
@@ -14,13 +13,14 @@ from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.names import Exit, Verdict
 from lit_lossopt.core.paths import given_path
+from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
 from lit_lossopt.tracking.places import home_of, store_here
 from lit_lossopt.tracking.run_journals import journals_of
-from lit_lossopt.tracking.run_store import RunGoneError, is_final
+from lit_lossopt.tracking.run_store import RunGoneError, Status, is_final
 from lit_lossopt.tracking.store import Store
 from lit_lossopt.tracking.unsent import remove_parts_of
 
@@ -28,20 +28,20 @@ TRIES = 3
 
 
 def sync(wanted: list[str]) -> int:
-    """Deliver the journals of the named runs, or all.
-
-    Return 1 if something could not be delivered.
+    """Deliver the journals of runs.
 
     A run whose process was killed is marked KILLED. Delivering again changes nothing.
 
     Args:
-        wanted: run ids, beginnings of them, or journal folders; empty: all in ``mlruns/journal``.
+        wanted: run ids, beginnings of them, or journal folders. Empty: all in ``mlruns/journal``.
+
+    Returns:
+        The exit status, 1 if something could not be delivered.
 
     Raises:
         UserError: there is no such journal.
     """
-    for name in ("mlflow", "alembic", "sqlalchemy"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    quiet_stores()
     folders = _folders(wanted)
     states = [sync_journal(folder) for folder in folders]
     left = states.count("left")
@@ -55,11 +55,12 @@ def sync(wanted: list[str]) -> int:
 def sync_journal(folder: Path, *, stopped: bool = False) -> str:
     """Deliver one journal.
 
-    Return ``whole``, ``delivered``, ``busy`` or ``left``.
-
     Args:
         folder: the journal's.
-        stopped: a person has ended its process; otherwise one that is gone without a word was killed.
+        stopped: a person has ended its process. Otherwise a process that is gone without a word was killed.
+
+    Returns:
+        ``whole``, ``delivered``, ``busy`` or ``left``.
     """
     try:
         journal = Journal(folder, existing=True)
@@ -109,7 +110,7 @@ def _left(name: str, uri: str, problem: str) -> str:
 
 
 def _is_verified(journal: Journal) -> bool:
-    """Return whether the store was seen to hold all of a journal."""
+    """Return True if the store was seen to hold all of a journal."""
     try:
         return int((journal.folder / VERIFIED).read_text(encoding="ascii")) == journal.size()
     except (OSError, ValueError):
@@ -117,10 +118,7 @@ def _is_verified(journal: Journal) -> bool:
 
 
 def _run(delivery: Delivery) -> str:
-    """Send all that is left.
-
-    Return what went wrong, or an empty text.
-    """
+    """Send all that is left, and return what went wrong, if anything."""
     failures = 0
     while True:
         try:
@@ -141,10 +139,7 @@ def _run(delivery: Delivery) -> str:
 
 
 def _verify(delivery: Delivery) -> str:
-    """Compare counts with the store.
-
-    Everything is sent once more if some values are missing.
-    """
+    """Compare counts, and send everything again if some are missing."""
     try:
         expected = count_points(iterate_entries(delivery.journal.folder))
         missing = delivery.verify(expected)
@@ -161,7 +156,7 @@ def _verify(delivery: Delivery) -> str:
 
 
 def _has_ended(folder: Path) -> bool:
-    """Return whether a journal's last session came to an end.
+    """Return True if a journal's last session came to an end.
 
     One that only added to a run has no end.
     """
@@ -172,11 +167,10 @@ def _has_ended(folder: Path) -> bool:
 
 
 def _end_of_killed(delivery: Delivery, store: Store, stopped: bool) -> list[Entry]:
-    """Return what ends a journal without an end.
+    """Return the entries that end a journal of a dead process.
 
-    It says that the process was killed, unless the store knows an end.
-
-    It does where the disk took no more of the journal, and the status was sent all the same.
+    They say that it was killed, unless the store knows an end. The store does if the disk took no more of the journal
+    and the status was sent all the same.
     """
     begins = [entry for entry in iterate_entries(delivery.journal.folder) if entry["kind"] in ("run", "running")]
     found = store.end_of(delivery.run_id or begins[0]["journal"]) if begins else None
@@ -186,15 +180,12 @@ def _end_of_killed(delivery: Delivery, store: Store, stopped: bool) -> list[Entr
     now = time.time_ns() // 1_000_000
     return [
         tags_entry({names.TAG_VERDICT: Verdict.INTERRUPTED, names.TAG_KILLED: kills}),
-        {"kind": "end", "status": "KILLED", "killed": not stopped, "milliseconds": now},
+        {"kind": "end", "status": Status.KILLED, "killed": not stopped, "milliseconds": now},
     ]
 
 
 def _kills(folder: Path) -> int:
-    """Return how often a run's processes were killed before.
-
-    They are those of the journal's run.
-    """
+    """Return how often processes of the run were found killed before."""
     return sum(entry.get("killed", False) for entry in iterate_entries(folder))
 
 

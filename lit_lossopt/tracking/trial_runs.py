@@ -1,6 +1,6 @@
-"""Trials of a sweep as they came to their end.
+"""Trials of a sweep that came to their end.
 
-It also says how long they took. No mlflow is imported.
+Journals are read here, without MLflow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TrialRun:
 
     Attributes:
         run_id: its id.
-        verdict: ``completed``, ``collapsed`` or ``diverged``.
+        verdict: one of ``RESULTS``.
         accuracies: on the validation split, in the order of steps.
         seconds: from start to end.
         tags: its tags.
@@ -41,9 +41,13 @@ class TrialRun:
 
 @dataclass(frozen=True)
 class EndedTrial:
-    """A trial that came to its end here.
+    """A trial that came to its end in this folder.
 
-    ``seconds`` are NaN where it was interrupted meanwhile.
+    Attributes:
+        key: the trial's, within its sweep.
+        arm: its arm.
+        phase: its phase.
+        seconds: how long it took, or NaN if it was interrupted meanwhile.
     """
 
     key: str
@@ -53,10 +57,7 @@ class EndedTrial:
 
 
 def ended_here(experiment: str) -> list[EndedTrial]:
-    """Return the trials of an experiment that came to their end.
-
-    The journals in this folder tell.
-    """
+    """Return the ended trials of an experiment, from the journals here."""
     found = []
     for folder in Path(names.JOURNAL_FOLDER).glob("*"):
         header = read_header(folder)
@@ -79,15 +80,15 @@ def ended_here(experiment: str) -> list[EndedTrial]:
 def seconds_between(start: int, end: int) -> float:
     """Return the seconds between two times in milliseconds.
 
-    They are NaN where the clock was set back between them.
+    They are NaN if the clock was set back between them.
+
+    >>> seconds_between(1000, 2500), seconds_between(2500, 1000)
+    (1.5, nan)
     """
     return (end - start) / 1000 if end >= start else math.nan
 
 
 def read_header(folder: Path) -> dict[str, Any]:
-    """Return the first entry of a journal.
-
-    It says what run it is. The result is empty where there is none.
-    """
+    """Return the entry that says which run a journal is of, or nothing."""
     first = next(iterate_entries(folder), {}) if (folder / LOG).is_file() else {}
     return first if first.get("kind") == "run" else {}

@@ -1,6 +1,6 @@
-"""Checkpoints that wait under ``mlruns/unsent``.
+"""Checkpoints that wait for a store on another machine.
 
-They wait for a store that keeps them elsewhere, and are removed behind it.
+They lie under ``mlruns/unsent`` until the store holds them too.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from lit_lossopt.core import names
+from lit_lossopt.core.files import remove_parts
 from lit_lossopt.core.names import Verdict
-from lit_lossopt.core.part_files import remove_parts
 from lit_lossopt.tracking.journal import Entry, read_entries
-from lit_lossopt.tracking.places import RUNS, here, home_of, local_artifacts
+from lit_lossopt.tracking.places import here, home_of, local_artifacts
+from lit_lossopt.tracking.run_store import Status
 
 UNSENT = "unsent"
 
@@ -22,23 +23,24 @@ UNSENT = "unsent"
 def unsent_folder(ids: Sequence[str]) -> Path:
     """Return where a run's checkpoints wait.
 
-    It is where they waited before, by any of its ids, or by the last one.
+    A folder that is there under any of its ids is kept. Otherwise the last id names a new one.
     """
-    root = Path(RUNS) / UNSENT
-    return next((root / one for one in ids if (root / one).is_dir()), root / ids[-1])
+    root = Path(names.RUNS_FOLDER) / UNSENT
+    return next((root / name for name in ids if (root / name).is_dir()), root / ids[-1])
 
 
 def remove_delivered(journal: Path, holds: Callable[[Path, str], bool]) -> None:
     """Remove the folders of a run that its store holds too.
 
-    Where the store keeps them on another machine, those of a run that may go on stay: it goes on from them.
+    If the store keeps them on another machine, a run that may go on keeps its folders here, because it goes on from
+    them.
 
     Args:
         journal: the run's, open for writing.
         holds: tells whether the store has each file of a folder under a name.
     """
     entries, home = read_entries(journal), home_of(journal)
-    root = home / RUNS / UNSENT
+    root = home / names.RUNS_FOLDER / UNSENT
     for entry in entries:
         if entry["kind"] != "folder":
             continue
@@ -52,16 +54,16 @@ def remove_delivered(journal: Path, holds: Callable[[Path, str], bool]) -> None:
 
 
 def remove_parts_of(journal: Path) -> None:
-    """Remove what killed saves have left of a run.
+    """Remove the part files that killed saves of a run have left.
 
-    Its journal must be open for writing here.
+    Its journal must be open for writing in this process.
     """
     entries, home = read_entries(journal), home_of(journal)
     created = [entry for entry in entries if entry["kind"] == "created"]
     places = [local_artifacts(entry["artifacts"], home) for entry in created]
     ids = {journal.name, *(entry["run"] for entry in created)}
     ids |= {entry["journal"] for entry in entries if entry["kind"] == "run"}
-    for place in (*places, *(home / RUNS / UNSENT / one for one in ids)):
+    for place in (*places, *(home / names.RUNS_FOLDER / UNSENT / name for name in ids)):
         if place is not None:
             remove_parts(place / names.CHECKPOINT_FOLDER)
 
@@ -72,11 +74,10 @@ def _is_local(entries: Sequence[Entry], home: Path) -> bool:
 
 
 def _is_over(entries: Sequence[Entry]) -> bool:
-    """Return whether a run is not gone on with.
-
-    It has ended by itself, or because it diverged.
-    """
+    """Return True if a run has ended by itself or diverged."""
     ends = [entry for entry in entries if entry["kind"] in ("running", "end")]
     verdicts = [entry["tags"].get(names.TAG_VERDICT) for entry in entries if entry["kind"] == "tags"]
     said = next((verdict for verdict in reversed(verdicts) if verdict), "")
-    return bool(ends) and ends[-1]["kind"] == "end" and (ends[-1]["status"] == "FINISHED" or said == Verdict.DIVERGED)
+    return (
+        bool(ends) and ends[-1]["kind"] == "end" and (ends[-1]["status"] == Status.FINISHED or said == Verdict.DIVERGED)
+    )

@@ -26,8 +26,8 @@ MAKING = 60.0
 class Writer:
     """A thread that delivers a journal while training goes on.
 
-    No exception leaves it. The store may be locked, slow or gone: it tries again, ever more slowly, and the journal
-    holds what is not delivered.
+    No exception leaves it. If the store is locked, slow or gone, it tries again, ever more slowly. The journal holds
+    what is not delivered.
 
     Args:
         delivery: what it runs.
@@ -48,9 +48,10 @@ class Writer:
         self._news.set()
 
     def wait_for_run(self, patience: float) -> None:
-        """Give the store so many seconds to make the run.
+        """Wait until the store has made the run.
 
-        They count once it can be asked at all.
+        Args:
+            patience: seconds at most, counted from when the store can be asked.
         """
         began = asked = time.monotonic()
         while not self.created.wait(0.02):
@@ -63,9 +64,12 @@ class Writer:
     def drain(self, patience: float, at_most: float = float("inf")) -> bool:
         """Wait until all is delivered.
 
-        Give up after ``patience`` seconds without progress, or ``at_most`` in all.
+        Args:
+            patience: seconds without progress after which it gives up.
+            at_most: seconds in all after which it gives up.
 
-        Return whether all is delivered and the thread has ended.
+        Returns:
+            Whether all is delivered and the thread has ended.
         """
         started = self._progress = time.monotonic()
         self._closing.set()
@@ -107,10 +111,7 @@ class Writer:
                 self._news.wait()
 
     def _pause(self, seconds: float) -> None:
-        """Wait before trying again.
-
-        The wait is shorter if the end is near.
-        """
+        """Wait before trying again, for less time if the end is near."""
         if self._closing.wait(seconds):
             time.sleep(0.1)
 

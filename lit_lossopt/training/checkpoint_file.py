@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from lit_lossopt.core.errors import UserError, one_line
-from lit_lossopt.core.part_files import part_of
+from lit_lossopt.core.files import force_to_disk, whole_file
 
 _MARK = b"lossopt-sha256:"
 _HEX = 64
@@ -54,21 +54,14 @@ def write_checkpoint(
     """
     data = _with_checksum(content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path)
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    with whole_file(path) as part:
+        part.write_bytes(data)
+        force_to_disk(part)
         if keep_previous and path.exists():
             _link(path, previous_of(path))
         if also is not None:
             link_checkpoint(part, also)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    force_to_disk(path.parent)
     return len(data)
 
 
@@ -78,7 +71,7 @@ def link_checkpoint(path: Path, other: Path) -> None:
     It happens at once or not at all.
     """
     _link(path, other)
-    _sync_folder(other.parent)
+    force_to_disk(other.parent)
 
 
 def is_whole(path: Path) -> bool:
@@ -170,29 +163,10 @@ def _link(path: Path, other: Path) -> None:
     # and would leave the third.
     if other.exists() and path.samefile(other):
         return
-    part = part_of(other)
-    try:
+    with whole_file(other) as part:
         try:
             os.link(path, part)
         except OSError:
             # A file system without second names: memory cards, some of those reached through a network.
-            _copy(path, part)
-        part.replace(other)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _copy(path: Path, other: Path) -> None:
-    with path.open("rb") as source, other.open("wb") as target:
-        shutil.copyfileobj(source, target)
-        target.flush()
-        os.fsync(target.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            shutil.copyfile(path, part)
+            force_to_disk(part)

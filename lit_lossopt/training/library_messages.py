@@ -5,21 +5,17 @@ It becomes one line for a person, or nothing.
 
 from __future__ import annotations
 
-import logging
-import sys
 import traceback
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from lit_lossopt.config.parser_messages import readable
 from lit_lossopt.config.words import Prepared
-from lit_lossopt.core.errors import Notice, UserError, described, printable
-from lit_lossopt.core.terminal_text import fitted, width_of
+from lit_lossopt.core import quiet
+from lit_lossopt.core.errors import UserError, described
 from lit_lossopt.training.distributed import collectives as ranks
 
 # What a person typed can also show itself only while training: the libraries' words, and what they mean here.
@@ -90,27 +86,18 @@ def _maker(error: BaseException) -> str:
 
 def quieten() -> None:
     """Silence notices that tell the reader nothing about the experiment."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # A store's troubles are tried again, and said once, in one line.
-    for name in ("alembic", "mlflow", "sqlalchemy"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    # Lightning 2.6 uses what torch 2.15 deprecates.
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    # Such a precision is refused.
-    warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU")
-    # Evaluating needs no checkpoint callback.
-    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
-    # What is evaluated and predicted with is the average, which a checkpoint keeps as its weights.
-    warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback, but loading a checkpoint")
-    # It works without counting operations.
-    warnings.filterwarnings("ignore", message="When using the `ThroughputMonitor`")
-    plain = warnings.formatwarning
-
-    def one_line_notice(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> str:
-        if issubclass(category, Notice):
-            text = f"lossopt: {printable(str(message))}\n"
-            return fitted(text, width_of(sys.stderr)) if sys.stderr and sys.stderr.isatty() else text
-        return plain(message, category, *place, **line)
-
-    warnings.formatwarning = one_line_notice
+    quiet.quiet_loggers(("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"))
+    quiet.quiet_stores()
+    quiet.ignore_warnings(
+        # Lightning 2.6 uses what torch 2.15 deprecates.
+        ".*LeafSpec.*",
+        # Such a precision is refused.
+        ".*AMP with fp16 is not supported on CPU",
+        # Evaluating needs no checkpoint callback.
+        "Be aware that when using `ckpt_path`",
+        # What is evaluated and predicted with is the average, which a checkpoint keeps as its weights.
+        "You're using the WeightAveraging callback, but loading a checkpoint",
+        # It works without counting operations.
+        "When using the `ThroughputMonitor`",
+    )
+    quiet.show_notices_plainly()

@@ -6,7 +6,6 @@ They are one LightningModule. Each is free to change alone.
 from __future__ import annotations
 
 import functools
-import warnings
 from typing import Any, Literal, cast
 
 import lightning.pytorch as pl
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, described
 from lit_lossopt.core.names import CONFIG_KEY, CRITERION_KEY, STATE_KEY
+from lit_lossopt.core.quiet import without_warnings
 from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.losses import contract_of, loss_of, predicted_classes
 from lit_lossopt.losses.checks import check_first_batch, evaluating
@@ -254,8 +254,8 @@ class LossOptModule(pl.LightningModule):
             ValueError: the network refuses the images, or its outputs do not suit the loss.
         """
         images, labels = batch
-        quiet = warnings.catch_warnings(action="ignore")  # training says it again
-        with evaluating(self.network, self.criterion), torch.no_grad(), quiet:
+        # Training says again what is to be warned of.
+        with evaluating(self.network, self.criterion), torch.no_grad(), without_warnings():
             try:
                 outputs = self(images)
             except Exception as error:

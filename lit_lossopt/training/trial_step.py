@@ -9,7 +9,6 @@ import copy
 import functools
 import io
 import pickle
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -23,6 +22,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lit_lossopt.core.errors import UserError, described
+from lit_lossopt.core.quiet import without_warnings
 from lit_lossopt.losses import loss_of
 from lit_lossopt.networks.backbone import Backbone
 from lit_lossopt.optimizers.schedule_fit import misfit
@@ -83,7 +83,7 @@ class TrialStep:
         return self._check()
 
     def _check(self) -> Any:
-        with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
+        with torch.random.fork_rng(), without_warnings():
             optimizer = self.optimizer()
             key = f"model.optimizer={type(optimizer).__name__}"
             with _blamed(key):
@@ -105,7 +105,7 @@ class TrialStep:
             UserError: it would end in an error before the training does.
         """
         length, unit = self.module.schedule.length, self.module.schedule.unit
-        with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
+        with torch.random.fork_rng(), without_warnings():
             optimizer = self.optimizer()
             scheduler = self._scheduler(optimizer)
             notes = [_beside_averages(optimizer)] if scheduler is not None else []

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import resource
+import signal
 import struct
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lit_lossopt.core import signals
+from lit_lossopt.core.files import is_locked, lock_file, try_lock, try_lock_byte, whole_file
 from lit_lossopt.tracking.journal import LOG, Journal, JournalBusyError, points_entry, read_delivered, read_entries
 
 
@@ -176,3 +181,79 @@ def test_appending_never_raises(tmp_path: Path) -> None:
     journal.append(entry(1))
     assert read_entries(tmp_path / "run")[1:] == [points_entry([("a", 0.5, 3, 10)]), entry(1)]
     assert journal.lost == 1
+
+
+def test_a_lock_of_before_is_seen_and_nothing_in_its_file_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    path.write_text("4711")
+    told: list[str] = []
+
+    def let_go(process: str) -> None:
+        told.append(process)
+        fcntl.flock(former, fcntl.LOCK_UN)
+
+    with path.open("r+") as former:
+        fcntl.flock(former, fcntl.LOCK_EX)
+        assert is_locked(path)
+        with path.open("rb") as other:
+            assert not try_lock(other.fileno())
+        assert path.read_text() == "4711"
+        with lock_file(path, let_go):
+            assert is_locked(path)
+            assert path.read_text() == str(os.getpid())
+    assert told == ["4711"]
+    assert not is_locked(path)
+    assert not is_locked(tmp_path / "missing")
+
+
+def test_bytes_of_one_file_are_locked_apart_and_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "claims"
+    first, second = try_lock_byte(path, 7), try_lock_byte(path, 2**60)
+    assert first is not None
+    assert second is not None
+    child = os.fork()
+    if child == 0:
+        os._exit((try_lock_byte(path, 7) is None) + 2 * (try_lock_byte(path, 8) is not None))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    first()
+    child = os.fork()
+    if child == 0:
+        os._exit(try_lock_byte(path, 7) is None)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert path.stat().st_size == 0
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("old")
+
+    def fail() -> None:
+        with whole_file(path) as part:
+            part.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+    assert path.read_text() == "old"
+
+
+def test_signals_are_taken_in_the_main_thread_alone_and_given_back() -> None:
+    received: list[int] = []
+    before = signal.getsignal(signal.SIGTERM)
+    with signals.handled(lambda number, _: received.append(number)) as taken:
+        assert taken
+        with signals.held_back():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert received == []
+        assert received == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+    def elsewhere() -> None:
+        with signals.handled(lambda *_: None) as taken:
+            received.append(int(taken))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert received == [signal.SIGTERM, 0]

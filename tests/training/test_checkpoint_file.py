@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from lit_lossopt.core.part_files import remove_parts
+from lit_lossopt.core.files import remove_parts
 from lit_lossopt.training.checkpoint_file import (
     DamagedError,
     link_checkpoint,

@@ -11,8 +11,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +26,7 @@ from lit_lossopt.comparison.report.figure_spec import Figure, style
 from lit_lossopt.comparison.report.figures import figures, looks
 from lit_lossopt.comparison.report.numbers import significant, unit
 from lit_lossopt.comparison.report.page_data import MOST_POINTS, figure_data, style_data, thinned
+from lit_lossopt.core.files import whole_file
 from lit_lossopt.core.terminal_text import printable
 
 TEMPLATES = files("lit_lossopt.comparison.report") / "templates"
@@ -47,18 +46,8 @@ def write_page(comparison: Comparison, words: Sequence[str], path: Path) -> None
     """
     text = page(comparison, words)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        # A temporary file is its owner's alone; a page is to be read like any other file.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def page(comparison: Comparison, words: Sequence[str]) -> str:

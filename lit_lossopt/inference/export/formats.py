@@ -5,18 +5,15 @@ One function writes each format. Another one reads it back for the use that it i
 
 from __future__ import annotations
 
-import io
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from lit_lossopt.core.quiet import silence
 from lit_lossopt.inference.classifier import Classifier, Outputs, TrainedClassifier
 from lit_lossopt.inference.load import load
 from lit_lossopt.inference.saved import metadata
@@ -71,7 +68,7 @@ def _read_pt2(path: Path, allow: Sequence[str]) -> Reader:
 
 
 def _write_onnx(model: TrainedClassifier, graph: Classifier, outputs: Outputs, path: Path) -> None:
-    with _quietly():
+    with silence():
         program = torch.onnx.export(
             _program(model, graph), dynamo=True, verbose=False, input_names=["images"], output_names=[outputs]
         )
@@ -91,23 +88,8 @@ def _program(model: TrainedClassifier, graph: Classifier) -> torch.export.Export
     # Two images: a dimension of one would be taken for a constant.
     example = torch.zeros(2, *model.image_shape, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1)
-    with _quietly():
+    with silence():
         return torch.export.export(graph, (example,), dynamic_shapes=({0: batch},))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep the messages of torch's exporters away.
-
-    The exception says what fails.
-    """
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(disabled)
 
 
 FORMATS = {

@@ -5,8 +5,6 @@ It is written beside its place, read back and compared. Only then it gets its na
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,6 +13,8 @@ from pathlib import Path
 from torch import Tensor
 
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.files import publish
+from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.inference.classifier import Classifier, TrainedClassifier
 from lit_lossopt.inference.export.agreement import Agreement, agreement
@@ -29,8 +29,7 @@ def fulfil(request: Request) -> int:
     Raises:
         UserError: the run cannot be loaded, its network not be exported, or what was exported computes something else.
     """
-    for name in ("mlflow", "alembic", "sqlalchemy"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    quiet_stores()
     saved = find_saved(request.run, request.which)
     if saved.note:
         tell(f"lossopt: {saved.note}", sys.stderr)
@@ -65,9 +64,7 @@ def write(model: TrainedClassifier, request: Request, target: Path) -> Agreement
                 raise UserError(f"--to {target}: not kept, {one_line(str(error), 200)}") from error
             if not found.holds:
                 raise UserError(f"--to {target}: not kept, read back by {chosen.reader} its {_shown(found)}")
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
-            part.replace(target)
+            publish(part, target)
     except OSError as error:
         raise UserError(f"--to {target}: cannot be written ({error.strerror})") from error
     return found

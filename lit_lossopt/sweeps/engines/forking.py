@@ -32,6 +32,7 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
+from lit_lossopt.core import signals
 from lit_lossopt.tracking.store_process import allow_fork
 
 Request = dict[str, Any]
@@ -117,7 +118,7 @@ def serve(rehearsal: str = "", own: Mapping[str, str | None] = MappingProxyType(
         own: variables that are set for this process alone → what a child has in their place; None: nothing.
     """
     # Ctrl-C on a terminal is the asking process's affair.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.ignore((signal.SIGINT,))
     children = Children(os.dup(1))
     # What libraries print while they are imported is no reply.
     os.dup2(2, 1)
@@ -149,8 +150,7 @@ def _requests(child_ended: Callable[[], None]) -> Any:
     """
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signals.wake_when_child_ends(wake)
     waiting = b""
     while True:
         readable, _, _ = select.select([0, woken], [], [])
@@ -188,14 +188,8 @@ def _die_with(server: int, pipes: tuple[int, int]) -> None:
 
 
 def _run(request: Request) -> None:
-    """Be a process of its own and call the function.
-
-    It ends with what the function returns.
-    """
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Be a process of its own, call the function, and end with what it returns."""
+    signals.reset()
     os.environ.update(request["environment"])
     # TMPDIR may be among them.
     tempfile.tempdir = None

@@ -6,10 +6,11 @@ They are noted, so that trials end whole and nothing is lost.
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from lit_lossopt.core import signals
 
 
 class Interrupted(KeyboardInterrupt):
@@ -55,14 +56,8 @@ def raised_sigterm() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a handler's
         raise Interrupted(number)
 
-    if threading.current_thread() is not threading.main_thread():
+    with signals.handled(end, (signal.SIGTERM,)):
         yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -72,12 +67,5 @@ def noted_signals() -> Iterator[NotedSignals]:
     This has no effect outside the main thread.
     """
     noted = NotedSignals()
-    if threading.current_thread() is not threading.main_thread():
+    with signals.handled(noted.note):
         yield noted
-        return
-    before = {number: signal.signal(number, noted.note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

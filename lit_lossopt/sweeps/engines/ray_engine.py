@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.quiet import set_default_variables
 from lit_lossopt.sweeps.engines.gpu_slots import cores
 from lit_lossopt.sweeps.engines.local import output_of
 from lit_lossopt.sweeps.engines.ray_task import run_trial
@@ -204,7 +205,7 @@ def _connected(resources: Resources, address: str) -> Any:
     Raises:
         UserError: it is not installed, there is no such cluster, or that needs an MLflow server.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    set_default_variables(RAY_USAGE_STATS_ENABLED="0")
     try:
         ray: Any = importlib.import_module("ray")
     except ImportError as error:

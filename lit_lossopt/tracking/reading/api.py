@@ -1,6 +1,6 @@
-"""Reads runs through MLflow's public calls.
+"""Runs read through MLflow's public calls.
 
-It reads from servers, and from whatever else MLflow can open.
+That serves for servers, and for whatever else MLflow can open.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import is_server
 from lit_lossopt.tracking.reading.records import Experiment, History, Run, history, restore_infinities
@@ -32,12 +33,11 @@ class ApiReader:
     """Reads one store by MLflow's client.
 
     Raises:
-        UserError: from each method, where the store does not answer.
+        UserError: the store does not answer. Each method may raise it.
     """
 
     def __init__(self, uri: str) -> None:
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        quiet_stores(logging.WARNING)
         self.uri = uri
         self._client: MlflowClient = self._ask(lambda: MlflowClient(uri))
 
@@ -47,9 +47,9 @@ class ApiReader:
         return [Experiment(item.experiment_id, item.name) for item in pages]
 
     def newest(self) -> str | None:
-        """Return the experiment in which a run started last.
+        """Return the id of the experiment whose latest run started last.
 
-        It is its id. Runs that are no results do not count.
+        Runs that are no results do not count.
         """
         ids = [item.experiment_id for item in self.experiments()]
         order = ["attributes.start_time DESC"]
@@ -62,9 +62,16 @@ class ApiReader:
         return next((run.info.experiment_id for run in runs if not aside & run.data.tags.keys()), None)
 
     def runs(self, experiment_ids: Sequence[str], filter_string: str = "") -> list[Run]:
-        """Return the runs of experiments that a filter leaves.
+        """Return the runs of experiments, without histories.
 
-        Deleted ones are among them. They have no histories.
+        Deleted runs are among them.
+
+        Args:
+            experiment_ids: of the experiments.
+            filter_string: in MLflow's syntax. Empty: all runs.
+
+        Raises:
+            UserError: the filter is wrong, or the store does not answer.
         """
         ids = list(experiment_ids)
 
@@ -79,17 +86,19 @@ class ApiReader:
             raise
 
     def histories(self, runs: Sequence[Run], metrics: Collection[str] | None) -> dict[str, dict[str, History]]:
-        """Return the histories of runs, by run id and metric.
+        """Return run id → metric → history.
 
-        Metrics that a run does not have are left out. None asks for all.
+        Args:
+            runs: whose histories to read.
+            metrics: of which metrics. None: of all that a run has.
         """
         wanted = [
             (run.run_id, name) for run in runs for name in run.metrics if metrics is None or name in metrics
         ]  # fmt: skip
         found: dict[str, dict[str, History]] = {run.run_id: {} for run in runs}
         with ThreadPoolExecutor(_THREADS if is_server(self.uri) else 1) as threads:
-            for (run_id, name), one in zip(wanted, threads.map(self._history, wanted), strict=True):
-                found[run_id][name] = one
+            for (run_id, name), points in zip(wanted, threads.map(self._history, wanted), strict=True):
+                found[run_id][name] = points
         return found
 
     def _history(self, wanted: tuple[str, str]) -> History:

@@ -1,4 +1,4 @@
-"""A run and its histories, as plain immutable records."""
+"""Runs and their histories as plain immutable records."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class History:
 
     Attributes:
         steps: ``[n]`` int64, rising, each once.
-        values: ``[n]`` float64; NaN and infinities are as they were logged.
-        milliseconds: ``[n]`` int64, when each was logged, since 1970; need not rise.
+        values: ``[n]`` float64, with NaN and infinities as they were logged.
+        milliseconds: ``[n]`` int64, when each was logged, since 1970. They need not rise.
         overridden: points that are not here because a later one of the same step says something else.
     """
 
@@ -37,14 +37,13 @@ class History:
 
 @dataclass(frozen=True)
 class Run:
-    """One run.
-
-    It has parameters, tags, the last value of each metric, and those histories that were asked for.
+    """One run, with those histories that were asked for.
 
     Attributes:
         status: MLflow's: RUNNING, FINISHED, FAILED, KILLED or SCHEDULED.
         metrics: metric → its value at the last step.
-        start: milliseconds since 1970; ``end`` is None while the run goes on.
+        start: milliseconds since 1970.
+        end: milliseconds since 1970, or None while the run goes on.
         deleted: whether it was deleted in MLflow (where it can be restored).
     """
 
@@ -70,13 +69,11 @@ class Experiment:
 
 
 def history(steps: NDArray[Any], values: NDArray[Any], milliseconds: NDArray[Any]) -> History:
-    """Return points in any order as a history.
+    """Return points in any order as a history with one point a step.
 
-    It has one point for each step.
-
-    Of several points of one step the one that was logged last counts; of those logged in the same millisecond the
-    largest, as in MLflow's own table of last values, and NaN before any number. The order of logging says nothing
-    about the order of steps: clocks can go back.
+    Of several points of one step the one that was logged last counts. Of those logged in the same millisecond the
+    largest counts, as in MLflow's own table of last values, and NaN before any number. The order of logging says
+    nothing about the order of steps, because clocks can go back.
 
     Args:
         steps: ``[n]`` whole numbers.
@@ -96,9 +93,9 @@ def history(steps: NDArray[Any], values: NDArray[Any], milliseconds: NDArray[Any
 
 
 def restore_infinities(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return values with infinities restored.
+    """Return values in which infinities are infinite again.
 
-    MLflow stores ±inf as large numbers.
+    MLflow stores the largest finite numbers in their place.
     """
     numbers = np.asarray(values, np.float64)
     return np.where(np.abs(numbers) >= _INFINITE, np.copysign(np.inf, numbers), numbers)

@@ -1,6 +1,6 @@
-"""Reading runs back from MLflow, as plain records.
+"""Runs read back from a store, as plain records.
 
-Neither torch nor lightning is needed. For a local store MLflow is not needed either.
+Neither torch nor lightning is needed. A local store is read without MLflow too.
 """
 
 from __future__ import annotations
@@ -36,25 +36,30 @@ class Reader(Protocol):
         """Return the experiments that were not deleted."""
 
     def newest(self) -> str | None:
-        """Return the experiment in which a run started last.
+        """Return the id of the experiment whose latest run started last.
 
-        It is its id. Comparisons that were logged as runs do not count.
+        Runs that are no results do not count.
         """
 
     def runs(self, experiment_ids: Sequence[str]) -> list[Run]:
-        """Return all runs of experiments, deleted ones too, without histories."""
+        """Return all runs of experiments, without histories.
+
+        Deleted runs are among them.
+        """
 
     def histories(self, runs: Sequence[Run], metrics: Collection[str] | None) -> dict[str, dict[str, History]]:
-        """Return the histories of runs, by run id and metric.
+        """Return run id → metric → history.
 
-        Metrics that a run does not have are left out. None asks for all.
+        Args:
+            runs: whose histories to read.
+            metrics: of which metrics. None: of all that a run has.
         """
 
 
 def find_experiment(name: str | None = None) -> Experiment:
     """Return the experiment of this name.
 
-    Without a name it is the one whose latest run started last.
+    Without a name, it is the one whose latest run started last.
 
     Raises:
         UserError: there is none.
@@ -90,10 +95,10 @@ def read_runs(
     """Return runs, oldest first.
 
     Args:
-        experiment: its name; None: the one whose latest run started last, or with ``run_ids`` any.
+        experiment: its name. None: the one whose latest run started last, or with ``run_ids`` any.
         filter_string: in MLflow's syntax, as ``params.optimizer = 'SGD'``.
-        run_ids: only these, in this order: ids, or beginnings of them.
-        metrics: whose histories to read; None: all.
+        run_ids: only these runs, in this order, by their ids or beginnings of them.
+        metrics: whose histories to read. None: all.
         deleted: whether deleted runs are among them.
 
     Raises:
@@ -110,9 +115,14 @@ def read_runs(
 
 
 def with_histories(runs: Sequence[Run], metrics: Collection[str] | None = None) -> list[Run]:
-    """Return the same runs with the histories of some metrics.
+    """Return the same runs with histories.
 
-    None asks for all.
+    Args:
+        runs: without histories.
+        metrics: whose histories to read. None: all.
+
+    Raises:
+        UserError: the store cannot be read.
     """
     if metrics is not None and not metrics:
         return list(runs)
@@ -124,7 +134,7 @@ def with_histories(runs: Sequence[Run], metrics: Collection[str] | None = None) 
 def read_history(run_id: str, metric: str) -> History:
     """Return every point of a metric, ordered by step.
 
-    It is empty where the run has none.
+    The history is empty if the run has none.
 
     Raises:
         UserError: the store cannot be read.
@@ -138,7 +148,7 @@ def read_history(run_id: str, metric: str) -> History:
 def _reading() -> Iterator[Reader]:
     """Yield the fastest reader that fits the store.
 
-    MLflow's own stays unloaded where it is not needed.
+    MLflow is loaded only if it is needed.
     """
     uri = check_uri(tracking_uri())
     check_file_store(uri)

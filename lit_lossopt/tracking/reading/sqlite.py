@@ -1,9 +1,8 @@
-"""Reads runs from the tables of a local MLflow database.
+"""Runs read from the tables of a local MLflow database.
 
-It does so without MLflow, and never writes.
-
-Ten to fifty times as fast as one call of MLflow's a history (``docs/benchmarks.md``). A test holds both to the same
-bits. The tables that are read are checked first: where they are not as expected, MLflow itself is asked.
+MLflow is not needed, and nothing is ever written. That is ten to fifty times as fast as one call of MLflow's a history
+(``docs/benchmarks.md``). A test holds both to the same bits. The tables that are read are checked first. If they are
+not as expected, MLflow itself is asked.
 """
 
 from __future__ import annotations
@@ -37,16 +36,13 @@ _RUN = "run_uuid, name, status, start_time, end_time, lifecycle_stage, experimen
 
 
 class SqliteReader:
-    """Reads one database file, while others may write it."""
+    """Reads a database file while others may write it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def fits(self) -> bool:
-        """Return whether the file can be read.
-
-        Its tables must be as expected.
-        """
+        """Return True if the file can be read and has the expected tables."""
         try:
             with self._connection() as connection:
                 return all(
@@ -63,9 +59,9 @@ class SqliteReader:
             return [Experiment(str(row[0]), row[1]) for row in connection.execute(question)]
 
     def newest(self) -> str | None:
-        """Return the experiment in which a run started last.
+        """Return the id of the experiment whose latest run started last.
 
-        It is its id. Runs that are no results do not count.
+        Runs that are no results do not count.
         """
         marks = ", ".join("?" * len(names.TAGS_OF_NO_RESULT))
         question = (  # only marks are filled in
@@ -79,7 +75,10 @@ class SqliteReader:
         return str(row[0]) if row else None
 
     def runs(self, experiment_ids: Sequence[str]) -> list[Run]:
-        """Return all runs of experiments, deleted ones too, without histories."""
+        """Return all runs of experiments, without histories.
+
+        Deleted runs are among them.
+        """
         marks = ", ".join("?" * len(experiment_ids))
         where = f"FROM runs WHERE experiment_id IN ({marks})"
         with self._connection() as connection:
@@ -91,9 +90,11 @@ class SqliteReader:
         return [_record(row, params[row[0]], tags[row[0]], metrics[row[0]]) for row in rows]
 
     def histories(self, runs: Sequence[Run], metrics: Collection[str] | None) -> dict[str, dict[str, History]]:
-        """Return the histories of runs, by run id and metric.
+        """Return run id → metric → history.
 
-        Metrics that a run does not have are left out. None asks for all.
+        Args:
+            runs: whose histories to read.
+            metrics: of which metrics. None: of all that a run has.
         """
         found: dict[str, dict[str, History]] = {}
         with self._connection() as connection:
@@ -120,7 +121,7 @@ class SqliteReader:
 
 
 def _by_index(connection: sqlite3.Connection) -> str:
-    """Return the words that make sqlite go by run first.
+    """Return the words that make sqlite look for the run first.
 
     Left alone, it walks through all runs for each one of them.
     """

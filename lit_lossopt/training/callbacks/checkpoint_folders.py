@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.core.part_files import remove_parts
+from lit_lossopt.core.files import remove_parts
 from lit_lossopt.tracking.recording import Recorder
 
 

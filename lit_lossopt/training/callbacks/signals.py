@@ -6,7 +6,6 @@ They do so in validation too, so that everything is left whole.
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,6 +15,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lit_lossopt.core import signals
 from lit_lossopt.training.distributed import collectives as ranks
 from lit_lossopt.training.loop_state import may_save
 
@@ -42,18 +42,13 @@ class SignalStop(pl.Callback):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take over both signals, and give them back afterwards."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
-        self._listens = True
-        try:
-            yield
-        finally:
-            self._listens = False
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        """Take over both signals; give them back afterwards."""
+        with signals.handled(self._note) as listens:
+            self._listens = listens
+            try:
+                yield
+            finally:
+                self._listens = False
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take SIGTERM back."""
@@ -99,7 +94,7 @@ class SignalStop(pl.Callback):
         # Lightning has put a handler of its own in front of ours, after which it would end training before this does,
         # and within a validation, where nothing can be saved.
         if self._listens:
-            signal.signal(signal.SIGTERM, self._note)
+            signals.take(self._note, signal.SIGTERM)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received == signal.SIGINT:

@@ -5,9 +5,7 @@ It uses DistributedDataParallel. Signals and records are our own.
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from typing import Any
 
 import lightning.pytorch as pl
@@ -15,6 +13,7 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
+from lit_lossopt.core import quiet
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.training.distributed.launcher import started_here
 from lit_lossopt.training.loop_state import wait_for_no_signal
@@ -78,8 +77,8 @@ class Distribution:
                 f"trainer.devices={trainer.world_size}: several devices need a process each, which the command lossopt "
                 "starts, and torchrun; here, take 1"
             )
-        warnings.filterwarnings("ignore", message="It is recommended to use `self.log")
-        logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
+        quiet.ignore_warnings("It is recommended to use `self.log")
+        quiet.quiet_loggers(["lightning.fabric.utilities.distributed"])
         trainer.strategy.setup_environment()
         wait_for_no_signal(trainer)
 

@@ -25,6 +25,7 @@ from typing import IO, Any
 
 from lit_lossopt.config.strict_yaml import load_value
 from lit_lossopt.config.words import Prepared, only_looks
+from lit_lossopt.core import signals
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.terminal_text import tell
 
@@ -195,20 +196,10 @@ def _signals_to(ranks: Sequence[Rank]) -> Iterator[list[int]]:
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
         received.append(number)
-        for rank in ranks:
-            if rank.process.poll() is None:
-                rank.process.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+        signals.hand_on(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM, [rank.process for rank in ranks])
 
-    if threading.current_thread() is not threading.main_thread():
+    with signals.handled(hand_on, (*signals.STOPPING, signal.SIGHUP)):
         yield received
-        return
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    before = {number: signal.signal(number, hand_on) for number in numbers}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _wait(ranks: Sequence[Rank], received: Sequence[int]) -> tuple[list[Rank], list[Rank]]:
