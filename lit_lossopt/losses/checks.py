@@ -1,7 +1,8 @@
-"""A loss and targets that do not fit are refused on the first batch: torch itself is silent about several such cases.
+"""Refusal of a loss and targets that do not fit, on the first batch.
 
-A check takes what the loss is about to be given, (inputs, targets), and returns what is wrong with it, or None. Checks
-belong to torch's loss classes and not to a contract, so that they also catch a contract that is wrong.
+torch itself is silent about several such cases. A check takes what the loss is about to be given, (inputs, targets),
+and returns what is wrong with it, or None. Checks belong to classes of losses and not to a contract, so that they also
+catch a contract that is wrong.
 """
 
 from __future__ import annotations
@@ -15,31 +16,51 @@ from torch import Tensor, nn
 from lit_lossopt.core.errors import described
 from lit_lossopt.losses import FocalLoss, HingeLoss, LossContract, SquaredHingeLoss, SquentropyLoss, computed
 
-# Of so many examples it is asked whether a loss adds up: some compare each with each.
+# Enough examples to see whether a loss is a sum. Some losses compare each example with each, so more would take long.
 FEW = 16
 Check = Callable[[nn.Module, Tensor, Tensor], str | None]
 
 
 def same_shape(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """(N, 1) against (N,) broadcasts to (N, N), and the loss of every pair is averaged."""
+    """Find shapes that differ.
+
+    (N, 1) against (N,) would be broadcast to (N, N), and the loss of every pair would be averaged.
+
+    >>> same_shape(nn.MSELoss(), torch.zeros(4, 1), torch.zeros(4))
+    'outputs [4, 1] and targets [4] differ in shape and would be broadcast'
+    """
     if inputs.shape == targets.shape:
         return None
     return f"outputs {list(inputs.shape)} and targets {list(targets.shape)} differ in shape and would be broadcast"
 
 
 def in_unit_interval(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Outside [0, 1] binary cross-entropy has no minimum."""
+    """Find targets outside [0, 1], for which binary cross-entropy has no minimum.
+
+    >>> in_unit_interval(nn.BCEWithLogitsLoss(), torch.zeros(2, 1), torch.tensor([[0.0], [2.0]]))
+    'targets reach from 0 to 2, not within 0 and 1'
+    """
     low, high = float(targets.min()), float(targets.max())
     return None if low >= 0 and high <= 1 else f"targets reach from {low:g} to {high:g}, not within 0 and 1"
 
 
 def plus_or_minus_one(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Refuse others: a target of 0 takes the example out of a margin loss."""
+    """Find targets other than ±1.
+
+    A target of 0 would take the example out of a margin loss.
+
+    >>> plus_or_minus_one(HingeLoss(), torch.zeros(2, 1), torch.tensor([[0.0], [1.0]]))
+    'targets are not all +1 or −1'
+    """
     return None if bool((targets.abs() == 1).all()) else "targets are not all +1 or −1"
 
 
 def distributions(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Float targets are probabilities of the classes: each row sums to one."""
+    """Find float targets that are no probabilities of the classes.
+
+    >>> distributions(nn.CrossEntropyLoss(), torch.zeros(1, 2), torch.tensor([[0.5, 0.9]]))
+    'rows of the targets do not sum to one'
+    """
     if not targets.is_floating_point():
         return None
     if getattr(criterion, "log_target", False):
@@ -53,14 +74,27 @@ def distributions(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str 
 
 
 def unweighted_if_soft(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """For class indices torch divides by the sum of the weights, for probabilities by the number of examples."""
+    """Find class weights beside soft targets.
+
+    For class indices torch divides by the sum of the weights, for probabilities by the number of examples.
+
+    >>> weighted = nn.CrossEntropyLoss(weight=torch.ones(2))
+    >>> unweighted_if_soft(weighted, torch.zeros(1, 2), torch.tensor([[0.5, 0.5]]))
+    "weight with mixed images would change the loss's scale; leave out weight, or data.mixing"
+    """
     if targets.is_floating_point() and getattr(criterion, "weight", None) is not None:
         return "weight with mixed images would change the loss's scale; leave out weight, or data.mixing"
     return None
 
 
 def log_probabilities(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Raw outputs in place of log-probabilities give a loss without a minimum."""
+    """Find inputs that are no log-probabilities.
+
+    With raw outputs in their place the loss has no minimum.
+
+    >>> log_probabilities(nn.NLLLoss(), torch.zeros(1, 2), torch.tensor([0]))
+    'inputs are not log-probabilities'
+    """
     sums = inputs.float().logsumexp(dim=1)
     return (
         None
@@ -70,7 +104,13 @@ def log_probabilities(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> 
 
 
 def some_label_counts(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """With every label ignored the mean is one of nothing, NaN."""
+    """Find a batch whose labels are all ignored.
+
+    The mean of nothing would be NaN.
+
+    >>> some_label_counts(nn.CrossEntropyLoss(), torch.zeros(1, 2), torch.tensor([-100]))
+    'all labels equal ignore_index=-100'
+    """
     ignored = getattr(criterion, "ignore_index", -100)
     if targets.is_floating_point() or bool((targets != ignored).any()):
         return None
@@ -97,7 +137,15 @@ CHECKS: dict[type[nn.Module], tuple[Check, ...]] = {
 
 @contextmanager
 def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Put modules into evaluation mode, and back into the mode in which they were."""
+    """Put modules into evaluation mode, and afterwards back into their mode.
+
+    >>> layer = nn.Dropout()
+    >>> with evaluating(layer):
+    ...     layer.training
+    False
+    >>> layer.training
+    True
+    """
     modes = [module.training for module in modules]
     try:
         for module in modules:
@@ -111,17 +159,21 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
 def check_first_batch(
     criterion: nn.Module, contract: LossContract, outputs: Tensor, labels: Tensor, num_classes: int
 ) -> None:
-    """Refuse a loss, labels and outputs that do not fit together.
+    """Raise ValueError if loss, labels and outputs do not fit together.
+
+    >>> from lit_lossopt.losses import contract_of
+    >>> criterion = nn.MSELoss(reduction="mean")
+    >>> check_first_batch(criterion, contract_of(criterion), torch.zeros(4, 3), torch.tensor([0, 1, 2, 0]), 3)
 
     Args:
         criterion: the loss.
-        contract: what it takes.
+        contract: the contract of the loss.
         outputs: the network's outputs for a batch.
         labels: the batch's class indices, or class probabilities where images are mixed.
         num_classes: number of classes K.
 
     Raises:
-        ValueError: what does not fit, why, and what to do.
+        ValueError: something does not fit. The message says what, why, and what to do.
     """
     name = type(criterion).__name__
     ignored = getattr(criterion, "ignore_index", None)
@@ -157,7 +209,7 @@ def check_first_batch(
 
 
 def _check_value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
-    """Refuse what is not one finite number, or a sum over the batch in place of a mean."""
+    """Raise ValueError if the loss is not one finite number, or not a mean over the batch."""
     name = type(criterion).__name__
     loss = _value(criterion, inputs, targets)
     if not isinstance(loss, Tensor):
@@ -170,7 +222,7 @@ def _check_value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
 
 
 def _check_mean(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
-    """Refuse a sum over the batch: of the same examples given twice it is twice as much."""
+    """Raise ValueError if the loss is a sum, which doubles when each example is given twice."""
     once = float(_value(criterion, inputs, targets))
     twice = float(_value(criterion, torch.cat([inputs, inputs]), torch.cat([targets, targets])))
     if abs(once) > _tolerance(inputs) and abs(twice / once - 2) < _tolerance(inputs):
@@ -189,7 +241,7 @@ def _value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _tolerance(values: Tensor) -> float:
-    """Return what rounding in the values' dtype can do to a sum over classes."""
+    """Return the largest error by rounding, in the values' dtype, of a sum over classes."""
     return max(1e-4, 20 * torch.finfo(values.dtype).eps)
 
 
