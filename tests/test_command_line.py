@@ -173,7 +173,7 @@ BASES = [
     ("from torch.optim import LBFGS as Newton", "Newton", "history_size"),
     ("from torch.optim import Muon as MatrixMuon", "MatrixMuon", "ns_coefficients"),
     ("from lit_lossopt.optimizers import SGDW", "SGDW", "nesterov"),
-    ("from lit_lossopt.optimizers.optimizers import Muon", "Muon", "adamw_lr"),
+    ("from lit_lossopt.optimizers.muon import Muon", "Muon", "adamw_lr"),
     ("from house.first import Second", "Second", "betas"),
 ]
 

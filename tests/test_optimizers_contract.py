@@ -12,10 +12,11 @@ import pytorch_optimizer
 import torch
 from torch import nn
 
+from lit_lossopt import optimizers
 from lit_lossopt.config.signatures import class_paths
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.networks.mini_cnn import MiniCNN
-from lit_lossopt.optimizers import build_optimizer, optimizers
+from lit_lossopt.optimizers import build_optimizer
 
 # Class and arguments that suit this small problem; every class of torch.optim that can train a CNN, ours, some of the
 # extra's.

@@ -1,4 +1,7 @@
-"""The two parts of a network that is fine-tuned: the head, which starts fresh, and the backbone in front of it."""
+"""The two parts of a network that is fine-tuned.
+
+The head starts fresh. The backbone in front of it has been trained before.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ from torch import nn
 
 
 class Backbone:
-    """Everything of a network but its head, which can be held still while the head learns.
+    """Everything of a network but its head.
 
-    The head is the module that the network gives as its attribute ``head``.
+    It can be held still while the head learns. The head is the module that the network gives as its attribute ``head``.
+
+    >>> from lit_lossopt.networks import MiniCNN
+    >>> len(Backbone(MiniCNN()).parameters)  # weights and biases of three layers
+    6
 
     Args:
         network: the network to train.
@@ -35,10 +42,10 @@ class Backbone:
         self._frozen = False
 
     def freeze(self, frozen: bool) -> None:
-        """Hold weights and running statistics still, or let them go; to be called at each step.
+        """Hold weights and running statistics still, or let them go.
 
-        Frozen norms normalise by the statistics they have, as in evaluation. Dropout stays as it is. What was not
-        trainable to begin with stays so.
+        It must be called at each step. Frozen norms normalise by the statistics that they have, as in evaluation.
+        Dropout stays as it is. Parameters that were not trainable to begin with stay so.
         """
         if not (frozen or self._frozen):
             return

@@ -1,4 +1,7 @@
-"""MiniCNN, the small network on which losses and optimizers are compared, and how any network gets its sizes."""
+"""MiniCNN, the small network on which losses and optimizers are compared.
+
+Here is also how any network gets its sizes from the data and the loss.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from torch import Tensor, nn
 class NetworkFactory(Protocol):
     """Makes a network for images of a given size.
 
-    The sizes come from the data and the loss; a constructor takes those that it names (``num_classes``, as
-    torchvision's networks call it, is the same as ``num_outputs``), and a config cannot set them.
+    The sizes come from the data and the loss, and a config cannot set them. A constructor takes those that it names.
+    ``num_classes``, as torchvision's networks call it, is the same as ``num_outputs``.
     """
 
     def __call__(
@@ -25,10 +28,15 @@ class NetworkFactory(Protocol):
 
 
 class MiniCNN(nn.Module):
-    """Two convolutions and two linear layers: images ``[N, C, H, W]`` float to logits ``[N, num_outputs]``.
+    """Two convolutions and two linear layers, from images to logits.
 
-    Convolution 3×3 → max-pool 2 → ReLU, twice; flatten; linear; ReLU; dropout; linear. Max-pooling and ReLU commute
-    exactly, in values and gradients; pooling first leaves a quarter of the work to the ReLU. Softmax is no part of it.
+    Images are ``[N, C, H, W]`` float, logits ``[N, num_outputs]``. The layers are convolution 3×3, max-pool 2 and ReLU,
+    twice, then flatten, linear, ReLU, dropout, linear. Max-pooling and ReLU commute exactly, in values and gradients.
+    Pooling first leaves a quarter of the work to the ReLU. Softmax is no part of it.
+
+    >>> network = MiniCNN(in_channels=1, image_size=8, num_outputs=10)
+    >>> network(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 10])
 
     Args:
         in_channels: channels C of the images.
@@ -39,7 +47,7 @@ class MiniCNN(nn.Module):
         dropout: probability of dropping a hidden unit during training, in [0, 1).
 
     Raises:
-        ValueError: a size that leaves nothing to compute with.
+        ValueError: a size leaves nothing to compute with.
     """
 
     def __init__(
@@ -82,7 +90,12 @@ class MiniCNN(nn.Module):
 
 
 def build_network(factory: NetworkFactory, *, in_channels: int, image_size: int, num_outputs: int) -> nn.Module:
-    """Return the network, given those of the sizes that its constructor takes."""
+    """Return the network, made with those sizes that its constructor takes.
+
+    >>> network = build_network(MiniCNN, in_channels=1, image_size=8, num_outputs=3)
+    >>> network.head.out_features
+    3
+    """
     sizes = {
         "in_channels": in_channels,
         "image_size": image_size,
@@ -94,12 +107,19 @@ def build_network(factory: NetworkFactory, *, in_channels: int, image_size: int,
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable values."""
+    """Return the number of trainable values.
+
+    >>> count_parameters(MiniCNN())
+    545098
+    """
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def _constructor(factory: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the class behind a partial; the parser's partials bind it as an argument of their own function."""
+    """Return the class behind a partial.
+
+    The parser's partials bind the class as an argument of their own function.
+    """
     while isinstance(factory, functools.partial):
         bound = [argument for argument in factory.args if inspect.isclass(argument)]
         factory = bound[-1] if bound else factory.func
