@@ -1,4 +1,7 @@
-"""The formats: each is written by one function and read back, for what it is used for, by another."""
+"""The formats of exported networks.
+
+Each is written by one function, and read back by another as its users would read it.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,16 @@ PT2_METADATA = "lossopt.json"
 
 @dataclass(frozen=True)
 class Format:
-    """One format.
+    """How one format is written and read.
 
     Attributes:
-        write: writes a network and its graph, whose outputs bear the name given, to a path.
-        read: a path → what turns images ``[N, C, H, W]`` uint8 into outputs ``[N, M]``; the packages given may be
-            imported for it.
-        reader: what reads it, in words.
+        write: writes a network and its graph to a path. The name of the graph's outputs is given to it.
+        read: returns the function of a file, from images ``[N, C, H, W]`` uint8 to outputs ``[N, M]``. The packages
+            that are given to it may be imported.
+        reader: the name of the function or program that reads the format.
+
+    >>> FORMATS[".onnx"].reader
+    'onnxruntime'
     """
 
     write: Callable[[TrainedClassifier, Classifier, Outputs, Path], None]
@@ -39,14 +45,15 @@ class Format:
 
 
 def facts(model: TrainedClassifier, outputs: Outputs) -> dict[str, str]:
-    """Return what an exported graph says of itself: texts (JSON) by name."""
+    """Return what an exported graph says about itself, as JSON texts by name."""
     return {**metadata(model.saved), "outputs": json.dumps(outputs)}
 
 
 def _write_safetensors(model: TrainedClassifier, graph: Classifier, outputs: Outputs, path: Path) -> None:
     from safetensors.torch import save
 
-    # Clones: tensors that share memory are refused. Its own writer of files lets nobody else read them.
+    # Clones, because tensors that share memory are refused. The library's own writer makes files that nobody else may
+    # read, so the bytes are written here.
     weights = {name: value.clone() for name, value in graph.network.state_dict().items()}
     path.write_bytes(save(weights, {"format": "pt", **metadata(model.saved)}))
 
@@ -82,7 +89,7 @@ def _read_onnx(path: Path, allow: Sequence[str]) -> Reader:
 
 
 def _program(model: TrainedClassifier, graph: Classifier) -> torch.export.ExportedProgram:
-    # Two images: a dimension of one would be taken for a constant.
+    # Two images, because a dimension of one would be taken for a constant.
     example = torch.zeros(2, *model.image_shape, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1)
     with _quietly():
@@ -91,7 +98,10 @@ def _program(model: TrainedClassifier, graph: Classifier) -> torch.export.Export
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep torch's exporters from telling their own story: what fails is said by the exception."""
+    """Silence torch's exporters.
+
+    An exception says what failed.
+    """
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
