@@ -224,7 +224,8 @@ def command_help(command: str) -> str:
     if own := _own_help(command):
         return _within(f"{head}\n{own}")
     choices = {key.rpartition(".")[2]: ", ".join(class_paths(key)) for key in ("data",)}
-    choices["criterion"] = "CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, FocalLoss, HingeLoss"
+    ours = [name for name, path in class_paths("model.criterion").items() if path.startswith("lit_lossopt.")]
+    choices["criterion"] = ", ".join(["CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss", *ours])
     sections = {"The range test": LR_FLAGS, **FLAGS} if command == "lr-find" else FLAGS
     listed = [
         _listed(title, [(flag, text.format(**choices)) for flag, text in flags]) for title, flags in sections.items()

@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from lit_lossopt.core.class_paths import as_named_now
+
+# Pairs of an import prefix and the file or folder, below a top-level package, that defines its classes.
+Sources = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -27,28 +31,22 @@ class Family:
     ``more`` is a further source for names that are not found in the others.
     """
 
-    sources: tuple[tuple[str, str], ...]
+    sources: Sources
     bases: frozenset[str]
     moved: tuple[tuple[str, str], ...] = ()
     more: tuple[str, str] | None = None
 
 
 FAMILIES: dict[str, Family] = {
-    "model.network": Family(
-        (
-            ("lit_lossopt.networks", "lit_lossopt/networks/mini_cnn.py"),
-            ("lit_lossopt.networks", "lit_lossopt/networks/torchvision_network.py"),
-        ),
-        frozenset({"Module"}),
-    ),
+    "model.network": Family((("lit_lossopt.networks", "lit_lossopt/networks"),), frozenset({"Module"})),
     "model.criterion": Family(
-        (("torch.nn", "torch/nn/modules/loss.py"), ("lit_lossopt.losses", "lit_lossopt/losses/losses.py")),
+        (("torch.nn", "torch/nn/modules/loss.py"), ("lit_lossopt.losses", "lit_lossopt/losses")),
         frozenset({"Module", "_Loss", "_WeightedLoss"}),
     ),
     # Ours come last and so take the name: Muon, which routes what torch's Muon refuses.
     "model.optimizer": Family(
-        (("torch.optim", "torch/optim"), ("lit_lossopt.optimizers", "lit_lossopt/optimizers/optimizers.py")),
-        frozenset({"Optimizer", "SGD"}),
+        (("torch.optim", "torch/optim"), ("lit_lossopt.optimizers", "lit_lossopt/optimizers")),
+        frozenset({"Optimizer"}),
         more=("pytorch_optimizer", "pytorch_optimizer/optimizer"),
     ),
     # Lightning needs to know what to monitor, so it accepts only its own subclass of this one.
@@ -74,18 +72,13 @@ LISTS = ("data.augmentation",)
 
 
 def class_paths(key: str) -> dict[str, str]:
-    """Return the full class path of each bare name.
+    """Return bare name -> full class path for the family of ``key``, sorted by name.
 
-    They belong to the family of ``key`` and are sorted by name.
+    >>> class_paths("model.network")["MiniCNN"]
+    'lit_lossopt.networks.MiniCNN'
     """
-    family = FAMILIES[key]
-    members = {
-        name: f"{prefix}.{name}"
-        for prefix, place in family.sources
-        for name in _classes(place)
-        if not name.startswith("_") and family.bases & set(_ancestry(place, name))
-    }
-    return dict(sorted({**members, **dict(family.moved)}.items()))
+    paths = {name: member.path for name, member in _members(key).items()}
+    return dict(sorted({**paths, **dict(FAMILIES[key].moved)}.items()))
 
 
 def full_class_path(key: str, name: str) -> str:
@@ -111,39 +104,35 @@ def class_parameters(key: str, class_path: str) -> dict[str, str] | None:
     The class is one of a family. The result is None where it cannot be read.
     """
     bare = class_path.rpartition(".")[2]
-    if class_paths(key).get(bare) != class_path or bare in dict(FAMILIES[key].moved):
+    member = _members(key).get(bare)
+    if member is None or member.path != class_path or bare in dict(FAMILIES[key].moved):
         return None
-    for prefix, place in FAMILIES[key].sources:
-        if class_path == f"{prefix}.{bare}" and bare in _classes(place):
-            return _constructor_parameters(place, bare)
-    return None
+    return _constructor_parameters(FAMILIES[key].sources, member.place, bare)
 
 
 def class_defaults(key: str, class_path: str) -> dict[str, str]:
-    """Return the default of each parameter of a class.
+    """Return parameter name -> the text of its default, of a family's class.
 
-    The class is one of a family. The result is empty where it cannot be read.
+    Empty where that cannot be read.
     """
-    bare = class_path.rpartition(".")[2]
-    for prefix, place in FAMILIES[key].sources:
-        definition = _classes(place).get(bare) if class_path == f"{prefix}.{bare}" else None
-        method = _method(definition, "__init__") if definition else None
-        if method is not None:
-            return _default_texts(method)
-    return {}
+    member = _members(key).get(class_path.rpartition(".")[2])
+    method = _method(member.definition, "__init__") if member and member.path == class_path else None
+    return _default_texts(method) if method else {}
 
 
 def shared_parameters(key: str) -> set[str]:
-    """Return the parameters of the family's own base class.
+    """Return the parameters that the family's own base class declares.
 
-    They are the same argument in each of its classes.
-
-    Only a base class of this package counts: an argument that merely bears the same name in two of torch's classes
-    (``lr``, ``weight_decay``) means something else in each.
+    They are the same argument in each of its classes. Only a base class of this package counts: an argument that
+    merely bears the same name in two of torch's classes (``lr``, ``weight_decay``) means something else in each.
     """
-    own = [place for _, place in FAMILIES[key].sources if place == "lit_lossopt/data"]
+    sources = FAMILIES[key].sources
+    own = [place for _, place in sources if place == "lit_lossopt/data"]
     return {
-        name for place in own for base in FAMILIES[key].bases for name in _constructor_parameters(place, base) or ()
+        name
+        for place in own
+        for base in FAMILIES[key].bases
+        for name in _constructor_parameters(sources, place, base) or ()
     }
 
 
@@ -159,42 +148,77 @@ def exported_names(place: str) -> frozenset[str]:
 
 
 def function_parameters(place: str, class_name: str, function: str = "__init__") -> dict[str, str]:
-    """Return the annotation of each parameter of a method.
-
-    The method is in the file ``place``. An annotation may be empty.
-    """
-    definition = _classes(place).get(class_name)
-    method = _method(definition, function) if definition else None
+    """Return parameter name -> annotation text of a method in the file ``place`` (empty where it has none)."""
+    found = _classes(place).get(class_name)
+    method = _method(found.definition, function) if found else None
     return _parameters(method) if method else {}
 
 
-def _constructor_parameters(place: str, class_name: str) -> dict[str, str] | None:
-    found: dict[str, str] = {}
-    for name in [class_name, *_ancestry(place, class_name)]:
-        definition = _classes(place).get(name)
+@dataclass(frozen=True)
+class _Class:
+    """A class as its source file defines it, the stem of that file, and the dotted name of its first base."""
+
+    definition: ast.ClassDef
+    stem: str
+    base: str
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A class that a key can name by its bare name."""
+
+    path: str
+    place: str
+    definition: ast.ClassDef
+
+
+@cache
+def _members(key: str) -> dict[str, _Member]:
+    """Return bare name -> class, for every class of the sources that descends from a base of the family."""
+    family = FAMILIES[key]
+    return {
+        name: _Member(_import_path(prefix, place, name, found.stem), place, found.definition)
+        for prefix, place in family.sources
+        for name, found in _classes(place).items()
+        if not name.startswith("_") and name not in family.bases
+        if any(base in family.bases for base, _ in _lineage(family.sources, place, name))
+    }
+
+
+def _import_path(prefix: str, place: str, name: str, stem: str) -> str:
+    """Return where a class is imported from: its package if that exports it, otherwise its module."""
+    of_package = place.endswith(".py") or name in exported_names(f"{place}/__init__.py")
+    return f"{prefix}.{name}" if of_package else f"{prefix}.{stem}.{name}"
+
+
+def _constructor_parameters(sources: Sources, place: str, class_name: str) -> dict[str, str] | None:
+    parameters: dict[str, str] = {}
+    for _, definition in _lineage(sources, place, class_name):
         if definition is None:
             return None
         method = _method(definition, "__init__")
         if method is None:
             continue
-        found = {**_parameters(method), **found}
+        parameters = {**_parameters(method), **parameters}
         if method.args.kwarg is None:
-            return found
+            return parameters
     return None
 
 
-def _ancestry(place: str, class_name: str) -> list[str]:
-    """Return the names of the first bases upwards.
+def _lineage(sources: Sources, place: str, name: str) -> Iterator[tuple[str, ast.ClassDef | None]]:
+    """Yield a class and its first bases upwards, by bare name and as they are defined.
 
-    The last one may be defined elsewhere.
+    The last one may be defined outside all sources. A base that is imported is looked up in the source of that import.
     """
-    names: list[str] = []
-    definition = _classes(place).get(class_name)
-    while definition is not None and definition.bases:
-        base = ast.unparse(definition.bases[0]).rpartition(".")[2]
-        names.append(base)
-        definition = _classes(place).get(base) if base != definition.name else None
-    return names
+    visited: set[tuple[str, str]] = set()
+    while (place, name) not in visited:
+        visited.add((place, name))
+        found = _classes(place).get(name)
+        yield name, found.definition if found else None
+        if found is None or not found.base:
+            return
+        name = found.base.rpartition(".")[2]
+        place = next((other for prefix, other in sources if found.base.startswith(f"{prefix}.")), place)
 
 
 def _method(definition: ast.ClassDef, name: str) -> ast.FunctionDef | None:
@@ -219,13 +243,31 @@ def _default_texts(method: ast.FunctionDef) -> dict[str, str]:
 
 
 @cache
-def _classes(place: str) -> dict[str, ast.ClassDef]:
+def _classes(place: str) -> dict[str, _Class]:
+    """Return name -> class of a source file, or of all files of a folder."""
     path = _locate(place)
     if path is None:
         return {}
-    files = sorted(path.glob("*.py")) if path.is_dir() else [path]
-    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
-    return {item.name: item for tree in trees for item in tree.body if isinstance(item, ast.ClassDef)}
+    classes: dict[str, _Class] = {}
+    for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        imported = _imported_names(tree)
+        for item in tree.body:
+            if isinstance(item, ast.ClassDef):
+                first, _, rest = (ast.unparse(item.bases[0]) if item.bases else "").partition(".")
+                base = ".".join(part for part in (imported.get(first, first), rest) if part)
+                classes[item.name] = _Class(item, file.stem, base)
+    return classes
+
+
+def _imported_names(tree: ast.Module) -> dict[str, str]:
+    """Return local name -> dotted name of what a module imports; relative imports stay in their folder."""
+    return {
+        name.asname or name.name: name.name if item.level else f"{item.module}.{name.name}"
+        for item in tree.body
+        if isinstance(item, ast.ImportFrom)
+        for name in item.names
+    }
 
 
 def _locate(place: str) -> Path | None:

@@ -1,10 +1,11 @@
-"""Images as one uint8 array, and batches of it.
+"""Images as one uint8 array in memory, and batches of it.
 
-The array is in memory. A batch is one gather, without Python for each image.
+A batch is one gather of rows, without Python code for each image.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,10 +18,7 @@ from lit_lossopt.core.errors import UserError
 
 
 class Share(NamedTuple):
-    """Which part of each batch belongs to a rank.
-
-    It is the ``rank``-th of ``ranks`` contiguous parts.
-    """
+    """The contiguous part of each batch that one rank works on, out of ``ranks`` parts."""
 
     rank: int = 0
     ranks: int = 1
@@ -28,7 +26,10 @@ class Share(NamedTuple):
     def of(self, index: Tensor) -> Tensor:
         """Return the rank's part of ``index`` ``[B]``.
 
-        Sizes differ by one at most. The first parts are the larger ones.
+        Sizes differ by one at most, and the first parts are the larger ones.
+
+        >>> Share(rank=1, ranks=2).of(torch.arange(5))
+        tensor([3, 4])
         """
         return index if self.ranks == 1 else index.tensor_split(self.ranks)[self.rank]
 
@@ -40,7 +41,10 @@ WHOLE = Share()
 class LabelledImages:
     """Images with their labels and names.
 
-    Images are ``[N, C, H, W]`` uint8, channels last in memory. Labels are ``[N]`` int64, with −1 for unknown.
+    Attributes:
+        images: ``[N, C, H, W]`` uint8, channels last in memory.
+        labels: ``[N]`` int64. −1 means unknown.
+        sources: the name of each image, such as its file.
     """
 
     images: Tensor
@@ -55,18 +59,22 @@ class LabelledImages:
         channels_last = self.images.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
         return LabelledImages(channels_last, self.labels[index], [self.sources[i] for i in index.tolist()])
 
+    def sha256(self) -> str:
+        """Return the SHA-256 of labels and pixels, independent of the layout in memory."""
+        digest = hashlib.sha256(self.labels.numpy().tobytes())
+        digest.update(self.images.permute(0, 2, 3, 1).contiguous().numpy().data)
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over ``N`` images.
-
-    It is a function of (seed, epoch), whatever was served before.
+    """One pass over ``N`` images, a function of seed and epoch alone.
 
     Attributes:
         order: the images' order ``[N]`` int64.
-        numbers: float32 random numbers ``[N, D]`` of each image, by its index, with their bits as int32; None: images
-            stay as they are.
-        partners: index ``[N]`` of the image that each is mixed with; None: images are not mixed.
+        numbers: random numbers ``[N, D]`` of each image, by its index. They are float32 with their bits as int32. None
+            leaves images as they are.
+        partners: index ``[N]`` of the image that each is mixed with. None mixes no images.
     """
 
     order: Tensor
@@ -77,18 +85,16 @@ class Pass:
 class BatchLoader:
     """Serves batches of an array in memory.
 
-    A batch is ``(images [B, C, H, W] uint8, labels [B])``.
-
-    A pass with random numbers adds those of the images, ``[B, D]``; one with partners serves ``2 B`` rows, the images
-    and then their partners.
+    A batch is ``(images [B, C, H, W] uint8, labels [B])``. A pass with random numbers adds those of the images,
+    ``[B, D]``. A pass with partners serves ``2 B`` rows, first the images and then their partners.
 
     Args:
         data: the images.
-        batch_size: images a batch, those of all shares together.
-        new_pass: called at the start of each pass; None serves the images in order.
+        batch_size: images in a batch, those of all shares together.
+        new_pass: called at the start of each pass. None serves the images in order.
         drop_last: leave out a last batch that would be smaller.
-        start: leave out so many batches of the first pass, which were served before an interruption.
-        share: the part of each batch that is served; in a last batch it may be empty.
+        start: number of batches to leave out of the first pass, because they were served before an interruption.
+        share: the part of each batch that is served. It may be empty in a last batch.
     """
 
     def __init__(
@@ -114,9 +120,9 @@ class BatchLoader:
         return whole + (rest > 0 and not self.drop_last)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing.
+        """Return nothing, so that Lightning skips no batches.
 
-        Where to go on follows from the trainer's own count. Lightning must not skip batches too.
+        Where to go on follows from the trainer's own count.
         """
         return {}
 
@@ -142,12 +148,12 @@ def batch_length(batch: Sequence[Tensor]) -> int:
 
 
 def check_all_have_some(kind: str, count: int, batch_size: int, ranks: int) -> None:
-    """Refuse an evaluation in which a rank has nothing to do.
+    """Raise UserError if a rank would have nothing to evaluate.
 
     Args:
-        kind: of the images, for the message.
+        kind: kind of the images, for the message.
         count: number of images.
-        batch_size: images a batch, on all ranks together.
+        batch_size: images in a batch, on all ranks together.
         ranks: number of ranks.
 
     Raises:
@@ -161,11 +167,11 @@ def check_all_have_some(kind: str, count: int, batch_size: int, ranks: int) -> N
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation ``[C]`` float32.
+    """Return the mean and standard deviation ``[C]`` float32 of images ``[N, C, H, W]`` uint8.
 
-    Images are ``[N, C, H, W]`` uint8. The result is exact to rounding.
+    They are exact to rounding.
     """
-    # Counting is exact and does without floats of every pixel: a tenth of the time.
+    # Counting is exact and needs no floats of every pixel, so it takes a tenth of the time.
     counts = np.zeros((images.shape[1], 256), dtype=np.int64)
     for chunk in torch.split(images, 64):
         for channel, pixels in enumerate(chunk.unbind(dim=1)):
@@ -179,8 +185,8 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def as_images(array: Any) -> Tensor:
-    """Return an array ``[N, H, W, C]`` as a tensor.
+    """Return an array ``[N, H, W, C]`` uint8 as a tensor ``[N, C, H, W]``.
 
-    It is ``[N, C, H, W]`` uint8, channels last in memory, without a copy.
+    It stays channels last in memory and is not copied.
     """
     return torch.from_numpy(array).permute(0, 3, 1, 2)

@@ -1,6 +1,6 @@
-"""Whether held-out images were held out before.
+"""Whether images held out now were also held out when weights were trained.
 
-They must have been when the weights were trained.
+If they were not, an evaluation would flatter the weights.
 """
 
 from __future__ import annotations
@@ -10,23 +10,44 @@ from typing import Any
 
 from lit_lossopt.core.errors import UserError
 
-# Decides which validation images are drawn; there where they are.
+# A setting that exists only where validation images are drawn.
 _DRAWN = "data.val_fraction"
+_TEST_DRAWN = "data.test_fraction"
+
+
+def deciding_settings(command: str | None, settings: Collection[str], val_is_drawn: bool) -> set[str]:
+    """Return the settings that decide which images ``command`` may evaluate because they were held out.
+
+    >>> sorted(deciding_settings("test", ["seed_everything", "data.val_fraction", "data.test_fraction"], True))
+    ['data.test_fraction', 'seed_everything']
+    >>> deciding_settings("test", ["seed_everything", "data.val_fraction"], True)
+    set()
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        settings: everything that decides about splits.
+        val_is_drawn: whether the seed draws the validation images from the training images.
+    """
+    if command == "test" and _TEST_DRAWN in settings:
+        return {"seed_everything", _TEST_DRAWN}
+    if command == "validate" and not val_is_drawn:
+        return set()
+    return set(settings) if command in ("validate", "fit") else set()
 
 
 def check_held_out(
     state: Mapping[str, Any], settings: Mapping[str, Any], deciding: Collection[str], pool: str | None
 ) -> None:
-    """Refuse to evaluate weights on images of their training.
+    """Raise UserError if weights may have been trained on what they are evaluated on.
 
     Args:
-        state: what the data module has said of itself beside the weights.
-        settings: what decides now which images are held out, as typed.
-        deciding: those of them that the command depends on; none of its images are drawn where it is empty.
-        pool: what names the set of images that the seed splits now.
+        state: what the data module has stored of itself beside the weights.
+        settings: what decides now which images are held out, with its values as typed.
+        deciding: those settings that the command depends on. It is empty where none of the command's images are drawn.
+        pool: a name of the set of images that the seed splits now.
 
     Raises:
-        UserError: other images were held out then, or drawn from others.
+        UserError: other images were held out then, or they were drawn from a different set.
     """
     if _DRAWN in state["split"] and _DRAWN not in settings and deciding:
         raise UserError(

@@ -1,21 +1,18 @@
-"""The base of all data modules.
+"""The base class of all datasets.
 
-Images are uint8 in memory. The seed splits them, and (seed, epoch) fixes the order in which they are served.
-
-A batch is a handful of tensor operations: rows of one uint8 array are gathered on the host, moved, augmented and turned
-to normalised floats on the device. There is no per-image Python and there are no worker processes.
+Images lie in memory as one uint8 array, are split by the seed, and are served in an order that seed and epoch fix.
+A batch takes a handful of tensor operations. Rows of the array are gathered on the host, moved, augmented, and turned
+into normalised floats on the device. There is no Python code for each image, and there are no worker processes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from abc import abstractmethod
 from dataclasses import replace
 from typing import Any, Literal
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
@@ -23,18 +20,12 @@ from torchvision.transforms import v2
 from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform
-from lit_lossopt.data.batches import (
-    WHOLE,
-    BatchLoader,
-    LabelledImages,
-    Pass,
-    Share,
-    channel_statistics,
-    check_all_have_some,
-)
+from lit_lossopt.data.batches import WHOLE, BatchLoader, LabelledImages, Pass, Share, check_all_have_some
 from lit_lossopt.data.classes import check_labels, choose_classes, keep_classes
-from lit_lossopt.data.held_out import check_held_out
+from lit_lossopt.data.epochs import batches_done, order_of_epoch, pass_of_epoch
+from lit_lossopt.data.held_out import check_held_out, deciding_settings
 from lit_lossopt.data.mixing import Mixing, mix_labels
+from lit_lossopt.data.normalisation import Normalisation
 from lit_lossopt.data.splits import stratified_split
 from lit_lossopt.data.summary import data_line
 
@@ -43,23 +34,24 @@ Split = Literal["train", "val", "test", "predict"]
 
 
 class ImageDataModule(pl.LightningDataModule):
-    """A dataset of small images.
+    """A dataset of small images, split for training, validation and test.
 
-    It has a training, a validation and a test split.
+    A subclass must give ``all_class_names``, ``in_channels``, ``image_size`` and ``read``. It may give
+    ``val_is_drawn``, ``test_labels``, ``pool`` and ``facts``, which have defaults.
 
     Args:
-        batch_size: images a training batch, on all devices together.
-        eval_batch_size: images a batch in validation, test and prediction; has no influence on results.
-        val_fraction: share of the training images held out for validation, stratified by class, chosen by the seed;
-            without effect where the data bring validation images of their own.
-        classes: names of the classes to keep, in the order of their labels; None keeps all.
+        batch_size: images in a training batch, on all devices together.
+        eval_batch_size: images in a batch of validation, test and prediction. It has no influence on results.
+        val_fraction: share of the training images held out for validation. They are stratified by class and chosen by
+            the seed. It has no effect where the data bring validation images of their own.
+        classes: names of the classes to keep, in the order of their labels. None keeps all.
         drop_last: leave out an epoch's last batch if it is smaller. It would be a step of more noise than the others,
-            taken just before the evaluation: with plain SGD on CIFAR-10 (a last batch of 16) it cost about four points
-            of the accuracy after the first epoch. Each epoch leaves out other images.
+            taken just before the evaluation. With plain SGD on CIFAR-10 a last batch of 16 cost about four points of
+            the accuracy after the first epoch. Each epoch leaves out other images.
         validate_on_test: train on all training images and evaluate on the test images, for comparison with published
-            numbers; then nothing may be chosen by the validation metrics.
-        augmentation: transforms of the training images, in order: PadCrop, HorizontalFlip, Cutout, ColorJitter on whole
-            batches, or any of torchvision v2, image by image.
+            numbers. Nothing may then be chosen by the validation metrics.
+        augmentation: transforms of the training images, in order. PadCrop, HorizontalFlip, Cutout and ColorJitter work
+            on whole batches. Any of torchvision v2 works too, image by image.
         mixing: MixUp or CutMix of the training images, for losses that take soft labels.
         seed: fixes the split, the order of batches and the augmentation.
 
@@ -91,11 +83,11 @@ class ImageDataModule(pl.LightningDataModule):
         self.validate_on_test = validate_on_test
         self.augmentation = Augmentation(augmentation or [])
         self.mixing = mixing
-        # A plain int: a checkpoint may hold no class of the parser's.
+        # A plain int, because a checkpoint may hold no class of the parser's.
         self.seed = int(seed)
         self._labels_kept = choose_classes(classes, self.all_class_names)
         self._splits: dict[str, LabelledImages] = {}
-        self._statistics: tuple[Tensor, Tensor] | None = None
+        self._normalisation: Normalisation | None = None
 
     @property
     @abstractmethod
@@ -117,9 +109,9 @@ class ImageDataModule(pl.LightningDataModule):
 
     @abstractmethod
     def read(self, split: Split) -> LabelledImages:
-        """Return all images of a split.
+        """Return all images of a split, with the dataset's own labels.
 
-        They have the dataset's own labels. ``val`` is there only where it is not drawn.
+        ``val`` is asked for only where it is not drawn.
         """
 
     @property
@@ -133,23 +125,20 @@ class ImageDataModule(pl.LightningDataModule):
     def test_labels(self) -> Tensor | None:
         """Return the dataset's own labels of the test images.
 
-        The result is None where that would take long reading.
+        None means that they are not known without long reading.
         """
         return None
 
     @property
     def pool(self) -> str | None:
-        """A name for the set of images that the seed splits.
+        """A name of the set of images that the seed splits.
 
-        It matters where the set may be another at the next start.
+        None means that the set is always the same. The name changes with the set.
         """
         return None
 
     def facts(self) -> dict[str, int | str]:
-        """Return what a run should record about its data.
-
-        It is more than their settings, and known once they are set up.
-        """
+        """Return what a run records about its data beyond their settings, once they are set up."""
         return {}
 
     @property
@@ -177,15 +166,12 @@ class ImageDataModule(pl.LightningDataModule):
         return self._splits[split]
 
     def sizes(self) -> dict[str, int]:
-        """Return the number of images in use of each split.
-
-        Unknown splits are left out.
-        """
-        found = {split: len(images) for split, images in self._splits.items()}
-        labels = None if "test" in found else self.test_labels()
+        """Return the number of images in use of each split, as far as it is known."""
+        sizes = {split: len(images) for split, images in self._splits.items()}
+        labels = None if "test" in sizes else self.test_labels()
         if labels is not None:
-            found["test"] = int(torch.isin(labels, torch.tensor(self._labels_kept)).sum())
-        return found
+            sizes["test"] = int(torch.isin(labels, torch.tensor(self._labels_kept)).sum())
+        return sizes
 
     def summary(self, stage: str) -> str:
         """Return what a stage works with, in one line.
@@ -195,53 +181,21 @@ class ImageDataModule(pl.LightningDataModule):
         return data_line(self.class_names, self.sizes(), stage)
 
     def checksums(self) -> dict[str, str]:
-        """Return the SHA-256 of the images in use.
-
-        Their labels are included, as the split left them.
-        """
-        found = {}
-        for split in self._splits:
-            digest = hashlib.sha256(self._splits[split].labels.numpy().tobytes())
-            digest.update(self._splits[split].images.permute(0, 2, 3, 1).contiguous().numpy().data)
-            found[split] = digest.hexdigest()
-        return found
+        """Return the SHA-256 of the images and labels of each split."""
+        return {split: data.sha256() for split, data in self._splits.items()}
 
     def epoch_order(self, epoch: int) -> Tensor:
-        """Return the order ``[N]`` of the training images.
-
-        It is a function of (seed, epoch) alone.
-        """
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
-        return torch.randperm(len(self._splits["train"]), generator=generator)
+        """Return the order ``[N]`` of the training images in an epoch."""
+        return order_of_epoch(self.seed, epoch, len(self._splits["train"]))
 
     def epoch_pass(self, epoch: int) -> Pass:
-        """Return an epoch's order and random numbers.
-
-        Each training image has its numbers. They are functions of (seed, epoch) alone.
-        """
-        count = len(self._splits["train"])
-        numbers = torch.empty(count, 0)
-        partners = None
-        if self.augmentation.draws:
-            generator = torch.Generator().manual_seed(derive_seed(self.seed, "augmentation", epoch))
-            numbers = torch.rand(count, self.augmentation.draws, generator=generator)
-        if self.mixing:
-            mixed = self.mixing.numbers(derive_seed(self.seed, "mixing", epoch), count)
-            numbers = torch.cat([numbers, mixed], dim=1)
-            random = np.random.default_rng(derive_seed(self.seed, "partners", epoch))
-            partners = torch.from_numpy(random.integers(0, count, count))
-        if not self.augmentation.transforms and not self.mixing:
-            return Pass(self.epoch_order(epoch))
-        # As integers they pass a trainer in half precision unrounded.
-        return Pass(self.epoch_order(epoch), numbers.view(torch.int32), partners)
+        """Return an epoch's order, and the random numbers of each training image."""
+        return pass_of_epoch(self.seed, epoch, len(self._splits["train"]), self.augmentation, self.mixing)
 
     def train_dataloader(self) -> BatchLoader:
-        """Return the training batches of the trainer's epoch.
-
-        They begin where the epoch was interrupted.
-        """
-        new_pass = lambda: self.epoch_pass(self._epoch())  # noqa: E731  # a thought of one line
-        train, start = self._splits["train"], self._batches_done()
+        """Return the training batches of the trainer's epoch, from where it was interrupted on."""
+        new_pass = lambda: self.epoch_pass(self.trainer.current_epoch if self.trainer else 0)  # noqa: E731  # one line
+        train, start = self._splits["train"], batches_done(self.trainer)
         return BatchLoader(train, self.batch_size, new_pass, drop_last=self.drop_last, start=start, share=self._share())
 
     def val_dataloader(self) -> BatchLoader:
@@ -261,16 +215,15 @@ class ImageDataModule(pl.LightningDataModule):
 
         Images are normalised float32 ``[B, C, H, W]``, labels ``[B]``, on their device.
 
-        A batch with random numbers is one of training: it is augmented by them, or also mixed, to labels ``[B, K]``.
+        A batch with random numbers is one of training, and is augmented by them. Mixed images have labels ``[B, K]``.
         """
         images, labels, *more = batch
-        scale, shift = self._normalisation(images.device)
+        normalisation = self._normalisation_on(images.device)
         if not more:
-            return _normalised(images, scale, shift), labels
+            return normalisation.applied(images), labels
         numbers = more[0].view(torch.float32)
         for_augmentation, for_mixing = numbers.tensor_split([self.augmentation.draws], dim=1)
-        images = self.augmentation(images, for_augmentation, (-shift / scale).flatten())
-        values = _normalised(images, scale, shift)
+        values = normalisation.applied(self.augmentation(images, for_augmentation, normalisation.mean))
         if self.mixing is None:
             return values, labels
         own, partners = values.chunk(2)
@@ -279,11 +232,9 @@ class ImageDataModule(pl.LightningDataModule):
         return mixed, mix_labels(own_labels, partner_labels, share, self.num_classes)
 
     def augmented_examples(self, count: int = 8, epochs: int = 4) -> Tensor | None:
-        """Return training images as epochs will show them.
+        """Return training images ``[1 + epochs, count, C, H, W]`` uint8, plain and as each epoch will show them.
 
-        They are ``[1 + epochs, count, C, H, W]`` uint8. The first are the images as they are.
-
-        None if they are neither augmented nor mixed.
+        None means that they are neither augmented nor mixed.
         """
         train = self._splits["train"]
         index = torch.linspace(0, len(train) - 1, min(count, len(train))).long()
@@ -294,16 +245,15 @@ class ImageDataModule(pl.LightningDataModule):
                 return None
             batch = next(iter(BatchLoader(train, count, lambda now=one_batch: now)))  # type: ignore[misc]  # bound now
             values = self.on_after_batch_transfer(batch, 0)[0]
-            scale, shift = self._normalisation(values.device)
-            rows.append(((values - shift) / scale).round().clamp(0, 255).to(torch.uint8))
+            rows.append(self._normalisation_on(values.device).undone(values))
         return torch.stack(rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what trained weights depend on.
 
-        It is normalisation, size, classes, and how validation images were chosen.
+        That is normalisation, size, classes, and how validation images were chosen.
         """
-        scale, shift = self._normalisation(torch.device("cpu"))
+        scale, shift = self._normalisation_on(torch.device("cpu"))
         return {
             "scale": scale,
             "shift": shift,
@@ -316,37 +266,23 @@ class ImageDataModule(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the normalisation of trained weights.
 
-        Other classes are refused, and images that another split has held out.
-
         Raises:
-            UserError: what was trained on and what is asked for do not fit together.
+            UserError: the weights were trained on other classes, or other images were held out then.
         """
         if list(state_dict["class_names"]) != self.class_names:
             raise UserError(
                 f"--ckpt_path: trained on the classes {', '.join(state_dict['class_names'])}, not on "
                 f"{', '.join(self.class_names)}; use the run's config.yaml"
             )
-        deciding = self._deciding(self.trainer.state.fn if self.trainer else None)
-        check_held_out(state_dict, self._split_settings(), deciding, self.pool)
-        self._statistics = state_dict["scale"], state_dict["shift"]
+        settings, command = self._split_settings(), self.trainer.state.fn if self.trainer else None
+        check_held_out(state_dict, settings, deciding_settings(command, settings, self.val_is_drawn), self.pool)
+        self._normalisation = Normalisation(state_dict["scale"], state_dict["shift"])
 
     def _split_settings(self) -> dict[str, Any]:
         on_test = {"data.validate_on_test": self.validate_on_test}
         if not self.val_is_drawn:
             return on_test
         return {"seed_everything": self.seed, "data.val_fraction": self.val_fraction, **on_test}
-
-    def _deciding(self, command: str | None) -> set[str]:
-        """Return the settings that decide which images are held out.
-
-        They are those that ``command`` may evaluate.
-        """
-        settings = set(self._split_settings())
-        if command == "test" and "data.test_fraction" in settings:
-            return {"seed_everything", "data.test_fraction"}
-        if command == "validate" and not self.val_is_drawn:
-            return set()
-        return settings if command in ("validate", "fit") else set()
 
     def _evaluation_batches(self, split: str) -> BatchLoader:
         data, share = self._splits[split], self._share()
@@ -356,41 +292,22 @@ class ImageDataModule(pl.LightningDataModule):
     def _share(self) -> Share:
         return Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else WHOLE
 
-    def _epoch(self) -> int:
-        return self.trainer.current_epoch if self.trainer else 0
-
-    def _batches_done(self) -> int:
-        """Return how many batches an interrupted epoch has done."""
-        if self.trainer is None or not self.trainer.fit_loop.restarting:
-            return 0
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        if progress.is_last_batch:
-            # The epoch was trained to its end: what comes is the next.
-            return 0
-        done: Any = progress.current
-        # A checkpoint saved in on_train_batch_end counts its own batch as processed, and not yet as completed.
-        return int(done.completed + (done.ready == done.processed == done.completed + 1))
-
-    def _normalisation(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        if self._statistics is None:
+    def _normalisation_on(self, device: torch.device) -> Normalisation:
+        if self._normalisation is None:
             training = self._splits["train"] if "train" in self._splits else self._keep(self.read("train"))
-            mean, std = channel_statistics(training.images)
-            self._statistics = ((1 / std).view(1, -1, 1, 1), (-mean / std).view(1, -1, 1, 1))
-        scale, shift = (value.to(device) for value in self._statistics)
-        self._statistics = scale, shift
-        return scale, shift
+            self._normalisation = Normalisation.of(training.images)
+        self._normalisation = self._normalisation.on(device)
+        return self._normalisation
 
     def _split_training_images(self) -> None:
         training = self._keep(self.read("train"))
-        self._statistics = None
-        if self.validate_on_test:
+        self._normalisation = None
+        if self.validate_on_test or not self.val_is_drawn:
             self._check_size(training)
-            warnings.warn(NOTE_TEST_IMAGES, Notice, stacklevel=2)
-            self._splits["train"], self._splits["val"] = training, self._keep(self.read("test"))
-            return
-        if not self.val_is_drawn:
-            self._check_size(training)
-            self._splits["train"], self._splits["val"] = training, self._keep(self.read("val"))
+            if self.validate_on_test:
+                warnings.warn(NOTE_TEST_IMAGES, Notice, stacklevel=2)
+            validation = self._keep(self.read("test" if self.validate_on_test else "val"))
+            self._splits["train"], self._splits["val"] = training, validation
             return
         try:
             train, val = stratified_split(training.labels, self.val_fraction, derive_seed(self.seed, "split"))
@@ -413,7 +330,3 @@ class ImageDataModule(pl.LightningDataModule):
     def _keep(self, data: LabelledImages) -> LabelledImages:
         check_labels(data, len(self.all_class_names))
         return keep_classes(data, self._labels_kept, len(self.all_class_names))
-
-
-def _normalised(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    return images.to(torch.float32).mul_(scale).add_(shift)

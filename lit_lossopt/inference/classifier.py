@@ -1,6 +1,6 @@
 """A trained network that is ready to classify images.
 
-``lit_lossopt.load`` returns one.
+``lit_lossopt.load`` returns one. Pixels, Pillow's images or files come in. Classes and their probabilities go out.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ BATCH = 256
 
 
 class Predictions(NamedTuple):
-    """What a network says of N images.
+    """What a network predicts for N images.
 
     Attributes:
-        names: the predicted class of each.
-        labels: its number ``[N]`` int64.
-        probabilities: of all classes ``[N, K]``; None where the loss that trained the network implies none.
+        names: the name of each image's predicted class.
+        labels: the number of each image's predicted class, ``[N]`` int64.
+        probabilities: those of all classes, ``[N, K]``. None means that the loss implies none.
+
+    >>> Predictions(["cat"], torch.tensor([0]), torch.tensor([[0.75, 0.25]])).names
+    ['cat']
     """
 
     names: list[str]
@@ -40,15 +43,22 @@ class Predictions(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """One graph from uint8 images to outputs.
+    """One graph from images ``[N, C, H, W]`` uint8 to outputs.
 
-    Images are ``[N, C, H, W]``. The graph has normalisation, network and, if asked for, probabilities.
+    It holds normalisation, network and, if asked for, probabilities.
+
+    >>> from lit_lossopt.losses import softmax
+    >>> from lit_lossopt.networks import MiniCNN
+    >>> network = MiniCNN(in_channels=1, image_size=8, num_outputs=2).eval()
+    >>> graph = Classifier(network, torch.tensor([1 / 64]), torch.tensor([-2.0]), softmax)
+    >>> graph(torch.zeros(3, 1, 8, 8, dtype=torch.uint8)).shape
+    torch.Size([3, 2])
 
     Args:
-        network: from normalised images to outputs ``[N, M]``.
-        scale: ``[C]``; a pixel enters the network as ``pixel * scale + shift``.
+        network: takes normalised images and gives outputs ``[N, M]``.
+        scale: ``[C]``. A pixel enters the network as ``pixel * scale + shift``.
         shift: ``[C]``.
-        probabilities: outputs to class probabilities ``[N, K]``; None leaves outputs as they are.
+        probabilities: takes outputs and gives class probabilities ``[N, K]``. None leaves outputs as they are.
     """
 
     scale: Tensor
@@ -60,7 +70,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.network = network
         self.probabilities = probabilities
-        # Copies: what is done to this module is done to nothing else.
+        # Copies, so that moving this module to a device moves nothing else.
         self.register_buffer("scale", scale.clone().view(1, -1, 1, 1))
         self.register_buffer("shift", shift.clone().view(1, -1, 1, 1))
 
@@ -72,14 +82,27 @@ class Classifier(nn.Module):
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """A trained network with everything that its use needs.
+    """A trained network with everything that is needed to use it.
 
-    It is called with images.
+    Call it with images.
+
+    >>> from pathlib import Path
+    >>> from lit_lossopt.losses import contract_of
+    >>> from lit_lossopt.networks import MiniCNN
+    >>> network = MiniCNN(in_channels=1, image_size=8, num_outputs=2).eval()
+    >>> bias = network.head.bias.requires_grad_(False).copy_(torch.tensor([0.0, 100.0]))
+    >>> scale = shift = torch.zeros(1)
+    >>> saved = Saved(network.state_dict(), {}, ("cat", "dog"), scale, shift, 8, run="", step=0, path=Path("x.ckpt"))
+    >>> model = TrainedClassifier(network, saved, contract_of(nn.CrossEntropyLoss()))
+    >>> model(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).names
+    ['dog', 'dog']
 
     Attributes:
-        network: in evaluation mode; takes normalised images ``[N, C, H, W]`` float32.
-        saved: what its file says: ``config``, ``classes``, ``scale`` and ``shift``, ``image_size``, ``run``, ``step``.
-        contract: of the loss that trained it; ``contract.probabilities`` turns outputs into those that it implies.
+        network: in evaluation mode. It takes normalised images ``[N, C, H, W]`` float32.
+        saved: what its file says, such as ``config``, ``classes``, ``scale``, ``shift``, ``image_size``, ``run`` and
+            ``step``.
+        contract: that of the loss that trained it. ``contract.probabilities`` turns outputs into the probabilities that
+            the loss implies.
     """
 
     network: nn.Module
@@ -103,24 +126,24 @@ class TrainedClassifier:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The device that the network is on."""
         return next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
 
     def __call__(self, images: Any) -> Predictions:
-        """Return what the network says of images.
+        """Return the classes and probabilities that the network predicts.
 
         Args:
-            images: uint8 pixels ``[N, C, H, W]`` (tensor or numpy array); or one or several of Pillow's images or
-                paths of image files, which become pixels as an image folder's do.
+            images: uint8 pixels ``[N, C, H, W]``, as a tensor or a numpy array. Or one or several of Pillow's images or
+                paths of image files, which become pixels by the same rules as an image folder's.
 
         Raises:
-            UserError: they are of another kind or size.
+            UserError: the images are of another kind or size.
         """
         outputs = self.outputs(images)
         implied = self.contract.probabilities
         labels = predicted_classes(outputs)
-        found = [self.classes[label] for label in labels.tolist()]
-        return Predictions(found, labels, implied(outputs) if implied else None)
+        names = [self.classes[label] for label in labels.tolist()]
+        return Predictions(names, labels, implied(outputs) if implied else None)
 
     @torch.no_grad()
     def outputs(self, images: Any) -> Tensor:
@@ -137,7 +160,7 @@ class TrainedClassifier:
         """Return images as uint8 pixels ``[N, C, H, W]``.
 
         Raises:
-            UserError: they are of another kind or size.
+            UserError: the images are of another kind or size.
         """
         if isinstance(images, np.ndarray):
             images = torch.tensor(np.ascontiguousarray(images))
@@ -152,9 +175,9 @@ class TrainedClassifier:
         return pixels
 
     def graph(self, outputs: Outputs = "logits") -> Classifier:
-        """Return a copy on the CPU as one module.
+        """Return a copy on the CPU, as one module that takes uint8 images.
 
-        It takes uint8 images. It gives outputs, or the probabilities that they imply.
+        It gives outputs, or the probabilities that outputs imply.
 
         Raises:
             UserError: the loss implies no probabilities.
@@ -170,7 +193,7 @@ class TrainedClassifier:
     def _decoded(self, images: Sequence[Any]) -> Tensor:
         """Return the pixels of images and image files.
 
-        The rules are those of the run's image folder, or else the usual ones.
+        They are decoded by the rules of the run's image folder, or else by the usual ones.
         """
         channels, size, _ = self.image_shape
         if channels != 3:
@@ -178,7 +201,7 @@ class TrainedClassifier:
                 f"images: this network was trained on images of {channels} channels, for which there are no rules of "
                 f"decoding; give uint8 pixels [N, {channels}, {size}, {size}]"
             )
-        # Lightning comes with the data modules; pixels do without.
+        # The data modules import Lightning, which takes seconds and is not needed for pixels.
         from lit_lossopt.data.batches import as_images
         from lit_lossopt.data.decoding import DecodingRules, UnusableImage, decode_image, pixels_of
 

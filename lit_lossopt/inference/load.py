@@ -51,15 +51,19 @@ def load(
 ) -> TrainedClassifier:
     """Return the trained network of a run.
 
+    >>> load("missing.ckpt", which="worst")
+    Traceback (most recent call last):
+    lit_lossopt.core.errors.UserError: which=worst: there are best and last
+
     Args:
-        run: a run's id in the tracking store, or the beginning of one; a run's folder; a checkpoint; or a file that
+        run: a run's id in the tracking store, the beginning of one, a run's folder, a checkpoint, or a file that
             ``lossopt export`` wrote as ``.safetensors``.
-        which: the weights with the best validation accuracy, or the last ones; a file is taken as it is.
-        allow: packages beside torch's and this one whose classes the config may name.
-        device: where the network goes.
+        which: the weights with the best validation accuracy, or the last ones. A file is taken as it is.
+        allow: packages whose classes the config may name, beside torch's and this one.
+        device: the device that the network goes to.
 
     Raises:
-        UserError: there is no such run or file, it is damaged, or names classes that are not allowed.
+        UserError: there is no such run or file, it is damaged, or it names classes that are not allowed.
     """
     saved = find_saved(run, which)
     if saved.note:
@@ -68,13 +72,13 @@ def load(
 
 
 def find_saved(run: str | os.PathLike[str], which: Which = "best") -> Saved:
-    """Return what ``load`` builds its network from.
+    """Return the saved weights that ``load`` builds its network from.
 
     Raises:
         UserError: there is no such run or file, or it is damaged.
     """
     if which not in ("best", "last"):
-        raise UserError(f"which={which}: best or last")
+        raise UserError(f"which={which}: there are best and last")
     path = given_path(run)
     if is_file(path):
         return read_saved(path)
@@ -88,7 +92,7 @@ def find_saved(run: str | os.PathLike[str], which: Which = "best") -> Saved:
     from lit_lossopt.tracking.artifacts import checkpoint_folder
 
     with checkpoint_folder(str(run), wanted) as (run_id, folder):
-        # A checkpoint may name the run as its journal did, from before the store knew it.
+        # A checkpoint may hold the name that the run's journal had before the store knew the run.
         return replace(_read_of(run_id, folder, wanted), run=run_id)
 
 
@@ -96,7 +100,8 @@ def _read_of(run: str, folder: Path, wanted: Sequence[str]) -> Saved:
     if not any((folder / name).is_file() for name in wanted):
         there = ", ".join(sorted(path.name for path in folder.glob("*.ckpt")))
         raise UserError(
-            f"{run}: there is no {wanted[0]} in {folder}; {f'it holds {there}' if there else 'nor any other'}"
+            f"{run}: there is no {wanted[0]} in {folder}; "
+            f"{f'it holds {there}' if there else 'it holds no checkpoint at all'}"
         )
     return read_saved(folder / wanted[0])
 
@@ -105,7 +110,7 @@ def built(saved: Saved, allow: Sequence[str] = (), device: str | torch.device = 
     """Return a network with the weights that were saved.
 
     Raises:
-        UserError: the config names classes that are not allowed or not there, or the weights do not fit them.
+        UserError: the config names classes that are not allowed or do not exist, or the weights do not fit them.
     """
     chosen = {name: saved.config["model"][name] for name in ("network", "criterion")}
     factory, criterion = _instantiated(chosen, saved.path, allow)
@@ -130,10 +135,7 @@ def built(saved: Saved, allow: Sequence[str] = (), device: str | torch.device = 
 
 
 def _instantiated(chosen: Mapping[str, Any], path: Path, allow: Sequence[str]) -> tuple[NetworkFactory, nn.Module]:
-    """Return the network or the loss of a configuration.
-
-    It is made as the command line would make it.
-    """
+    """Return the network's factory and the loss, made as the command line makes them."""
     tree = {"model": dict(chosen)}
     check_imports(tree, str(path), allow)
     register_types()
@@ -154,7 +156,7 @@ def _instantiated(chosen: Mapping[str, Any], path: Path, allow: Sequence[str]) -
 def _imports_restricted_to(allowed: Sequence[str]) -> Iterator[None]:
     """Let configs name classes of some packages only.
 
-    The settings of the parser are those of the whole process. They are put back afterwards.
+    The parser's settings belong to the whole process, so they are put back.
     """
     settings = jsonargparse._common.parsing_settings  # noqa: SLF001  # no public way back
     before = dict(settings)

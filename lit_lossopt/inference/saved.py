@@ -1,6 +1,6 @@
-"""What a file of trained weights says of them.
+"""What a file of trained weights says about them.
 
-It is enough to use them without data and command line.
+It is enough to use the weights without the data and without the command line.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _METADATA = ("classes", "scale", "shift", "image_size", "config", "run", "step")
 
 @dataclass(frozen=True)
 class Saved:
-    """Trained weights and what they are weights of.
+    """Trained weights, and everything that is needed to use them.
 
     Attributes:
-        weights: of the network, by name.
+        weights: the network's tensors, by name.
         config: the run's resolved config, as plain values.
         classes: names of the K classes, in the order of their labels.
-        scale: per channel ``[C]`` float32: a pixel (0 … 255) enters the network as ``pixel * scale + shift``.
-        shift: likewise.
+        scale: ``[C]`` float32. A pixel (0 … 255) enters the network as ``pixel * scale + shift``.
+        shift: ``[C]`` float32.
         image_size: height and width of the images in pixels.
         run: id of the run, or empty.
-        step: training steps behind the weights.
+        step: number of training steps behind the weights.
         path: the file.
-        note: what was wrong with a newer file that could not be read; empty: nothing.
+        note: what was wrong with a newer file that could not be read. It is empty if nothing was.
     """
 
     weights: Mapping[str, Tensor]
@@ -56,11 +56,13 @@ class Saved:
 
 
 def read_saved(path: Path) -> Saved:
-    """Return what a checkpoint holds.
+    """Return what a checkpoint or an exported ``.safetensors`` file holds.
 
-    A ``.safetensors`` file that was exported from one is read too. No code in it is run.
+    No code in it is run. If a checkpoint is missing or damaged, the one before it is read, if it was kept.
 
-    Where a checkpoint is missing or damaged, the one before it is read, if it was kept.
+    >>> read_saved(Path("missing.safetensors"))
+    Traceback (most recent call last):
+    lit_lossopt.core.errors.UserError: missing.safetensors: ...
 
     Raises:
         UserError: the file is damaged, or does not say what it holds.
@@ -73,9 +75,12 @@ def read_saved(path: Path) -> Saved:
 
 
 def metadata(saved: Saved) -> dict[str, str]:
-    """Return all but the weights as texts (JSON).
+    """Return all but the weights as JSON texts, for the metadata of an exported file.
 
-    They are the metadata of an exported file.
+    >>> one = torch.ones(1)
+    >>> saved = Saved({}, {}, ("cat", "dog"), one, one, 8, run="", step=3, path=Path("last.ckpt"))
+    >>> metadata(saved)["classes"], metadata(saved)["step"]
+    ('["cat", "dog"]', '3')
     """
     values = {
         "classes": saved.classes,
@@ -129,11 +134,15 @@ def _from_safetensors(path: Path) -> Saved:
         raise UserError(f"{path}: not a whole file of safetensors ({one_line(str(error), 100)})") from error
     missing = [name for name in _METADATA if name not in texts]
     if missing:
-        raise UserError(f"{path}: its metadata lack {', '.join(missing)}; only files of lossopt export say all")
+        raise UserError(
+            f"{path}: its metadata lack {', '.join(missing)}; only files that lossopt export wrote can be loaded"
+        )
     try:
         values = {name: json.loads(as_named_now(texts[name])) for name in _METADATA}
     except ValueError as error:
-        raise UserError(f"{path}: its metadata are not JSON; only files of lossopt export say all") from error
+        raise UserError(
+            f"{path}: its metadata are not JSON; only files that lossopt export wrote can be loaded"
+        ) from error
     return Saved(
         weights=weights,
         config=values["config"],

@@ -1,9 +1,8 @@
-"""Checks of a loss on the first batch.
+"""Refusal of a loss and targets that do not fit, on the first batch.
 
-Torch itself is silent about several losses and targets that do not fit.
-
-A check takes what the loss is about to be given, (inputs, targets), and returns what is wrong with it, or None. Checks
-belong to torch's loss classes and not to a contract, so that they also catch a contract that is wrong.
+torch itself is silent about several such cases. A check takes what the loss is about to be given, (inputs, targets),
+and returns what is wrong with it, or None. Checks belong to classes of losses and not to a contract, so that they also
+catch a contract that is wrong.
 """
 
 from __future__ import annotations
@@ -17,15 +16,18 @@ from torch import Tensor, nn
 from lit_lossopt.core.errors import described
 from lit_lossopt.losses import FocalLoss, HingeLoss, LossContract, SquaredHingeLoss, SquentropyLoss, computed
 
-# Of so many examples it is asked whether a loss adds up: some compare each with each.
+# Enough examples to see whether a loss is a sum. Some losses compare each example with each, so more would take long.
 FEW = 16
 Check = Callable[[nn.Module, Tensor, Tensor], str | None]
 
 
 def same_shape(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Refuse outputs and targets of different shape.
+    """Find shapes that differ.
 
-    (N, 1) against (N,) broadcasts to (N, N), and the loss of every pair is averaged.
+    (N, 1) against (N,) would be broadcast to (N, N), and the loss of every pair would be averaged.
+
+    >>> same_shape(nn.MSELoss(), torch.zeros(4, 1), torch.zeros(4))
+    'outputs [4, 1] and targets [4] differ in shape and would be broadcast'
     """
     if inputs.shape == targets.shape:
         return None
@@ -33,23 +35,31 @@ def same_shape(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | N
 
 
 def in_unit_interval(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Outside [0, 1] binary cross-entropy has no minimum."""
+    """Find targets outside [0, 1], for which binary cross-entropy has no minimum.
+
+    >>> in_unit_interval(nn.BCEWithLogitsLoss(), torch.zeros(2, 1), torch.tensor([[0.0], [2.0]]))
+    'targets reach from 0 to 2, not within 0 and 1'
+    """
     low, high = float(targets.min()), float(targets.max())
     return None if low >= 0 and high <= 1 else f"targets reach from {low:g} to {high:g}, not within 0 and 1"
 
 
 def plus_or_minus_one(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Refuse targets other than +1 and −1.
+    """Find targets other than ±1.
 
-    A target of 0 takes the example out of a margin loss.
+    A target of 0 would take the example out of a margin loss.
+
+    >>> plus_or_minus_one(HingeLoss(), torch.zeros(2, 1), torch.tensor([[0.0], [1.0]]))
+    'targets are not all +1 or −1'
     """
     return None if bool((targets.abs() == 1).all()) else "targets are not all +1 or −1"
 
 
 def distributions(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Refuse float targets that are no probabilities.
+    """Find float targets that are no probabilities of the classes.
 
-    Each row must sum to one.
+    >>> distributions(nn.CrossEntropyLoss(), torch.zeros(1, 2), torch.tensor([[0.5, 0.9]]))
+    'rows of the targets do not sum to one'
     """
     if not targets.is_floating_point():
         return None
@@ -64,9 +74,13 @@ def distributions(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str 
 
 
 def unweighted_if_soft(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Refuse class weights together with soft targets.
+    """Find class weights beside soft targets.
 
-    For class indices torch divides by the sum of the weights. For probabilities it divides by the number of examples.
+    For class indices torch divides by the sum of the weights, for probabilities by the number of examples.
+
+    >>> weighted = nn.CrossEntropyLoss(weight=torch.ones(2))
+    >>> unweighted_if_soft(weighted, torch.zeros(1, 2), torch.tensor([[0.5, 0.5]]))
+    "weight with mixed images would change the loss's scale; leave out weight, or data.mixing"
     """
     if targets.is_floating_point() and getattr(criterion, "weight", None) is not None:
         return "weight with mixed images would change the loss's scale; leave out weight, or data.mixing"
@@ -74,9 +88,12 @@ def unweighted_if_soft(criterion: nn.Module, inputs: Tensor, targets: Tensor) ->
 
 
 def log_probabilities(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Refuse raw outputs in place of log-probabilities.
+    """Find inputs that are no log-probabilities.
 
-    They give a loss without a minimum.
+    With raw outputs in their place the loss has no minimum.
+
+    >>> log_probabilities(nn.NLLLoss(), torch.zeros(1, 2), torch.tensor([0]))
+    'inputs are not log-probabilities'
     """
     sums = inputs.float().logsumexp(dim=1)
     return (
@@ -87,9 +104,12 @@ def log_probabilities(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> 
 
 
 def some_label_counts(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> str | None:
-    """Refuse a batch in which every label is ignored.
+    """Find a batch whose labels are all ignored.
 
-    The mean is then one of nothing, NaN.
+    The mean of nothing would be NaN.
+
+    >>> some_label_counts(nn.CrossEntropyLoss(), torch.zeros(1, 2), torch.tensor([-100]))
+    'all labels equal ignore_index=-100'
     """
     ignored = getattr(criterion, "ignore_index", -100)
     if targets.is_floating_point() or bool((targets != ignored).any()):
@@ -117,9 +137,14 @@ CHECKS: dict[type[nn.Module], tuple[Check, ...]] = {
 
 @contextmanager
 def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Put modules into evaluation mode for a while.
+    """Put modules into evaluation mode, and afterwards back into their mode.
 
-    Afterwards each is in the mode in which it was.
+    >>> layer = nn.Dropout()
+    >>> with evaluating(layer):
+    ...     layer.training
+    False
+    >>> layer.training
+    True
     """
     modes = [module.training for module in modules]
     try:
@@ -134,17 +159,21 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
 def check_first_batch(
     criterion: nn.Module, contract: LossContract, outputs: Tensor, labels: Tensor, num_classes: int
 ) -> None:
-    """Refuse a loss, labels and outputs that do not fit.
+    """Raise ValueError if loss, labels and outputs do not fit together.
+
+    >>> from lit_lossopt.losses import contract_of
+    >>> criterion = nn.MSELoss(reduction="mean")
+    >>> check_first_batch(criterion, contract_of(criterion), torch.zeros(4, 3), torch.tensor([0, 1, 2, 0]), 3)
 
     Args:
         criterion: the loss.
-        contract: what it takes.
+        contract: the contract of the loss.
         outputs: the network's outputs for a batch.
         labels: the batch's class indices, or class probabilities where images are mixed.
         num_classes: number of classes K.
 
     Raises:
-        ValueError: what does not fit, why, and what to do.
+        ValueError: something does not fit. The message says what, why, and what to do.
     """
     name = type(criterion).__name__
     ignored = getattr(criterion, "ignore_index", None)
@@ -180,10 +209,7 @@ def check_first_batch(
 
 
 def _check_value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
-    """Refuse a value that is not one finite number.
-
-    A sum over the batch in place of a mean is refused too.
-    """
+    """Raise ValueError if the loss is not one finite number, or not a mean over the batch."""
     name = type(criterion).__name__
     loss = _value(criterion, inputs, targets)
     if not isinstance(loss, Tensor):
@@ -196,10 +222,7 @@ def _check_value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
 
 
 def _check_mean(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> None:
-    """Refuse a sum over the batch.
-
-    The same examples given twice would make it twice as large.
-    """
+    """Raise ValueError if the loss is a sum, which doubles when each example is given twice."""
     once = float(_value(criterion, inputs, targets))
     twice = float(_value(criterion, torch.cat([inputs, inputs]), torch.cat([targets, targets])))
     if abs(once) > _tolerance(inputs) and abs(twice / once - 2) < _tolerance(inputs):
@@ -218,10 +241,7 @@ def _value(criterion: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _tolerance(values: Tensor) -> float:
-    """Return what rounding can do to a sum over classes.
-
-    It depends on the dtype of the values.
-    """
+    """Return the largest error by rounding, in the values' dtype, of a sum over classes."""
     return max(1e-4, 20 * torch.finfo(values.dtype).eps)
 
 

@@ -1,6 +1,6 @@
 """The two parts of a network that is fine-tuned.
 
-The head starts fresh. The backbone stands in front of it.
+The head starts fresh. The backbone in front of it has been trained before.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from torch import nn
 class Backbone:
     """Everything of a network but its head.
 
-    It can be held still while the head learns.
+    It can be held still while the head learns. The head is the module that the network gives as its attribute ``head``.
 
-    The head is the module that the network gives as its attribute ``head``.
+    >>> from lit_lossopt.networks import MiniCNN
+    >>> len(Backbone(MiniCNN()).parameters)  # weights and biases of three layers
+    6
 
     Args:
         network: the network to train.
@@ -42,10 +44,8 @@ class Backbone:
     def freeze(self, frozen: bool) -> None:
         """Hold weights and running statistics still, or let them go.
 
-        This is called at each step.
-
-        Frozen norms normalise by the statistics they have, as in evaluation. Dropout stays as it is. What was not
-        trainable to begin with stays so.
+        It must be called at each step. Frozen norms normalise by the statistics that they have, as in evaluation.
+        Dropout stays as it is. Parameters that were not trainable to begin with stay so.
         """
         if not (frozen or self._frozen):
             return

@@ -1,6 +1,6 @@
-"""MiniCNN and the building of networks.
+"""MiniCNN, the small network on which losses and optimizers are compared.
 
-Losses and optimizers are compared on MiniCNN. Any network gets its sizes here.
+Here is also how any network gets its sizes from the data and the loss.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 class NetworkFactory(Protocol):
     """Makes a network for images of a given size.
 
-    The sizes come from the data and the loss; a constructor takes those that it names (``num_classes``, as
-    torchvision's networks call it, is the same as ``num_outputs``), and a config cannot set them.
+    The sizes come from the data and the loss, and a config cannot set them. A constructor takes those that it names.
+    ``num_classes``, as torchvision's networks call it, is the same as ``num_outputs``.
     """
 
     def __call__(
@@ -28,12 +28,15 @@ class NetworkFactory(Protocol):
 
 
 class MiniCNN(nn.Module):
-    """Two convolutions and two linear layers.
+    """Two convolutions and two linear layers, from images to logits.
 
-    Images are ``[N, C, H, W]`` float. Logits are ``[N, num_outputs]``.
+    Images are ``[N, C, H, W]`` float, logits ``[N, num_outputs]``. The layers are convolution 3×3, max-pool 2 and ReLU,
+    twice, then flatten, linear, ReLU, dropout, linear. Max-pooling and ReLU commute exactly, in values and gradients.
+    Pooling first leaves a quarter of the work to the ReLU. Softmax is no part of it.
 
-    Convolution 3×3 → max-pool 2 → ReLU, twice; flatten; linear; ReLU; dropout; linear. Max-pooling and ReLU commute
-    exactly, in values and gradients; pooling first leaves a quarter of the work to the ReLU. Softmax is no part of it.
+    >>> network = MiniCNN(in_channels=1, image_size=8, num_outputs=10)
+    >>> network(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 10])
 
     Args:
         in_channels: channels C of the images.
@@ -44,7 +47,7 @@ class MiniCNN(nn.Module):
         dropout: probability of dropping a hidden unit during training, in [0, 1).
 
     Raises:
-        ValueError: a size that leaves nothing to compute with.
+        ValueError: a size leaves nothing to compute with.
     """
 
     def __init__(
@@ -87,7 +90,12 @@ class MiniCNN(nn.Module):
 
 
 def build_network(factory: NetworkFactory, *, in_channels: int, image_size: int, num_outputs: int) -> nn.Module:
-    """Return the network, built with the sizes that it takes."""
+    """Return the network, made with those sizes that its constructor takes.
+
+    >>> network = build_network(MiniCNN, in_channels=1, image_size=8, num_outputs=3)
+    >>> network.head.out_features
+    3
+    """
     sizes = {
         "in_channels": in_channels,
         "image_size": image_size,
@@ -99,14 +107,18 @@ def build_network(factory: NetworkFactory, *, in_channels: int, image_size: int,
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable values."""
+    """Return the number of trainable values.
+
+    >>> count_parameters(MiniCNN())
+    545098
+    """
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def _constructor(factory: Callable[..., Any]) -> Callable[..., Any]:
     """Return the class behind a partial.
 
-    The parser's partials bind it as an argument of their own function.
+    The parser's partials bind the class as an argument of their own function.
     """
     while isinstance(factory, functools.partial):
         bound = [argument for argument in factory.args if inspect.isclass(argument)]

@@ -1,6 +1,6 @@
-"""Weights from a file.
+"""Weights of another training, as a start.
 
-They are fetched, read without running code, and fitted to a network but for its head.
+A file of weights is fetched, read without running code from it, and loaded into all of a network but its head.
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ from lit_lossopt.core.errors import Notice, one_line
 State = OrderedDict[str, Tensor]
 TIME_LIMIT = 30.0
 _MORE_THAN_WEIGHTS = re.compile(r"Unsupported global|unsupported class|unrecognized function")
-# DenseNet's files are older than the rule that a module's name has no dot.
+# DenseNet's files are older than torch's rule that a module's name has no dot.
 _DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
 def fetch_weights(url: str) -> Path:
     """Return the file of torchvision's weights.
 
-    It is fetched into torch's own cache if it is not there.
-
-    What arrives must have the SHA-256 that begins as its name says.
+    It is fetched into torch's own cache if it is not there. Its SHA-256 must begin as its name says.
 
     Raises:
         ValueError: it could not be fetched.
@@ -56,7 +54,7 @@ def fetch_weights(url: str) -> Path:
 
 
 def read_weights(path: Path) -> State:
-    """Return the tensors of a file by name.
+    """Return name -> tensor from a file.
 
     The file is a state dict, or a checkpoint that holds one as ``state_dict`` or ``model``.
 
@@ -66,7 +64,7 @@ def read_weights(path: Path) -> State:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, OSError) as error:
-        # What torch says of such a file advises to run the code in it.
+        # torch's own message would advise to run the code in the file.
         if _MORE_THAN_WEIGHTS.search(str(error)):
             raise ValueError(
                 f"{path} holds more than weights; load it where it was made and save the weights alone: "
@@ -93,8 +91,8 @@ def load_backbone(network: nn.Module, state: State, head: str, image_size: int) 
     Args:
         network: one of torchvision's classifiers.
         state: the weights.
-        head: how the names of the head's weights begin.
-        image_size: size of the images, to which position embeddings are interpolated.
+        head: the beginning of the names of the head's weights.
+        image_size: size of the images in pixels, to which position embeddings are interpolated.
 
     Raises:
         ValueError: the weights are those of another network, or not finite.
@@ -111,7 +109,7 @@ def load_backbone(network: nn.Module, state: State, head: str, image_size: int) 
     except (RuntimeError, ValueError) as error:
         problem = next((line for line in str(error).splitlines() if "mismatch" in line), str(error))
         raise _misfit(network, one_line(problem, 200)) from error
-    # Old files do not count batches.
+    # Old files do not have the counts of batches that norms keep now.
     missing = [name for name in found.missing_keys if not name.startswith(head) and "num_batches" not in name]
     if missing or found.unexpected_keys:
         raise _misfit(network, _difference(missing, found.unexpected_keys))
@@ -130,10 +128,7 @@ def _without_prefix(state: State, network: nn.Module) -> State:
 
 
 def _versions(state: object) -> object:
-    """Return what torch stores beside the tensors.
-
-    It says which version of each layer wrote them.
-    """
+    """Return which version of each layer wrote the tensors, as torch stores it."""
     return getattr(state, "_metadata", None)
 
 
@@ -155,7 +150,7 @@ def _difference(missing: list[str], unexpected: list[str]) -> str:
 def _time_limit(seconds: float) -> Iterator[None]:
     """Give up a connection on which nothing arrives.
 
-    Torch's own download would wait for ever.
+    torch's own download would wait for ever.
     """
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)

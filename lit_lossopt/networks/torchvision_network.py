@@ -1,7 +1,4 @@
-"""torchvision's classifiers by name.
-
-They begin from their own weights and have a fresh head.
-"""
+"""torchvision's classifiers by name, with weights to begin from and a fresh head."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ _LEFT_UNREAD: ContextVar[bool] = ContextVar("left_unread", default=False)
 def weights_left_unread() -> Iterator[None]:
     """Build networks without reading their ``weights``.
 
-    A checkpoint then brings all of them.
+    A checkpoint brings all of them.
     """
     token = _LEFT_UNREAD.set(True)
     try:
@@ -38,26 +35,28 @@ def weights_left_unread() -> Iterator[None]:
 
 
 class TorchvisionNetwork(nn.Module):
-    """A classifier of torchvision with a fresh last layer.
+    """A classifier of torchvision whose last layer is fresh.
 
-    Images are ``[N, C, H, W]`` float. Logits are ``[N, num_outputs]``.
-
-    The head is the last layer and always starts from the seed, also where the file's has the same size: equal numbers
-    of classes need not be equal classes. Everything else of ``weights`` must fit. Auxiliary classifiers (GoogLeNet,
-    Inception) are left out. Images of other than three channels are averaged over them, and the mean is given as red,
-    green and blue.
+    Images are ``[N, C, H, W]`` float, logits ``[N, num_outputs]``. The head is the last layer and always starts from
+    the seed, even if the head in the file has the same size, because equal numbers of classes need not be equal
+    classes. Everything else of ``weights`` must fit. Auxiliary classifiers (GoogLeNet, Inception) are left out. Images
+    of other than three channels are averaged over them, and the mean is given as red, green and blue.
 
     Images come normalised by the training images' own channel means and deviations, not by ImageNet's, in which
-    torchvision's weights were trained. So runs with and without weights see the same images; on photographs the two
-    differ little (CIFAR-10: scales by 7 to 14 %, means by less than 0.2 deviations), on other images the network gets
-    the unit variance that it is used to. What is left, the first layers learn once they are no longer frozen.
+    torchvision's weights were trained. So runs with and without weights see the same images. On photographs the two
+    differ little (CIFAR-10: scales by 7 to 14 %, means by less than 0.2 deviations). On other images the network gets
+    the unit variance that it is used to. The first layers learn the remaining difference once they are no longer
+    frozen.
+
+    >>> TorchvisionNetwork("squeezenet1_1", num_outputs=3)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 3])
 
     Args:
-        name: torchvision's name of the network, as ``resnet18``.
-        weights: torchvision's name of weights (``DEFAULT``, ``IMAGENET1K_V1``), fetched once; or a file of weights:
-            a state dict, or a checkpoint that holds one. None starts from the seed.
-        input_size: pixels to which images are resized (bilinear) before the first layer; None leaves them as they
-            are. Position embeddings of vision transformers are interpolated to the size that results.
+        name: torchvision's name of the network, such as ``resnet18``.
+        weights: torchvision's name of weights (``DEFAULT``, ``IMAGENET1K_V1``), which are fetched once. Or a file
+            with a state dict or a checkpoint that holds one. None starts from the seed.
+        input_size: pixels to which images are resized (bilinear) before the first layer. None leaves them as they are.
+            Position embeddings of vision transformers are interpolated to the size that results.
         in_channels: channels C of the images.
         image_size: height and width of the images in pixels.
         num_outputs: size of the last layer.
@@ -132,13 +131,16 @@ def classifiers() -> list[str]:
     """Return the names of torchvision's classifiers of images.
 
     Detectors, segmenters and the like are left out.
+
+    >>> "resnet18" in classifiers(), "fasterrcnn_resnet50_fpn" in classifiers()
+    (True, False)
     """
     names: list[str] = models.list_models(module=models)
     return names
 
 
 def _build(name: str, size: int, num_outputs: int, *, init_weights: bool) -> nn.Module:
-    """Return the network, given those options that its class takes."""
+    """Return the network, made with those options that its class takes."""
     builder = models.get_model_builder(name)
     options: dict[str, Any] = {
         "num_classes": num_outputs,
@@ -160,10 +162,7 @@ def _last_layer(network: nn.Module) -> str:
 
 
 def _locate(name: str, weights: str) -> Path:
-    """Return the file that ``weights`` means.
-
-    It is fetched if it is one of torchvision's that is not here yet.
-    """
+    """Return the file that ``weights`` means, fetched if torchvision has it and this machine does not."""
     known = models.get_model_weights(name)
     chosen = known.__members__.get(weights.removeprefix(f"{known.__name__}."))
     if chosen is not None:

@@ -1,6 +1,6 @@
-"""Whether a schedule's numbers fit the training.
+"""Whether the numbers of a schedule fit the length of the training.
 
-A misfit is said before training begins.
+What does not fit is said before the training begins.
 """
 
 from __future__ import annotations
@@ -25,26 +25,31 @@ from torch.optim.lr_scheduler import (
 from lit_lossopt.optimizers.schedule_plan import LENGTHS, TRAINING
 from lit_lossopt.optimizers.schedules import WarmUp
 
-# A schedule that long is not tried count by count.
+# A longer schedule is not tried count by count, because that would take seconds.
 MOST_TRIED = 20_000
 
 
 def misfit(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str, *, follows: bool) -> str:
-    """Return what a person should know of a schedule.
+    """Return what does not fit between a schedule and its training.
 
-    The training has ``length`` counts. The result is empty if all is well.
+    The text is empty if all fits. The schedule is used up.
 
-    The schedule is used up.
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    >>> scheduler = StepLR(optimizer, step_size=30)
+    >>> optimizer.step()
+    >>> misfit(scheduler, optimizer, 5, "epoch", follows=False)
+    'model.lr_scheduler.step_size=30: the training has 5 epochs, so the rate ends at 100% of its peak'
 
     Args:
-        scheduler: just made, with its warm-up.
-        optimizer: what it schedules.
-        length: steps or epochs from its beginning to the end of the training.
-        unit: which of both.
-        follows: whether its length is that of the training anyway.
+        scheduler: the schedule as just made, with its warm-up.
+        optimizer: the optimizer that it schedules.
+        length: steps or epochs from the schedule's beginning to the end of the training.
+        unit: ``step`` or ``epoch``.
+        follows: whether the schedule's length is that of the training anyway.
 
     Raises:
-        ValueError: it would end in an error before the training does.
+        ValueError: the schedule would end in an error before the training does.
     """
     warmup = scheduler.length if isinstance(scheduler, WarmUp) else 0
     inner = scheduler.after if isinstance(scheduler, WarmUp) else scheduler
@@ -66,9 +71,9 @@ def misfit(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str,
 
 
 def _shares(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str) -> tuple[float, float] | None:
-    """Return the first group's first and last rate.
+    """Return the first group's first and last rate as shares of its highest.
 
-    They are shares of its highest rate. The result is None if the schedule cannot be tried so far.
+    None means that the training is too long to be tried, or that no rate is above 0.
     """
     if length > MOST_TRIED:
         return None
@@ -86,9 +91,9 @@ def _shares(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str
 
 
 def _length(name: str, *, longer: bool = True, shorter: bool = True) -> Callable[[Any, int], str]:
-    """Return a test of one argument's length.
+    """Return a function that finds an argument whose length differs from the training's.
 
-    It tells whether the argument is another length than the training's. One count more or less fits.
+    One count more or less fits.
     """
 
     def look(scheduler: Any, rest: int) -> str:
@@ -125,7 +130,7 @@ def _cycle(scheduler: CyclicLR, rest: int) -> str:
 _LOOKS: dict[type[LRScheduler], Callable[[Any, int], str]] = {
     CosineAnnealingLR: _length("T_max"),
     PolynomialLR: _length("total_iters"),
-    # Both are made to be shorter than a training.
+    # These three are made to be shorter than a training.
     LinearLR: _length("total_iters", shorter=False),
     ConstantLR: _length("total_iters", shorter=False),
     CosineAnnealingWarmRestarts: _length("T_0", shorter=False),

@@ -1,6 +1,6 @@
 """A schedule as long as the training.
 
-Its length may be the word ``training`` in place of a number.
+Its length may be the word ``training`` in place of a number. What a resumed training needs to go on is kept here too.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ LENGTHS: dict[type[LRScheduler], str] = {
     LinearLR: "total_iters",
     PolynomialLR: "total_iters",
 }
-# What schedules set in a parameter group.
+# The keys that schedules set in a parameter group.
 _SET = ("lr", "momentum", "betas")
 
 
 class SchedulePlan:
-    """Makes the schedule of a training.
+    """Makes the schedule of a training, once the length of the training is known.
 
-    The length may not be known before the data are.
+    A count is one epoch or one step, whichever the schedule counts.
 
     Args:
-        make: makes the schedule; None for a constant rate.
-        unit: what it counts, ``epoch`` or ``step``.
-        warmup: count of the linear warm-up in front of it.
+        make: makes the schedule. None means a constant rate.
+        unit: what the schedule counts, ``epoch`` or ``step``.
+        warmup: counts of the linear warm-up in front of the schedule.
 
     Attributes:
-        planned: the count at which the training ends; None where nothing limits it.
-        begun: the count of the training at which the schedule begins: above 0 where it begins afresh on the way.
-        moved_from: the count at which the training was to end before; None where it is still the same.
+        planned: the count at which the training ends. None means that nothing limits it.
+        begun: the count of the training at which the schedule begins. It is above 0 where the schedule begins afresh on
+            the way.
+        moved_from: the count at which the training was to end before. None means that the end is still the same.
     """
 
     def __init__(self, make: Callable[[Optimizer], Any] | None, unit: str, warmup: int) -> None:
@@ -53,7 +54,7 @@ class SchedulePlan:
 
     @property
     def length(self) -> int | None:
-        """The count that the training gives to warm-up and schedule."""
+        """Number of counts that the training gives to warm-up and schedule."""
         return None if self.planned is None else self.planned - self.begun
 
     @property
@@ -62,16 +63,16 @@ class SchedulePlan:
         return bool(self._asked())
 
     def made_for(self, optimizer: Optimizer) -> Any:
-        """Return the schedule for an optimizer.
+        """Return the schedule for an optimizer, advanced to where the checkpoint left it.
 
-        It is where the checkpoint has left it. The result is None for a constant rate.
+        None means a constant rate.
 
         Raises:
-            ValueError: it does not fit the optimizer, the warm-up or the training.
+            ValueError: the schedule does not fit the optimizer, the warm-up or the training.
         """
         scheduler = with_warmup(self._fitted(), optimizer, self.warmup)
         if self.moved_from is not None:
-            with without_warnings():  # it is far ahead of the optimizer
+            with without_warnings():  # torch warns that the schedule is ahead of the optimizer
                 for _ in range(self._count):
                     scheduler.step()
             self._set = [{name: group[name] for name in _SET if name in group} for group in optimizer.param_groups]
@@ -84,13 +85,12 @@ class SchedulePlan:
     def go_on(self, checkpoint: dict[str, Any], state: Mapping[str, Any], behind: int, *, afresh: bool) -> None:
         """Go on from a checkpoint.
 
-        In a training that became longer the rates are those of the longer one.
-
-        The schedule's state of then would bring the length of then back.
+        A training that has become longer goes on with the rates of the longer one. The schedule's stored state would
+        bring the old length back, so it is taken out of the checkpoint.
 
         Args:
-            checkpoint: its content, from which that state is taken away.
-            state: what ``state_dict`` returned when it was saved.
+            checkpoint: its content, which is changed.
+            state: what ``state_dict`` returned when the checkpoint was saved.
             behind: counts of the training that the checkpoint has behind it.
             afresh: whether optimizer and schedule begin afresh.
         """
@@ -109,7 +109,7 @@ class SchedulePlan:
     def set_rates(self, optimizer: Optimizer) -> None:
         """Give an optimizer the rates of the longer training.
 
-        Its state has brought those of the shorter one.
+        Its loaded state has brought back the rates of the shorter one.
         """
         for group, values in zip(optimizer.param_groups, self._set, strict=False):
             group.update(values)
@@ -120,7 +120,7 @@ class SchedulePlan:
         return [name for name in set(LENGTHS.values()) if given.get(name) == TRAINING]
 
     def _fitted(self) -> Callable[[Optimizer], Any] | None:
-        """Return what makes the schedule with a number as length."""
+        """Return what makes the schedule, with a number in place of the word ``training``."""
         make, asked = self.make, self._asked()
         if make is None or not asked:
             return make

@@ -13,17 +13,16 @@ from lit_lossopt.optimizers import has_rate
 
 
 class WarmUp(LRScheduler):
-    """A linear rise of the rate before another schedule.
+    """A rate that rises linearly, and then follows another schedule.
 
-    The rise ends with the rate that the schedule begins with.
-
-    At count k < length the rate is (k + 1) / (length + 1) of the schedule's first; at k ≥ length it is the schedule's
-    at k − length. (torch's SequentialLR does not give MultiplicativeLR its rate back after another schedule.)
+    At count k < length the rate is (k + 1) / (length + 1) of the schedule's first rate. At k ≥ length it is the
+    schedule's rate at k − length. torch's SequentialLR will not do, because it does not give MultiplicativeLR its rate
+    back after another schedule.
 
     Args:
-        optimizer: whose rates it sets.
-        after: the schedule that follows, already made for this optimizer; None for a constant rate.
-        length: count of the warm-up, at least 1.
+        optimizer: the optimizer whose rates it sets.
+        after: the schedule that follows, already made for this optimizer. None means a constant rate.
+        length: counts of the warm-up, at least 1.
     """
 
     def __init__(self, optimizer: Optimizer, after: LRScheduler | None, length: int) -> None:
@@ -41,7 +40,7 @@ class WarmUp(LRScheduler):
         return [rate * share for rate in self.first_rates]
 
     def step(self, epoch: int | None = None) -> None:
-        """Advance by one."""
+        """Advance by one count."""
         if self.after is None or self.last_epoch < self.length:
             super().step()
             return
@@ -50,16 +49,16 @@ class WarmUp(LRScheduler):
         self._last_lr = self.after.get_last_lr()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the count and the state of the schedule behind."""
+        """Return the count, and the state of the schedule that follows."""
         after = self.after.state_dict() if self.after else None
         mine = {"length": self.length, "last_epoch": self.last_epoch, "first_rates": self.first_rates}
         return {**mine, "last_lr": self._last_lr, "after": after}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a state over.
+        """Go on from a state.
 
         Raises:
-            ValueError: it is that of another warm-up.
+            ValueError: the state is that of another warm-up.
         """
         if state_dict["length"] != self.length or (state_dict["after"] is None) != (self.after is None):
             raise ValueError(
@@ -72,14 +71,17 @@ class WarmUp(LRScheduler):
 
 
 def with_warmup(make_scheduler: Callable[[Optimizer], Any] | None, optimizer: Optimizer, warmup: int) -> Any:
-    """Return the schedule behind a warm-up.
+    """Return a schedule with a linear warm-up in front of it.
 
-    The rate rises linearly for ``warmup`` steps or epochs.
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.8)
+    >>> with_warmup(None, optimizer, warmup=3).get_last_lr()  # a quarter, then a half, three quarters, the whole
+    [0.2]
 
     Args:
-        make_scheduler: makes the schedule; None for a constant rate.
-        optimizer: what it schedules.
-        warmup: length of the warm-up in the schedule's own unit; 0 for none.
+        make_scheduler: makes the schedule. None means a constant rate.
+        optimizer: the optimizer that it schedules.
+        warmup: length of the warm-up in the schedule's own unit. 0 means none.
 
     Raises:
         ValueError: the length is negative, or the schedule cannot follow a warm-up.
@@ -109,10 +111,7 @@ def with_warmup(make_scheduler: Callable[[Optimizer], Any] | None, optimizer: Op
 
 
 def _highest_rates(scheduler: Any, optimizer: Optimizer) -> list[float]:
-    """Return the highest rate of each group.
-
-    Some schedules set it themselves, and not the optimizer.
-    """
+    """Return the highest rate of each group, if the schedule and not the optimizer sets it."""
     if isinstance(scheduler, OneCycleLR):
         return [group["max_lr"] for group in optimizer.param_groups]
     return list(scheduler.max_lrs) if isinstance(scheduler, CyclicLR) else []

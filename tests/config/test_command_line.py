@@ -14,7 +14,7 @@ from lit_lossopt.__main__ import main
 from lit_lossopt.config.completion import candidates
 from lit_lossopt.config.files import shipped_names
 from lit_lossopt.config.help import COMMANDS, EXPORT_FLAGS
-from lit_lossopt.config.signatures import FAMILIES
+from lit_lossopt.config.signatures import FAMILIES, class_parameters, class_paths, full_class_path
 
 WITHOUT_EXTRA = dataclasses.replace(FAMILIES["model.optimizer"], more=None)
 
@@ -161,3 +161,43 @@ def test_nowhere_to_write_temporary_files_is_one_line() -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert re.fullmatch(r"lossopt: TMPDIR=.*: no folder for temporary files; .*\n", done.stderr)
+
+
+# Bases of a newcomer's class, as a file of ours may name them, and an argument that comes from the base.
+BASES = [
+    ("from torch.optim import Optimizer", "Optimizer", ""),
+    ("import torch", "torch.optim.SGD", "momentum"),
+    ("import torch", "torch.optim.Adam", "betas"),
+    ("from torch.optim import AdamW", "AdamW", "amsgrad"),
+    ("from torch import optim", "optim.RMSprop", "alpha"),
+    ("from torch.optim import LBFGS as Newton", "Newton", "history_size"),
+    ("from torch.optim import Muon as MatrixMuon", "MatrixMuon", "ns_coefficients"),
+    ("from lit_lossopt.optimizers import SGDW", "SGDW", "nesterov"),
+    ("from lit_lossopt.optimizers.muon import Muon", "Muon", "adamw_lr"),
+    ("from house.first import Second", "Second", "betas"),
+]
+
+
+@pytest.mark.parametrize(("line", "base", "argument"), BASES, ids=[base for _, base, _ in BASES])
+def test_a_class_of_ours_is_known_by_bare_name_whatever_optimizer_it_derives_from(
+    line: str, base: str, argument: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One name of a package for each case: what was read of a source is kept.
+    package = f"house{BASES.index((line, base, argument))}"
+    (tmp_path / package).mkdir()
+    files = {
+        "__init__": f"from {package}.first import Second\n",
+        "first": "import torch\nclass Second(torch.optim.Adam): ...\nclass NoOptimizer(dict): ...\n",
+        "mine": f"{line.replace('house', package)}\nclass Mine({base}): ...\n",
+    }
+    for name, text in files.items():
+        (tmp_path / package / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    key, family = f"optimizer of {package}", FAMILIES["model.optimizer"]
+    wider = dataclasses.replace(family, sources=(*family.sources, (package, package)))
+    monkeypatch.setitem(FAMILIES, key, wider)
+    new = {name: path for name, path in class_paths(key).items() if path.startswith(package)}
+    # From the package where that exports it, otherwise from its module.
+    assert new == {"Mine": f"{package}.mine.Mine", "Second": f"{package}.Second"}
+    assert full_class_path(key, "Mine") == f"{package}.mine.Mine"
+    assert argument in {"", *(class_parameters(key, f"{package}.mine.Mine") or {})}

@@ -263,7 +263,7 @@ def test_a_beginning_that_several_runs_share(tmp_path: Path) -> None:
     shared = next(letter for letter in first if first.count(letter) > 1)
     with pytest.raises(UserError, match=f"{shared}: several runs begin so, such as {shared}.*write more"):
         load(shared)
-    with pytest.raises(UserError, match=r"there is no best.ckpt in .*; nor any other"):
+    with pytest.raises(UserError, match=r"there is no best.ckpt in .*; it holds no checkpoint at all"):
         load(ids[0])
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lit_lossopt.config.signatures import class_paths
 from lit_lossopt.losses import (
     FocalLoss,
     HingeLoss,
@@ -15,7 +16,6 @@ from lit_lossopt.losses import (
     SquentropyLoss,
     class_indices,
     contract_of,
-    losses,
     one_hot,
     one_per_class,
     predicted_classes,
@@ -144,7 +144,7 @@ def test_probabilities_by_formula() -> None:
     assert sigmoid(torch.tensor([[2.0]], dtype=torch.float64))[0].tolist() == pytest.approx([1 - p, p])
 
 
-OF_TORCH_AND_OURS = {name for name in registered_losses() if hasattr(nn, name) or hasattr(losses, name)}
+OF_TORCH_AND_OURS = {name for name in registered_losses() if name in class_paths("model.criterion")}
 NO_PROBABILITIES = {"L1Loss", "SmoothL1Loss", "HuberLoss", "MultiMarginLoss", "HingeLoss", "SquaredHingeLoss"}
 
 

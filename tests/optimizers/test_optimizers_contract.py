@@ -12,9 +12,11 @@ import pytorch_optimizer
 import torch
 from torch import nn
 
+from lit_lossopt import optimizers
+from lit_lossopt.config.signatures import class_paths
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.networks.mini_cnn import MiniCNN
-from lit_lossopt.optimizers import build_optimizer, optimizers
+from lit_lossopt.optimizers import build_optimizer
 
 # Class and arguments that suit this small problem; every class of torch.optim that can train a CNN, ours, some of the
 # extra's.
@@ -52,6 +54,11 @@ def test_the_table_holds_every_optimizer_of_torch() -> None:
     classes = {value for value in vars(torch.optim).values() if isinstance(value, type)}
     of_torch = {one for one in classes if issubclass(one, torch.optim.Optimizer)} - {torch.optim.Optimizer}
     assert of_torch <= set(TABLE) | set(NOT_FOR_IMAGES)
+
+
+def test_the_table_holds_every_optimizer_of_ours() -> None:
+    ours = {name for name, path in class_paths("model.optimizer").items() if path.startswith("lit_lossopt.")}
+    assert ours <= {optimizer.__name__ for optimizer in TABLE if optimizer.__module__.startswith("lit_lossopt.")}
 
 
 @pytest.fixture(scope="module")

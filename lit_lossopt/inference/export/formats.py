@@ -1,6 +1,6 @@
-"""The formats of exports.
+"""The formats of exported networks.
 
-One function writes each format. Another one reads it back for the use that it is made for.
+Each is written by one function, and read back by another as its users would read it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ PT2_METADATA = "lossopt.json"
 
 @dataclass(frozen=True)
 class Format:
-    """One format.
+    """How one format is written and read.
 
     Attributes:
-        write: writes a network and its graph, whose outputs bear the name given, to a path.
-        read: a path → what turns images ``[N, C, H, W]`` uint8 into outputs ``[N, M]``; the packages given may be
-            imported for it.
-        reader: what reads it, in words.
+        write: writes a network and its graph to a path. The name of the graph's outputs is given to it.
+        read: returns the function of a file, from images ``[N, C, H, W]`` uint8 to outputs ``[N, M]``. The packages
+            that are given to it may be imported.
+        reader: the name of the function or program that reads the format.
+
+    >>> FORMATS[".onnx"].reader
+    'onnxruntime'
     """
 
     write: Callable[[TrainedClassifier, Classifier, Outputs, Path], None]
@@ -39,17 +42,15 @@ class Format:
 
 
 def facts(model: TrainedClassifier, outputs: Outputs) -> dict[str, str]:
-    """Return what an exported graph says of itself.
-
-    They are texts (JSON) by name.
-    """
+    """Return what an exported graph says about itself, as JSON texts by name."""
     return {**metadata(model.saved), "outputs": json.dumps(outputs)}
 
 
 def _write_safetensors(model: TrainedClassifier, graph: Classifier, outputs: Outputs, path: Path) -> None:
     from safetensors.torch import save
 
-    # Clones: tensors that share memory are refused. Its own writer of files lets nobody else read them.
+    # Clones, because tensors that share memory are refused. The library's own writer makes files that nobody else may
+    # read, so the bytes are written here.
     weights = {name: value.clone() for name, value in graph.network.state_dict().items()}
     path.write_bytes(save(weights, {"format": "pt", **metadata(model.saved)}))
 
@@ -85,7 +86,7 @@ def _read_onnx(path: Path, allow: Sequence[str]) -> Reader:
 
 
 def _program(model: TrainedClassifier, graph: Classifier) -> torch.export.ExportedProgram:
-    # Two images: a dimension of one would be taken for a constant.
+    # Two images, because a dimension of one would be taken for a constant.
     example = torch.zeros(2, *model.image_shape, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1)
     with silence():

@@ -16,7 +16,7 @@ from lit_lossopt.config.check import EXPORT_EXTRA
 from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.core.paths import given_path
 
-# Ending -> the packages that write it and read it back.
+# Ending -> the packages that write the format and read it back.
 PACKAGES = {
     ".safetensors": ("safetensors",),
     ".onnx": ("onnx", "onnxscript", "onnxruntime"),
@@ -26,11 +26,11 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be exported, and where to.
+    """What to export, and where to.
 
     Attributes:
         run: a run's id or the beginning of one, its folder, or a checkpoint.
-        to: the file; its ending decides the format. None: no file, the model is only logged.
+        to: the file, whose ending decides the format. None writes no file, and the model is only logged.
         which: the weights with the best validation accuracy, or the last ones.
         outputs: what the exported graph returns.
         overwrite: whether a file that exists may be replaced.
@@ -50,8 +50,11 @@ class Request:
 def parse_request(words: Sequence[str]) -> Request:
     """Return what the words ask for.
 
+    >>> parse_request(["RUN_ID", "--log", "--which", "last"]).which
+    'last'
+
     Raises:
-        UserError: they do not make sense, the file exists, or a package is missing.
+        UserError: the words do not make sense, the file exists, or a package is missing.
     """
     typed = _parser().parse_args(words)
     request = Request(
@@ -71,10 +74,10 @@ def parse_request(words: Sequence[str]) -> Request:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with errors as the other commands have them."""
+    """argparse, with errors in the form of the other commands."""
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"export: {message}; lossopt export --help tells its flags")
+        raise UserError(f"export: {message}; lossopt export --help lists its flags")
 
 
 def _parser() -> _Parser:
@@ -92,7 +95,7 @@ def _parser() -> _Parser:
 def _check_target(request: Request, target: Path) -> None:
     if target.suffix not in PACKAGES:
         near = did_you_mean(target.suffix, PACKAGES) if target.suffix else ""
-        raise UserError(f"--to {target}: no format of that ending{near}; there are: {', '.join(PACKAGES)}")
+        raise UserError(f"--to {target}: no format has that ending{near}; there are: {', '.join(PACKAGES)}")
     if target.suffix == ".safetensors" and request.outputs != "logits":
         raise UserError(f"--to {target}: holds weights and no graph, so it has no --outputs; take .onnx or .pt2")
     if target.is_dir() or not target.absolute().parent.is_dir():

@@ -1,6 +1,6 @@
-"""The writing of an export.
+"""Writing an exported network.
 
-It is written beside its place, read back and compared. Only then it gets its name.
+A file is written beside its place, read back and compared, and only then gets its name.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from lit_lossopt.inference.load import built, find_saved
 
 
 def fulfil(request: Request) -> int:
-    """Do what was asked for, and return the exit status.
+    """Export a network as requested, and return the exit status.
 
     Raises:
-        UserError: the run cannot be loaded, its network not be exported, or what was exported computes something else.
+        UserError: the run cannot be loaded, its network cannot be exported, or the export computes something else.
     """
     quiet_stores()
     saved = find_saved(request.run, request.which)
@@ -35,22 +35,22 @@ def fulfil(request: Request) -> int:
         tell(f"lossopt: {saved.note}", sys.stderr)
     model = built(saved, request.allow)
     if request.to is not None:
-        found = write(model, request, request.to)
+        agreed = write(model, request, request.to)
         size = request.to.stat().st_size / 1e6
         print(f"{request.to}: {size:.3g} MB, {_described(model, request)}")
-        print(f"read back by {FORMATS[request.to.suffix].reader}: {_shown(found)}")
+        print(f"read back by {FORMATS[request.to.suffix].reader}: {_shown(agreed)}")
     if request.log:
         _log(model, request)
     return 0
 
 
 def write(model: TrainedClassifier, request: Request, target: Path) -> Agreement:
-    """Write one file and return how well it agrees.
+    """Write one file, and return how well it agrees with the trained network.
 
-    It is read back, and gets its name only if it computes what was trained.
+    The file is read back, and gets its name only if it computes the same.
 
     Raises:
-        UserError: the network cannot be exported, the disk does not take it, or it computes something else.
+        UserError: the network cannot be exported, the file cannot be written, or it computes something else.
     """
     chosen = FORMATS[target.suffix]
     graph = model.graph(request.outputs)
@@ -59,15 +59,15 @@ def write(model: TrainedClassifier, request: Request, target: Path) -> Agreement
             part = Path(folder, target.name)
             _written(model, graph, request, part)
             try:
-                found = agreement(chosen.read(part, request.allow), _expected(model, request), model.image_shape)
+                agreed = agreement(chosen.read(part, request.allow), _expected(model, request), model.image_shape)
             except Exception as error:  # a file that its own reader refuses
                 raise UserError(f"--to {target}: not kept, {one_line(str(error), 200)}") from error
-            if not found.holds:
-                raise UserError(f"--to {target}: not kept, read back by {chosen.reader} its {_shown(found)}")
+            if not agreed.holds:
+                raise UserError(f"--to {target}: not kept, read back by {chosen.reader} its {_shown(agreed)}")
             publish(part, target)
     except OSError as error:
         raise UserError(f"--to {target}: cannot be written ({error.strerror})") from error
-    return found
+    return agreed
 
 
 def _written(model: TrainedClassifier, graph: Classifier, request: Request, part: Path) -> None:
@@ -86,22 +86,22 @@ def _log(model: TrainedClassifier, request: Request) -> None:
     from lit_lossopt.tracking.model import log_model, logged_reader, remove_model
 
     if not model.saved.run:
-        raise UserError(f"--log: {model.saved.path} does not say of which run it is; export it with --to")
+        raise UserError(f"--log: {model.saved.path} does not say which run it belongs to; export it with --to")
     graph = model.graph(request.outputs)
     about = facts(model, request.outputs)
     logged = log_model(model.saved.run, graph, model.image_shape, about, model.saved.step)
-    found = agreement(logged_reader(logged), _expected(model, request), model.image_shape)
-    if not found.holds:
+    agreed = agreement(logged_reader(logged), _expected(model, request), model.image_shape)
+    if not agreed.holds:
         remove_model(logged)
-        raise UserError(f"--log: not kept, read back by mlflow.pyfunc.load_model its {_shown(found)}")
+        raise UserError(f"--log: not kept, read back by mlflow.pyfunc.load_model its {_shown(agreed)}")
     print(f"{logged}: {_described(model, request)}, logged in its run")
-    print(f"read back by mlflow.pyfunc.load_model: {_shown(found)}")
+    print(f"read back by mlflow.pyfunc.load_model: {_shown(agreed)}")
 
 
 def _expected(model: TrainedClassifier, request: Request) -> Callable[[Tensor], Tensor]:
-    """Return what the trained network makes of images.
+    """Return the function of the trained network itself.
 
-    This is another way than the exported graph.
+    It goes another way than the graph that is exported, so that a comparison means something.
     """
     implied = model.contract.probabilities
     if request.outputs == "logits" or implied is None:
@@ -116,5 +116,5 @@ def _described(model: TrainedClassifier, request: Request) -> str:
     return f"{saved.path.stem} weights{whose} at step {saved.step}; uint8 images [N, {shape}] to {request.outputs}"
 
 
-def _shown(found: Agreement) -> str:
-    return f"outputs differ by {found.difference:.2g} at most (allowed: {found.allowed:.2g})"
+def _shown(agreed: Agreement) -> str:
+    return f"outputs differ by {agreed.difference:.2g} at most (allowed: {agreed.allowed:.2g})"
