@@ -11,11 +11,10 @@ import pytest
 from rich.console import Console
 
 from lit_lossopt.comparison.comparison import BudgetCurve, Comparison, Contrast, Decision
-from lit_lossopt.comparison.report import conclusions, phrases
-from lit_lossopt.comparison.report import numbers as numerals
-from lit_lossopt.comparison.report.numbers import unit
+from lit_lossopt.comparison.report import conclusions
 from lit_lossopt.comparison.report.tables import contrast_table
 from lit_lossopt.comparison.report.terminal import show
+from lit_lossopt.comparison.report.units import unit
 from lit_lossopt.comparison.report.verdict import answer
 from lit_lossopt.comparison.statistics.contrasts import (
     BEYOND,
@@ -28,6 +27,7 @@ from lit_lossopt.comparison.statistics.contrasts import (
     Sample,
     contrasts,
 )
+from lit_lossopt.core.numbers import probability, probability_alone
 from lit_lossopt.tracking.reading.runs import Run
 from tests.support.synthetic_runs import ACCURACY, Floats, arm, arms_of, compared, rising, run
 
@@ -208,8 +208,8 @@ def test_an_arm_that_was_never_evaluated_is_not_said_to_end_anywhere() -> None:
 
 @pytest.mark.parametrize("p", [0.0002, 0.012, 0.0494, 0.0496, 0.04999, 0.05, 0.0503, 0.31])
 def test_a_p_value_is_shown_alike_everywhere_and_on_its_side_of_the_level(p: float) -> None:
-    text = numerals.probability(p)
-    assert phrases.probability(p) in {f"p = {text}", f"p {text}"}
+    text = probability_alone(p)
+    assert probability(p) in {f"p = {text}", f"p {text}"}
     assert text.startswith("<") or (float(text) < 0.05) == (p < 0.05)
 
 

@@ -11,9 +11,10 @@ from PIL import Image
 from benchmarks.sample_comparison import all_diverged, comparison, with_name
 from lit_lossopt.comparison.report.figure_spec import DASHES, MARKERS, style
 from lit_lossopt.comparison.report.figures import figures, looks
-from lit_lossopt.comparison.report.numbers import count, probability, significant, unit
 from lit_lossopt.comparison.report.paper_figures import draw, write_figure, write_figures
-from lit_lossopt.comparison.report.phrases import named
+from lit_lossopt.comparison.report.units import count, unit
+from lit_lossopt.core.numbers import named, significant
+from lit_lossopt.core.numbers import probability_alone as probability
 
 
 def test_every_figure_is_written_in_every_format_with_its_caption(tmp_path: Path) -> None:

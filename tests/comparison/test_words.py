@@ -13,20 +13,10 @@ import numpy as np
 import pytest
 
 from lit_lossopt.comparison.comparison import ArmRuns, Comparison, Estimate
-from lit_lossopt.comparison.report.phrases import (
-    counted,
-    listed,
-    metric_words,
-    points,
-    probability,
-    quantity,
-    ratio,
-    signed_interval,
-    size_interval,
-    within,
-)
+from lit_lossopt.comparison.report.phrases import metric_words, points, quantity, signed_interval, size_interval, within
 from lit_lossopt.comparison.report.verdict import answer
 from lit_lossopt.core import names
+from lit_lossopt.core.numbers import counted, listed, probability, ratio
 from tests.comparison.test_compare_arms import TAU, noisy, three_arms
 from tests.support.places import TESTS
 from tests.support.synthetic_runs import ACCURACY, Floats, arm, arms_of, compared, history, rising, run

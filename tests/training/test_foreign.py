@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from benchmarks.killing.stored import stored_points
+from lit_lossopt import optimizers
 from lit_lossopt.__main__ import main
 from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.losses import computed
 from lit_lossopt.networks.mini_cnn import MiniCNN
-from lit_lossopt.optimizers import build_optimizer, optimizers
+from lit_lossopt.optimizers import build_optimizer
 from lit_lossopt.tracking.reading.runs import Run, read_runs
 from tests.support.foreign import Counts, Proxies, Temperature
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.measures.trial import seed_of
-from lit_lossopt.comparison.report.phrases import listed
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import one_line
+from lit_lossopt.core.numbers import listed
 from lit_lossopt.tracking.reading.runs import Run
 
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.measures.axes import Axes
 from lit_lossopt.comparison.measures.trial import YARDSTICK_METRICS, curve_of, verdict_of
-from lit_lossopt.comparison.report.nouns import shown_place
-from lit_lossopt.comparison.report.phrases import listed
 from lit_lossopt.core.names import Verdict
+from lit_lossopt.core.numbers import listed, shown_place
 from lit_lossopt.tracking.reading.runs import Run
 
 Floats = NDArray[np.float64]

@@ -13,9 +13,9 @@ import numpy as np
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.grouping.arms import Grouping
 from lit_lossopt.comparison.metric import is_accuracy
-from lit_lossopt.comparison.report.phrases import listed
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.numbers import listed
 from lit_lossopt.tracking.reading.runs import History, Run
 
 SHARE, PER_CENT, UNSURE, NONE = "share", "per cent", "unsure", "none"

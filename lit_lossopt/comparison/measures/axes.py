@@ -18,10 +18,9 @@ from lit_lossopt.comparison.comparison import Arm, ArmRuns
 from lit_lossopt.comparison.measures.clocks import EPOCH, STEP, UNSURE, Clock
 from lit_lossopt.comparison.measures.counting import Reading, counted
 from lit_lossopt.comparison.measures.trial import Place, curve_of, finite, verdict_of
-from lit_lossopt.comparison.report.nouns import shown_place
-from lit_lossopt.comparison.report.phrases import listed
 from lit_lossopt.core import names
 from lit_lossopt.core.names import Verdict
+from lit_lossopt.core.numbers import listed, shown_place
 from lit_lossopt.tracking.reading.runs import Run
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ import numpy as np
 
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.measures.clocks import EPOCH, STEP, UNSURE, Clock, read_clock
-from lit_lossopt.comparison.report.phrases import listed
+from lit_lossopt.core.numbers import listed
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from math import isfinite
 
 from lit_lossopt.comparison.comparison import BudgetCurve, Sensitivity
 from lit_lossopt.comparison.report.figure_spec import Line
-from lit_lossopt.comparison.report.numbers import significant
-from lit_lossopt.comparison.report.phrases import listed
+from lit_lossopt.core.numbers import listed, significant
 
 _MOST_NAMED = 4
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from lit_lossopt.comparison.comparison import Arm, Comparison, Estimate, Sensitivity, Trial
 from lit_lossopt.comparison.report.figure_spec import Axis, Dots, Line, Mark, Panel, Raw
-from lit_lossopt.comparison.report.numbers import Unit, interval, significant
+from lit_lossopt.comparison.report.units import Unit
 from lit_lossopt.core.names import Verdict
+from lit_lossopt.core.numbers import interval, significant
 
 
 def row_panel(

@@ -26,8 +26,7 @@ from lit_lossopt.comparison.report.figure_parts import (
     window_levels,
 )
 from lit_lossopt.comparison.report.figure_spec import EXAMPLES, SECONDS, STEP, Axis, Figure, Line, Mark, Panel
-from lit_lossopt.comparison.report.nouns import axis_label, by_axis, to_target
-from lit_lossopt.comparison.report.numbers import ripple_name, unit
+from lit_lossopt.comparison.report.phrases import axis_label, by_axis, to_target
 from lit_lossopt.comparison.report.series import (
     axes_of,
     change_line,
@@ -36,6 +35,7 @@ from lit_lossopt.comparison.report.series import (
     raw_curves,
     raw_losses,
 )
+from lit_lossopt.comparison.report.units import ripple_name, unit
 
 LABELS = {SECONDS: "training seconds", EXAMPLES: "examples seen"}
 

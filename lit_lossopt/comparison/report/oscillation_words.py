@@ -11,8 +11,9 @@ from math import isfinite
 from statistics import fmean
 
 from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast
-from lit_lossopt.comparison.report.phrases import evidence, metric_of, points, share, spelled
+from lit_lossopt.comparison.report.phrases import evidence, metric_of, points
 from lit_lossopt.comparison.statistics.contrasts import CLIMB_BACK
+from lit_lossopt.core.numbers import share, spelled
 
 _MOST_NAMED = 3
 

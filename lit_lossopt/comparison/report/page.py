@@ -24,9 +24,10 @@ from lit_lossopt.comparison.comparison import Comparison, Trial
 from lit_lossopt.comparison.report import tables
 from lit_lossopt.comparison.report.figure_spec import Figure, style
 from lit_lossopt.comparison.report.figures import figures, looks
-from lit_lossopt.comparison.report.numbers import significant, unit
 from lit_lossopt.comparison.report.page_data import MOST_POINTS, figure_data, style_data, thinned
+from lit_lossopt.comparison.report.units import unit
 from lit_lossopt.core.files import whole_file
+from lit_lossopt.core.numbers import significant
 from lit_lossopt.core.terminal_text import printable
 
 TEMPLATES = files("lit_lossopt.comparison.report") / "templates"

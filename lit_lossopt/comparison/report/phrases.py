@@ -1,56 +1,20 @@
-"""Numbers and lists as they stand in a sentence."""
+"""Metrics, quantities and axes as they stand in a sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import floor, isfinite, isnan, log10, nan
+from math import isfinite, isnan, nan
 
-from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Estimate
+import numpy as np
+
+from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Estimate, Trial
 from lit_lossopt.comparison.metric import is_accuracy
-from lit_lossopt.comparison.statistics.family import LEVEL
+from lit_lossopt.core.numbers import counted, listed, probability, significant, spelled
 
-_NUMBERS = (
-    "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-)  # fmt: skip
 _MOST_NAMED = 3
+_LABELS = {"step": "step", "epoch": "epoch", "example": "examples seen"}
 _SPLITS = {"val": "validation", "train": "training", "test": "test"}
 _QUANTITIES = {"nll": "negative log-likelihood", "brier": "Brier score", "ece": "calibration error"}
-
-
-def spelled(number: int) -> str:
-    """Return a number as a word, as ``eight``.
-
-    Above twelve it has digits.
-    """
-    return _NUMBERS[number] if 0 <= number < len(_NUMBERS) else f"{number:,}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return ``one seed``, ``eight seeds``."""
-    return f"{spelled(number)} {noun}{'' if number == 1 else 's'}"
-
-
-def listed(items: Sequence[str], between: str = ", ") -> str:
-    """Return ``a, b and c``."""
-    return items[0] if len(items) == 1 else f"{between.join(items[:-1])} and {items[-1]}" if items else ""
-
-
-def named(names: Sequence[str], most: int = 6) -> str:
-    """Return ``a, b and c``.
-
-    Beyond ``most`` names it says how many more there are.
-    """
-    left = len(names) - most
-    return listed([*names[:most], *([f"{spelled(left)} more"] if left > 0 else [])])
-
-
-def some(items: Sequence[str], between: str = ", ") -> str:
-    """Return the first three items and how many more.
-
-    The first three are the nearest.
-    """
-    left = len(items) - _MOST_NAMED
-    return listed([*items[:_MOST_NAMED], *([f"{spelled(left)} more"] if left > 0 else [])], between)
 
 
 def arm_named(comparison: Comparison, name: str) -> Arm:
@@ -154,14 +118,6 @@ def signed_interval(found: Estimate, metric: str) -> str:
     return f" [{ends[0]} to {ends[1]}]"
 
 
-def share(value: float) -> str:
-    """Return a share of a descent in two digits.
-
-    Examples are ``0.83``, ``0.021`` and ``0``.
-    """
-    return f"{value:.2g}"
-
-
 def evidence(claimed: Sequence[Contrast]) -> str:
     """Return ``(eight seeds, p = 0.003)``.
 
@@ -172,25 +128,6 @@ def evidence(claimed: Sequence[Contrast]) -> str:
     p = probability(max(one.p_adjusted for one in claimed))
     each = "each " if len(claimed) > 1 else ""
     return f"({seeds}, {each}{p.replace('p =', 'p ≤') if each else p})"
-
-
-def significant(number: float) -> str:
-    """Return three digits, with separators from a thousand on.
-
-    Examples are ``1,240``, ``0.0412`` and ``2.1``.
-    """
-    if abs(number) >= 100:
-        return f"{number:,.0f}"
-    return f"{number:.3g}"
-
-
-def ratio(value: float) -> str:
-    """Return a factor in enough digits to tell it from 1.
-
-    It has at least three, as ``2.03`` and ``1.0017``.
-    """
-    text, apart = significant(value), abs(value - 1)
-    return f"{value:.{min(6, 1 - floor(log10(apart)))}f}" if text == "1" and apart > 5e-7 else text
 
 
 def within(estimate: Estimate, text: Callable[[float], str]) -> str:
@@ -204,13 +141,29 @@ def within(estimate: Estimate, text: Callable[[float], str]) -> str:
     return f" [{low} to {high}]"
 
 
-def probability(p: float) -> str:
-    """Return ``p = 0.003`` or ``p < 0.001``.
+def to_target(comparison: Comparison) -> str:
+    """Return ``steps to target``, or epochs, or examples."""
+    return f"{comparison.axis}s to target"
 
-    What is below 0.05, and so is claimed, never reads 0.050.
+
+def axis_label(comparison: Comparison) -> str:
+    """Return the label below a curve.
+
+    It is ``step``, ``epoch`` or ``examples seen``.
     """
-    if p < 0.001:
-        return "p < 0.001"
-    if 0.0495 <= p < LEVEL:
-        return f"p < {LEVEL}"
-    return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+    return "as logged, by step or by epoch" if comparison.no_speed else _LABELS[comparison.axis]
+
+
+def by_axis(comparison: Comparison) -> str:
+    """Return the title of a panel, as ``by steps``."""
+    return "as logged" if comparison.no_speed else f"by {comparison.axis}s"
+
+
+def place_of_best(trial: Trial) -> float:
+    """Return where on the axis the best evaluation lies.
+
+    Where there is no axis, it is the logged step.
+    """
+    found = np.flatnonzero(trial.curve.steps == trial.best_step)
+    known = len(found) and len(trial.axis) == len(trial.curve.steps) and not isnan(trial.axis[found[0]])
+    return float(trial.axis[found[0]]) if known else float(trial.best_step)

@@ -10,21 +10,12 @@ from dataclasses import dataclass
 from math import inf, isfinite, isnan
 
 from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Decision, Estimate, Trial
-from lit_lossopt.comparison.report.nouns import place_of_best, shown_place, to_target
-from lit_lossopt.comparison.report.numbers import (
-    UNKNOWN,
-    Unit,
-    count,
-    factor,
-    interval,
-    probability,
-    ripple_name,
-    significant,
-    unit,
-)
-from lit_lossopt.comparison.report.phrases import ratio
+from lit_lossopt.comparison.report.phrases import place_of_best, to_target
+from lit_lossopt.comparison.report.units import Unit, count, factor, ripple_name, unit
 from lit_lossopt.comparison.statistics.paired_tests import PAIRED_T
 from lit_lossopt.core.names import Verdict
+from lit_lossopt.core.numbers import UNKNOWN, interval, ratio, shown_place, significant
+from lit_lossopt.core.numbers import probability_alone as probability
 
 
 @dataclass(frozen=True)

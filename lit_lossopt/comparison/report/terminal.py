@@ -17,11 +17,11 @@ from rich.text import Text
 
 from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Decision, Estimate
 from lit_lossopt.comparison.measures.trial import YARDSTICKS
-from lit_lossopt.comparison.report.nouns import shown_place, to_target
-from lit_lossopt.comparison.report.numbers import significant, unit
-from lit_lossopt.comparison.report.phrases import ratio, share
+from lit_lossopt.comparison.report.phrases import to_target
+from lit_lossopt.comparison.report.units import unit
 from lit_lossopt.core import names
 from lit_lossopt.core.names import Verdict
+from lit_lossopt.core.numbers import ratio, share, shown_place, significant
 from lit_lossopt.core.terminal_text import on_one_line
 
 # Characters of a line where the output is no terminal.

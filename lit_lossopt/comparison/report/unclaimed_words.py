@@ -8,18 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lit_lossopt.comparison.comparison import Comparison, Contrast, Decision
-from lit_lossopt.comparison.report.phrases import (
-    listed,
-    metric_of,
-    named,
-    points,
-    signed_interval,
-    some,
-    spelled,
-    unequal_budgets,
-)
+from lit_lossopt.comparison.report.phrases import metric_of, points, signed_interval, unequal_budgets
 from lit_lossopt.comparison.statistics.contrasts import BEYOND, NEITHER, NO_SHARED_SEED
 from lit_lossopt.comparison.statistics.paired_tests import SIGN_FLIP, TOO_FEW
+from lit_lossopt.core.numbers import listed, named, some, spelled
 
 _MANY_SEEDS = 100
 

@@ -15,17 +15,11 @@ from lit_lossopt.comparison.report.oscillation_words import oscillation
 from lit_lossopt.comparison.report.phrases import (
     arm_named,
     bare,
-    counted,
     evidence,
-    listed,
     metric_of,
     points,
     quantity,
-    ratio,
-    significant,
     size_interval,
-    some,
-    spelled,
     unequal_budgets,
     within,
 )
@@ -33,6 +27,7 @@ from lit_lossopt.comparison.report.unclaimed_words import equivalent, told_apart
 from lit_lossopt.comparison.statistics.family import LEAST_PAIRS
 from lit_lossopt.comparison.statistics.winners import claimed_besides
 from lit_lossopt.core.names import Verdict
+from lit_lossopt.core.numbers import counted, listed, ratio, significant, some, spelled
 
 _USUAL_SEEDS = 8
 _MOST_LISTED = 4

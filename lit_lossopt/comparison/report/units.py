@@ -5,16 +5,12 @@ Shares are in per cent, steps have separators, and what is not known is a dash.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import floor, inf, isfinite, isinf, isnan, log10
+from math import floor, inf, isfinite, isinf, log10
 
 from lit_lossopt.comparison.comparison import Comparison, Contrast
 from lit_lossopt.comparison.metric import is_accuracy
-from lit_lossopt.comparison.report import phrases
-
-UNKNOWN = "–"
-NEVER = "never"
+from lit_lossopt.core.numbers import NEVER, UNKNOWN, ratio, significant
 
 
 @dataclass(frozen=True)
@@ -86,41 +82,12 @@ def unit(metric: str) -> Unit:
     return Unit(100, " %", " points") if is_accuracy(metric) else Unit(1, "", "")
 
 
-def significant(value: float, digits: int = 3) -> str:
-    """Return a number with so many digits that matter.
-
-    Examples are ``0.0123``, ``1,240``, ``−3.2`` and ``1.8e-05``.
-    """
-    if isnan(value):
-        return UNKNOWN
-    if isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if abs(value) >= 10 ** (digits - 1):
-        return f"{value:,.0f}".replace("-", "−") if abs(value) < 1e9 else f"{value:.{digits - 1}e}"
-    return f"{value:.{digits}g}".replace("-", "−", 1) if value < 0 else f"{value:.{digits}g}"
-
-
 def count(value: float) -> str:
     """Return steps, seconds or examples until something.
 
     It is ``never`` where it did not come.
     """
     return NEVER if isinf(value) else significant(value)
-
-
-def interval(low: float, high: float, text: Callable[[float], str]) -> str:
-    """Return an interval, as ``92.8 to 93.5``.
-
-    Each end is as ``text`` writes it. The result is empty where there is no interval.
-    """
-    if isnan(low) or isnan(high):
-        return ""
-    return f"{text(low)} to {text(high)}"
-
-
-def probability(value: float) -> str:
-    """Return a p value, as ``0.012`` or ``< 0.001``."""
-    return UNKNOWN if isnan(value) else phrases.probability(value).removeprefix("p ").removeprefix("= ")
 
 
 def factor(contrast: Contrast) -> str:
@@ -131,7 +98,7 @@ def factor(contrast: Contrast) -> str:
     value = contrast.difference.value
     if not isfinite(value):
         return UNKNOWN
-    return f"at least {phrases.ratio(value)} ×" if contrast.at_least else f"{phrases.ratio(value)} ×"
+    return f"at least {ratio(value)} ×" if contrast.at_least else f"{ratio(value)} ×"
 
 
 def ripple_name(comparison: Comparison) -> str:
