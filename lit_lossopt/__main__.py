@@ -1,6 +1,6 @@
-"""Picks the command from the first word.
+"""The table of commands, and what runs one.
 
-Only what that command needs is imported.
+Only what the command needs is imported.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
+from typing import Any
 
+from lit_lossopt.config.flags import Flag
+from lit_lossopt.config.help import Command, command_help, overview
 from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.paths import settle_home
@@ -18,12 +20,73 @@ from lit_lossopt.core.program import find_modules_here
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
 
-# Commands that take the words behind them, and return an exit status.
-_WORKERS = {
-    "compare": "lit_lossopt.comparison.command:compare",
-    "export": "lit_lossopt.inference.export.command:export",
-    "sync": "lit_lossopt.tracking.sync:sync",
-}
+SETTINGS = "[--config NAME] [--key=value ...]"
+# Name → what it does and where. A new command is one row here, and its own module.
+COMMANDS = {
+    "fit": Command(
+        "train, and record every step's loss in MLflow",
+        "lit_lossopt.training.commands:fit", SETTINGS, takes_settings=True,
+    ),
+    "validate": Command(
+        "evaluate trained weights on the validation images",
+        "lit_lossopt.training.commands:validate", SETTINGS, takes_settings=True,
+    ),
+    "test": Command(
+        "evaluate trained weights on the test images, recorded in their run",
+        "lit_lossopt.training.commands:test", SETTINGS, takes_settings=True,
+    ),
+    "predict": Command(
+        "write a table of predictions: file, class, probabilities",
+        "lit_lossopt.training.commands:predict", SETTINGS, takes_settings=True,
+    ),
+    "lr-find": Command(
+        "find a learning rate: a range test of what fit would train, its suggestion and its picture",
+        "lit_lossopt.training.commands:lr_find", SETTINGS, "lit_lossopt.training.lr_find.request:FLAGS",
+        takes_settings=True,
+    ),
+    "compare": Command(
+        "which arm converges faster, which oscillates: one table, one page, with intervals",
+        "lit_lossopt.comparison.command:compare",
+        "[--experiment NAME] [--by NAME,NAME] [--html FILE]", "lit_lossopt.comparison.flags:FLAGS",
+        "Diverged and collapsed runs count. Interrupted, failed and running ones are listed and left out.",
+    ),
+    "export": Command(
+        "write a trained network for other programs: .safetensors, .onnx, .pt2; or log it as an MLflow model",
+        "lit_lossopt.inference.export.command:export",
+        "RUN --to FILE", "lit_lossopt.inference.export.request:FLAGS",
+        "RUN is a run's id or the beginning of one, its folder, or a checkpoint. A graph takes uint8 images "
+        "[N, C, H, W], pixels 0 to 255, and normalises them itself. What was written is read back and compared before "
+        "it gets its name.",
+    ),
+    "sweep": Command(
+        "compare losses, optimizers, rates and seeds by a plan, resumable",
+        "lit_lossopt.sweeps.command:sweep",
+        "--config PLAN [--config NAME ...] [--key=value ...]", "lit_lossopt.sweeps.options:FLAGS",
+        runs_others=True,
+    ),
+    "sync": Command(
+        "deliver to MLflow what a killed run or a lost server left behind",
+        "lit_lossopt.tracking.sync:sync",
+        "[RUN ...]",
+        note="RUN is a run's id or the beginning of one. Without any, all there are are meant. It is safe to repeat. "
+        "A run whose process was killed is marked KILLED.",
+    ),
+    "demo": Command(
+        "the sweep of four optimizers on the embedded digits, by the plan sweep_quick",
+        "lit_lossopt.sweeps.command:demo",
+        "[--workers N] [--dry-run] …",
+        note="It takes the flags of sweep and lasts less than three minutes.", runs_others=True,
+    ),
+    "configs": Command(
+        "list the shipped configs and plans, and what each shows", "lit_lossopt.config.help:show_configs",
+    ),
+    "completion": Command(
+        "print the shell completion script for bash or zsh",
+        "lit_lossopt.config.completion:show_script",
+        "bash|zsh",
+        note='In ~/.bashrc, or with zsh in ~/.zshrc:\n\n  eval "$(lossopt completion bash)"',
+    ),
+}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,90 +116,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    from lit_lossopt.config import help as usage
-
-    command, rest = (words[0], words[1:]) if words else ("--help", [])
-    if command in ("-h", "--help", "help"):
-        print(usage.overview())
-    elif command == "--version":
+    name, rest = (words[0], words[1:]) if words else ("--help", [])
+    if name in ("-h", "--help", "help"):
+        print(overview(COMMANDS))
+    elif name == "--version":
         from lit_lossopt import __version__
 
         print(__version__)
-    elif command == "__complete":
+    elif name == "__complete":
         from lit_lossopt.config.completion import candidates
 
-        print("\n".join(candidates(rest)))
-    elif command not in usage.COMMANDS:
-        known = ", ".join(usage.COMMANDS)
-        raise UserError(f"{command}: no such command{did_you_mean(command, usage.COMMANDS)}; there are: {known}")
+        print("\n".join(candidates(rest, COMMANDS, flags_of)))
+    elif name not in COMMANDS:
+        raise UserError(f"{name}: no such command{did_you_mean(name, COMMANDS)}; there are: {', '.join(COMMANDS)}")
     elif "-h" in rest or "--help" in rest:
-        print(usage.command_help(command))
-    elif command == "configs":
-        usage.check_bare(command, rest)
-        print(usage.config_list())
-    elif command == "completion":
-        from lit_lossopt.config.completion import script
-
-        print(script(rest), end="")
-    elif command in _WORKERS:
-        module, _, function = _WORKERS[command].partition(":")
-        return int(getattr(importlib.import_module(module), function)(rest))
-    elif command in ("sweep", "demo"):
-        from lit_lossopt.sweeps.command import DEMO, sweep
-
-        return sweep([*(DEMO if command == "demo" else ()), *rest], main)
+        print(command_help(name, COMMANDS[name], flags_of(COMMANDS[name])))
     else:
-        return _find_rate(rest) if command == "lr-find" else _train(command, rest)
-    return 0
+        command = COMMANDS[name]
+        run = _named(command.run)
+        return int(run(rest, main) if command.runs_others else run(rest))
+    return Exit.DONE
 
 
-def _train(command: str, rest: list[str]) -> int:
-    from lit_lossopt.config.words import prepare
-    from lit_lossopt.training.distributed.launcher import become_rank, launch, processes_to_start, will_track
-
-    prepared = prepare(command, rest)
-    _need_temporary_folder()
-    if count := processes_to_start(prepared):
-        return launch(prepared, count)
-    become_rank()
-    from lit_lossopt.tracking.store_process import kept_process
-
-    with kept_process(ahead=will_track(prepared)):
-        # Ten seconds of imports, so only after everything that can be checked without them.
-        from lit_lossopt.training.cli import run_trainer
-
-        return run_trainer(prepared)
+def flags_of(command: Command) -> Sequence[Flag]:
+    """Return the flags that a command declares."""
+    flags: Sequence[Flag] = _named(command.flags) if command.flags else ()
+    return flags
 
 
-def _find_rate(rest: list[str]) -> int:
-    from lit_lossopt.training.distributed.launcher import processes_to_start, will_track
-    from lit_lossopt.training.lr_find.request import read_request
-
-    request = read_request(rest)
-    _need_temporary_folder()
-    if processes_to_start(request.prepared):
-        raise UserError("lr-find: a range test takes one device; add --trainer.devices=1 --trainer.num_nodes=1")
-    from lit_lossopt.tracking.store_process import kept_process
-
-    with kept_process(ahead=will_track(request.prepared)):
-        from lit_lossopt.training.lr_find.command import find_rate
-
-        return find_rate(request)
-
-
-def _need_temporary_folder() -> None:
-    """Raise UserError where no temporary file can be written.
-
-    It is so in a container without a volume, or with another user's.
-    """
-    try:
-        tempfile.gettempdir()
-    except FileNotFoundError as error:
-        wanted, uid = os.environ.get("TMPDIR", ""), os.geteuid()
-        raise UserError(
-            f"TMPDIR={wanted}: no folder for temporary files; uid {uid} can write neither there "
-            "nor to /tmp, /var/tmp and the working folder; set TMPDIR to a folder that it can write to"
-        ) from error
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from argparse import Action, ArgumentError, ArgumentParser, Namespace
+from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Sequence
 
+from lit_lossopt.config.flags import Flag, add_flags
 from lit_lossopt.core.errors import UserError, did_you_mean
 
 
@@ -23,7 +24,9 @@ def parse(words: Sequence[str]) -> Namespace:
     if left:
         word = left[0].partition("=")[0]
         near = (
-            did_you_mean(word, flags()) if word.startswith("-") else "; names follow their flag, as --experiment NAME"
+            did_you_mean(word, [flag.name for flag in FLAGS])
+            if word.startswith("-")
+            else "; names follow their flag, as --experiment NAME"
         )
         raise UserError(f"compare {left[0]}: no such flag{near}; see: lossopt compare --help")
     if options.runs and (options.filter or options.experiment):
@@ -33,30 +36,8 @@ def parse(words: Sequence[str]) -> Namespace:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="lossopt compare", add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--experiment")
-    parser.add_argument("--filter", default="")
-    parser.add_argument("--runs", type=_listed, default=[])
-    parser.add_argument("--by", type=_listed, default=[])
-    parser.add_argument("--ignore", type=_listed, action="extend", default=[])
-    parser.add_argument("--seed-name", default="")
-    parser.add_argument("--metric")
-    parser.add_argument("--target", type=_number)
-    parser.add_argument("--margin", type=_size)
-    parser.add_argument("--all-pairs", action="store_true")
-    direction = parser.add_mutually_exclusive_group()
-    direction.add_argument("--higher-is-better", action="store_true", default=None)
-    direction.add_argument("--lower-is-better", action="store_false", dest="higher_is_better")
-    parser.add_argument("--html")
-    parser.add_argument("--png")
-    parser.add_argument("--csv")
-    parser.add_argument("--log", action="store_true")
+    add_flags(parser, FLAGS)
     return parser
-
-
-def flags() -> list[str]:
-    """Return every flag."""
-    actions: list[Action] = _parser()._actions  # noqa: SLF001  # argparse has no public list
-    return [flag for action in actions for flag in action.option_strings]
 
 
 def _listed(text: str) -> list[str]:
@@ -75,3 +56,63 @@ def _size(text: str) -> float:
     if value < 0:
         raise ValueError(text)
     return value
+
+
+FLAGS = (
+    Flag("--experiment", "NAME", "MLflow experiment; by default the one whose latest run started last"),
+    Flag(
+        "--filter",
+        "TEXT",
+        "only runs that it leaves, in MLflow's syntax: \"params.optimizer = 'SGD'\"",
+        {"default": ""},
+    ),
+    Flag(
+        "--runs",
+        "ID,ID",
+        "only these runs, of any experiment; beginnings of ids will do",
+        {"type": _listed, "default": []},
+    ),
+    Flag(
+        "--by",
+        "NAME,NAME",
+        "what makes an arm, as criterion,optimizer,lr; by default whatever differs but for the seed",
+        {"type": _listed, "default": []},
+    ),
+    Flag(
+        "--ignore",
+        "NAME,NAME",
+        "parameters that set no arm apart, as run_number; repeatable",
+        {"type": _listed, "action": "extend", "default": []},
+    ),
+    Flag(
+        "--seed-name",
+        "NAME",
+        "the parameter or tag that pairs runs; by default what is a seed by its name",
+        {"default": ""},
+    ),
+    Flag("--metric", "NAME", "compared at each evaluation (val/accuracy)"),
+    Flag(
+        "--higher-is-better",
+        "",
+        "of the metric, where its name does not tell; or --lower-is-better",
+        {"action": "store_true", "default": None, "group": "direction"},
+    ),
+    Flag(
+        "--lower-is-better",
+        "",
+        "of the metric, where its name does not tell",
+        {"action": "store_false", "dest": "higher_is_better", "group": "direction"},
+    ),
+    Flag("--target", "VALUE", "what counts as reached (95 % of the best arm's median final value)", {"type": _number}),
+    Flag(
+        "--margin",
+        "VALUE",
+        "differences of the final value within it are equivalent (0.01, one point of accuracy)",
+        {"type": _size},
+    ),
+    Flag("--all-pairs", "", "every arm against every other, not only against the best", {"action": "store_true"}),
+    Flag("--html", "FILE", "the page: curves, differences, every number; works without a network"),
+    Flag("--png", "DIR", "figures for a paper"),
+    Flag("--csv", "DIR", "tables of arms, runs, contrasts and curves"),
+    Flag("--log", "", "keep page, figures and tables in MLflow, as a run of the experiment", {"action": "store_true"}),
+)

@@ -5,12 +5,18 @@ It completes commands, config names, flags, class names and their arguments.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 from lit_lossopt.config.check import FILLED
 from lit_lossopt.config.files import known_names, plan_names
-from lit_lossopt.config.help import COMMANDS, COMPARE_FLAGS, EXPORT_FLAGS, FLAGS, LR_FLAGS, SWEEP_FLAGS
+from lit_lossopt.config.flags import Flag
+from lit_lossopt.config.help import FLAGS, Command
 from lit_lossopt.config.signatures import FAMILIES, class_parameters, class_paths
 from lit_lossopt.config.words import merged, split_words
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.names import Exit
+
+FlagsOf = Callable[[Command], Sequence[Flag]]
 
 _BASH = """\
 _lossopt() {
@@ -21,7 +27,6 @@ _lossopt() {
 COMP_WORDBREAKS="${COMP_WORDBREAKS//=/}"
 complete -o default -F _lossopt lossopt
 """
-_OWN_FLAGS = {"compare": COMPARE_FLAGS, "export": EXPORT_FLAGS}
 _SCRIPTS = {"bash": _BASH, "zsh": f"autoload -U +X bashcompinit && bashcompinit\n{_BASH}"}
 
 
@@ -36,16 +41,27 @@ def script(words: list[str]) -> str:
     return _SCRIPTS[words[0]]
 
 
-def candidates(words: list[str]) -> list[str]:
+def show_script(words: Sequence[str]) -> int:
+    """Print the completion script of a shell, and return the exit status."""
+    print(script(list(words)), end="")
+    return Exit.DONE
+
+
+def candidates(words: list[str], commands: Mapping[str, Command], flags_of: FlagsOf) -> list[str]:
     """Return what the last word can become.
 
-    The words before it are given without the program's name.
+    Args:
+        words: all words so far, without the program's name.
+        commands: the table of commands.
+        flags_of: gives the flags that a command declares.
     """
     current = words[-1] if words else ""
     if len(words) <= 1:
-        return [*COMMANDS, "--help"]
-    if words[0] in _OWN_FLAGS:
-        return [flag.split()[0] for flag, _ in _OWN_FLAGS[words[0]]]
+        return [*commands, "--help"]
+    command = commands.get(words[0])
+    own = [flag.name for flag in flags_of(command)] if command else []
+    if command and not command.takes_settings and not command.runs_others:
+        return own
     if words[-2] in ("--config", "-c"):
         return _config_names(words)
     key, equals, _ = current.removeprefix("--").partition("=")
@@ -54,12 +70,8 @@ def candidates(words: list[str]) -> list[str]:
         return [f"--{key}={value}" for value in values]
     if words[-2].removeprefix("--") in FAMILIES:
         return list(class_paths(words[-2].removeprefix("--")))
-    flags = [flag.split()[0] for group in FLAGS.values() for flag, _ in group]
-    if words[0] == "sweep":
-        flags = [*flags, *(flag.split()[0] for flag, _ in SWEEP_FLAGS if not flag.startswith("--key"))]
-    if words[0] == "lr-find":
-        flags += [flag.split()[0] for flag, _ in LR_FLAGS]
-    return sorted({*flags, *_argument_flags(words[:-1])})
+    settings = [flag.split()[0] for group in FLAGS.values() for flag, _ in group]
+    return sorted({*settings, *own, *_argument_flags(words[:-1])} - {"--key=value"})
 
 
 def _config_names(words: list[str]) -> list[str]:

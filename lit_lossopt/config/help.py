@@ -8,28 +8,44 @@ Every flag named here is checked by a test against the real parser.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from lit_lossopt.config.files import shipped_folder, shipped_names, shipped_plans, summary
+from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.merge import DEFAULTS
 from lit_lossopt.config.signatures import class_paths
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import fitted, help_width
 
-COMMANDS = {
-    "fit": "train, and record every step's loss in MLflow",
-    "validate": "evaluate trained weights on the validation images",
-    "test": "evaluate trained weights on the test images, recorded in their run",
-    "predict": "write a table of predictions: file, class, probabilities",
-    "lr-find": "find a learning rate: a range test of what fit would train, its suggestion and its picture",
-    "compare": "which arm converges faster, which oscillates: one table, one page, with intervals",
-    "export": "write a trained network for other programs: .safetensors, .onnx, .pt2; or log it as an MLflow model",
-    "sweep": "compare losses, optimizers, rates and seeds by a plan, resumable",
-    "sync": "deliver to MLflow what a killed run or a lost server left behind",
-    "demo": "the sweep of four optimizers on the embedded digits, by the plan sweep_quick",
-    "configs": "list the shipped configs and plans, and what each shows",
-    "completion": "print the shell completion script for bash or zsh",
-}
+# A flag longer than this stands on a line of its own.
+_WIDEST = 32
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row in the table of commands.
+
+    Attributes:
+        line: what it does, in one line.
+        run: the function that does it, as ``module:function``. It takes the words behind the command and returns an
+            exit status.
+        usage: what stands behind the command.
+        flags: the flags that the command declares, as ``module:name``.
+        note: what else its help says.
+        takes_settings: whether it takes the settings of ``fit``.
+        runs_others: whether its function is also given the one that runs any command.
+    """
+
+    line: str
+    run: str
+    usage: str = ""
+    flags: str = ""
+    note: str = ""
+    takes_settings: bool = False
+    runs_others: bool = False
+
 
 FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
     "What to run": (
@@ -86,59 +102,6 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 
-LR_FLAGS = (
-    ("--min-lr X", "the first rate of the test (1e-7)"),
-    ("--max-lr X", "its last rate (10)"),
-    ("--steps N", "steps in between, each at a higher rate by the same factor (150)"),
-    ("--png FILE", "where the picture goes; the run keeps it in any case"),
-)
-
-COMPARE_FLAGS: tuple[tuple[str, str], ...] = (
-    ("--experiment NAME", "MLflow experiment; by default the one whose latest run started last"),
-    ("--filter TEXT", "only runs that it leaves, in MLflow's syntax: \"params.optimizer = 'SGD'\""),
-    ("--runs ID,ID", "only these runs, of any experiment; beginnings of ids will do"),
-    ("--by NAME,NAME", "what makes an arm, as criterion,optimizer,lr; by default whatever differs but for the seed"),
-    ("--ignore NAME,NAME", "parameters that set no arm apart, as run_number; repeatable"),
-    ("--seed-name NAME", "the parameter or tag that pairs runs; by default what is a seed by its name"),
-    ("--metric NAME", "compared at each evaluation (val/accuracy)"),
-    ("--higher-is-better", "of the metric, where its name does not tell; or --lower-is-better"),
-    ("--lower-is-better", "of the metric, where its name does not tell"),
-    ("--target VALUE", "what counts as reached (95 % of the best arm's median final value)"),
-    ("--margin VALUE", "differences of the final value within it are equivalent (0.01, one point of accuracy)"),
-    ("--all-pairs", "every arm against every other, not only against the best"),
-    ("--html FILE", "the page: curves, differences, every number; works without a network"),
-    ("--png DIR", "figures for a paper"),
-    ("--csv DIR", "tables of arms, runs, contrasts and curves"),
-    ("--log", "keep page, figures and tables in MLflow, as a run of the experiment"),
-)
-EXPORT_FLAGS = (
-    ("--to FILE", "the file; its ending decides: .safetensors (weights), .onnx or .pt2 (a graph, any batch size)"),
-    ("--which best|last", "weights with the best validation accuracy (default), or the last ones"),
-    ("--outputs NAME", "logits (default), or probabilities where the loss implies them"),
-    ("--overwrite", "replace a file that exists"),
-    ("--log", "log it as an MLflow model in its run"),
-    ("--allow-import PKG", "let the run's config name classes of one more package"),
-)
-EXPORT_NOTE = """\
-RUN is a run's id or the beginning of one, its folder, or a checkpoint. A graph takes uint8 images [N, C, H, W], pixels
-0 to 255, and normalises them itself. What was written is read back and compared before it gets its name."""
-
-SWEEP_FLAGS = (
-    ("--config PLAN", "a plan by bare name (see: lossopt configs) or path; docs/sweeps.md says what stands in one"),
-    ("--config NAME", "further ones: configs laid over all trials, as digits"),
-    ("--key=value", "any flag of fit, for all trials, as --trainer.max_epochs=2"),
-    ("--dry-run", "print the trials, their number, time and disk; write nothing"),
-    ("--workers N", "trials at once (as many as there are cores)"),
-    ("--threads N", "CPU threads of each trial (as the plan has it, 1)"),
-    ("--gpus X", "share of a GPU that each trial takes, as 0.25 (1 where there are GPUs, else 0)"),
-    ("--engine local|ray|here", "processes on this machine, a Ray cluster, or this process, one by one (local)"),
-    ("--ray-address HOST:PORT", "of a Ray cluster that is running"),
-    ("--seeds N", "repeats of each winner, or runs of each cell of a grid"),
-    ("--tracking.experiment NAME", "MLflow experiment (the plan's name); another one starts afresh"),
-    ("--keep-checkpoints", "of every trial, not of repeats only"),
-    ("--html FILE", "where the page of the comparison goes"),
-)
-
 EXAMPLES = """\
 Examples
   lossopt demo
@@ -151,17 +114,6 @@ Examples
 """
 
 
-COMPARE_NOTE = "Diverged and collapsed runs count; interrupted, failed and running ones are listed and left out."
-# The whole help of commands without flags.
-USAGES = {
-    "demo": "Usage: lossopt demo [--workers N] [--dry-run] …\n\nFlags as sweep takes them. Under three minutes.",
-    "sync": (
-        "Usage: lossopt sync [RUN ...]\n\nRUN is a run's id or the beginning of one; without any, all there are. "
-        "Safe to repeat. A run whose process was killed is marked KILLED."
-    ),
-    "configs": "Usage: lossopt configs",
-    "completion": 'Usage: eval "$(lossopt completion bash)"\n\nIn ~/.bashrc; or zsh in ~/.zshrc.',
-}
 # Columns that a text needs beside its flag.
 _LEAST_TEXT = 40
 
@@ -189,50 +141,47 @@ def _row(head: str, text: str, place: int, room: int) -> str:
     return filled if beside else f"{head}\n{filled}"
 
 
-def _own_help(command: str) -> str:
-    """Return the help of a command without settings of ``fit``.
-
-    It is empty for the other commands.
-    """
-    match command:
-        case "sweep":
-            usage = "Usage: lossopt sweep --config PLAN [--config NAME ...] [--key=value ...]\n"
-            return _listed(usage, SWEEP_FLAGS)
-        case "compare":
-            usage = "Usage: lossopt compare [--experiment NAME] [--by NAME,NAME] [--html FILE]\n"
-            return f"{_listed(usage, COMPARE_FLAGS, 20)}\n\n{COMPARE_NOTE}"
-        case "export":
-            return _listed("Usage: lossopt export RUN --to FILE\n", EXPORT_FLAGS, 20) + f"\n\n{EXPORT_NOTE}"
-        case _:
-            return USAGES.get(command, "")
-
-
-def overview() -> str:
+def overview(commands: Mapping[str, Command]) -> str:
     """Return the answer to ``lossopt --help``."""
+    rows = [(name, command.line) for name, command in commands.items()]
     text = (
         "Which loss, which optimizer, at which learning rate: controlled experiments on a small CNN.\n\n"
         "Usage: python -m lit_lossopt COMMAND [--config NAME] [--key=value ...]\n"
         "       lossopt COMMAND ...     (the same)\n\n"
-        f"{_listed('Commands', COMMANDS.items(), 12)}\n\n{EXAMPLES}\nCOMMAND --help tells its flags."
+        f"{_listed('Commands', rows, 12)}\n\n{EXAMPLES}\nCOMMAND --help tells its flags."
     )
     return _within(text)
 
 
-def command_help(command: str) -> str:
-    """Return the answer to ``lossopt COMMAND --help``."""
-    head = f"{command}: {COMMANDS[command]}\n"
-    if own := _own_help(command):
-        return _within(f"{head}\n{own}")
-    choices = {key.rpartition(".")[2]: ", ".join(class_paths(key)) for key in ("data",)}
+def command_help(name: str, command: Command, own: Sequence[Flag]) -> str:
+    """Return the answer to ``lossopt COMMAND --help``.
+
+    Args:
+        name: of the command.
+        command: its row in the table.
+        own: the flags that it declares.
+    """
+    rows = [(flag.head, flag.text) for flag in own]
+    usage = f"Usage: lossopt {name} {command.usage}".rstrip()
+    if command.takes_settings:
+        body = _settings_help(usage, rows)
+    else:
+        width = max((len(head) for head, _ in rows if len(head) < _WIDEST), default=0)
+        body = _listed(f"{usage}\n", rows, width + 4) if rows else usage
+    note = f"\n\n{command.note}" if command.note else ""
+    return _within(f"{name}: {command.line}\n\n{body}{note}")
+
+
+def _settings_help(usage: str, own: Sequence[tuple[str, str]]) -> str:
+    """Return usage, a command's own flags, and the flags of the settings."""
+    choices = {"data": ", ".join(class_paths("data"))}
     ours = [name for name, path in class_paths("model.criterion").items() if path.startswith("lit_lossopt.")]
     choices["criterion"] = ", ".join(["CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss", *ours])
-    sections = {"The range test": LR_FLAGS, **FLAGS} if command == "lr-find" else FLAGS
-    listed = [
-        _listed(title, [(flag, text.format(**choices)) for flag, text in flags]) for title, flags in sections.items()
-    ]
+    sections = {title: [(flag, text.format(**choices)) for flag, text in flags] for title, flags in FLAGS.items()}
+    sections = {"Of this command": list(own), **sections} if own else sections
     default = DEFAULTS["model"]
     given = f"Without a config: {default['optimizer']['class_path']}, {default['criterion']}, the embedded digits."
-    return _within("\n\n".join([f"{head}\nUsage: lossopt {command} [--config NAME] [--key=value ...]", *listed, given]))
+    return "\n\n".join([usage, *(_listed(title, rows) for title, rows in sections.items()), given])
 
 
 def config_list() -> str:
@@ -252,11 +201,13 @@ def _within(text: str) -> str:
     return fitted(text, help_width())
 
 
-def check_bare(command: str, rest: list[str]) -> None:
-    """Refuse words after a command that takes none.
+def show_configs(words: Sequence[str]) -> int:
+    """Print the shipped configs and plans, and return the exit status.
 
     Raises:
-        UserError: there are some.
+        UserError: there are words after the command.
     """
-    if rest:
-        raise UserError(f"{command} takes no arguments, got: {' '.join(rest)}")
+    if words:
+        raise UserError(f"configs takes no arguments, got: {' '.join(words)}")
+    print(config_list())
+    return Exit.DONE

@@ -58,6 +58,11 @@ def sweep(words: Sequence[str], main: Main) -> int:
     return status
 
 
+def demo(words: Sequence[str], main: Main) -> int:
+    """Run the sweep of the demo; see ``sweep``."""
+    return sweep([*DEMO, *words], main)
+
+
 def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tuple[int, SweepRuns, list[str]]:
     """Run the sweep.
 

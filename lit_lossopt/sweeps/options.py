@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lit_lossopt.config.files import find_config, known_names, plan_names
+from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.strict_yaml import load_config
 from lit_lossopt.config.words import next_flag
 from lit_lossopt.core.errors import UserError, did_you_mean
@@ -22,7 +23,6 @@ from lit_lossopt.sweeps.trial import Resources
 from lit_lossopt.tracking.experiment import check_experiment
 
 ENGINES = ("local", "ray", "here")
-_SWITCHES = ("--dry-run", "--keep-checkpoints")
 # For all trials alike, so neither a trial's own nor a sweep's.
 _NOT_HERE = ("seed_everything", "ckpt_path", "resume", "tracking", "print_config", "help")
 
@@ -69,7 +69,8 @@ def read_options(words: Sequence[str]) -> Options:
         UserError: a word that means nothing here, or a value that cannot be.
     """
     options = Options()
-    options.dry_run, options.keep_checkpoints = (switch in words for switch in _SWITCHES)
+    for switch, name in _SWITCHES.items():
+        setattr(options, name, switch in words)
     queue = [word for word in words if word not in _SWITCHES]
     while queue:
         key, value = next_flag(queue)
@@ -211,13 +212,42 @@ def _text(_: str, value: str) -> str:
 
 
 # Flag → the option that it sets, and how its text is read.
+
+
+FLAGS = (
+    Flag(
+        "--config", "PLAN", "a plan by bare name (see: lossopt configs) or path; docs/sweeps.md says what stands in one"
+    ),
+    Flag("--config", "NAME", "further ones: configs laid over all trials, as digits"),
+    Flag("--key=value", "", "any flag of fit, for all trials, as --trainer.max_epochs=2"),
+    Flag("--dry-run", "", "print the trials, their number, time and disk; write nothing", {"switch": "dry_run"}),
+    Flag("--workers", "N", "trials at once (as many as there are cores)", {"reads": ("workers", _whole)}),
+    Flag("--threads", "N", "CPU threads of each trial (as the plan has it, 1)", {"reads": ("threads", _whole)}),
+    Flag(
+        "--gpus",
+        "X",
+        "share of a GPU that each trial takes, as 0.25 (1 where there are GPUs, else 0)",
+        {"reads": ("gpus", _share)},
+    ),
+    Flag(
+        "--engine",
+        "local|ray|here",
+        "processes on this machine, a Ray cluster, or this process, one by one (local)",
+        {"reads": ("engine", _engine)},
+    ),
+    Flag("--ray-address", "HOST:PORT", "of a Ray cluster that is running", {"reads": ("ray_address", _text)}),
+    Flag("--seeds", "N", "repeats of each winner, or runs of each cell of a grid", {"reads": ("seeds", _whole)}),
+    Flag(
+        "--tracking.experiment",
+        "NAME",
+        "MLflow experiment (the plan's name); another one starts afresh",
+        {"reads": ("experiment", _experiment)},
+    ),
+    Flag("--keep-checkpoints", "", "of every trial, not of repeats only", {"switch": "keep_checkpoints"}),
+    Flag("--html", "FILE", "where the page of the comparison goes", {"reads": ("report", _text)}),
+)
+# The field of ``Options`` that a switch sets, and that a value goes to with what reads it.
+_SWITCHES = {flag.name: flag.options["switch"] for flag in FLAGS if "switch" in flag.options}
 _VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
-    "workers": ("workers", _whole),
-    "threads": ("threads", _whole),
-    "gpus": ("gpus", _share),
-    "seeds": ("seeds", _whole),
-    "engine": ("engine", _engine),
-    "ray-address": ("ray_address", _text),
-    "tracking.experiment": ("experiment", _experiment),
-    "html": ("report", _text),
+    flag.key: flag.options["reads"] for flag in FLAGS if "reads" in flag.options
 }

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lit_lossopt.__main__ import main
-from lit_lossopt.config.completion import candidates
+from lit_lossopt.__main__ import COMMANDS, flags_of, main
+from lit_lossopt.config import completion
 from lit_lossopt.config.files import shipped_names
-from lit_lossopt.config.help import COMMANDS, EXPORT_FLAGS
 from lit_lossopt.config.signatures import FAMILIES, class_parameters, class_paths, full_class_path
+from lit_lossopt.inference.export.request import FLAGS
 
 WITHOUT_EXTRA = dataclasses.replace(FAMILIES["model.optimizer"], more=None)
 
@@ -122,9 +122,13 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"\n  {name} " in shown for name in COMMANDS)
 
 
+def candidates(words: list[str]) -> list[str]:
+    return completion.candidates(words, COMMANDS, flags_of)
+
+
 def test_completion_offers_what_fits() -> None:
     assert set(COMMANDS) <= set(candidates([""]))
-    assert candidates(["export", "x", "--o"]) == [flag.split()[0] for flag, _ in EXPORT_FLAGS]
+    assert candidates(["export", "x", "--o"]) == [flag.name for flag in FLAGS]
     assert candidates(["fit", "--config", "s"]) == shipped_names()
     assert "--model.optimizer=RMSprop" in candidates(["fit", "--model.optimizer=R"])
     assert "--model.optimizer.momentum=" in candidates(["fit", "--model.optimizer=SGD", "--model.opt"])

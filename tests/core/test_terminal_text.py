@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_lossopt.__main__ import main
+from lit_lossopt.__main__ import COMMANDS, flags_of, main
 from lit_lossopt.config import help as usage
 from lit_lossopt.core.terminal_text import fitted, printable, tell
 from tests.support.plain_runs import learning, log_run
@@ -40,14 +40,22 @@ def test_lines_break_between_words_alone(words: list[str], width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("command", ["", *usage.COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_keeps_to_the_width(command: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    text = usage.command_help(command) if command else usage.overview()
+    text = (
+        usage.command_help(command, COMMANDS[command], flags_of(COMMANDS[command]))
+        if command
+        else usage.overview(COMMANDS)
+    )
     assert max(map(len, [*text.splitlines(), *usage.config_list().splitlines()])) <= width
     flags = re.findall(r"^  (--[\w.]+)", text, re.MULTILINE)
     monkeypatch.setenv("COLUMNS", "500")
-    whole = usage.command_help(command) if command else usage.overview()
+    whole = (
+        usage.command_help(command, COMMANDS[command], flags_of(COMMANDS[command]))
+        if command
+        else usage.overview(COMMANDS)
+    )
     assert flags == re.findall(r"^  (--[\w.]+)", whole, re.MULTILINE)
     assert text.split() == whole.split()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lit_lossopt.config import help as usage
+from lit_lossopt.__main__ import COMMANDS
 from lit_lossopt.config.words import prepare
 from tests.support.places import ROOT
 
@@ -159,7 +159,7 @@ def test_the_commands_of_the_page_are_commands() -> None:
         names = [word for word in words if word in {"lossopt-train", *SERVICES}]
         if "run" in words[1:3]:
             command, *rest = words[words.index(names[0]) + 1 :]
-            assert command in usage.COMMANDS
+            assert command in COMMANDS
             if command in ("fit", "validate", "test", "predict"):
                 prepare(command, rest)
             told += 1

@@ -15,16 +15,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lit_lossopt.__main__ import main
+from lit_lossopt.__main__ import COMMANDS, flags_of, main
 from lit_lossopt.config.completion import candidates
-from lit_lossopt.config.help import LR_FLAGS
 from lit_lossopt.optimizers import Muon
 from lit_lossopt.tracking.reading.runs import Run, read_history, read_runs
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.lr_find.callback import RangeSweep
 from lit_lossopt.training.lr_find.command import command, scaled_rates
 from lit_lossopt.training.lr_find.curve import geometric, read_curve
-from lit_lossopt.training.lr_find.request import read_request
+from lit_lossopt.training.lr_find.request import FLAGS, read_request
 
 DIGITS = ["--config", "digits", "--threads=1"]
 
@@ -130,10 +129,10 @@ def test_flags_are_taken_completed_and_helped(capsys: pytest.CaptureFixture[str]
     request = read_request(["--min-lr", "1e-5", "--config=adam", "--max-lr=1", "--steps", "60", "--png=x.png"])
     assert (request.lowest, request.highest, request.steps, request.png) == (1e-5, 1.0, 60, "x.png")
     assert request.words == ("--config=adam",)
-    own = {flag.split()[0] for flag, _ in LR_FLAGS}
+    own = {flag.name for flag in FLAGS}
     assert own == {"--min-lr", "--max-lr", "--steps", "--png"}
-    assert own <= set(candidates(["lr-find", "--"]))
-    assert not own & set(candidates(["fit", "--"]))
+    assert own <= set(candidates(["lr-find", "--"], COMMANDS, flags_of))
+    assert not own & set(candidates(["fit", "--"], COMMANDS, flags_of))
     assert main(["lr-find", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(flag in shown for flag in (*own, "--model.criterion"))

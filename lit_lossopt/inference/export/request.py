@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, NoReturn, cast
 
 from lit_lossopt.config.check import EXPORT_EXTRA
+from lit_lossopt.config.flags import Flag, add_flags
 from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.core.paths import given_path
 
@@ -22,6 +23,35 @@ PACKAGES = {
     ".onnx": ("onnx", "onnxscript", "onnxruntime"),
     ".pt2": (),
 }
+
+FLAGS = (
+    Flag(
+        "--to",
+        "FILE",
+        "the file; its ending decides: .safetensors (weights), .onnx or .pt2 (a graph, any batch size)",
+        {"metavar": "FILE"},
+    ),
+    Flag(
+        "--which",
+        "best|last",
+        "weights with the best validation accuracy (default), or the last ones",
+        {"choices": ("best", "last"), "default": "best"},
+    ),
+    Flag(
+        "--outputs",
+        "NAME",
+        "logits (default), or probabilities where the loss implies them",
+        {"choices": ("logits", "probabilities"), "default": "logits"},
+    ),
+    Flag("--overwrite", "", "replace a file that exists", {"action": "store_true"}),
+    Flag("--log", "", "log it as an MLflow model in its run", {"action": "store_true"}),
+    Flag(
+        "--allow-import",
+        "PKG",
+        "let the run's config name classes of one more package",
+        {"metavar": "PKG", "action": "append", "default": []},
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -83,12 +113,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     parser = _Parser(prog="lossopt export", add_help=False, allow_abbrev=False)
     parser.add_argument("run", metavar="RUN")
-    parser.add_argument("--to", metavar="FILE")
-    parser.add_argument("--which", choices=("best", "last"), default="best")
-    parser.add_argument("--outputs", choices=("logits", "probabilities"), default="logits")
-    parser.add_argument("--overwrite", action="store_true")
-    parser.add_argument("--log", action="store_true")
-    parser.add_argument("--allow-import", metavar="PKG", action="append", default=[])
+    add_flags(parser, FLAGS)
     return parser
 
 

@@ -10,13 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.words import Prepared, next_flag, prepare
 from lit_lossopt.core.errors import UserError
 
 COMMAND = "lr-find"
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 150
 FEWEST_STEPS = 50
-_OWN = ("min-lr", "max-lr", "steps", "png")
+FLAGS = (
+    Flag("--min-lr", "X", "the first rate of the test (1e-7)"),
+    Flag("--max-lr", "X", "its last rate (10)"),
+    Flag("--steps", "N", "steps in between, each at a higher rate by the same factor (150)"),
+    Flag("--png", "FILE", "where the picture goes; the run keeps it in any case"),
+)
 # A range test takes its steps whatever a training's length is, and evaluates and keeps nothing.
 _TRAINER: dict[str, Any] = {
     "max_epochs": -1,
@@ -86,7 +92,7 @@ def _split(queue: list[str]) -> tuple[dict[str, str], list[str]]:
     while queue:
         before = list(queue)
         key, value = next_flag(queue)
-        if key not in _OWN:
+        if key not in {flag.key for flag in FLAGS}:
             theirs += before[: len(before) - len(queue)]
         elif value is None:
             raise UserError(f"--{key}: a value is missing")

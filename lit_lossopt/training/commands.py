@@ -1,0 +1,83 @@
+"""The commands that train and evaluate.
+
+Each takes the words behind it and returns an exit status. What needs torch is imported only after everything that can
+be checked without it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+
+from lit_lossopt.core.errors import UserError
+
+
+def fit(words: Sequence[str]) -> int:
+    """Train."""
+    return _train("fit", list(words))
+
+
+def validate(words: Sequence[str]) -> int:
+    """Evaluate trained weights on the validation images."""
+    return _train("validate", list(words))
+
+
+def test(words: Sequence[str]) -> int:
+    """Evaluate trained weights on the test images."""
+    return _train("test", list(words))
+
+
+def predict(words: Sequence[str]) -> int:
+    """Write a table of predictions."""
+    return _train("predict", list(words))
+
+
+def _train(command: str, rest: list[str]) -> int:
+    from lit_lossopt.config.words import prepare
+    from lit_lossopt.training.distributed.launcher import become_rank, launch, processes_to_start, will_track
+
+    prepared = prepare(command, rest)
+    _need_temporary_folder()
+    if count := processes_to_start(prepared):
+        return launch(prepared, count)
+    become_rank()
+    from lit_lossopt.tracking.store_process import kept_process
+
+    with kept_process(ahead=will_track(prepared)):
+        # Ten seconds of imports, so only after everything that can be checked without them.
+        from lit_lossopt.training.cli import run_trainer
+
+        return run_trainer(prepared)
+
+
+def lr_find(words: Sequence[str]) -> int:
+    """Find a learning rate."""
+    from lit_lossopt.training.distributed.launcher import processes_to_start, will_track
+    from lit_lossopt.training.lr_find.request import read_request
+
+    request = read_request(words)
+    _need_temporary_folder()
+    if processes_to_start(request.prepared):
+        raise UserError("lr-find: a range test takes one device; add --trainer.devices=1 --trainer.num_nodes=1")
+    from lit_lossopt.tracking.store_process import kept_process
+
+    with kept_process(ahead=will_track(request.prepared)):
+        from lit_lossopt.training.lr_find.command import find_rate
+
+        return find_rate(request)
+
+
+def _need_temporary_folder() -> None:
+    """Raise UserError where no temporary file can be written.
+
+    It is so in a container without a volume, or with another user's.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        wanted, uid = os.environ.get("TMPDIR", ""), os.geteuid()
+        raise UserError(
+            f"TMPDIR={wanted}: no folder for temporary files; uid {uid} can write neither there "
+            "nor to /tmp, /var/tmp and the working folder; set TMPDIR to a folder that it can write to"
+        ) from error
