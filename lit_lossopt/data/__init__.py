@@ -1,4 +1,8 @@
-"""Images in memory: CIFAR-10, any image folder, arrays, and scikit-learn's digits, which need no network."""
+"""Datasets of small images, held in memory.
+
+They are CIFAR-10, any folder of images, arrays, and scikit-learn's digits, which need no network. Files or arrays come
+in. Batches of normalised images and labels go out, in an order that the seed fixes.
+"""
 
 from lit_lossopt.data.arrays import ArrayDataModule, ArrayFileDataModule
 from lit_lossopt.data.batches import LabelledImages

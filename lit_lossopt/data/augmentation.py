@@ -1,8 +1,8 @@
 """Augmentation of whole batches on their device, each image by its own draws.
 
-Every training image has a row of uniform numbers in each epoch, a function of (seed, epoch, index) alone. A transform
+Every training image has a row of uniform numbers in each epoch, a function of seed, epoch and index alone. A transform
 turns a batch of images and their numbers into a batch, without a random generator of its own and without a loop over
-images: the same image looks the same whatever the batch size, the device's speed, or an interruption.
+images. So the same image looks the same whatever the batch size, the device's speed, or an interruption.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from lit_lossopt.core.errors import UserError, one_line
 
 
 class BatchTransform(ABC):
-    """Turns images ``[B, C, H, W]`` uint8 into such images; ``draws`` numbers in [0, 1) an image decide how."""
+    """Turns images ``[B, C, H, W]`` uint8 into such images.
+
+    For each image, ``draws`` numbers in [0, 1) decide how.
+    """
 
     draws: int
 
@@ -31,12 +34,19 @@ class BatchTransform(ABC):
         Args:
             images: ``[B, C, H, W]`` uint8, channels last in memory.
             numbers: ``[B, draws]`` float32, uniform in [0, 1).
-            mean: the training images' mean colour ``[C]`` float32, in 0 … 255.
+            mean: the mean colour ``[C]`` of the training images, float32 in 0 … 255.
         """
 
 
 class PadCrop(BatchTransform):
-    """Pads each side and cuts a window of the old size at a uniform place: a shift by up to ``padding`` pixels.
+    """Shifts each image by up to ``padding`` pixels.
+
+    Each side is padded, and a window of the old size is cut at a uniform place.
+
+    >>> image = torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8).reshape(1, 1, 2, 2)
+    >>> PadCrop(padding=1)(image, torch.tensor([[0.0, 0.5]]), torch.zeros(1)).squeeze()  # one pixel down
+    tensor([[0, 0],
+            [1, 2]], dtype=torch.uint8)
 
     Args:
         padding: pixels on each side.
@@ -75,6 +85,10 @@ class PadCrop(BatchTransform):
 class HorizontalFlip(BatchTransform):
     """Mirrors each image left to right with a probability.
 
+    >>> image = torch.tensor([1, 2, 3], dtype=torch.uint8).reshape(1, 1, 1, 3)
+    >>> HorizontalFlip(p=0.5)(image, torch.tensor([[0.1]]), torch.zeros(1)).flatten()
+    tensor([3, 2, 1], dtype=torch.uint8)
+
     Args:
         p: the probability.
 
@@ -95,7 +109,9 @@ class HorizontalFlip(BatchTransform):
 
 
 class Cutout(BatchTransform):
-    """Fills a square around a uniform pixel with the training images' mean colour; at a border it is cut off.
+    """Fills a square around a uniform pixel with the training images' mean colour.
+
+    At a border the square is cut off.
 
     Args:
         size: side of the square in pixels.
@@ -120,11 +136,11 @@ class Cutout(BatchTransform):
 
 
 class ColorJitter(BatchTransform):
-    """Changes brightness, contrast, saturation and hue, in this order, each by a uniform factor of the image.
+    """Changes brightness, contrast, saturation and hue, in this order.
 
-    Factors lie in [1 − x, 1 + x] (not below 0), the hue's angle in [−hue, hue] turns. Values are cut to 0 … 255 once,
-    at the end. Hue turns colours about the axis of greys; torchvision's ``ColorJitter`` does that in HSV and shuffles
-    the order (name it as ``torchvision.transforms.v2.ColorJitter``).
+    Each image has its own uniform factors. They lie in [1 − x, 1 + x] (not below 0), the hue's angle in [−hue, hue]
+    turns. Values are cut to 0 … 255 once, at the end. Hue turns colours about the axis of greys. torchvision's
+    ``ColorJitter`` does that in HSV and shuffles the order (name it as ``torchvision.transforms.v2.ColorJitter``).
 
     Args:
         brightness: largest relative change of brightness.
@@ -147,7 +163,10 @@ class ColorJitter(BatchTransform):
         self.hue = hue
 
     def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
-        """Return the images in other colours; grey images have neither saturation nor hue."""
+        """Return the images in other colours.
+
+        Grey images have neither saturation nor hue.
+        """
         signed = numbers * 2 - 1
         strengths = torch.tensor(self.strengths, device=images.device)
         brightness, contrast, saturation = (1 + signed[:, :3] * strengths).clamp_min(0).T[:, :, None, None, None]
@@ -161,9 +180,10 @@ class ColorJitter(BatchTransform):
 
 
 class _ImageByImage(BatchTransform):
-    """Any transform of torchvision v2, applied to one image after the other: it draws once a call, not once an image.
+    """Any transform of torchvision v2, applied to one image after the other.
 
-    Its generator is seeded for each image. Slow: expect tenths of a millisecond an image.
+    Such a transform draws once for each call, so a call with a whole batch would treat all images alike. The generator
+    is seeded for each image. It takes tenths of a millisecond for each image, which is slow.
     """
 
     draws = 1
@@ -185,7 +205,9 @@ class _ImageByImage(BatchTransform):
         on_gpu = [images.device] if images.device.type == "cuda" else []
         with torch.random.fork_rng(devices=on_gpu):
             changed = [self._one(image, seed) for image, seed in zip(images, seeds, strict=True)]
-        wrong = next((one for one in changed if one.shape != images.shape[1:] or one.dtype != torch.uint8), None)
+        wrong = next(
+            (image for image in changed if image.shape != images.shape[1:] or image.dtype != torch.uint8), None
+        )
         if wrong is not None:
             raise UserError(
                 f"data.augmentation: {name} makes {wrong.dtype} {list(wrong.shape)} of uint8 {list(images.shape[1:])}; "
@@ -211,7 +233,7 @@ class Augmentation:
     """Several transforms in order, with the numbers that they need together.
 
     Args:
-        transforms: this module's, or torchvision v2's.
+        transforms: those of this module or of torchvision v2.
     """
 
     def __init__(self, transforms: Sequence[BatchTransform | v2.Transform]) -> None:
@@ -221,7 +243,7 @@ class Augmentation:
         self.draws = sum(transform.draws for transform in self.transforms)
 
     def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
-        """Return the augmented images ``[B, C, H, W]`` uint8 by their ``numbers`` ``[B, draws]``."""
+        """Return images ``[B, C, H, W]`` uint8, augmented by their numbers ``[B, draws]``."""
         columns = torch.split(numbers, [transform.draws for transform in self.transforms], dim=1)
         for transform, mine in zip(self.transforms, columns, strict=True):
             images = transform(images, mine, mean)
@@ -229,7 +251,13 @@ class Augmentation:
 
 
 def box(centre: Tensor, sides: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return masks ``[B, 1, H, W]`` of rectangles about uniform pixels, cut off at the borders.
+    """Return masks ``[B, 1, H, W]`` of rectangles about uniform pixels.
+
+    They are cut off at the borders.
+
+    >>> box(torch.tensor([[0.0, 0.5]]), torch.tensor([[2.0, 2.0]]), (2, 4)).long().squeeze()
+    tensor([[0, 1, 1, 0],
+            [0, 0, 0, 0]])
 
     Args:
         centre: ``[B, 2]`` in [0, 1), row and column.
@@ -246,7 +274,10 @@ def box(centre: Tensor, sides: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _grey(values: Tensor) -> Tensor:
-    """Return luma ``[B, 1, H, W]``. Source: ITU-R BT.601."""
+    """Return luma ``[B, 1, H, W]``.
+
+    Source: ITU-R BT.601.
+    """
     if values.shape[1] != 3:
         return values.mean(dim=1, keepdim=True)
     weights = torch.tensor([0.299, 0.587, 0.114], device=values.device).view(1, 3, 1, 1)
@@ -254,7 +285,10 @@ def _grey(values: Tensor) -> Tensor:
 
 
 def _hue_rotation(turns: Tensor) -> Tensor:
-    """Return matrices ``[B, 3, 3]`` that rotate colours about the axis (1, 1, 1). Source: Rodrigues' formula."""
+    """Return matrices ``[B, 3, 3]`` that rotate colours about the axis (1, 1, 1).
+
+    Source: Rodrigues' formula.
+    """
     angle = (turns * 2 * torch.pi)[:, None, None]
     device = turns.device
     cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=device) / 3**0.5

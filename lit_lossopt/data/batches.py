@@ -18,7 +18,10 @@ from lit_lossopt.core.errors import UserError
 
 
 class Share(NamedTuple):
-    """The contiguous part of each batch that one rank works on, out of ``ranks`` parts."""
+    """The part of each batch that one rank works on.
+
+    A batch has ``ranks`` contiguous parts.
+    """
 
     rank: int = 0
     ranks: int = 1

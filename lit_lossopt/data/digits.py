@@ -1,4 +1,7 @@
-"""scikit-learn's digits: 1,797 real 8×8 images of handwritten digits that come with the package. Needs no network."""
+"""scikit-learn's 1,797 images of handwritten digits.
+
+They are real images of 8×8 pixels, and come with the package, so no network is needed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,14 @@ TEST_FRACTION = 0.2
 
 
 class DigitsDataModule(ImageDataModule):
-    """Digits 0 to 9 as 8×8 grayscale images; a fixed, stratified fifth is the test split, whatever the seed.
+    """Digits 0 to 9 as 8×8 grayscale images.
+
+    The test split is always the same fifth of the images, stratified by class, whatever the seed.
+
+    >>> data = DigitsDataModule(classes=["3", "8"])
+    >>> data.setup("fit")
+    >>> data.summary("fit")
+    'data: 2 classes (3, 8); 256 training, 29 validation, 72 test images'
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """
@@ -27,7 +37,7 @@ class DigitsDataModule(ImageDataModule):
 
     @property
     def in_channels(self) -> int:
-        """One: the images are grayscale."""
+        """One channel, because the images are grayscale."""
         return 1
 
     @property
@@ -40,7 +50,10 @@ class DigitsDataModule(ImageDataModule):
         return self.read("test").labels
 
     def read(self, split: Split) -> LabelledImages:
-        """Return the images of a split, pixel values 0 … 16 spread to 0 … 240."""
+        """Return the images of a split.
+
+        Pixel values 0 … 16 are spread to 0 … 240.
+        """
         digits = load_digits()
         train, test = train_test_split(
             np.arange(len(digits.target)), test_size=TEST_FRACTION, stratify=digits.target, random_state=0

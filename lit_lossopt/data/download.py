@@ -1,8 +1,9 @@
-"""Fetches a file whose size and SHA-256 are known: several mirrors, resumed, verified, once for all processes.
+"""Fetching a file whose size and SHA-256 are known.
 
-The bytes go to ``<name>.part`` beside the target, which gets its name only after they were verified: a file under the
-final name is whole, whenever the machine was switched off. urllib in place of requests: nothing here needs more, and
-its certificates are those of the system, which ``SSL_CERT_FILE`` can replace.
+Several mirrors are asked, a broken transfer is resumed, and one process fetches for all. The bytes go to
+``<name>.part`` beside the target, which gets its name only after they were verified. So a file under the final name is
+whole, even if the machine was switched off. urllib is enough here. Its certificates are those of the system, which
+``SSL_CERT_FILE`` can replace.
 """
 
 from __future__ import annotations
@@ -31,27 +32,30 @@ from lit_lossopt import __version__
 from lit_lossopt.core.errors import one_line
 
 BLOCK = 1 << 18
-# How often one mirror may break off before the next is asked.
+# Number of times that one mirror may break off before the next is asked.
 ATTEMPTS = 5
-# Bytes a second below which a mirror counts as stalled: it would take days.
+# Bytes a second below which a mirror counts as stalled. At that speed the file would take days.
 SLOWEST = 1024
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class DownloadError(Exception):
-    """The file could not be had: why, mirror by mirror, in one line."""
+    """The file could not be fetched.
+
+    The message says why, mirror by mirror, in one line.
+    """
 
 
 class _MirrorError(Exception):
-    """Why a mirror is of no use."""
+    """A mirror cannot be used."""
 
 
 class _BrokenOffError(_MirrorError):
-    """The transfer ended early; what has arrived can be continued."""
+    """The transfer ended early, and can be continued."""
 
 
 class _SpoiledError(_MirrorError):
-    """What has arrived is not the file, or cannot be continued."""
+    """The bytes that arrived are not those of the file, or cannot be continued."""
 
 
 @dataclass(frozen=True)
@@ -65,25 +69,27 @@ class _Wanted:
         return self.target.with_name(f"{self.target.name}.part")
 
     def held(self) -> int:
-        """Return how many bytes have arrived."""
+        """Return the number of bytes that have arrived."""
         try:
             return self.part.stat().st_size
-        except OSError:  # not there, or in a folder that may not be looked into
+        except OSError:  # it does not exist, or its folder may not be looked into
             return 0
 
 
 def download(urls: Sequence[str], target: Path, sha256: str, size: int, stall: float = 30.0) -> None:
-    """Fetch ``target`` unless it is there; of several processes one fetches, and the others wait for it.
+    """Fetch a file unless it exists.
+
+    If several processes ask for it, one fetches it and the others wait.
 
     Args:
-        urls: where the file lies, tried in order; https, or http on this machine itself.
-        target: the file's place; its folder is made.
-        sha256: of the whole file, hexadecimal.
-        size: of the whole file in bytes.
+        urls: addresses of the file, tried in order. They are https, or http on this machine itself.
+        target: path of the file. Its folder is made.
+        sha256: SHA-256 of the whole file, hexadecimal.
+        size: size of the whole file in bytes.
         stall: seconds without bytes after which the next mirror is tried.
 
     Raises:
-        DownloadError: no mirror had it, or it cannot be written.
+        DownloadError: no mirror had the file, or it cannot be written.
     """
     for url in urls:
         check_url(url)
@@ -101,7 +107,14 @@ def download(urls: Sequence[str], target: Path, sha256: str, size: int, stall: f
 
 
 def check_url(url: str) -> None:
-    """Refuse what is neither https nor on this machine, and passwords, which would end up in logs.
+    """Raise DownloadError if an address may not be fetched from.
+
+    It must be https, or http on this machine. It must not contain a password, which would end up in logs.
+
+    >>> check_url("https://example.org/file.tar.gz")
+    >>> check_url("http://example.org/file.tar.gz")
+    Traceback (most recent call last):
+    lit_lossopt.data.download.DownloadError: http://example.org: only https addresses are used (http only for 127.0.0.1)
 
     Raises:
         DownloadError: the address cannot be used.
@@ -109,7 +122,7 @@ def check_url(url: str) -> None:
     if not _is_secure(url) and not _is_local(url):
         raise DownloadError(f"{_place(url)}: only https addresses are used (http only for 127.0.0.1)")
     if "@" in _parts(url).netloc:
-        raise DownloadError(f"{_place(url)}: a name or password does not belong into an address")
+        raise DownloadError(f"{_place(url)}: an address must not contain a user name or a password")
 
 
 def _parts(url: str) -> SplitResult:
@@ -128,14 +141,20 @@ def _is_local(url: str) -> bool:
 
 
 def _place(url: str) -> str:
-    """Return the part of an address that messages show: nothing that may be secret."""
+    """Return the part of an address that messages may show.
+
+    It contains nothing that may be secret.
+    """
     scheme, host = _parts(url).scheme, _parts(url).hostname or ""
     return host if scheme == "https" and host else f"{scheme}://{host}"
 
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """Hold the lock on ``target``; it ends with the process, however that ends."""
+    """Hold the lock on ``target``.
+
+    The lock ends with the process, however that ends.
+    """
     with target.with_name(f"{target.name}.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,7 +186,7 @@ def _from_mirror(url: str, wanted: _Wanted, stall: float) -> None:
             _verify(wanted)
         except _SpoiledError:
             wanted.part.unlink(missing_ok=True)
-            # Bytes from before may be another mirror's fault, so this one is asked once more, from the start.
+            # The first bytes may have come from another mirror, so this one is asked once more, from the start.
             if start == 0 or attempt == ATTEMPTS:
                 raise
         except _BrokenOffError:
@@ -190,7 +209,7 @@ def _transfer(url: str, wanted: _Wanted, stall: float) -> None:
 
 
 def _append(response: http.client.HTTPResponse, url: str, wanted: _Wanted, start: int, stall: float) -> int:
-    """Write what arrives from position ``start`` on; return how many bytes that were."""
+    """Write what arrives, from position ``start`` on, and return the number of bytes."""
     arrived = 0
     with wanted.part.open("ab", buffering=0) as file, _progress(url, wanted, start) as progress:
         if file.tell() != start:
@@ -205,14 +224,17 @@ def _append(response: http.client.HTTPResponse, url: str, wanted: _Wanted, start
 
 
 def _write(file: io.FileIO, block: bytes) -> None:
-    # An unbuffered file may take a part of a block only.
+    # An unbuffered file may take only a part of a block.
     rest = memoryview(block)
     while rest:
         rest = rest[file.write(rest) :]
 
 
 def _first_byte(response: http.client.HTTPResponse, asked: int, size: int) -> int:
-    """Return the position of the answer's first byte in the file: what was asked for, or 0."""
+    """Return the position of the answer's first byte in the file.
+
+    It is the position that was asked for, or 0 if the mirror sends the whole file.
+    """
     start = asked if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
     answered = response.headers.get("Content-Range", "")
     if start and not re.fullmatch(rf"bytes {start}-\d+/({size}|\*)", answered):
@@ -240,7 +262,10 @@ def _blocks(response: http.client.HTTPResponse, stall: float) -> Iterator[bytes]
 
 @contextmanager
 def _network(stall: float) -> Iterator[None]:
-    """Tell what the network did apart from what the disk does, which are both an OSError."""
+    """Turn errors of the network into errors of a mirror.
+
+    Errors of the disk are OSError too, so they must be told apart.
+    """
     try:
         yield
     except HTTPError as error:
@@ -256,7 +281,7 @@ def _network(stall: float) -> Iterator[None]:
 
 
 class _NeverToHttp(HTTPRedirectHandler):
-    """Follows redirects to https; to http only from this machine to itself."""
+    """Follows redirects to https, and to http only from this machine to itself."""
 
     def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
         if not _is_secure(newurl) and not (_is_local(req.full_url) and _is_local(newurl)):
@@ -266,13 +291,13 @@ class _NeverToHttp(HTTPRedirectHandler):
 
 
 def _opener(url: str) -> OpenerDirector:
-    # A proxy is for the way out, not for this machine.
+    # A proxy is for other machines, not for this one.
     return build_opener(_NeverToHttp, *([ProxyHandler({})] if _is_local(url) else []))
 
 
 @contextmanager
 def _progress(url: str, wanted: _Wanted, start: int) -> Iterator[Progress]:
-    """Say what is fetched; on a terminal, also show a bar."""
+    """Print what is fetched, and show a progress bar on a terminal."""
     resumed = f", from byte {start:,} on" if start else ""
     print(f"fetching {wanted.target} ({wanted.size / 1e6:.1f} MB{resumed}) from {_place(url)}", file=sys.stderr)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
@@ -284,15 +309,16 @@ def _progress(url: str, wanted: _Wanted, start: int) -> Iterator[Progress]:
 
 def _verify(wanted: _Wanted) -> None:
     with wanted.part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != wanted.sha256:
-        raise _SpoiledError(f"has another content (SHA-256 {found[:12]}… in place of {wanted.sha256[:12]}…)")
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != wanted.sha256:
+        raise _SpoiledError(f"has another content (SHA-256 {sha256[:12]}… in place of {wanted.sha256[:12]}…)")
 
 
 def _publish(wanted: _Wanted) -> None:
     with wanted.part.open("rb") as file:
         os.fsync(file.fileno())
     wanted.part.replace(wanted.target)
+    # The name is on the disk only after its folder is.
     folder = os.open(wanted.target.parent, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)

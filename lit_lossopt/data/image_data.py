@@ -132,7 +132,10 @@ class ImageDataModule(pl.LightningDataModule):
         return None
 
     def facts(self) -> dict[str, int | str]:
-        """Return what a run records about its data beyond their settings, once they are set up."""
+        """Return what a run records about its data, beyond their settings.
+
+        It is asked for after ``setup``.
+        """
         return {}
 
     @property
@@ -160,7 +163,7 @@ class ImageDataModule(pl.LightningDataModule):
         return self._splits[split]
 
     def sizes(self) -> dict[str, int]:
-        """Return the number of images in use of each split, as far as it is known."""
+        """Return the number of images of each split, as far as known."""
         sizes = {split: len(images) for split, images in self._splits.items()}
         labels = None if "test" in sizes else self.test_labels()
         if labels is not None:
@@ -168,7 +171,7 @@ class ImageDataModule(pl.LightningDataModule):
         return sizes
 
     def summary(self, stage: str) -> str:
-        """Return the classes and the number of images that a stage works with, in one line."""
+        """Return classes and numbers of images of a stage, in one line."""
         return data_line(self.class_names, self.sizes(), stage)
 
     def checksums(self) -> dict[str, str]:
@@ -221,9 +224,9 @@ class ImageDataModule(pl.LightningDataModule):
         return mixed, mix_labels(own_labels, partner_labels, share, self.num_classes)
 
     def augmented_examples(self, count: int = 8, epochs: int = 4) -> Tensor | None:
-        """Return training images ``[1 + epochs, count, C, H, W]`` uint8, plain and as each epoch will show them.
+        """Return training images as they are, and as each epoch will show them.
 
-        None means that they are neither augmented nor mixed.
+        They are ``[1 + epochs, count, C, H, W]`` uint8. None means that they are neither augmented nor mixed.
         """
         train = self._splits["train"]
         index = torch.linspace(0, len(train) - 1, min(count, len(train))).long()

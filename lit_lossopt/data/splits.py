@@ -1,4 +1,4 @@
-"""Holding out a part of some images so that every class has its share in both parts."""
+"""Holding out a share of the images of each class."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from lit_lossopt.data.batches import LabelledImages
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the positions ``[M]`` that stay and those held out, each sorted: a function of its arguments alone.
+    """Return the positions ``[M]`` that stay and those held out.
+
+    Each is sorted. The result is a function of the arguments alone.
+
+    >>> labels = torch.tensor([0] * 8 + [1] * 4)
+    >>> stay, held_out = stratified_split(labels, fraction=0.25, seed=0)
+    >>> labels[held_out]
+    tensor([0, 0, 1])
 
     Args:
         labels: ``[N]`` int64.
-        fraction: share held out.
-        seed: chooses which.
+        fraction: share that is held out.
+        seed: chooses what is held out.
 
     Raises:
         ValueError: a class is too small to be in both parts.
@@ -33,15 +40,16 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
 def draw_test_images(
     everything: LabelledImages, fraction: float, seed: int, classes: Mapping[int, str]
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Return training and test images of data that came in one piece; independent of the split for validation.
+    """Return training and test images of data that came in one piece.
 
-    Each class is drawn by itself, so that its test images do not depend on which other classes are wanted.
+    The draw is independent of the split for validation. Each class is drawn by itself, so that its test images do not
+    depend on which other classes are wanted.
 
     Args:
         everything: images with the dataset's own labels.
-        fraction: share of each class that is for the test, at least one image.
-        seed: chooses which.
-        classes: the labels that are wanted, and their names; images of others are left out.
+        fraction: share of each class that becomes test images, at least one image.
+        seed: chooses the test images.
+        classes: the labels that are wanted, and their names. Images of other classes are left out.
 
     Raises:
         UserError: a class is too small to be in both.
@@ -51,7 +59,13 @@ def draw_test_images(
 
 
 def drawn_places(labels: Tensor, fraction: float, seed: int, classes: Mapping[int, str]) -> tuple[Tensor, Tensor]:
-    """Return the places ``[M]`` of training and of test images among labels ``[N]``; see ``draw_test_images``.
+    """Return the places ``[M]`` of training and of test images among labels ``[N]``.
+
+    They are drawn as ``draw_test_images`` says.
+
+    >>> train, test = drawn_places(torch.tensor([0, 1, 0, 1, 0]), 0.4, 0, {0: "cat"})
+    >>> len(train), len(test)
+    (2, 1)
 
     Raises:
         UserError: a class is too small to be in both.
@@ -77,10 +91,12 @@ def _images(count: int) -> str:
 
 
 def check_test_fraction(fraction: float) -> None:
-    """Refuse a share that leaves nothing on one side.
+    """Raise UserError if a share leaves nothing on one side.
+
+    >>> check_test_fraction(0.2)
 
     Raises:
-        UserError: it is not between 0 and 1.
+        UserError: the share is not between 0 and 1.
     """
     if not 0 < fraction < 1:
         raise UserError(f"data.test_fraction={fraction}: must lie between 0 and 1")
