@@ -166,6 +166,15 @@ def check_all_have_some(kind: str, count: int, batch_size: int, ranks: int) -> N
         )
 
 
+def check_fills_a_batch(training: LabelledImages, batch_size: int, *, drop_last: bool) -> None:
+    """Raise UserError if there are too few training images for a batch."""
+    if len(training) < (batch_size if drop_last else 1):
+        raise UserError(
+            f"data.batch_size={batch_size}: there are only {len(training)} training images, not one whole batch; take "
+            "a smaller batch"
+        )
+
+
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and standard deviation ``[C]`` float32 of images ``[N, C, H, W]`` uint8.
 

@@ -18,15 +18,22 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from lit_lossopt.core.errors import Notice, UserError
-from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform
-from lit_lossopt.data.batches import WHOLE, BatchLoader, LabelledImages, Pass, Share, check_all_have_some
+from lit_lossopt.data.batches import (
+    WHOLE,
+    BatchLoader,
+    LabelledImages,
+    Pass,
+    Share,
+    check_all_have_some,
+    check_fills_a_batch,
+)
 from lit_lossopt.data.classes import check_labels, choose_classes, keep_classes
 from lit_lossopt.data.epochs import batches_done, order_of_epoch, pass_of_epoch
 from lit_lossopt.data.held_out import check_held_out, deciding_settings
 from lit_lossopt.data.mixing import Mixing, mix_labels
 from lit_lossopt.data.normalisation import Normalisation
-from lit_lossopt.data.splits import stratified_split
+from lit_lossopt.data.splits import draw_validation_images
 from lit_lossopt.data.summary import data_line
 
 NOTE_TEST_IMAGES = "data.validate_on_test: val/… is measured on the test images; choose nothing by it"
@@ -295,29 +302,15 @@ class ImageDataModule(pl.LightningDataModule):
         training = self._keep(self.read("train"))
         self._normalisation = None
         if self.validate_on_test or not self.val_is_drawn:
-            self._check_size(training)
+            check_fills_a_batch(training, self.batch_size, drop_last=self.drop_last)
             if self.validate_on_test:
                 warnings.warn(NOTE_TEST_IMAGES, Notice, stacklevel=2)
             validation = self._keep(self.read("test" if self.validate_on_test else "val"))
             self._splits["train"], self._splits["val"] = training, validation
             return
-        try:
-            train, val = stratified_split(training.labels, self.val_fraction, derive_seed(self.seed, "split"))
-        except ValueError as error:
-            raise UserError(
-                f"data.val_fraction={self.val_fraction}: {len(training)} training images of {self.num_classes} classes "
-                "cannot be split so that each class has one on both sides; change it, or add images"
-            ) from error
-        self._splits["train"] = training.take(train)
-        self._splits["val"] = training.take(val)
-        self._check_size(self._splits["train"])
-
-    def _check_size(self, training: LabelledImages) -> None:
-        if len(training) < (self.batch_size if self.drop_last else 1):
-            raise UserError(
-                f"data.batch_size={self.batch_size}: there are only {len(training)} training images, not one whole "
-                "batch; take a smaller batch"
-            )
+        train, val = draw_validation_images(training, self.val_fraction, self.seed, self.num_classes)
+        self._splits["train"], self._splits["val"] = train, val
+        check_fills_a_batch(train, self.batch_size, drop_last=self.drop_last)
 
     def _keep(self, data: LabelledImages) -> LabelledImages:
         check_labels(data, len(self.all_class_names))

@@ -37,6 +37,24 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
     return torch.from_numpy(stay).sort().values, torch.from_numpy(held_out).sort().values
 
 
+def draw_validation_images(
+    training: LabelledImages, fraction: float, seed: int, num_classes: int
+) -> tuple[LabelledImages, LabelledImages]:
+    """Return the images to train on and those held out for validation, stratified by class.
+
+    Raises:
+        UserError: a class is too small to be in both.
+    """
+    try:
+        train, val = stratified_split(training.labels, fraction, derive_seed(seed, "split"))
+    except ValueError as error:
+        raise UserError(
+            f"data.val_fraction={fraction}: {len(training)} training images of {num_classes} classes "
+            "cannot be split so that each class has one on both sides; change it, or add images"
+        ) from error
+    return training.take(train), training.take(val)
+
+
 def draw_test_images(
     everything: LabelledImages, fraction: float, seed: int, classes: Mapping[int, str]
 ) -> tuple[LabelledImages, LabelledImages]:
