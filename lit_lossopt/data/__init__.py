@@ -1,6 +1,7 @@
-"""Images in memory.
+"""Datasets of small images, held in memory.
 
-They are CIFAR-10, any image folder, arrays, or scikit-learn's digits, which need no network.
+They are CIFAR-10, any folder of images, arrays, and scikit-learn's digits, which need no network. Files or arrays come
+in. Batches of normalised images and labels go out, in an order that the seed fixes.
 """
 
 from lit_lossopt.data.arrays import ArrayDataModule, ArrayFileDataModule

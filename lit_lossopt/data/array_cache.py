@@ -1,6 +1,6 @@
-"""Arrays that took a while to make, kept in a file.
+"""Arrays that took a while to make, kept in one file.
 
-The file is written whole or not at all. When it is damaged, the arrays are made anew.
+The file is written whole or not at all, and made again when it is damaged.
 """
 
 from __future__ import annotations
@@ -25,35 +25,39 @@ Arrays = dict[str, NDArray[Any]]
 # What numpy and zipfile raise for a file that is cut off, overwritten, or fails its checksum.
 DAMAGED = (
     *(OSError, ValueError, EOFError, KeyError, TypeError),
-    # RuntimeError: a damaged header says that the file is encrypted, or packed by a method that is not implemented.
+    # RuntimeError comes from a damaged header that says the file is encrypted, or packed by an unknown method.
     *(RuntimeError, zipfile.BadZipFile, zlib.error),
 )
 
 
 def user_cache() -> Path:
-    """Return the user's folder for what can be made anew.
+    """Return the user's folder for what can be made again.
 
-    It is below ``XDG_CACHE_HOME``, by default ``~/.cache``.
+    It lies below ``XDG_CACHE_HOME``, by default ``~/.cache``.
     """
     return given_path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit_lossopt"
 
 
 def is_kept(file: Path) -> bool:
-    """Return whether there is such a file."""
+    """Return True if the file exists and may be looked at.
+
+    >>> is_kept(Path("missing.npz"))
+    False
+    """
     try:
         return file.is_file()
-    except OSError:  # in a folder that may not be looked into
+    except OSError:  # the folder may not be looked into
         return False
 
 
 def cached_arrays(file: Path, names: Sequence[str], make: Callable[[], Arrays]) -> Arrays:
-    """Return the named arrays of ``file``.
+    """Return the named arrays of a file.
 
-    They are made and kept there if it is missing or damaged.
+    If the file is missing or damaged, they are made and kept there.
 
     Args:
-        file: an ``.npz`` whose name is a function of what the arrays are made from.
-        names: the arrays to return; the others are not read.
+        file: an ``.npz`` whose name depends on what the arrays are made from.
+        names: the arrays to return. The others are not read.
         make: makes all of the file's arrays.
     """
     if is_kept(file):
@@ -62,7 +66,7 @@ def cached_arrays(file: Path, names: Sequence[str], make: Callable[[], Arrays]) 
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
                 return {name: kept[name] for name in names}
         except DAMAGED as error:
-            warnings.warn(f"{file} is damaged ({one_line(str(error), 100)}) and made anew", Notice, stacklevel=2)
+            warnings.warn(f"{file} is damaged ({one_line(str(error), 100)}), so it is made again", Notice, stacklevel=2)
     arrays = make()
     keep_file(file, lambda opened: np.savez(opened, allow_pickle=False, **arrays))
     return {name: arrays[name] for name in names}
@@ -71,7 +75,7 @@ def cached_arrays(file: Path, names: Sequence[str], make: Callable[[], Arrays]) 
 def keep_file(file: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file whole or not at all.
 
-    Where it cannot be kept there is a notice, and no error.
+    A file that cannot be written is only worth a notice, because its content can be made again.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,4 @@
-"""Images that are arrays already.
-
-They are given from Python, or kept in a ``.npz`` file.
-"""
+"""Images that are arrays already, given from Python or kept in a ``.npz`` file."""
 
 from __future__ import annotations
 
@@ -29,22 +26,28 @@ OPTIONAL = ("test_images", "test_labels", "class_names")
 
 
 class ArrayDataModule(ImageDataModule):
-    """Tensors or numpy arrays as a dataset.
+    """Tensors or numpy arrays as a dataset, from Python only.
 
-    It is for Python only. ``ArrayFileDataModule`` is for the command line.
+    ``ArrayFileDataModule`` is the same for the command line.
+
+    >>> images = torch.zeros(40, 1, 8, 8, dtype=torch.uint8)
+    >>> data = ArrayDataModule(images, torch.arange(40) % 2, class_names=["cat", "dog"], batch_size=4)
+    >>> data.setup("fit")
+    >>> data.sizes()
+    {'train': 28, 'val': 4, 'test': 8}
 
     Args:
         images: ``[N, C, H, W]`` uint8, height and width equal.
-        labels: ``[N]`` or ``[N, 1]`` integers 0 … K − 1; whole floats and booleans count as such.
+        labels: ``[N]`` or ``[N, 1]`` integers 0 … K − 1. Whole floats and booleans count as integers.
         test_images: test images of the same shape.
-        test_labels: their labels.
-        class_names: names of the K classes; default: the labels as they are, up to the largest.
-        test_fraction: without ``test_images``: share of the images that are test images, stratified by class, chosen by
-            the seed.
+        test_labels: labels of the test images.
+        class_names: names of the K classes. By default they are the labels, up to the largest.
+        test_fraction: share of the images that are test images, if there are no ``test_images``. They are stratified by
+            class and chosen by the seed.
         **options: those of ``ImageDataModule``.
 
     Raises:
-        UserError: the arrays have other shapes, types or values.
+        UserError: the arrays have wrong shapes, types or values.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class ArrayDataModule(ImageDataModule):
         self._given = _labelled("", images, labels)
         self._test = None if test_images is None else _labelled("test_", test_images, test_labels)
         if class_names is not None and np.ndim(class_names) != 1:
-            raise UserError(f"data.class_names={class_names}: a list of names is needed, one a class")
+            raise UserError(f"data.class_names={class_names}: a list of names is needed, one for each class")
         numbered = range(check_numbering("data.labels", self._given.labels)) if class_names is None else ()
         self._names = [_name(name) for name in (numbered if class_names is None else class_names)]
         self._check_fit()
@@ -72,7 +75,7 @@ class ArrayDataModule(ImageDataModule):
 
     @property
     def all_class_names(self) -> list[str]:
-        """The names given, or the labels."""
+        """The names given, or else the labels."""
         return self._names
 
     @property
@@ -94,7 +97,7 @@ class ArrayDataModule(ImageDataModule):
         return digest.hexdigest()
 
     def test_labels(self) -> Tensor:
-        """Return the labels of the test images, given or drawn."""
+        """Return the labels of the test images, whether given or drawn."""
         if self._test is not None:
             return self._test.labels
         labels = self._given.labels
@@ -103,7 +106,7 @@ class ArrayDataModule(ImageDataModule):
     def read(self, split: Split) -> LabelledImages:
         """Return the images of a split in the order given.
 
-        Those to predict are the test images.
+        The images to predict are the test images.
         """
         if self._test is not None:
             return self._given if split == "train" else self._test
@@ -118,10 +121,7 @@ class ArrayDataModule(ImageDataModule):
         return {**super()._split_settings(), **drawn}
 
     def _check_fit(self) -> None:
-        """Refuse labels, names and images that do not fit.
-
-        A label may lack a name, a name an image, and test images may have another shape.
-        """
+        """Raise UserError if labels, names and test images do not fit together."""
         for prefix, data in (("", self._given), ("test_", self._test)):
             if data is not None and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < len(self._names):
                 raise UserError(
@@ -143,15 +143,13 @@ class ArrayDataModule(ImageDataModule):
 
 
 class ArrayFileDataModule(ArrayDataModule):
-    """The arrays of a ``.npz`` file as a dataset.
-
-    ``numpy.savez`` writes such a file. It has images, labels and what else ArrayDataModule takes.
+    """The arrays of a ``.npz`` file, as ``numpy.savez`` writes it.
 
     Args:
-        file: holds ``images [N, C, H, W]`` uint8 and ``labels [N]``; may hold ``test_images``, ``test_labels`` and
-            ``class_names``.
-        test_fraction: without ``test_images``: share of the images that are test images, stratified by class, chosen by
-            the seed.
+        file: holds ``images [N, C, H, W]`` uint8 and ``labels [N]``. It may hold ``test_images``, ``test_labels`` and
+            ``class_names``, which mean the same as for ``ArrayDataModule``.
+        test_fraction: share of the images that are test images, if the file has no ``test_images``. They are stratified
+            by class and chosen by the seed.
         **options: those of ``ImageDataModule``.
 
     Raises:
@@ -193,7 +191,7 @@ def _labelled(prefix: str, images: Any, labels: Any) -> LabelledImages:
     _check_images(f"data.{prefix}images", images)
     labels = class_labels(f"data.{prefix}labels", labels, len(images))
     kind = f"{prefix or 'train_'}images".removesuffix("_images")
-    # A copy: what the caller does with the arrays later changes no training.
+    # A copy, so that what the caller does with the arrays later changes no training.
     kept = images.clone(memory_format=torch.channels_last)
     return LabelledImages(kept, labels, [f"{kind}/{index}" for index in range(len(images))])
 
@@ -226,4 +224,4 @@ def _check_images(name: str, images: Tensor) -> None:
     if images.ndim != 4 or shape[2] != shape[3]:
         raise UserError(f"{name}: {shape}, but [N, C, H, W] with equal height and width is needed; crop or resize them")
     if not images.numel():
-        raise UserError(f"{name}: {shape}: there is no image")
+        raise UserError(f"{name}: {shape}, so there is no image")

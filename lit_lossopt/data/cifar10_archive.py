@@ -1,10 +1,8 @@
-"""Reads CIFAR-10's archive.
+"""Reading CIFAR-10's archive without running what its pickles ask for.
 
-Nothing is unpacked to disk, and nothing that a pickle asks for is run.
-
-The archive is a tar.gz of pickles written by Python 2. A pickle names the functions that rebuild its objects, so a
-hostile one can call anything. Here the few names that arrays need lead to stand-ins of this file, which only hold
-what they are given, and every other name is refused: nothing that the pickle names is ever called.
+Nothing is unpacked to disk. The archive is a tar.gz of pickles written by Python 2. A pickle names the functions that
+rebuild its objects, so a hostile one can call anything. Here the few names that arrays need lead to stand-ins of this
+file, which only hold what they are given. Every other name is refused, so nothing that a pickle names is ever called.
 """
 
 from __future__ import annotations
@@ -33,12 +31,12 @@ BLOCK = 1 << 20
 
 
 def read_archive(archive: Path) -> Arrays:
-    """Return images and labels of the training and the test split.
+    """Return the arrays of CIFAR-10.
 
-    They are ``train_images``, ``test_images`` ``[N, 32, 32, 3]`` uint8 and ``train_labels``, ``test_labels`` ``[N]``.
+    ``train_images`` and ``test_images`` are ``[N, 32, 32, 3]`` uint8, ``train_labels`` and ``test_labels`` ``[N]``.
 
     Raises:
-        UserError: the archive is damaged, larger than it may be, or something else than CIFAR-10.
+        UserError: the archive is damaged, larger than it may be, or not CIFAR-10.
     """
     try:
         members = _read_members(archive)
@@ -56,7 +54,7 @@ def read_archive(archive: Path) -> Arrays:
 def _read_members(archive: Path) -> dict[str, bytes]:
     """Return the content of the members that are needed.
 
-    Any other member is passed over.
+    All others are passed over.
     """
     members: dict[str, bytes] = {}
     with gzip.open(archive) as unpacked:
@@ -70,7 +68,7 @@ def _read_members(archive: Path) -> dict[str, bytes]:
                     if name in members:
                         raise tarfile.TarError(f"{member.name} is there twice")
                     members[name] = _content(tar, member)
-        # The checksum of a gzip file stands at its very end.
+        # Read to the very end, where the checksum of a gzip file stands.
         while stream.read(BLOCK):
             pass
     return members
@@ -86,10 +84,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 class _Limited(io.RawIOBase):
-    """A stream that ends with an error when it is too long.
-
-    It may have as many bytes as the archive can have.
-    """
+    """A stream that fails after more bytes than the archive can have."""
 
     def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
         super().__init__()
@@ -121,7 +116,7 @@ def _arrays(members: dict[str, bytes]) -> Arrays:
 def _batch(members: dict[str, bytes], name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return images ``[N, 32, 32, 3]`` and labels ``[N]`` of a batch.
 
-    A batch holds rows of 1024 reds, greens and blues.
+    A batch holds rows of 1024 reds, 1024 greens and 1024 blues.
     """
     content = _unpickle(members, name)
     data, labels = content.get("data"), content.get("labels")
@@ -137,10 +132,7 @@ def _batch(members: dict[str, bytes], name: str) -> tuple[NDArray[np.uint8], NDA
 
 
 class _Array:
-    """Stands in for a numpy array.
-
-    It keeps the state that a pickle gives it.
-    """
+    """Stands in for a numpy array, and keeps its pickled state."""
 
     state: Any = None
 
@@ -151,15 +143,16 @@ class _Array:
         self.state = state
 
     def rows(self, member: str) -> NDArray[np.uint8]:
-        """Return the array ``[N, 3072]`` that the state describes.
+        """Return the array ``[N, 3072]``.
 
-        Any other state is an error.
+        Raises:
+            ValueError: the state describes something else.
         """
         try:
             _, (rows, width), dtype, by_columns, raw = self.state
         except (TypeError, ValueError) as error:
             raise ValueError(f"{member}: an array is not described as numpy does it") from error
-        # A string of Python 2 is read as text of the same byte values.
+        # Python 3 reads a string of Python 2 as a text of the same byte values.
         content = raw.encode("latin-1") if isinstance(raw, str) else raw
         if not isinstance(dtype, _Type) or dtype.name != "u1" or width != CHANNELS * SIDE * SIDE or by_columns:
             raise ValueError(f"{member}: an array is not rows of {CHANNELS * SIDE * SIDE} bytes")
@@ -169,16 +162,13 @@ class _Array:
 
 
 class _Type:
-    """Stands in for a numpy dtype.
-
-    It keeps the name of the dtype.
-    """
+    """Stands in for a numpy dtype, and keeps its name."""
 
     def __init__(self, name: Any = None, *_: Any) -> None:
         self.name = name
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and alignment mean nothing for bytes."""
+        """Ignore byte order and alignment, which mean nothing for bytes."""
 
 
 _STAND_INS = {
@@ -191,9 +181,10 @@ _STAND_INS = {
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in for what an array needs.
+        """Return the stand-in for a name that arrays need.
 
-        Everything else is refused.
+        Raises:
+            UnpicklingError: it is any other name.
         """
         if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"asks for {module}.{name}, which no CIFAR-10 file needs; it was not called")

@@ -1,7 +1,4 @@
-"""Some of a dataset's classes.
-
-They are relabelled in the order in which they were named.
-"""
+"""Some of a dataset's classes, relabelled in the order in which they are named."""
 
 from __future__ import annotations
 
@@ -15,12 +12,15 @@ from lit_lossopt.data.summary import listed
 
 
 def choose_classes(wanted: Sequence[str | int] | None, available: Sequence[str]) -> list[int]:
-    """Return the dataset's labels of the wanted classes.
+    """Return the dataset's labels of the wanted classes, in the order wanted.
 
-    They keep their order. None wants all classes.
+    None wants all.
+
+    >>> choose_classes(["dog", "cat"], ["bird", "cat", "dog"])
+    [2, 1]
 
     Raises:
-        UserError: an unknown class, one twice, or fewer than two.
+        UserError: a class is unknown or named twice, or there are fewer than two.
     """
     if wanted is None:
         return list(range(len(available)))
@@ -36,16 +36,14 @@ def choose_classes(wanted: Sequence[str | int] | None, available: Sequence[str])
 
 
 def check_labels(data: LabelledImages, classes: int) -> None:
-    """Refuse labels that are not one class index an image.
-
-    They are what a data module's ``read`` returns.
+    """Raise UserError unless each image has one class index.
 
     Args:
-        data: images with the dataset's own labels.
-        classes: how many classes the dataset has.
+        data: what a data module's ``read`` returned, with the dataset's own labels.
+        classes: number of classes of the dataset.
 
     Raises:
-        UserError: the labels have another shape, type or range.
+        UserError: the labels have a wrong shape, type or range.
     """
     labels = data.labels
     needed = f"read() of this data module must return [{len(data.images)}] int64, 0 … {classes - 1}"
@@ -63,12 +61,12 @@ def keep_classes(data: LabelledImages, kept: Sequence[int], classes: int) -> Lab
     Args:
         data: images with the dataset's own labels.
         kept: labels to keep.
-        classes: how many classes the dataset has.
+        classes: number of classes of the dataset.
     """
     if list(kept) == list(range(classes)):
         return data
     relabel = torch.full((classes,), -1, dtype=torch.int64)
     relabel[list(kept)] = torch.arange(len(kept))
     labels = relabel[data.labels]
-    found = data.take((labels >= 0).nonzero().flatten())
-    return LabelledImages(found.images, labels[labels >= 0], found.sources)
+    chosen = data.take((labels >= 0).nonzero().flatten())
+    return LabelledImages(chosen.images, labels[labels >= 0], chosen.sources)

@@ -1,19 +1,19 @@
-"""One image file as ``[size, size, 3]`` uint8.
+"""From an image file to pixels.
 
-The rules hold for every kind of file.
+The same rules hold for every kind of file. Each becomes ``[size, size, 3]`` uint8, upright red, green and blue on
+white:
 
-Each file becomes upright 8-bit red, green, blue on white:
+- EXIF orientation is applied. The first of several frames is taken.
+- Palettes, 1-bit, grey, CMYK and the like become RGB as Pillow converts them.
+- What is transparent becomes white, as on a white page. The colour stored there is arbitrary, mostly black.
+- 16-bit grey keeps its high byte, so that 65535 is white, as Pillow reads 16-bit colour. Plain conversion would
+  saturate everything above 255.
+- 32-bit integers and floats are refused, because they do not say which value is white.
+- Other sizes are brought to ``size`` by antialiased bilinear resizing. "crop" resizes the central square: the shorter
+  side becomes ``size``, and the longer one is cut off equally on both sides. "squash" resizes the whole, and changes
+  proportions.
 
-- EXIF orientation is applied; of several frames the first is taken;
-- palettes, 1-bit, grey, CMYK and the like become RGB as Pillow converts them;
-- what is transparent shows white, as a page would behind it: the colour stored there is arbitrary, mostly black;
-- 16-bit grey keeps its high byte, so that 65535 is white, as Pillow reads 16-bit colour; plain conversion would
-  saturate everything above 255;
-- 32-bit integers and floats are refused: they do not say which value is white;
-- another size is brought to ``size`` by antialiased bilinear resizing of the central square ("crop": the shorter side
-  becomes ``size``, what is longer is cut off equally on both sides) or of the whole ("squash": proportions change).
-
-Whoever changes what a file is decoded to, raises ``RULES_VERSION``: decoded images are kept under it.
+Whoever changes what a file is decoded to must raise ``RULES_VERSION``, because decoded images are kept under it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from lit_lossopt.core.quiet import without_warnings
 
 RULES_VERSION = 1
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff", ".webp"})
-# The content decides, not the ending. Others stay closed: some of Pillow's readers start other programs (EPS).
+# The content decides, not the ending. Other formats stay closed, because some of Pillow's readers start other programs,
+# as that of EPS does.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 Pixels = NDArray[np.uint8]
@@ -57,7 +58,7 @@ class DecodingRules:
 
     Args:
         size: height and width of the result in pixels.
-        resize: how another size is brought to ``size``.
+        resize: how other sizes are brought to ``size``.
         max_pixels: files whose header announces more are refused before a pixel is decoded.
     """
 
@@ -67,17 +68,17 @@ class DecodingRules:
 
 
 class UnusableImage(Exception):  # noqa: N818  # it names the file's state, as UserError's listing does
-    """A file that cannot be used as an image.
+    """A file that cannot be decoded.
 
-    It is no image, is damaged, is too large, or is of a kind that is not decoded. The message is the reason.
+    It is no image, is damaged, too large, or of a kind that is not decoded. The message is the reason.
     """
 
 
 def decode_image(file: Path, rules: DecodingRules) -> Pixels:
-    """Return an image file as ``[size, size, 3]`` uint8.
+    """Return the pixels of an image file as ``[size, size, 3]`` uint8.
 
     Raises:
-        UnusableImage: it cannot be decoded by these rules.
+        UnusableImage: the file cannot be decoded by these rules.
     """
     try:
         with _pillow_without_warnings(), Image.open(file, formats=FORMATS) as image:
@@ -92,10 +93,14 @@ def decode_image(file: Path, rules: DecodingRules) -> Pixels:
 
 
 def pixels_of(image: Image.Image, rules: DecodingRules) -> Pixels:
-    """Return an image of Pillow's as ``[size, size, 3]`` uint8.
+    """Return the pixels of an image of Pillow's as ``[size, size, 3]`` uint8.
+
+    >>> pixels_of(Image.new("L", (4, 2), 200), DecodingRules(size=2)).shape
+    (2, 2, 3)
 
     Raises:
-        UnusableImage: it is too large, or of a kind that is not decoded; a damaged file raises nearly anything.
+        UnusableImage: the image is too large, or of a kind that is not decoded.
+        Exception: nearly any, where the image comes from a damaged file.
     """
     _check_pixels(image, rules.max_pixels)
     image.load()
@@ -106,9 +111,9 @@ def pixels_of(image: Image.Image, rules: DecodingRules) -> Pixels:
 
 @contextmanager
 def _pillow_without_warnings() -> Iterator[None]:
-    """Keep Pillow's limit and remarks away.
+    """Switch off Pillow's own limit of pixels, and its remarks about odd metadata.
 
-    Its own cap on pixels would come before ours. Its remarks are about odd metadata.
+    The limit here is ``max_pixels``.
     """
     own_cap = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
@@ -126,7 +131,7 @@ def _check_pixels(image: Image.Image, most: int) -> None:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Return the image as RGB."""
+    """Return the image as RGB, with white where it is transparent."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return _grey_of_16_bits(image)
     if image.mode in ("I", "F"):

@@ -1,10 +1,9 @@
-"""Fetches a file whose size and SHA-256 are known.
+"""Fetching a file whose size and SHA-256 are known.
 
-There are several mirrors. A transfer is resumed and verified. Several processes make one transfer.
-
-The bytes go to ``<name>.part`` beside the target, which gets its name only after they were verified: a file under the
-final name is whole, whenever the machine was switched off. urllib in place of requests: nothing here needs more, and
-its certificates are those of the system, which ``SSL_CERT_FILE`` can replace.
+Several mirrors are asked, a broken transfer is resumed, and one process fetches for all. The bytes go to
+``<name>.part`` beside the target, which gets its name only after they were verified. So a file under the final name is
+whole, even if the machine was switched off. urllib is enough here. Its certificates are those of the system, which
+``SSL_CERT_FILE`` can replace.
 """
 
 from __future__ import annotations
@@ -32,36 +31,30 @@ from lit_lossopt.core.errors import one_line
 from lit_lossopt.core.files import force_to_disk, lock_file, publish
 
 BLOCK = 1 << 18
-# How often one mirror may break off before the next is asked.
+# Number of times that one mirror may break off before the next is asked.
 ATTEMPTS = 5
-# Bytes a second below which a mirror counts as stalled: it would take days.
+# Bytes a second below which a mirror counts as stalled. At that speed the file would take days.
 SLOWEST = 1024
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class DownloadError(Exception):
-    """The file could not be had.
+    """The file could not be fetched.
 
-    The message is one line with the reason of each mirror.
+    The message says why, mirror by mirror, in one line.
     """
 
 
 class _MirrorError(Exception):
-    """Why a mirror is of no use."""
+    """A mirror cannot be used."""
 
 
 class _BrokenOffError(_MirrorError):
-    """The transfer ended early.
-
-    What has arrived can be continued.
-    """
+    """The transfer ended early, and can be continued."""
 
 
 class _SpoiledError(_MirrorError):
-    """What has arrived is not the file.
-
-    It cannot be continued.
-    """
+    """The bytes that arrived are not those of the file, or cannot be continued."""
 
 
 @dataclass(frozen=True)
@@ -75,27 +68,27 @@ class _Wanted:
         return self.target.with_name(f"{self.target.name}.part")
 
     def held(self) -> int:
-        """Return how many bytes have arrived."""
+        """Return the number of bytes that have arrived."""
         try:
             return self.part.stat().st_size
-        except OSError:  # not there, or in a folder that may not be looked into
+        except OSError:  # it does not exist, or its folder may not be looked into
             return 0
 
 
 def download(urls: Sequence[str], target: Path, sha256: str, size: int, stall: float = 30.0) -> None:
-    """Fetch ``target`` unless it is there.
+    """Fetch a file unless it exists.
 
-    Of several processes one fetches, and the others wait for it.
+    If several processes ask for it, one fetches it and the others wait.
 
     Args:
-        urls: where the file lies, tried in order; https, or http on this machine itself.
-        target: the file's place; its folder is made.
-        sha256: of the whole file, hexadecimal.
-        size: of the whole file in bytes.
+        urls: addresses of the file, tried in order. They are https, or http on this machine itself.
+        target: path of the file. Its folder is made.
+        sha256: SHA-256 of the whole file, hexadecimal.
+        size: size of the whole file in bytes.
         stall: seconds without bytes after which the next mirror is tried.
 
     Raises:
-        DownloadError: no mirror had it, or it cannot be written.
+        DownloadError: no mirror had the file, or it cannot be written.
     """
     for url in urls:
         check_url(url)
@@ -113,9 +106,14 @@ def download(urls: Sequence[str], target: Path, sha256: str, size: int, stall: f
 
 
 def check_url(url: str) -> None:
-    """Refuse addresses that are not safe.
+    """Raise DownloadError if an address may not be fetched from.
 
-    Only https and this machine are allowed. Passwords are refused, as they would end up in logs.
+    It must be https, or http on this machine. It must not contain a password, which would end up in logs.
+
+    >>> check_url("https://example.org/file.tar.gz")
+    >>> check_url("http://example.org/file.tar.gz")
+    Traceback (most recent call last):
+    lit_lossopt.data.download.DownloadError: http://example.org: only https addresses are used (http only for 127.0.0.1)
 
     Raises:
         DownloadError: the address cannot be used.
@@ -123,7 +121,7 @@ def check_url(url: str) -> None:
     if not _is_secure(url) and not _is_local(url):
         raise DownloadError(f"{_place(url)}: only https addresses are used (http only for 127.0.0.1)")
     if "@" in _parts(url).netloc:
-        raise DownloadError(f"{_place(url)}: a name or password does not belong into an address")
+        raise DownloadError(f"{_place(url)}: an address must not contain a user name or a password")
 
 
 def _parts(url: str) -> SplitResult:
@@ -142,9 +140,9 @@ def _is_local(url: str) -> bool:
 
 
 def _place(url: str) -> str:
-    """Return the part of an address that messages show.
+    """Return the part of an address that messages may show.
 
-    It has nothing that may be secret.
+    It contains nothing that may be secret.
     """
     scheme, host = _parts(url).scheme, _parts(url).hostname or ""
     return host if scheme == "https" and host else f"{scheme}://{host}"
@@ -152,12 +150,16 @@ def _place(url: str) -> str:
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """Hold the lock on ``target``; it ends with the process, however that ends."""
+    """Hold the lock on ``target``.
 
-    def busy(_process: str) -> None:
-        print(f"waiting for another process that fetches {target}", file=sys.stderr)
-
-    with lock_file(target.with_name(f"{target.name}.lock"), busy):
+    The lock ends with the process, however that ends.
+    """
+    with target.with_name(f"{target.name}.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that fetches {target}", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -183,7 +185,7 @@ def _from_mirror(url: str, wanted: _Wanted, stall: float) -> None:
             _verify(wanted)
         except _SpoiledError:
             wanted.part.unlink(missing_ok=True)
-            # Bytes from before may be another mirror's fault, so this one is asked once more, from the start.
+            # The first bytes may have come from another mirror, so this one is asked once more, from the start.
             if start == 0 or attempt == ATTEMPTS:
                 raise
         except _BrokenOffError:
@@ -206,10 +208,7 @@ def _transfer(url: str, wanted: _Wanted, stall: float) -> None:
 
 
 def _append(response: http.client.HTTPResponse, url: str, wanted: _Wanted, start: int, stall: float) -> int:
-    """Write what arrives from position ``start`` on.
-
-    Return how many bytes that were.
-    """
+    """Write what arrives, from position ``start`` on, and return the number of bytes."""
     arrived = 0
     with wanted.part.open("ab", buffering=0) as file, _progress(url, wanted, start) as progress:
         if file.tell() != start:
@@ -224,16 +223,16 @@ def _append(response: http.client.HTTPResponse, url: str, wanted: _Wanted, start
 
 
 def _write(file: io.FileIO, block: bytes) -> None:
-    # An unbuffered file may take a part of a block only.
+    # An unbuffered file may take only a part of a block.
     rest = memoryview(block)
     while rest:
         rest = rest[file.write(rest) :]
 
 
 def _first_byte(response: http.client.HTTPResponse, asked: int, size: int) -> int:
-    """Return the position of the answer's first byte.
+    """Return the position of the answer's first byte in the file.
 
-    It is the position that was asked for, or 0.
+    It is the position that was asked for, or 0 if the mirror sends the whole file.
     """
     start = asked if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
     answered = response.headers.get("Content-Range", "")
@@ -262,9 +261,9 @@ def _blocks(response: http.client.HTTPResponse, stall: float) -> Iterator[bytes]
 
 @contextmanager
 def _network(stall: float) -> Iterator[None]:
-    """Tell faults of the network from those of the disk.
+    """Turn errors of the network into errors of a mirror.
 
-    Both are an OSError.
+    Errors of the disk are OSError too, so they must be told apart.
     """
     try:
         yield
@@ -281,10 +280,7 @@ def _network(stall: float) -> Iterator[None]:
 
 
 class _NeverToHttp(HTTPRedirectHandler):
-    """Follows redirects to https.
-
-    It follows to http only from this machine to itself.
-    """
+    """Follows redirects to https, and to http only from this machine to itself."""
 
     def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
         if not _is_secure(newurl) and not (_is_local(req.full_url) and _is_local(newurl)):
@@ -294,16 +290,13 @@ class _NeverToHttp(HTTPRedirectHandler):
 
 
 def _opener(url: str) -> OpenerDirector:
-    # A proxy is for the way out, not for this machine.
+    # A proxy is for other machines, not for this one.
     return build_opener(_NeverToHttp, *([ProxyHandler({})] if _is_local(url) else []))
 
 
 @contextmanager
 def _progress(url: str, wanted: _Wanted, start: int) -> Iterator[Progress]:
-    """Say what is fetched.
-
-    On a terminal there is a bar, too.
-    """
+    """Print what is fetched, and show a progress bar on a terminal."""
     resumed = f", from byte {start:,} on" if start else ""
     print(f"fetching {wanted.target} ({wanted.size / 1e6:.1f} MB{resumed}) from {_place(url)}", file=sys.stderr)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
@@ -315,11 +308,16 @@ def _progress(url: str, wanted: _Wanted, start: int) -> Iterator[Progress]:
 
 def _verify(wanted: _Wanted) -> None:
     with wanted.part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != wanted.sha256:
-        raise _SpoiledError(f"has another content (SHA-256 {found[:12]}… in place of {wanted.sha256[:12]}…)")
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != wanted.sha256:
+        raise _SpoiledError(f"has another content (SHA-256 {sha256[:12]}… in place of {wanted.sha256[:12]}…)")
 
 
 def _publish(wanted: _Wanted) -> None:
-    publish(wanted.part, wanted.target)
-    force_to_disk(wanted.target.parent)
+    with wanted.part.open("rb") as file:
+        os.fsync(file.fileno())
+    wanted.part.replace(wanted.target)
+    # The name is on the disk only after its folder is.
+    folder = os.open(wanted.target.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)

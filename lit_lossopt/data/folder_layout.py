@@ -1,6 +1,6 @@
 """The layouts that a folder of images may have.
 
-They say which folders are classes and which files are images.
+A folder comes in. It goes out which of its folders are splits and classes, and which files are images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LAYOUTS = (
     "to be split by the seed"
 )
 _SHOWN = 5
-# How many folders around each other are looked through for classes.
+# Number of nested folders that are looked through for classes.
 _DEEPEST = 4
 # What archives and file servers leave behind.
 _LEFT_BEHIND = {"__macosx", "@eadir", "$recycle.bin", "lost+found", "system volume information", "__pycache__"}
@@ -33,9 +33,9 @@ class Layout:
     """The folders whose subfolders are classes.
 
     Attributes:
-        train: the training images; the whole folder, if it holds no splits.
-        val: the validation images; None: they are drawn from the training images.
-        test: the test images; None: there are none, or they are drawn.
+        train: folder of the training images. It is the whole folder, if that holds no splits.
+        val: folder of the validation images. None means that they are drawn from the training images.
+        test: folder of the test images. None means that there are none, or that they are drawn.
     """
 
     train: Path
@@ -45,12 +45,12 @@ class Layout:
 
 @dataclass
 class FoundFiles:
-    """The files that are named like an image, sorted by path.
+    """Files that are named like images, and what else was met.
 
-    With them comes what else was met.
-
-    ``left_out`` counts other files by their ending, and images in places that are not looked at; ``unreadable`` maps
-    folders to why they could not be listed.
+    Attributes:
+        images: paths of the images, sorted.
+        left_out: number of other files by their ending, and of images in places that are not looked at.
+        unreadable: folders that could not be listed, and why.
     """
 
     images: list[Path] = field(default_factory=list)
@@ -61,10 +61,10 @@ class FoundFiles:
 def find_layout(folder: Path) -> Layout:
     """Return the folders that hold classes.
 
-    They are those of the splits in any usual spelling, or ``folder`` itself.
+    They are the folders of splits, in any usual spelling, or ``folder`` itself.
 
     Raises:
-        UserError: there is no such folder, it may not be looked into, or it is not clear what to train on.
+        UserError: the folder does not exist, may not be looked into, or it is not clear what to train on.
     """
     with _looking_into(folder):
         if not folder.is_dir():
@@ -83,17 +83,17 @@ def find_layout(folder: Path) -> Layout:
             f"data.folder: {folder} holds {name}/ but no train/, so it is not clear what to train on; {LAYOUTS}; if "
             f"{name} is a class, move the classes into {folder}/train/, where any name will do"
         )
-    for split, found in splits.items():
-        # A split's own name is meant, whatever stands beside it: train/ beside train2017/. Of Train/ and train/, not.
-        if split in found and split not in (name.lower() for name in found if name != split):
+    for split, spellings in splits.items():
+        # A split's own name is meant, even beside others, as train/ beside train2017/. Train/ and train/ stay unclear.
+        if split in spellings and split not in (name.lower() for name in spellings if name != split):
             splits[split] = [split]
-        elif len(found) > 1:
+        elif len(spellings) > 1:
             raise UserError(
-                f"data.folder: {folder} holds {found[0]}/ and {found[1]}/, so it is not clear which to read; merge "
-                "them, or rename the one that is not meant"
+                f"data.folder: {folder} holds {spellings[0]}/ and {spellings[1]}/, so it is not clear which to read; "
+                "merge them, or rename the one that is not meant"
             )
     _mention_unread(folder, splits["train"][0], [name for name in names if [name] not in splits.values()])
-    return Layout(**{split: folder / found[0] for split, found in splits.items()})
+    return Layout(**{split: folder / spellings[0] for split, spellings in splits.items()})
 
 
 def _mention_unread(folder: Path, train: str, names: Sequence[str]) -> None:
@@ -103,12 +103,10 @@ def _mention_unread(folder: Path, train: str, names: Sequence[str]) -> None:
 
 
 def _check_no_hidden_splits(folder: Path, names: Sequence[str]) -> None:
-    """Refuse a folder whose classes seem to be splits.
-
-    They are splits under unusual names, or hold splits themselves.
+    """Raise UserError if would-be classes are splits, or hold splits.
 
     Raises:
-        UserError: they are, or do.
+        UserError: the folders are splits under unusual names, or hold splits themselves.
     """
     mentioned = [split for split in map(mentioned_split, names) if split]
     if len(set(mentioned)) > 1 and 2 * len(mentioned) >= len(names):
@@ -119,7 +117,7 @@ def _check_no_hidden_splits(folder: Path, names: Sequence[str]) -> None:
     for name in names if len(names) > 1 else ():
         below = splits_among(_readable_folders(folder / name))
         if len(below) > 1:
-            inner = [found[0] for _, found in sorted(below.items(), key=lambda item: item[0] != "train")]
+            inner = [spellings[0] for _, spellings in sorted(below.items(), key=lambda item: item[0] != "train")]
             raise UserError(
                 f"data.folder: {folder / name} holds {_listed(inner)}, splits below a class; turn it round: "
                 f"{inner[0]}/{name}/*; {LAYOUTS}"
@@ -132,37 +130,37 @@ def class_folders(base: Path) -> list[str]:
     Raises:
         UserError: there are fewer than two, or ``base`` may not be looked into.
     """
-    found = _folders(base)
-    if len(found) < 2:
-        count = f"{len(found)} class folder{'s' * (len(found) != 1)}"
+    classes = _folders(base)
+    if len(classes) < 2:
+        count = f"{len(classes)} class folder{'s' * (len(classes) != 1)}"
         raise UserError(
-            f"data.folder: {base} holds {count}; at least two are needed{_what_it_wraps(base, found)}; {LAYOUTS}"
+            f"data.folder: {base} holds {count}; at least two are needed{_what_it_wraps(base, classes)}; {LAYOUTS}"
         )
-    return found
+    return classes
 
 
-def _what_it_wraps(base: Path, found: Sequence[str]) -> str:
-    """Return where the classes or splits lie that a folder wraps.
+def _what_it_wraps(base: Path, folders: Sequence[str]) -> str:
+    """Return where classes or splits lie that another folder wraps, as a remedy.
 
-    It is a remedy in words. The result is empty if there is none.
+    The text is empty if nothing is wrapped.
     """
     inner = base
     for _ in range(_DEEPEST):
-        if len(found) == 1:
-            inner = inner / found[0]
-            found = _readable_folders(inner)
-    if inner == base or not found:
+        if len(folders) == 1:
+            inner = inner / folders[0]
+            folders = _readable_folders(inner)
+    if inner == base or not folders:
         return ""
-    return f", and {inner} holds {_listed(found)}: take --data.folder={inner}, or move them up into {base}"
+    return f", and {inner} holds {_listed(folders)}: take --data.folder={inner}, or move them up into {base}"
 
 
 def check_class_folders(base: Path, class_names: Sequence[str]) -> None:
-    """Refuse folders of a split that belong to no class.
+    """Raise UserError if a folder of a split belongs to no class.
 
-    A misspelt name would drop its images.
+    The images of a misspelt name would be dropped.
 
     Raises:
-        UserError: there is one.
+        UserError: there is such a folder.
     """
     strange = [name for name in _folders(base) if name not in class_names]
     if strange:
@@ -173,13 +171,13 @@ def check_class_folders(base: Path, class_names: Sequence[str]) -> None:
 
 
 def image_files(base: Path, class_names: Sequence[str] | None) -> FoundFiles:
-    """Return the image files below ``base``.
+    """Return the files below ``base``.
 
     Hidden files and folders are passed over. Linked folders are not entered.
 
     Args:
-        base: where to look, at any depth.
-        class_names: look only in these folders, and count what lies beside them; None: everywhere.
+        base: the folder to look in, at any depth.
+        class_names: look only in these folders, and count what lies beside them. None looks everywhere.
     """
     found = FoundFiles()
     if class_names is None:
@@ -189,18 +187,19 @@ def image_files(base: Path, class_names: Sequence[str] | None) -> FoundFiles:
         for name in class_names:
             _gather(base / name, found)
     found.images.sort()
-    found.left_out = +found.left_out  # without kinds that did not occur
+    # Without kinds that did not occur.
+    found.left_out = +found.left_out
     return found
 
 
 def _gather(root: Path, found: FoundFiles) -> None:
     def unreadable(error: OSError) -> None:
-        # Whether a class may be missing, whoever asks decides.
+        # A missing folder is no error here, because whoever asks decides whether a class may be missing.
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
             found.unreadable[Path(error.filename)] = f"a folder: {error.strerror}"
 
     for place, folders, files in os.walk(root, onerror=unreadable):
-        # A folder named like an image is none, and is said to be none when it is read.
+        # A folder that is named like an image counts as a file, so that reading it says what it is.
         names = files + [name for name in folders if _ending(name) in ENDINGS]
         folders[:] = [name for name in folders if not name.startswith(".") and _ending(name) not in ENDINGS]
         found.left_out["linked folders"] += sum(Path(place, name).is_symlink() for name in folders)
@@ -225,9 +224,9 @@ def _folders(base: Path) -> list[str]:
 
 
 def _readable_folders(base: Path) -> list[str]:
-    """Return no folder where ``base`` may not be looked into.
+    """Return the names of folders, or none if ``base`` may not be looked into.
 
-    The reading of its images decides what becomes of it.
+    Reading its images decides what becomes of it.
     """
     try:
         return _folders(base)
@@ -246,7 +245,7 @@ def _listed(names: Sequence[str]) -> str:
 
 @contextmanager
 def _looking_into(folder: Path) -> Iterator[None]:
-    """Say which folder may not be looked into."""
+    """Turn an error of the file system into one line that names the folder."""
     try:
         yield
     except OSError as error:
@@ -256,4 +255,4 @@ def _looking_into(folder: Path) -> Iterator[None]:
 
 
 def _ending(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122  # thousands of names: a Path for each would be felt
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each of thousands of names would be felt

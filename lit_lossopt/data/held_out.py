@@ -16,7 +16,7 @@ _TEST_DRAWN = "data.test_fraction"
 
 
 def deciding_settings(command: str | None, settings: Collection[str], val_is_drawn: bool) -> set[str]:
-    """Return the settings that decide which images ``command`` may evaluate because they were held out.
+    """Return the settings that decide which held-out images a command evaluates.
 
     >>> sorted(deciding_settings("test", ["seed_everything", "data.val_fraction", "data.test_fraction"], True))
     ['data.test_fraction', 'seed_everything']

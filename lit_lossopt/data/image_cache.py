@@ -1,9 +1,8 @@
-"""Decoded image files, kept on disk.
+"""Decoded image files, kept on disk so that the same files are decoded once.
 
-They lie under a digest of their content, so that the same files are decoded once.
-
-Two steps find what is kept: the files' signature (path, inode, size, times of change) leads to the key of their
-content, and the key to the pixels. Files that were touched are hashed again, files that were changed decoded again.
+Two steps find what is kept. The files' signature (path, inode, size, times of change) leads to the key of their
+content, and the key to the pixels. Files that were touched are hashed again, and files that were changed are decoded
+again.
 """
 
 from __future__ import annotations
@@ -24,18 +23,19 @@ from tqdm import tqdm
 from lit_lossopt.data.array_cache import Arrays, cached_arrays, keep_file, user_cache
 from lit_lossopt.data.decoding import RULES_VERSION, DecodingRules, Pixels, UnusableImage, decode_image
 
-# A file that changes twice within the clock's grain looks unchanged, so a signature this young is not trusted.
+# Nanoseconds. A file that changes twice within the clock's grain looks unchanged, so younger signatures are not
+# trusted.
 _GRAIN_NS = 2_000_000_000
 _NAMES = ("pixels", "positions", "reasons")
 
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """Decoded images of some files.
+    """The images of some files.
 
-    ``pixels [M, size, size, 3]`` uint8 are of those that could be decoded, in their order.
-
-    ``refused`` maps the positions of the other files to the reasons.
+    Attributes:
+        pixels: ``[M, size, size, 3]`` uint8, of the files that could be decoded, in their order.
+        refused: positions of the other files, and why they could not be decoded.
     """
 
     pixels: Pixels
@@ -50,24 +50,21 @@ def read_images(files: Sequence[Path], rules: DecodingRules, cache: Path) -> Dec
     seen = [_look_at(file) for file in files]
     unreachable = {position: reason for position, reason in enumerate(seen) if isinstance(reason, str)}
     places = [position for position in range(len(files)) if position not in unreachable]
-    stats = [found for found in seen if not isinstance(found, str)]
+    stats = [status for status in seen if not isinstance(status, str)]
     decoded = _read_reachable([files[position] for position in places], stats, rules, cache)
     refused = unreachable | {places[position]: reason for position, reason in decoded.refused.items()}
     return DecodedImages(decoded.pixels, dict(sorted(refused.items())))
 
 
 def _look_at(file: Path) -> os.stat_result | str:
-    """Return what the file system says of a file.
-
-    For a file that cannot be read it is the reason.
-    """
+    """Return the status of a file, or why it cannot be read."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError as error:
         return error.strerror or str(error)
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return "not a file"
-    return found if os.access(file, os.R_OK) else "Permission denied"
+    return status if os.access(file, os.R_OK) else "Permission denied"
 
 
 def _read_reachable(
@@ -80,16 +77,16 @@ def _read_reachable(
     if key is None:
         return decode_all(files, rules)
     arrays = cached_arrays(cache / f"{key}.npz", _NAMES, lambda: _as_arrays(decode_all(files, rules)))
-    if known is None and all(found.st_ctime_ns < settled for found in stats):
+    if known is None and all(status.st_ctime_ns < settled for status in stats):
         keep_file(note, lambda file: file.write(key.encode("ascii")))
     refused = zip(arrays["positions"].tolist(), arrays["reasons"].tolist(), strict=True)
     return DecodedImages(arrays["pixels"], dict(refused))
 
 
 def decode_all(files: Sequence[Path], rules: DecodingRules) -> DecodedImages:
-    """Return the decoded files, decoded one by one.
+    """Return the decoded files, which are decoded one by one.
 
-    Threads gained nothing on two cores, for small images or large.
+    Threads gained nothing on two cores, for small images or large ones.
     """
     pixels = np.empty((len(files), rules.size, rules.size, 3), dtype=np.uint8)
     refused: dict[int, str] = {}
@@ -102,34 +99,28 @@ def decode_all(files: Sequence[Path], rules: DecodingRules) -> DecodedImages:
 
 
 def default_cache() -> Path:
-    """Return the folder for decoded images.
-
-    It is below ``XDG_CACHE_HOME``, by default ``~/.cache``.
-    """
+    """Return the folder for decoded images, below ``XDG_CACHE_HOME`` or ``~/.cache``."""
     return user_cache() / "images"
 
 
 def with_bar(files: Sequence[Path], what: str) -> tqdm[Path]:
     """Return the files behind a progress bar.
 
-    The bar shows only on a terminal and after a second.
+    It shows only on a terminal, and after a second.
     """
     return tqdm(files, desc=what, unit="file", delay=1, disable=None, leave=False)
 
 
 def _signature(files: Sequence[Path], stats: Sequence[os.stat_result], rules: DecodingRules) -> str:
     digest = hashlib.sha256(_rules_key(rules))
-    for file, found in zip(files, stats, strict=True):
-        known = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    for file, status in zip(files, stats, strict=True):
+        known = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         digest.update(f"{file.absolute()}\0{known}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
 def _noted_key(note: Path) -> str | None:
-    """Return the key in a note.
-
-    It is None where there is no note, or where it holds something else.
-    """
+    """Return the key in a note, or None if there is no valid one."""
     try:
         content = note.read_bytes()
     except OSError:
@@ -138,10 +129,7 @@ def _noted_key(note: Path) -> str | None:
 
 
 def _content_key(files: Sequence[Path], rules: DecodingRules) -> str | None:
-    """Return a digest of the files' content.
-
-    It is None where a file could not be read to its end.
-    """
+    """Return a digest of the files' content, or None if a file is unreadable."""
     digest = hashlib.sha256(_rules_key(rules))
     try:
         for file in with_bar(files, "reading images"):

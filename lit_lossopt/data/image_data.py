@@ -18,15 +18,22 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from lit_lossopt.core.errors import Notice, UserError
-from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data.augmentation import Augmentation, BatchTransform
-from lit_lossopt.data.batches import WHOLE, BatchLoader, LabelledImages, Pass, Share, check_all_have_some
+from lit_lossopt.data.batches import (
+    WHOLE,
+    BatchLoader,
+    LabelledImages,
+    Pass,
+    Share,
+    check_all_have_some,
+    check_fills_a_batch,
+)
 from lit_lossopt.data.classes import check_labels, choose_classes, keep_classes
 from lit_lossopt.data.epochs import batches_done, order_of_epoch, pass_of_epoch
 from lit_lossopt.data.held_out import check_held_out, deciding_settings
 from lit_lossopt.data.mixing import Mixing, mix_labels
 from lit_lossopt.data.normalisation import Normalisation
-from lit_lossopt.data.splits import stratified_split
+from lit_lossopt.data.splits import draw_validation_images
 from lit_lossopt.data.summary import data_line
 
 NOTE_TEST_IMAGES = "data.validate_on_test: val/… is measured on the test images; choose nothing by it"
@@ -138,7 +145,10 @@ class ImageDataModule(pl.LightningDataModule):
         return None
 
     def facts(self) -> dict[str, int | str]:
-        """Return what a run records about its data beyond their settings, once they are set up."""
+        """Return what a run records about its data, beyond their settings.
+
+        It is asked for after ``setup``.
+        """
         return {}
 
     @property
@@ -166,7 +176,7 @@ class ImageDataModule(pl.LightningDataModule):
         return self._splits[split]
 
     def sizes(self) -> dict[str, int]:
-        """Return the number of images in use of each split, as far as it is known."""
+        """Return the number of images of each split, as far as known."""
         sizes = {split: len(images) for split, images in self._splits.items()}
         labels = None if "test" in sizes else self.test_labels()
         if labels is not None:
@@ -174,10 +184,7 @@ class ImageDataModule(pl.LightningDataModule):
         return sizes
 
     def summary(self, stage: str) -> str:
-        """Return what a stage works with, in one line.
-
-        It has the classes and the number of images.
-        """
+        """Return classes and numbers of images of a stage, in one line."""
         return data_line(self.class_names, self.sizes(), stage)
 
     def checksums(self) -> dict[str, str]:
@@ -232,9 +239,9 @@ class ImageDataModule(pl.LightningDataModule):
         return mixed, mix_labels(own_labels, partner_labels, share, self.num_classes)
 
     def augmented_examples(self, count: int = 8, epochs: int = 4) -> Tensor | None:
-        """Return training images ``[1 + epochs, count, C, H, W]`` uint8, plain and as each epoch will show them.
+        """Return training images as they are, and as each epoch will show them.
 
-        None means that they are neither augmented nor mixed.
+        They are ``[1 + epochs, count, C, H, W]`` uint8. None means that they are neither augmented nor mixed.
         """
         train = self._splits["train"]
         index = torch.linspace(0, len(train) - 1, min(count, len(train))).long()
@@ -303,29 +310,15 @@ class ImageDataModule(pl.LightningDataModule):
         training = self._keep(self.read("train"))
         self._normalisation = None
         if self.validate_on_test or not self.val_is_drawn:
-            self._check_size(training)
+            check_fills_a_batch(training, self.batch_size, drop_last=self.drop_last)
             if self.validate_on_test:
                 warnings.warn(NOTE_TEST_IMAGES, Notice, stacklevel=2)
             validation = self._keep(self.read("test" if self.validate_on_test else "val"))
             self._splits["train"], self._splits["val"] = training, validation
             return
-        try:
-            train, val = stratified_split(training.labels, self.val_fraction, derive_seed(self.seed, "split"))
-        except ValueError as error:
-            raise UserError(
-                f"data.val_fraction={self.val_fraction}: {len(training)} training images of {self.num_classes} classes "
-                "cannot be split so that each class has one on both sides; change it, or add images"
-            ) from error
-        self._splits["train"] = training.take(train)
-        self._splits["val"] = training.take(val)
-        self._check_size(self._splits["train"])
-
-    def _check_size(self, training: LabelledImages) -> None:
-        if len(training) < (self.batch_size if self.drop_last else 1):
-            raise UserError(
-                f"data.batch_size={self.batch_size}: there are only {len(training)} training images, not one whole "
-                "batch; take a smaller batch"
-            )
+        train, val = draw_validation_images(training, self.val_fraction, self.seed, self.num_classes)
+        self._splits["train"], self._splits["val"] = train, val
+        check_fills_a_batch(train, self.batch_size, drop_last=self.drop_last)
 
     def _keep(self, data: LabelledImages) -> LabelledImages:
         check_labels(data, len(self.all_class_names))

@@ -1,6 +1,6 @@
 """Any folder of images with one subfolder for each class.
 
-Training and test images lie apart, or the seed splits them.
+Training and test images lie apart, or are split by the seed.
 """
 
 from __future__ import annotations
@@ -29,25 +29,26 @@ LISTED = 10
 
 
 class ImageFolderDataModule(ImageDataModule):
-    """Images of a folder with a subfolder for each class.
+    """Images of a folder with one subfolder for each class.
 
-    The classes are the subfolders' names, sorted.
-
-    Images deeper below a class's folder count as that class; hidden files and folders are left out. How a file becomes
-    pixels stands in ``lit_lossopt.data.decoding``. Before training all files are looked at, the test images too.
+    The classes are the subfolders' names, sorted. Images deeper below a class's folder count as that class. Hidden
+    files and folders are left out. How a file becomes pixels is described in ``lit_lossopt.data.decoding``. All files
+    are looked at before training, the test images too.
 
     Args:
-        folder: holds ``train/<class>/*`` and ``test/<class>/*``, perhaps ``val/<class>/*``, or ``<class>/*`` alone; the
+        folder: holds ``train/<class>/*`` and ``test/<class>/*``, perhaps ``val/<class>/*``, or ``<class>/*`` alone. The
             splits are known under their usual names too (``Training``, ``test_set``, ``valid``).
-        test_fraction: without ``train/``: share of the images that are test images, stratified by class, chosen by the
-            seed.
+        test_fraction: share of the images that are test images, if there is no ``train/``. They are stratified by class
+            and chosen by the seed.
         size: height and width in pixels to which images are brought.
-        resize: "crop" keeps proportions and cuts off what is longer, equally on both sides; "squash" keeps everything.
-        on_bad_image: what becomes of files that cannot be decoded: "error" lists them, before training; "skip" leaves
+        resize: "crop" keeps proportions and cuts off what is longer, equally on both sides. "squash" keeps everything
+            and changes proportions.
+        on_bad_image: what to do with files that cannot be decoded. "error" lists them before training. "skip" leaves
             them out, says so, and records their number in the run as ``data.skipped_images``.
-        max_pixels: larger images are such files too; the header decides, before a pixel is decoded.
-        predict_folder: images to predict, at any depth; default: the test images.
-        cache: where decoded images are kept, keyed by the files' content; default: the user's cache folder.
+        max_pixels: images with more pixels count as files that cannot be decoded. The header decides, before a pixel is
+            decoded.
+        predict_folder: images to predict, at any depth. By default they are the test images.
+        cache: where decoded images are kept, keyed by the files' content. By default it is the user's cache folder.
         **options: those of ``ImageDataModule``.
 
     Raises:
@@ -90,49 +91,40 @@ class ImageFolderDataModule(ImageDataModule):
     def all_class_names(self) -> list[str]:
         """Names of the class folders, sorted.
 
-        What cannot be printed in them becomes escapes.
+        Bytes that cannot be printed are shown as escapes.
         """
         return self._names
 
     @property
     def in_channels(self) -> int:
-        """Three channels.
-
-        Every image is read as red, green and blue.
-        """
+        """Three channels, because every image is read as red, green and blue."""
         return 3
 
     @property
     def image_size(self) -> int:
-        """The size to which images are brought."""
+        """The size in pixels to which images are brought."""
         return self.size
 
     @property
     def test_is_drawn(self) -> bool:
-        """Whether the seed draws the test images.
-
-        It does where there is no ``train/``.
-        """
+        """Whether the seed draws the test images, because there is no ``train/``."""
         return self._base == self.folder
 
     @property
     def val_is_drawn(self) -> bool:
-        """Whether the seed draws the validation images.
-
-        It does where there is no ``val/``.
-        """
+        """Whether the seed draws the validation images, because there is no ``val/``."""
         return self._layout.val is None
 
     @property
     def pool(self) -> str | None:
-        """A digest of the names of the images that the seed splits.
+        """Digest of the names of the images that the seed splits.
 
-        It is known once they were read.
+        None means that they have not been read yet.
         """
         return self._pool
 
     def facts(self) -> dict[str, int | str]:
-        """Return how many files cannot be decoded and were left out."""
+        """Return the number of files that cannot be decoded and are left out."""
         return {"skipped_images": sum(map(len, self._bad.values()))}
 
     def setup(self, stage: str) -> None:
@@ -142,17 +134,14 @@ class ImageFolderDataModule(ImageDataModule):
         """
         if stage == "fit" and self._base not in self._bad:
             splits = [split for split in (self._base, self._layout.val, self._layout.test) if split]
-            found = dict(zip(splits, self._look_at(*splits), strict=True))
+            images = dict(zip(splits, self._look_at(*splits), strict=True))
             if self._layout.test:
-                self._test_labels = found.pop(self._layout.test).labels
-            self._at_hand = found
+                self._test_labels = images.pop(self._layout.test).labels
+            self._at_hand = images
         super().setup(stage)
 
     def test_labels(self) -> Tensor | None:
-        """Return the labels of the test images.
-
-        The result is None before they were looked at.
-        """
+        """Return the labels of the test images, or None before they were looked at."""
         missing = not self.test_is_drawn and self._layout.test is None
         return torch.empty(0, dtype=torch.int64) if missing else self._test_labels
 
@@ -163,7 +152,7 @@ class ImageFolderDataModule(ImageDataModule):
         if split == "val" and self._layout.val:
             return self._read_base(self._layout.val)
         if split != "train" and not self.test_is_drawn:
-            # Named as it would be where there is none.
+            # Without a test folder, the message names the one that would be read.
             return self._read_base(self._layout.test or self.folder / "test")
         everything = self._read_base(self._base)
         if not self.test_is_drawn:
@@ -182,17 +171,17 @@ class ImageFolderDataModule(ImageDataModule):
         return {**super()._split_settings(), **drawn}
 
     def _look_at(self, *bases: Path, labelled: bool = True) -> list[LabelledImages]:
-        """Return the usable images below each of ``bases``.
+        """Return the usable images below each folder of ``bases``.
 
-        The bad files of all of them are judged at once.
+        The bad files of all folders are reported at once.
 
         Raises:
-            UserError: there are bad files and they are not to be skipped, or too few others.
+            UserError: there are bad files and they must not be skipped, or too few files are left.
         """
         new = [base for base in bases if base not in self._bad]
-        found = [self._usable(base, labelled=labelled) for base in bases]
+        usable = [self._usable(base, labelled=labelled) for base in bases]
         bad = {file: reason for base in new for file, reason in self._bad[base].items()}
-        total = sum(len(images) + len(self._bad[base]) for base, images in zip(bases, found, strict=True))
+        total = sum(len(images) + len(self._bad[base]) for base, images in zip(bases, usable, strict=True))
         if bad and self.on_bad_image == "error":
             raise UserError(
                 f"data.folder: {len(bad)} of {total} images cannot be read: {_listed(bad)}; mend or remove them, or "
@@ -201,9 +190,9 @@ class ImageFolderDataModule(ImageDataModule):
         if bad:
             note = f"data.on_bad_image=skip: {len(bad)} of {total} images are left out: {_listed(bad)}"
             warnings.warn(note, Notice, stacklevel=2)
-        for base, images in zip(bases, found, strict=True):
+        for base, images in zip(bases, usable, strict=True):
             self._check_enough(base, images, labelled=labelled)
-        return found
+        return usable
 
     def _usable(self, base: Path, *, labelled: bool) -> LabelledImages:
         if labelled and base != self._base and len(self._labels_kept) == len(self._names) and base.is_dir():
@@ -239,10 +228,7 @@ class ImageFolderDataModule(ImageDataModule):
 
 
 def _listed(bad: Mapping[Path, str]) -> str:
-    """Return the first bad files with their reasons.
-
-    It also says how many more there are.
-    """
+    """Return the first bad files with their reasons, and the number of others."""
     first = "; ".join(f"{file} ({reason})" for file, reason in islice(bad.items(), LISTED))
     return first + (f"; and {len(bad) - LISTED} more" if len(bad) > LISTED else "")
 

@@ -1,9 +1,8 @@
-"""MixUp and CutMix.
+"""MixUp and CutMix, which blend training images and their labels.
 
-Each training image is blended with another, and its label with the other's label.
-
-An image's partner and share are functions of (seed, epoch, index), as its augmentation is: the partner comes from all
-training images, not from the rest of the batch, so that nothing depends on the batch size.
+Each image is blended with a partner. Partner and share are functions of seed, epoch and index, as an image's
+augmentation is. The partner comes from all training images, not from the rest of the batch, so that nothing depends on
+the batch size.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class Mixing(ABC):
     An image keeps a share λ of its label, drawn from Beta(α, α).
 
     Args:
-        alpha: α > 0; small: mostly one of both, 1: any share is as likely.
+        alpha: α > 0. With a small α an image is mostly one of both. With 1 all shares are equally likely.
 
     Raises:
         ValueError: α is not positive.
@@ -36,10 +35,7 @@ class Mixing(ABC):
         self.alpha = alpha
 
     def numbers(self, seed: int, count: int) -> Tensor:
-        """Return the random numbers ``[count, 3]`` float32.
-
-        They are shares λ from Beta(α, α), and two uniform numbers.
-        """
+        """Return ``[count, 3]`` float32, a share λ and two uniform numbers for each image."""
         random = np.random.default_rng(seed)
         shares = random.beta(self.alpha, self.alpha, count)
         return torch.from_numpy(np.column_stack([shares, random.random((count, 2))]).astype(np.float32))
@@ -53,9 +49,11 @@ class Mixing(ABC):
 
 
 class MixUp(Mixing):
-    """Weighted means of two images.
+    """Blends λ of the image with 1 − λ of its partner.
 
-    They are λ of the image and 1 − λ of its partner.
+    >>> images, partners = torch.zeros(1, 1, 1, 2), torch.ones(1, 1, 1, 2)
+    >>> MixUp()(images, partners, torch.tensor([[0.75, 0.0, 0.0]]))[0].flatten()
+    tensor([0.2500, 0.2500])
 
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
     """
@@ -64,15 +62,15 @@ class MixUp(Mixing):
         super().__init__(alpha)
 
     def __call__(self, images: Tensor, partners: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the means and λ."""
+        """Return the weighted means and λ."""
         share = numbers[:, 0]
         return torch.lerp(partners, images, share[:, None, None, None]), share
 
 
 class CutMix(Mixing):
-    """A rectangle of the partner in place of the image's own.
+    """Replaces a rectangle of the image by the partner's.
 
-    It has about the share 1 − λ of the pixels. It is cut off at a border.
+    Its share of the image is about 1 − λ. At a border it is cut off.
 
     Source: Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers".
     """
@@ -81,7 +79,7 @@ class CutMix(Mixing):
         super().__init__(alpha)
 
     def __call__(self, images: Tensor, partners: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the patched images and their own share of pixels."""
+        """Return the patched images and their share of own pixels."""
         size = images.shape[-2], images.shape[-1]
         sides = (1 - numbers[:, :1]).sqrt() * torch.tensor(size, device=images.device)
         inside = box(numbers[:, 1:], sides, size)
@@ -89,9 +87,12 @@ class CutMix(Mixing):
 
 
 def mix_labels(labels: Tensor, partners: Tensor, share: Tensor, num_classes: int) -> Tensor:
-    """Return class probabilities ``[B, K]`` float32.
+    """Return class probabilities ``[B, K]`` float32 of mixed images.
 
-    ``share`` is of one's own label, and the rest of the partner's.
+    An image has ``share`` of its own label and the rest of the partner's.
+
+    >>> mix_labels(torch.tensor([0]), torch.tensor([2]), torch.tensor([0.75]), num_classes=3)
+    tensor([[0.7500, 0.0000, 0.2500]])
     """
     own, other = (functional.one_hot(each, num_classes).float() for each in (labels, partners))
     return torch.lerp(other, own, share[:, None])

@@ -1,4 +1,4 @@
-"""From pixels of 0 to 255 to floats of zero mean and unit deviation, and back."""
+"""From pixels to floats of zero mean and unit deviation, and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class Normalisation(NamedTuple):
 
     @classmethod
     def of(cls, images: Tensor) -> Normalisation:
-        """Return what brings images ``[N, C, H, W]`` uint8 to mean 0 and deviation 1 in each channel.
+        """Return the normalisation of images ``[N, C, H, W]`` uint8.
+
+        It brings each channel to mean 0 and deviation 1.
 
         >>> black_and_white = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1)
         >>> Normalisation.of(black_and_white).applied(black_and_white).flatten().round()

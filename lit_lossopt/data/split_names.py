@@ -1,7 +1,4 @@
-"""Names of folders that hold a split of the data.
-
-Examples are train, Training, test_set and val2017.
-"""
+"""Names of folders that hold a split, such as train, Training, test_set, val2017."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ _WORDS: dict[SplitName, str] = {
     "val": "val|valid|validate|validating|validation|dev|devel|development",
     "test": "test|testing|tests|tst",
 }
-# What stands beside the word and says no more: "dataset_train", "Test Images", "val2017".
+# Words beside a split's name that add nothing, as in "dataset_train", "Test Images", "val2017".
 _BESIDE = r"(?:the|my|data|dataset|image|images|img|imgs|picture|pictures|photo|photos|set|sets|split|folder|\d+)*"
 _SPLITS = {split: re.compile(f"{_BESIDE}(?:{words}){_BESIDE}") for split, words in _WORDS.items()}
 _MENTIONS = {split: re.compile(f"(?:{words})(?:set|data)?") for split, words in _WORDS.items()}
@@ -43,18 +40,21 @@ def mentioned_split(name: str) -> SplitName | None:
     ['train', 'test', 'val', None]
     """
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-    found = (split for word in words for split, one in _MENTIONS.items() if one.fullmatch(word.lower()))
-    return next(found, None)
+    splits = (split for word in words for split, pattern in _MENTIONS.items() if pattern.fullmatch(word.lower()))
+    return next(splits, None)
 
 
 def splits_among(names: Iterable[str]) -> dict[SplitName, list[str]]:
-    """Return the names of the folders that hold each split.
+    """Return split -> the names of folders that hold it, sorted.
 
-    They are sorted. Splits without a folder are left out.
+    Splits without a folder are left out.
+
+    >>> splits_among(["testing", "train", "images"])
+    {'test': ['testing'], 'train': ['train']}
     """
-    found: dict[SplitName, list[str]] = {}
+    folders: dict[SplitName, list[str]] = {}
     for name in sorted(names):
         split = split_of(name)
         if split:
-            found.setdefault(split, []).append(name)
-    return found
+            folders.setdefault(split, []).append(name)
+    return folders

@@ -1,7 +1,4 @@
-"""Holding out a part of some images.
-
-Every class has its share in both parts.
-"""
+"""Holding out a share of the images of each class."""
 
 from __future__ import annotations
 
@@ -19,12 +16,17 @@ from lit_lossopt.data.batches import LabelledImages
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Return the positions ``[M]`` that stay and those held out.
 
-    Both are sorted. They are a function of the arguments alone.
+    Each is sorted. The result is a function of the arguments alone.
+
+    >>> labels = torch.tensor([0] * 8 + [1] * 4)
+    >>> stay, held_out = stratified_split(labels, fraction=0.25, seed=0)
+    >>> labels[held_out]
+    tensor([0, 0, 1])
 
     Args:
         labels: ``[N]`` int64.
-        fraction: share held out.
-        seed: chooses which.
+        fraction: share that is held out.
+        seed: chooses what is held out.
 
     Raises:
         ValueError: a class is too small to be in both parts.
@@ -35,20 +37,37 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
     return torch.from_numpy(stay).sort().values, torch.from_numpy(held_out).sort().values
 
 
+def draw_validation_images(
+    training: LabelledImages, fraction: float, seed: int, num_classes: int
+) -> tuple[LabelledImages, LabelledImages]:
+    """Return the images to train on and those held out for validation, stratified by class.
+
+    Raises:
+        UserError: a class is too small to be in both.
+    """
+    try:
+        train, val = stratified_split(training.labels, fraction, derive_seed(seed, "split"))
+    except ValueError as error:
+        raise UserError(
+            f"data.val_fraction={fraction}: {len(training)} training images of {num_classes} classes "
+            "cannot be split so that each class has one on both sides; change it, or add images"
+        ) from error
+    return training.take(train), training.take(val)
+
+
 def draw_test_images(
     everything: LabelledImages, fraction: float, seed: int, classes: Mapping[int, str]
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Return training and test images of data in one piece.
+    """Return training and test images of data that came in one piece.
 
-    The draw is independent of the split for validation.
-
-    Each class is drawn by itself, so that its test images do not depend on which other classes are wanted.
+    The draw is independent of the split for validation. Each class is drawn by itself, so that its test images do not
+    depend on which other classes are wanted.
 
     Args:
         everything: images with the dataset's own labels.
-        fraction: share of each class that is for the test, at least one image.
-        seed: chooses which.
-        classes: the labels that are wanted, and their names; images of others are left out.
+        fraction: share of each class that becomes test images, at least one image.
+        seed: chooses the test images.
+        classes: the labels that are wanted, and their names. Images of other classes are left out.
 
     Raises:
         UserError: a class is too small to be in both.
@@ -58,9 +77,13 @@ def draw_test_images(
 
 
 def drawn_places(labels: Tensor, fraction: float, seed: int, classes: Mapping[int, str]) -> tuple[Tensor, Tensor]:
-    """Return the places ``[M]`` of training and of test images.
+    """Return the places ``[M]`` of training and of test images among labels ``[N]``.
 
-    Labels are ``[N]``. See ``draw_test_images``.
+    They are drawn as ``draw_test_images`` says.
+
+    >>> train, test = drawn_places(torch.tensor([0, 1, 0, 1, 0]), 0.4, 0, {0: "cat"})
+    >>> len(train), len(test)
+    (2, 1)
 
     Raises:
         UserError: a class is too small to be in both.
@@ -86,10 +109,12 @@ def _images(count: int) -> str:
 
 
 def check_test_fraction(fraction: float) -> None:
-    """Refuse a share that leaves nothing on one side.
+    """Raise UserError if a share leaves nothing on one side.
+
+    >>> check_test_fraction(0.2)
 
     Raises:
-        UserError: it is not between 0 and 1.
+        UserError: the share is not between 0 and 1.
     """
     if not 0 < fraction < 1:
         raise UserError(f"data.test_fraction={fraction}: must lie between 0 and 1")

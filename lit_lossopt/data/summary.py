@@ -1,7 +1,4 @@
-"""What a run says of its data.
-
-It names the classes, and how many images each split has.
-"""
+"""Classes and sizes of the splits, as a run shows and records them."""
 
 from __future__ import annotations
 
@@ -15,11 +12,14 @@ _SHOWN, _KEPT, _NAME = 10, 100, 24
 
 
 def data_line(class_names: Sequence[str], sizes: Mapping[str, int], stage: str) -> str:
-    """Return what a command works with, in one line.
+    """Return the data that a command works with, in one line.
+
+    >>> data_line(["cat", "dog"], {"train": 90, "val": 10}, "fit")
+    'data: 2 classes (cat, dog); 90 training, 10 validation images'
 
     Args:
         class_names: names of the classes in use.
-        sizes: split -> number of images, of splits that are known.
+        sizes: split -> number of images, for the splits that are known.
         stage: fit, validate, test or predict.
     """
     classes = f"data: {len(class_names)} classes ({listed(class_names, _SHOWN)})"
@@ -30,18 +30,17 @@ def data_line(class_names: Sequence[str], sizes: Mapping[str, int], stage: str) 
 
 
 def data_parameters(class_names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, int | str]:
-    """Return the summary as parameters of a run.
+    """Return the same as parameters of a run.
 
-    They are class_names, train_images, val_images and test_images.
+    >>> data_parameters(["cat", "dog"], {"train": 90})
+    {'class_names': 'cat, dog', 'train_images': 90}
     """
     counts = {f"{split}_images": sizes[split] for split in _SPLITS if split in sizes}
     return {"class_names": listed(class_names, _KEPT), **counts}
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
-    """Return the first names and how many more there are.
-
-    Each name is cut to a readable length.
+    """Return the first names, each cut to a readable length, and the number of others.
 
     >>> listed(["cat", "dog", "frog"], 2)
     'cat, dog and 1 more'

@@ -66,7 +66,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"images": IMAGES[:0], "labels": LABELS[:0]}, "there is no image"),
     ({"images": "mine.npz"}, "--data=ArrayFileDataModule --data.file=….npz"),
     ({"labels": LABELS[:7]}, r"data.labels: \[7\], but there are 120 images"),
-    ({"labels": np.eye(3)[LABELS]}, r"\[120, 3\], but one class .* one-hot: numpy.argmax\(labels, 1\)$"),
+    ({"labels": np.eye(3)[LABELS]}, r"\[120, 3\], but each image needs one class.* one-hot: numpy.argmax\(labels, 1\)$"),
     ({"labels": torch.eye(3, dtype=torch.bool)[LABELS]}, r"one-hot: numpy.argmax\(labels, 1\)$"),
     (
         {"labels": np.tri(3, dtype=int)[LABELS]},
@@ -80,9 +80,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"labels": np.full((120, 3), 0.7)}, "neither classes nor one-hot"),
     ({"labels": LABELS[None]}, r"data.labels: \[1, 120\], but there are 120 images"),
     ({"labels": LABELS / 2}, "data.labels: label 1 is 0.5, but class indices are integers"),
-    ({"labels": np.where(LABELS == 1, np.nan, LABELS)}, "label 1 is nan, .* without a class are to be left out"),
+    ({"labels": np.where(LABELS == 1, np.nan, LABELS)}, "label 1 is nan, .* without a class must be left out"),
     ({"labels": LABELS.astype(complex)}, "data.labels: complex128, but class indices are integers"),
-    ({"labels": np.array(["cat", "dog", "eel"])[LABELS]}, r"'cat'.* is no number; .*numpy.unique\(labels, return_inv"),
+    ({"labels": np.array(["cat", "dog", "eel"])[LABELS]}, r"'cat'.* is not a number; .*numpy.unique\(labels"),
     (
         {"labels": LABELS - 1},
         r"data.labels: -1 … 1, but classes are numbered from 0; .*numpy.unique\(labels, return_inv",

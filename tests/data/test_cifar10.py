@@ -91,7 +91,7 @@ def test_a_damaged_cache_is_made_anew(archive: Path, tmp_path: Path, damage: Cal
     expected = data.read("train")
     (kept,) = (tmp_path / "kept").iterdir()
     kept.write_bytes(damage(kept.read_bytes()))
-    with pytest.warns(Notice, match="is damaged .* and made anew"):
+    with pytest.warns(Notice, match="is damaged .*, so it is made again"):
         found = data.read("train")
     torch.testing.assert_close(found.images, expected.images)
     torch.testing.assert_close(data.read("train").images, expected.images)

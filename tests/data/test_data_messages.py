@@ -61,5 +61,5 @@ def test_a_damaged_file_of_arrays_is_named_wherever_the_damage_is(save: object) 
 def test_names_of_classes_are_a_list(names: object) -> None:
     labels = np.arange(12) % 2
     np.savez("mine.npz", images=np.zeros((12, 1, 3, 3), dtype=np.uint8), labels=labels, class_names=np.array(names))
-    with pytest.raises(UserError, match=r"^data.class_names=.*: a list of names is needed, one a class$"):
+    with pytest.raises(UserError, match=r"^data.class_names=.*: a list of names is needed, one for each class$"):
         ArrayFileDataModule("mine.npz")
