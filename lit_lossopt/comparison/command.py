@@ -1,6 +1,6 @@
 """The command ``lossopt compare``.
 
-Flags come in. The comparison is printed, and written where that was asked for.
+Flags come in. The comparison is printed, and written to files if that was asked for.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def show_comparison(words: Sequence[str]) -> tuple[Comparison, Sequence[str]]:
     options = parse(words)
     found = find_runs(options)
     if options.log and len(found.experiments) != 1:
-        raise UserError(f"--log: the runs are of {len(found.experiments)} experiments; a comparison is kept in one")
+        count = len(found.experiments)
+        raise UserError(
+            f"--log: a comparison is kept in one experiment, but the runs are of {count}. Compare those of one"
+        )
     comparison = compared(found.runs, options, title=found.title)
     sentences = answer(comparison)
     # Imported late, so that a mistyped flag is answered at once.

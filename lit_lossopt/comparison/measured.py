@@ -98,7 +98,7 @@ class Trial:
             without a completed run of another arm with the same seed. With two arms it is a ratio of this arm's to the
             other's (``Comparison.ripple_is_ratio``).
         roughness: how far evaluations of the metric lie from the line between their neighbours, in the second half of
-            training; NaN with too few.
+            training. NaN with too few.
     """
 
     run: Run

@@ -73,7 +73,9 @@ def higher_is_better(metric: str, wish: bool | None = None) -> bool:
         return False
     if _is_higher(metric):
         return True
-    raise UserError(f"--metric {metric}: its name does not tell; add --higher-is-better or --lower-is-better")
+    raise UserError(
+        f"--metric {metric}: its name does not tell whether more is better. Add --higher-is-better or --lower-is-better"
+    )
 
 
 def default_margin(metric: str) -> float:
@@ -108,7 +110,7 @@ def refuse_different_losses(arms: Sequence[ArmRuns], metric: str) -> None:
     if len(criteria) > 1:
         shown = ", ".join(criteria[:3]) + (" …" if len(criteria) > 3 else "")
         raise UserError(
-            f"{metric} of different losses ({shown}) cannot be compared: their values have different units; take "
+            f"{metric} of different losses ({shown}) cannot be compared, since their values have different units. Take "
             f"{names.metric(names.VAL, 'accuracy')} or {names.metric(names.VAL, 'nll')}"
         )
 

@@ -143,7 +143,7 @@ def group_runs(read: Read, options: Namespace) -> Grouped:
         all_pairs=options.all_pairs,
         runs_address=runs_address(),
     )
-    rescaled = [f"{name} was logged from 0 to 100; tables hold it from 0 to 1" for name in in_per_cent]
+    rescaled = [f"{name} was logged from 0 to 100, and tables show it from 0 to 1" for name in in_per_cent]
     notes = (*grouping.notes, *read.notes, *rescaled)
     return comparable(Grouped(terms, grouping.arms, grouping.tuning, read.left_out, notes))
 

@@ -200,8 +200,8 @@ def test_doubtful_points_are_told() -> None:
     at_once = History(np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.int64), overridden=9)
     notes = notes_on([run({}, number=1, histories={"a": doubled}), run({}, number=2, histories={"a": at_once})])
     assert notes == [
-        "2 runs logged several values at one step (run 2: 9); the one that was logged last counts.",
-        "1 run logged all values of a metric at one step: log them with step=…",
+        "2 runs logged several values at one step (run 2: 9), of which the last one counts.",
+        "1 run logged all values of a metric at one step. Log them with step=…",
     ]
 
 

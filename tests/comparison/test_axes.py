@@ -129,11 +129,14 @@ def test_who_was_read_as_logged_by_epoch_is_said_with_the_reason() -> None:
         return " ".join(note for note in compared(arms(styles), target=0.8).notes if "ripple" not in note)
 
     assert notes(adam="by step", sgd="by epoch") == (
-        "Runs of sgd were read as logged by epoch: they have as many evaluations as the others; curves are compared "
-        "along epochs. Those of adam, logged by step, have as many evaluations: an epoch is read as 50 steps."
+        "Runs of sgd were read as logged by epoch, since they have as many evaluations as the others. Curves are "
+        "compared along epochs. Those of adam, logged by step, have as many evaluations, so an epoch is read as 50 "
+        "steps."
     )
-    assert "of sgd were read as logged by epoch: their parameter epochs is 40" in notes(adam="lightning", sgd="keras")
-    assert "of sgd were read as logged by epoch: their training loss was logged by step beside" in notes(
+    assert "of sgd were read as logged by epoch, since their parameter epochs is 40" in notes(
+        adam="lightning", sgd="keras"
+    )
+    assert "of sgd were read as logged by epoch, since their training loss was logged by step" in notes(
         adam="hugging face", sgd="deep obs"
     )
     assert not notes(adam="by step", sgd="by step")
@@ -156,7 +159,7 @@ def test_evaluations_that_may_be_steps_or_epochs_give_no_speed() -> None:
     found = compared([*made, arm("sgd", short)], target=0.8)
     assert found.no_speed == (
         "Speed is not compared: evaluations of sgd are numbered one by one (to 25), by step or by epoch, those of adam "
-        "by step; log the metric epoch or the parameter epochs."
+        "by step. Log the metric epoch or the parameter epochs."
     )
     assert found.no_speed in answer(found)
     assert not found.speeds
@@ -242,7 +245,7 @@ def test_batch_sizes_that_are_not_known_of_all_give_no_speed() -> None:
     found = compared([*made, *nameless], target=0.8)
     assert found.no_speed == (
         "Speed is not compared: the arms differ in batch size (16, 64), so their steps are not alike, and the examples "
-        "seen by other are not known; log time/examples, or the parameter batch_size."
+        "seen by other are not known. Log the metric time/examples or the parameter batch_size."
     )
 
 
@@ -276,7 +279,7 @@ def test_the_end_of_a_run_is_its_own_arms_budget() -> None:
         "long/0": 2000, "long/1": 2000, "long/2": 2000, "short/0": 1200, "short/1": 1200, "short/2": 1200,
         "short/3": 1200, "lost/0": 2000,
     }  # fmt: skip
-    assert "Runs differ in length (1,200 to 2,000 steps): each counts at its own end." in found.notes
+    assert "Runs differ in length (1,200 to 2,000 steps), and each counts at its own end." in found.notes
 
 
 def test_a_run_that_ended_sooner_is_not_slower_for_that() -> None:
@@ -337,7 +340,7 @@ def test_an_arm_that_is_evaluated_more_often_is_not_favoured() -> None:
     assert {one.remark for one in (*found.finals, *found.speeds)} == {"no difference"}
     assert len({(one.best.value, one.roughness.value, one.area.value) for one in found.arms}) == 1
     assert (
-        "Runs were evaluated at different places (seldom every 100 steps; often every 50 steps): only the 21 "
+        "Runs were evaluated at different places (seldom every 100 steps; often every 50 steps). Only the 21 "
         "evaluations that all have are compared and shown." in found.notes
     )
 

@@ -126,7 +126,7 @@ def test_runs_of_one_seed_are_not_thrown_together_because_only_a_folder_tells_th
     ]
     grouping = group(runs)
     assert len(grouping.arms) == 4
-    assert any("differs in folder: --ignore leaves aside" in note for note in grouping.notes)
+    assert any("differs in folder. Leave aside what is no setting, with --ignore" in note for note in grouping.notes)
 
 
 def test_one_seed_for_all_and_a_folder_each() -> None:
@@ -197,8 +197,8 @@ def test_the_seed_can_be_named() -> None:
     [
         ({"ignore": ["optimiser"]}, r"--ignore optimiser: no run has such a parameter \(did you mean 'optimizer'\?\)"),
         ({"seed_name": "sed"}, r"--seed-name sed: no run has such a parameter or tag \(did you mean 'seed'\?\)"),
-        ({"ignore": ["optimizer"], "by": ["optimizer"]}, "--ignore optimizer: --by names it, too"),
-        ({"ignore": ["seed"], "seed_name": "seed"}, "--ignore seed: --seed-name names it, too"),
+        ({"ignore": ["optimizer"], "by": ["optimizer"]}, "--ignore optimizer: --by names it too"),
+        ({"ignore": ["seed"], "seed_name": "seed"}, "--ignore seed: --seed-name names it too"),
     ],
 )
 def test_names_that_no_run_has_are_one_line(options: dict[str, Any], said: str) -> None:

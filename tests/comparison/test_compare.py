@@ -108,7 +108,7 @@ def test_accuracies_from_0_to_100_compare_like_those_from_0_to_1(capsys: pytest.
     again = compared(capsys, "--experiment", "as shares", "--target", "90", "--margin", "0.02", "--csv", "1st")
     assert found(again) == found(shares)
     shown = compared(capsys, "--experiment", "per cents", "--target", "90", "--margin", "2", "--csv", "2nd")
-    assert "val_acc was logged from 0 to 100; tables hold it from 0 to 1" in shown
+    assert "val_acc was logged from 0 to 100, and tables show it from 0 to 1" in shown
     assert "90 % val_acc" in shown
     told = [line for line in found(shown).splitlines() if "logged from" not in line]
     assert told == found(shares).replace("1st", "2nd").replace("as shares:", "per cents:").splitlines()
@@ -126,7 +126,7 @@ def test_accuracies_in_two_units_are_not_compared_by_guess(capsys: pytest.Captur
             log_run("mixed", {"optimizer": name, "seed": seed}, points)
     said = refused(capsys, "--experiment", "mixed")
     assert (
-        "goes above 1 in the runs of Adam and never in those of SGD: are these from 0 to 1, or from 0 to 100?" in said
+        "goes above 1 in the runs of Adam and never in those of SGD. Are these from 0 to 1, or from 0 to 100?" in said
     )
     # As a number beside another metric it is left out where its unit is not sure.
     compared(capsys, "--experiment", "mixed", "--metric", "val/loss", "--csv", "tables")
@@ -316,7 +316,7 @@ def test_page_and_figures_are_written_where_asked(capsys: pytest.CaptureFixture[
         (["--by", "momentum"], "--by momentum: no run has such a parameter"),
         (["--ignore", "hostnam"], "--ignore hostnam: no run has such a parameter (did you mean 'hostname'?)"),
         (["--seed-name", "sed"], "--seed-name sed: no run has such a parameter or tag (did you mean 'seed'?)"),
-        (["--ignore", "lr", "--by", "lr"], "--ignore lr: --by names it, too; it cannot be both"),
+        (["--ignore", "lr", "--by", "lr"], "--ignore lr: --by names it too, and a setting cannot be both"),
         (["--filter", "params.lr > 'x"], "filter"),
         (["--filter", "params.optimizer = 'Muon'"], "no runs that --filter"),
         (["--higher-is-better", "--lower-is-better"], "not allowed with argument"),
@@ -431,7 +431,7 @@ def test_never_is_said_of_each_arms_own_budget(capsys: pytest.CaptureFixture[str
     shown = compared(capsys, "--experiment", "budgets", "--target", "0.8")
     assert "not in 2,000" in shown.partition("\n slow  ")[2].partition("\n")[0]
     assert "not in 1,200" in shown.partition("\n short  ")[2].partition("\n")[0]
-    assert "Runs differ in length (1,200 to 2,000 steps): each counts at its own end." in shown
+    assert "Runs differ in length (1,200 to 2,000 steps), and each counts at its own end." in shown
 
 
 def test_batch_sizes_are_compared_by_examples_on_page_and_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,7 +178,7 @@ def test_runs_without_a_seed_or_with_others_seeds_are_not_paired() -> None:
     apart = [none[0], replace(none[1], runs=none[1].runs[5:])]
     few = compared(apart)
     assert few.finals[0].difference.n == 3
-    assert few.notes[0] == "Seeds 0, 1, 2, 3, 4 are not in every arm: pairs count where both are."
+    assert few.notes[0] == "Seeds 0, 1, 2, 3, 4 are not in every arm, and only the arms that have them are paired."
 
 
 def test_the_seed_may_be_a_parameter() -> None:
@@ -254,7 +254,7 @@ def test_of_repeated_runs_the_newest_counts_whatever_their_order() -> None:
         found = compared([*made[:2], replace(made[2], runs=runs)])
         assert verdicts(found) == verdicts(compared(made))
         assert {one.run_id for one in found.left_out} == {one.run_id for one in stale}
-        assert found.notes[0] == "8 runs were repeated with the same seed; the newest counts."
+        assert found.notes[0] == "8 runs were repeated with the same seed, and the newest counts."
 
 
 def test_clocks_that_go_back_change_nothing() -> None:
@@ -278,7 +278,7 @@ def test_budgets_that_differ_and_missing_tails_are_said() -> None:
         }) for r in made[0].runs[:2]
     ) + made[0].runs[2:])  # fmt: skip
     found = compared([short, *made[1:]])
-    assert found.notes == ("Runs differ in length (700 to 1,000 steps): each counts at its own end.",)
+    assert found.notes == ("Runs differ in length (700 to 1,000 steps), and each counts at its own end.",)
     assert {one.name: one.reached for one in found.arms}["adam"] == 8
 
 

@@ -64,7 +64,7 @@ def distinct_names(told: Sequence[Mapping[str, str]], fallback: str) -> list[str
 
     Args:
         told: what each name must tell.
-        fallback: the name where there is nothing to tell.
+        fallback: the name if there is nothing to tell.
     """
     known = list(dict.fromkeys(name for settings in told for name in settings))
     short = short_names(known)

@@ -71,10 +71,10 @@ def group(runs: Sequence[Run], by: Sequence[str] = (), ignore: Sequence[str] = (
         runs: those that count, with their histories.
         by: short names of parameters or tags.
         ignore: short names of parameters that set no arm apart, whatever they are.
-        seed_name: the parameter or tag that pairs runs; without it, whatever is a seed by its name.
+        seed_name: the parameter or tag that pairs runs. Without it, whatever is a seed by its name.
 
     Raises:
-        UserError: a name that no run has, or that can mean several; or one with two meanings.
+        UserError: no run has a name, it can mean several things, or it is named for two purposes.
     """
     asked = _asked(runs, by, ignore, seed_name)
     phases = {run.tags.get(names.TAG_PHASE) for run in runs}
@@ -83,7 +83,7 @@ def group(runs: Sequence[Run], by: Sequence[str] = (), ignore: Sequence[str] = (
     tuned = [run for run in runs if apart and run.tags.get(names.TAG_PHASE) == TUNING]
     notes = []
     if phases == {TUNING}:
-        notes.append("There are tuning trials only, no repeats yet: the best of many tries is no fair sample.")
+        notes.append("There are only tuning trials and no repeats yet. The best of many tries is no fair sample.")
     described, seed_notes = _described(compared, asked)
     arms, mixed = _arms(described, asked.by)
     tuning, _ = _arms(_described(tuned, asked)[0], asked.by)
@@ -109,7 +109,7 @@ def _asked(runs: Sequence[Run], by: Sequence[str], ignore: Sequence[str], seed_n
     for flag, wanted in (("--by", keys), ("--seed-name", (seed,))):
         twice = sorted(ignored & set(wanted))
         if twice:
-            raise UserError(f"--ignore {twice[0]}: {flag} names it, too; it cannot be both")
+            raise UserError(f"--ignore {twice[0]}: {flag} names it too, and a setting cannot be both")
     return _Asked(keys, ignored, seed)
 
 
@@ -129,7 +129,7 @@ def _described(runs: Sequence[Run], asked: _Asked) -> tuple[list[Described], lis
     if clean.doubtful and single and not asked.by:
         what = _listed(clean.doubtful)
         notes.append(
-            f"Every run is an arm of its own, and differs in {what}: --ignore leaves aside what is no setting."
+            f"Every run is an arm of its own, and differs in {what}. Leave aside what is no setting, with --ignore."
         )
     tagged = [replace(run, tags={**run.tags, names.TAG_SEED: key}) for run, key in zip(runs, keys, strict=True)]
     return [Described(run, own) for run, own in zip(tagged, clean.settings, strict=True)], notes
@@ -250,7 +250,7 @@ def _mixed_note(mixed: Sequence[str]) -> list[str]:
     if not mixed:
         return []
     what = _listed(mixed)
-    return [f"Runs of one arm differ in more than their seed ({what}): they are paired where they share all of it."]
+    return [f"Runs of one arm differ in more than their seed ({what}), and are paired only if they share all of it."]
 
 
 def _along(described: Sequence[Described], told: Sequence[str]) -> list[str]:

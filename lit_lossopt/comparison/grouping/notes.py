@@ -19,9 +19,9 @@ def notes_on(runs: Sequence[Run]) -> list[str]:
     Values may be doubtful, some may be missing, and a run may not begin at its start.
     """
     tagged = {
-        names.TAG_UNDELIVERED: "lack values that were not delivered to the store: run lossopt sync.",
-        names.TAG_LOST: "lost values to a full disk: their curves have gaps.",
-        names.TAG_CONTINUES: "went on from another run's checkpoint: curves begin there.",
+        names.TAG_UNDELIVERED: "lack values that were not delivered to the store. Run lossopt sync.",
+        names.TAG_LOST: "lost values to a full disk, so there are gaps in the curves.",
+        names.TAG_CONTINUES: "went on from another run's checkpoint, where the curves begin.",
     }
     counts = {tag: sum(bool(run.tags.get(tag)) for run in runs) for tag in tagged}
     return [
@@ -38,7 +38,7 @@ def note_on_repeats(count: int) -> list[str]:
     """
     if not count:
         return []
-    return [f"{count} {'run was' if count == 1 else 'runs were'} repeated with the same seed; the newest counts."]
+    return [f"{count} {'run was' if count == 1 else 'runs were'} repeated with the same seed, and the newest counts."]
 
 
 def notes_on_seeds(arms: Sequence[ArmRuns]) -> list[str]:
@@ -55,7 +55,7 @@ def notes_on_seeds(arms: Sequence[ArmRuns]) -> list[str]:
     if single:
         shown = ", ".join(single[:8]) + (" …" if len(single) > 8 else "")
         subject, verb = ("Seed", "is") if len(single) == 1 else ("Seeds", "are")
-        notes.append(f"{subject} {shown} {verb} not in every arm: pairs count where both are.")
+        notes.append(f"{subject} {shown} {verb} not in every arm, and only the arms that have them are paired.")
     return notes
 
 
@@ -91,7 +91,7 @@ def _overridden(runs: Sequence[Run]) -> list[str]:
         return []
     count, name = max(doubled)
     worst = f"{one_line(name, 60)}: {count:,}"
-    return [f"{_runs(len(doubled))} logged several values at one step ({worst}); the one that was logged last counts."]
+    return [f"{_runs(len(doubled))} logged several values at one step ({worst}), of which the last one counts."]
 
 
 def _at_one_step(runs: Sequence[Run]) -> list[str]:
@@ -101,7 +101,7 @@ def _at_one_step(runs: Sequence[Run]) -> list[str]:
         for run in runs
         if any(len(history.steps) == 1 and history.overridden > 0 for history in run.histories.values())
     ]
-    return [f"{_runs(len(single))} logged all values of a metric at one step: log them with step=…"] * bool(single)
+    return [f"{_runs(len(single))} logged all values of a metric at one step. Log them with step=…"] * bool(single)
 
 
 def _validated_on_test(run: Run, metric: str) -> bool:

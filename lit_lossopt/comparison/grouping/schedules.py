@@ -56,12 +56,12 @@ def at_common_places(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> tuple[
         max(sparse, key=lambda own_places: (own_places[-1], len(own_places))), list(settled.values()), distance
     )
     if common is None:
-        return list(arms), [_said(arms, distances, axes.noun, "which favours the one that is evaluated more often.")]
+        return list(arms), [_said(arms, distances, axes.noun, ", which favours the one that is evaluated more often.")]
     thinned = [
         replace(arm, runs=tuple(_thinned(run, _near(places[run.run_id], common, distance), metric) for run in arm.runs))
         for arm in arms
     ]
-    what = f"only the {len(common)} evaluations that all have are compared and shown."
+    what = f". Only the {len(common)} evaluations that all have are compared and shown."
     return thinned, [_said(arms, distances, axes.noun, what)]
 
 
@@ -125,7 +125,7 @@ def _said(arms: Sequence[ArmRuns], distances: Mapping[str, float], noun: str, wh
             if run.run_id in distances:
                 by_distance.setdefault(_often(distances[run.run_id], noun), set()).add(arm.name)
     often = "; ".join(f"{listed(sorted(arm_names))} {how}" for how, arm_names in sorted(by_distance.items()))
-    return f"Runs were evaluated at different places ({often}): {what}"
+    return f"Runs were evaluated at different places ({often}){what}"
 
 
 def _often(distance: float, noun: str) -> str:

@@ -123,7 +123,7 @@ def resolve(word: str, runs: Sequence[Run], flag: str = "--by", *, tags: bool = 
     matching = [name for name in known if name.endswith(f".{word}") or end_of(name) == word]
     matching = matching or [name for name in known if spelled(word) and spelled(name) == spelled(word)]
     if len(matching) > 1:
-        raise UserError(f"{flag} {word}: it can mean {' or '.join(matching)}; name one of them")
+        raise UserError(f"{flag} {word}: it can mean {' or '.join(matching)}. Name one of them")
     tagged = [name for name in known_tags if name in (word, f"lossopt.{word}")]
     if matching or tagged:
         return (matching or tagged)[0]

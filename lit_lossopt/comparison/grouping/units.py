@@ -49,8 +49,8 @@ def as_shares(grouping: Grouping, metric: str, others: Sequence[str]) -> tuple[G
                 for wanted in (PER_CENT, UNSURE)
             )
             raise UserError(
-                f"{metric} goes above 1 in the runs of {listed(above)} and never in those of {listed(below)}: are "
-                "these from 0 to 1, or from 0 to 100? Compare them apart, with --filter or --runs"
+                f"{metric} goes above 1 in the runs of {listed(above)} and never in those of {listed(below)}. "
+                "Are these from 0 to 1, or from 0 to 100? Compare them separately, with --filter or --runs"
             )
         arms = [_in_shares(arm, name, unit) for arm, unit in zip(arms, units, strict=True)]
     count = len(grouping.arms)

@@ -142,20 +142,21 @@ def _no_axis(settled: Sequence[Reading], units: set[str], batches: Sequence[str]
     if units == {EPOCH}:
         return (
             "Speed is not compared: the arms were trained on different numbers of images, so their epochs are not "
-            "alike, and the examples seen are not known; log time/examples."
+            "alike, and the examples seen are not known. Log the metric time/examples."
         )
     unknown = listed(sorted({reading.arm for reading in settled if not _known(reading, EXAMPLE)})[:3])
     if units == {STEP}:
         return (
             f"Speed is not compared: the arms differ in batch size ({', '.join(batches)}), so their steps are not "
-            f"alike, and the examples seen by {unknown} are not known; log time/examples, or the parameter batch_size."
+            f"alike, and the examples seen by {unknown} are not known. Log the metric time/examples or the parameter "
+            "batch_size."
         )
     where = EXAMPLE if other_data else EPOCH
     lost = sorted({reading.arm for reading in settled if reading.clock.unit == STEP and not _known(reading, where)})
     others = sorted({reading.arm for reading in settled if reading.clock.unit == EPOCH})
     return (
         f"Speed is not compared: the runs of {listed(others[:3])} were logged by epoch, those of {listed(lost[:3])} by "
-        "step, and how many steps make an epoch is not known; log the metric epoch at each step."
+        "step, and how many steps make an epoch is not known. Log the metric epoch at each step."
     )
 
 
@@ -218,13 +219,15 @@ def _logged_by_epoch(readings: Sequence[Reading], noun: str) -> list[str]:
             reasons.setdefault(reading.clock.why, set()).add(reading.arm)
     along = "examples seen" if noun == EXAMPLE else f"{noun}s"
     return [
-        f"Runs of {listed(sorted(arms))} were read as logged by epoch: {why}; curves are compared along {along}."
+        f"Runs of {listed(sorted(arms))} were read as logged by epoch, since {why}. Curves are compared along {along}."
         for why, arms in sorted(reasons.items())
     ]
 
 
 def _by_examples(noun: str) -> list[str]:
-    return ["Steps are not alike in all arms (batch size): they are compared by examples seen."] * (noun == EXAMPLE)
+    return ["Steps are not alike in all arms (batch size), so curves are compared by examples seen."] * (
+        noun == EXAMPLE
+    )
 
 
 def _by_epochs(settled: Sequence[Reading], noun: str) -> list[str]:
@@ -232,7 +235,7 @@ def _by_epochs(settled: Sequence[Reading], noun: str) -> list[str]:
     if noun != EPOCH or not sizes:
         return []
     differ = f"An epoch has {sizes[0]:,.0f} to {sizes[-1]:,.0f} steps, so batch sizes seem to differ"
-    return [f"{differ}: curves are compared along epochs, which are taken to be of the same images."]
+    return [f"{differ}. Curves are compared along epochs, which are taken to be of the same images."]
 
 
 def _nameless(settled: Sequence[Reading], noun: str) -> list[str]:
@@ -245,7 +248,7 @@ def _nameless(settled: Sequence[Reading], noun: str) -> list[str]:
     )
     if noun != STEP or not lost or not any(isfinite(reading.clock.batch) for reading in settled):
         return []
-    return [f"Runs of {listed(lost)} name no batch size: their steps are taken to be like those of the others."]
+    return [f"Runs of {listed(lost)} name no batch size, so their steps are taken to be like those of the others."]
 
 
 def _lengths(arms: Sequence[ArmRuns], ends: Mapping[str, float], noun: str) -> list[str]:
@@ -255,7 +258,7 @@ def _lengths(arms: Sequence[ArmRuns], ends: Mapping[str, float], noun: str) -> l
     if not known or known[-1] <= known[0] * (1 + 1e-6):
         return []
     between = f"{shown_place(known[0])} to {shown_place(known[-1])}"
-    return [f"Runs differ in length ({between} {noun}s): each counts at its own end."]
+    return [f"Runs differ in length ({between} {noun}s), and each counts at its own end."]
 
 
 def _ends(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> dict[str, float]:

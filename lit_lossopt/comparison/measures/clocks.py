@@ -192,7 +192,7 @@ def _by_losses(run: Run, known: Clock) -> Clock:
     end = float(losses[-1]) if len(losses) else 0.0
     if len(known.at) < 2 or end < (_FURTHER if known.one_by_one else _MUCH_FURTHER) * known.last:
         return known
-    read = replace(known, unit=EPOCH, why="their training loss was logged by step beside", losses_by_step=True)
+    read = replace(known, unit=EPOCH, why="their training loss was logged by step", losses_by_step=True)
     if not known.settled:
         return read if known.one_by_one else known
     for ahead in (0.0, 1.0) if known.first == 0 else (0.0,):

@@ -97,7 +97,7 @@ def _numbered_one_by_one(readings: Sequence[Reading]) -> tuple[list[Reading], st
         why = "the number of their evaluations is the same, counted from 0 and from 1" if _shifted(open_) else ""
         return _set(readings, open_, EPOCH if why else STEP, why), ""
     if all(reading.clock.unit == EPOCH for reading in known):
-        return _set(readings, open_, EPOCH, "their evaluations are numbered one by one, as those of the others"), ""
+        return _set(readings, open_, EPOCH, "their evaluations are numbered one by one, like those of the others"), ""
     totals = {total for reading in known for total in _totals(reading.clock)}
     strange = sorted({reading.arm for reading in open_ if not _possible(reading.clock) & totals})
     if strange:
@@ -105,7 +105,7 @@ def _numbered_one_by_one(readings: Sequence[Reading]) -> tuple[list[Reading], st
         end = max(reading.clock.last for reading in open_ if reading.arm == strange[0])
         return list(readings), (
             f"Speed is not compared: evaluations of {listed(strange[:3])} are numbered one by one (to {end:,.0f}), by "
-            f"step or by epoch, those of {listed(others[:3])} by step; log the metric epoch or the parameter epochs."
+            f"step or by epoch, those of {listed(others[:3])} by step. Log the metric epoch or the parameter epochs."
         )
     return _set(readings, open_, EPOCH, "they have as many evaluations as the others"), ""
 
@@ -236,9 +236,8 @@ def _concluded(readings: Sequence[Reading], concluded: dict[str, float]) -> list
     sizes = sorted({f"{size:,.0f}" for size in concluded.values()}, key=lambda text: (len(text), text))
     if not arms:
         return []
-    return [
-        f"Those of {listed(arms)}, logged by step, have as many evaluations: an epoch is read as {listed(sizes)} steps."
-    ]
+    size = f"an epoch is read as {listed(sizes)} steps"
+    return [f"Those of {listed(arms)}, logged by step, have as many evaluations, so {size}."]
 
 
 def _median_size(readings: Sequence[Reading], arm: str, unit: str) -> float:

@@ -29,7 +29,7 @@ class Ripples:
     """The ripples of all runs.
 
     Attributes:
-        values: run id → ripple, where it is defined.
+        values: run id → ripple, if it is defined.
         are_ratios: whether they are ratios of one arm's to the other's.
         notes: what a reader must know of them, one sentence each.
     """
@@ -50,7 +50,9 @@ def measure_ripples(arms: Sequence[ArmRuns]) -> Ripples:
     """
     if len({f"{batch_of(run):g}" for arm in arms for run in arm.runs}) > 1:
         return Ripples(
-            notes=("Arms differ in batch size, so the noise of their batches cannot be taken out: no ripple.",)
+            notes=(
+                "Arms differ in batch size, so the noise of their batches cannot be taken out, and there is no ripple.",
+            )
         )
     together = _by_seed(arms)
     most = max(map(len, together), default=0)
@@ -62,7 +64,7 @@ def measure_ripples(arms: Sequence[ArmRuns]) -> Ripples:
     if most == 2 and len({names_of[run_id] for losses in together for run_id in losses}) > 2:
         return Ripples(
             notes=(
-                "Every seed has two arms, but not the same two: ratios of ripple cannot be compared, so none is given.",
+                "Every seed has two arms, but not the same two. Ratios of ripple cannot be compared, so none is given.",
             )
         )
     window = window_length(min(len(next(iter(losses.values()))) for losses in together))

@@ -39,7 +39,7 @@ def final_question(arms: Sequence[Arm], margin: float, *, higher_is_better: bool
 def speed_question(arms: Sequence[Arm]) -> Question:
     """Return the question which arm needs fewer steps to the target.
 
-    It has no samples where no run reached the target.
+    It has no samples if no run reached the target.
     """
     quantity = replace(STEPS_TO_TARGET, least=least_to_target(arms))
     return Question(quantity, tuple(map(_speed, arms)) if any(arm.reached for arm in arms) else ())
