@@ -26,6 +26,16 @@ class Verdict(StrEnum):
 RESULTS = (Verdict.COMPLETED, Verdict.DIVERGED, Verdict.COLLAPSED)
 
 
+class Status(StrEnum):
+    """MLflow's status of a run."""
+
+    RUNNING = "RUNNING"
+    SCHEDULED = "SCHEDULED"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
 class Exit(IntEnum):
     """Exit statuses of the commands."""
 

@@ -154,12 +154,11 @@ def _alone(target: Path) -> Iterator[None]:
 
     The lock ends with the process, however that ends.
     """
-    with target.with_name(f"{target.name}.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that fetches {target}", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
+
+    def busy(_process: str) -> None:
+        print(f"waiting for another process that fetches {target}", file=sys.stderr)
+
+    with lock_file(target.with_name(f"{target.name}.lock"), busy):
         yield
 
 
@@ -314,10 +313,6 @@ def _verify(wanted: _Wanted) -> None:
 
 
 def _publish(wanted: _Wanted) -> None:
-    with wanted.part.open("rb") as file:
-        os.fsync(file.fileno())
-    wanted.part.replace(wanted.target)
+    publish(wanted.part, wanted.target)
     # The name is on the disk only after its folder is.
-    folder = os.open(wanted.target.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    force_to_disk(wanted.target.parent)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.core.names import Exit
+from lit_lossopt.core.names import Exit, Status
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.program import typed
 from lit_lossopt.core.redaction import redact
@@ -77,11 +77,11 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
     begin(plan, runs, print)
     display = SweepDisplay(lambda: best_by_arm(one))
     one = Sweep(plan, runs, ShownEngine(engine, display), lambda _: None, display.say, options.keep_checkpoints)
-    status, ending = int(Exit.INTERRUPTED), "KILLED"
+    status, ending = int(Exit.INTERRUPTED), Status.KILLED
     try:
         with raised_sigterm(), display:
             status = one.run()
-        ending = "FAILED" if status else "FINISHED"
+        ending = Status.FAILED if status else Status.FINISHED
     except Interrupted as stop:
         status = stop.status
     except KeyboardInterrupt:
@@ -93,7 +93,7 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
             *(f"lossopt {shlex.join(t.words)}" for t in one.trials.values()),
         ]
         runs.end(ending, {"plan.yaml": plan.text, "commands.txt": "\n".join([*typed, ""])})
-    return status, runs, summary(one, interrupted=ending == "KILLED")
+    return status, runs, summary(one, interrupted=ending == Status.KILLED)
 
 
 def _engine(plan: Plan, options: Options, main: Main) -> Engine:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import one_line
-from lit_lossopt.core.names import Verdict
+from lit_lossopt.core.names import Status, Verdict
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.delivery import Delivery, refusal_entry
 from lit_lossopt.tracking.journal import Entry, tags_entry
 from lit_lossopt.tracking.lost_values import Lost, count_lost, stored_only
 from lit_lossopt.tracking.remote_store import RemoteStore
-from lit_lossopt.tracking.run_store import TROUBLES, Status
+from lit_lossopt.tracking.run_store import TROUBLES
 from lit_lossopt.tracking.store_process import ProcessGoneError
 
 # Seconds to wait for the status of a run for whose values there was no time.

@@ -23,11 +23,12 @@ from lit_lossopt.core import names
 from lit_lossopt.core.colours import COLOURS
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.files import lock_file
+from lit_lossopt.core.names import Status
 from lit_lossopt.tracking.addresses import check_uri, is_server, local_path, sqlite_path, tame_client
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.journal import FILES, Entry, entries_between
 from lit_lossopt.tracking.places import here, home_of, local_artifacts
-from lit_lossopt.tracking.run_store import RunGoneError, Status
+from lit_lossopt.tracking.run_store import RunGoneError
 
 MAX_POINTS, MAX_PARAMS, MAX_PARAM_CHARACTERS, MAX_TAG_CHARACTERS = 1000, 100, 6000, 8000
 RUNS_FOR_COLOUR = 200

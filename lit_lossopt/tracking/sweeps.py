@@ -18,11 +18,10 @@ from mlflow.entities import Metric
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
-from lit_lossopt.core.names import RESULTS
+from lit_lossopt.core.names import RESULTS, Status
 from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import local_path, tracking_uri
-from lit_lossopt.tracking.run_store import Status
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
 from lit_lossopt.tracking.trial_runs import TrialRun, read_header, seconds_between

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
-from lit_lossopt.core.names import Exit, Verdict
+from lit_lossopt.core.names import Exit, Status, Verdict
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
@@ -20,7 +20,7 @@ from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
 from lit_lossopt.tracking.places import home_of, store_here
 from lit_lossopt.tracking.run_journals import journals_of
-from lit_lossopt.tracking.run_store import RunGoneError, Status, is_final
+from lit_lossopt.tracking.run_store import RunGoneError, is_final
 from lit_lossopt.tracking.store import Store
 from lit_lossopt.tracking.unsent import remove_parts_of
 

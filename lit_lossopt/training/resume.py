@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.core.names import Verdict
+from lit_lossopt.core.names import Status, Verdict
 from lit_lossopt.tracking.journal import LOG, Entry, JournalBusyError, iterate_entries, read_delivered, read_entries
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.run_journals import claim, is_open_elsewhere
@@ -144,7 +144,7 @@ def _has_ended(entries: Sequence[Entry]) -> bool:
     verdicts = [entry["tags"].get(names.TAG_VERDICT) for entry in entries if entry["kind"] == "tags"]
     said = next((verdict for verdict in reversed(verdicts) if verdict), "")
     return bool(ends) and (
-        ends[-1].get("status") == "FINISHED" or (ends[-1]["kind"] == "end" and said == Verdict.DIVERGED)
+        ends[-1].get("status") == Status.FINISHED or (ends[-1]["kind"] == "end" and said == Verdict.DIVERGED)
     )
 
 

@@ -15,12 +15,12 @@ from lit_lossopt.comparison.grouping.loss_names import training_losses
 from lit_lossopt.comparison.grouping.notes import note_on_repeats, notes_on_seeds
 from lit_lossopt.comparison.measures.trial import curve_of, final_of, seed_of, verdict_of
 from lit_lossopt.core import names
-from lit_lossopt.core.names import RESULTS, Verdict
+from lit_lossopt.core.names import RESULTS, Status, Verdict
 from lit_lossopt.tracking.reading.runs import Run
 
 REPEATED = "repeated by a newer run"
 HOLDS = "holds other runs together"
-_GOING_ON = ("RUNNING", "SCHEDULED")
+_GOING_ON = (Status.RUNNING, Status.SCHEDULED)
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,17 @@ from lit_lossopt.comparison.measures.convergence import area_under_curve, best_v
 from lit_lossopt.comparison.measures.oscillation import ONE_POINT, evaluation_oscillation, roughness
 from lit_lossopt.comparison.metric import is_accuracy
 from lit_lossopt.core import names
-from lit_lossopt.core.names import Verdict
+from lit_lossopt.core.names import Status, Verdict
 from lit_lossopt.tracking.reading.runs import History, Run
 
 Floats = NDArray[np.float64]
 
 # What MLflow's status says of a run that other programs logged.
-_BY_STATUS: dict[str, str] = {"FINISHED": Verdict.COMPLETED, "FAILED": Verdict.FAILED, "KILLED": Verdict.INTERRUPTED}
+_BY_STATUS: dict[str, str] = {
+    Status.FINISHED: Verdict.COMPLETED,
+    Status.FAILED: Verdict.FAILED,
+    Status.KILLED: Verdict.INTERRUPTED,
+}
 # The report's old name for it.
 COMPLETED = Verdict.COMPLETED
 # What does not depend on the loss.
