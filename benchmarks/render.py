@@ -16,6 +16,7 @@ from benchmarks.harness import RESULTS
 from benchmarks.live_section import live_section
 from benchmarks.reference import NOTE, between_marks, reference_page, table
 from benchmarks.study_section import sweep_study
+from lit_lossopt.__main__ import COMMANDS
 
 DOCS = Path(__file__).parent.parent / "docs"
 # Two-sided 95 % quantiles of Student's t for 1 to 9 degrees of freedom.
@@ -41,6 +42,11 @@ def pages() -> dict[str, str]:
         ),
         "losses_and_optimizers.md": reference_page()
         + (foreign_section(_load("foreign_classes")) if (RESULTS / "foreign_classes.json").is_file() else ""),
+        "../README.md": between_marks(
+            (DOCS.parent / "README.md").read_text(encoding="utf-8"),
+            "commands",
+            table(["command", "what it does"], [[f"`{name}`", command.line] for name, command in COMMANDS.items()]),
+        ),
         "callbacks.md": between_marks(
             (DOCS / "callbacks.md").read_text(encoding="utf-8"),
             "callbacks",

@@ -16,10 +16,10 @@ from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.program import typed
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
+from lit_lossopt.sweeps.engines.table import ENGINES, Wishes
 from lit_lossopt.sweeps.lock import FOLDER, alone
 from lit_lossopt.sweeps.options import Options, dry_run, read_options, resources, the_plan
 from lit_lossopt.sweeps.plan.file import Plan
-from lit_lossopt.sweeps.trial import Engine
 from lit_lossopt.tracking.next_steps import places_to_look
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
     from lit_lossopt.sweeps.protocol import Sweep, begin, best_by_arm, summary
     from lit_lossopt.tracking.sweeps import SweepRuns
 
-    engine, runs = _engine(plan, options, main), SweepRuns(plan.experiment, plan.name)
+    seconds = 60 * plan.trial_minutes if plan.trial_minutes else None
+    wishes = Wishes(resources(plan, options), seconds, options.ray_address, main)
+    engine, runs = ENGINES[options.engine].build(wishes), SweepRuns(plan.experiment, plan.name)
     begin(plan, runs, print)
     display = SweepDisplay(lambda: best_by_arm(one))
     one = Sweep(plan, runs, ShownEngine(engine, display), lambda _: None, display.say, options.keep_checkpoints)
@@ -94,21 +96,6 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
         ]
         runs.end(ending, {"plan.yaml": plan.text, "commands.txt": "\n".join([*typed, ""])})
     return status, runs, summary(one, interrupted=ending == Status.KILLED)
-
-
-def _engine(plan: Plan, options: Options, main: Main) -> Engine:
-    if options.engine == "here":
-        from lit_lossopt.sweeps.engines.in_process import InProcessEngine
-
-        return InProcessEngine(main)
-    seconds = 60 * plan.trial_minutes if plan.trial_minutes else None
-    if options.engine == "ray":
-        from lit_lossopt.sweeps.engines.ray_engine import RayEngine
-
-        return RayEngine(resources(plan, options), options.ray_address, seconds)
-    from lit_lossopt.sweeps.engines.local import LocalEngine
-
-    return LocalEngine(resources(plan, options), seconds)
 
 
 def _compare(plan: Plan, runs: SweepRuns, options: Options) -> bool:

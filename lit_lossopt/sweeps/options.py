@@ -16,13 +16,13 @@ from lit_lossopt.config.strict_yaml import load_config
 from lit_lossopt.config.words import next_flag
 from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.sweeps import estimate
-from lit_lossopt.sweeps.engines.gpu_slots import accelerator_of, cores, share_of, worker_environments
+from lit_lossopt.sweeps.engines.gpu_slots import accelerator_of, share_of
+from lit_lossopt.sweeps.engines.table import ENGINES
 from lit_lossopt.sweeps.plan.file import GRID, Plan, find_plan, plan_seeds, read_plan
 from lit_lossopt.sweeps.plan.trials import accelerator_in, check_plan, on_grids
 from lit_lossopt.sweeps.trial import Resources
 from lit_lossopt.tracking.experiment import check_experiment
 
-ENGINES = ("local", "ray", "here")
 # For all trials alike, so neither a trial's own nor a sweep's.
 _NOT_HERE = ("seed_everything", "ckpt_path", "resume", "tracking", "print_config", "help")
 
@@ -125,9 +125,10 @@ def the_plan(options: Options) -> Plan:
         allowed=tuple(options.allowed),
     )
     check_experiment(plan.experiment)
-    if options.engine == "here" and plan.trial_minutes:
+    if plan.trial_minutes and not ENGINES[options.engine].stops_trials:
         raise UserError(
-            f"{path}: sweep.limits.trial_minutes: --engine here cannot stop a trial; take local, or leave it out"
+            f"{path}: sweep.limits.trial_minutes: --engine {options.engine} cannot stop a trial; take local, or leave it "
+            "out"
         )
     check_plan(plan)
     return replace(plan, accelerator=accelerator_of(gpu_share(plan, options)))
@@ -151,10 +152,7 @@ def at_once(plan: Plan, options: Options) -> int:
 
     It is as far as can be told before.
     """
-    if options.engine == "local":
-        return len(worker_environments(resources(plan, options)))
-    fitting = max(1, cores() // plan.threads)
-    return 1 if options.engine == "here" else options.workers or fitting
+    return ENGINES[options.engine].at_once(resources(plan, options))
 
 
 def dry_run(plan: Plan, options: Options) -> list[str]:

@@ -30,8 +30,6 @@ _BY_STATUS: dict[str, str] = {
     Status.FAILED: Verdict.FAILED,
     Status.KILLED: Verdict.INTERRUPTED,
 }
-# The report's old name for it.
-COMPLETED = Verdict.COMPLETED
 # What does not depend on the loss.
 YARDSTICKS = ("accuracy", "nll", "brier", "ece")
 YARDSTICK_METRICS = tuple(names.metric(split, quantity) for split in (names.VAL, names.TEST) for quantity in YARDSTICKS)

@@ -85,9 +85,7 @@ def target(comparison: Comparison) -> Figure | None:
 
 
 def loss(comparison: Comparison) -> Figure | None:
-    """Return the figure of the training loss of each step.
-
-    There is one panel for each loss.
+    """Show the training loss of each step.
 
     Look how fast and how smoothly each line falls. Nothing is claimed from this figure. Line: median over the seeds of
     the running mean (a fiftieth of the run to either side, less at its start); band: the lowest and the highest seed;
@@ -112,9 +110,7 @@ def loss(comparison: Comparison) -> Figure | None:
 
 
 def oscillation(comparison: Comparison) -> Figure | None:
-    """Return the figure of jumps.
-
-    It shows how much the metric jumps between evaluations, and the loss between steps.
+    """Show how much the metric and the loss go up and down.
 
     Oscillates means here that the training loss, measured on the same images after a step and after the next, climbs
     back: 0.8 says that 0.8 of each unit of descent was climbed up again. Where runs have no such measurement, look at
