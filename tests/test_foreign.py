@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from lit_lossopt import optimizers
 from lit_lossopt.__main__ import main
 from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.losses import computed
 from lit_lossopt.networks.mini_cnn import MiniCNN
-from lit_lossopt.optimizers import build_optimizer, optimizers
+from lit_lossopt.optimizers import build_optimizer
 from lit_lossopt.tracking.reading.runs import Run, read_runs
 from tests.foreign import Counts, Proxies, Temperature
 from tests.stored import stored_points
