@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
-
-from torch import nn
 
 from lit_lossopt.config.signatures import class_paths
 from lit_lossopt.losses import (
@@ -20,8 +20,6 @@ from lit_lossopt.losses import (
     sigmoid_normalised,
     softmax,
 )
-from lit_lossopt.losses import losses as own_losses
-from lit_lossopt.optimizers import SGDW, Muon
 
 NOTE = "<!-- Rendered from benchmarks/results by `make docs`; run the benchmark anew, do not edit this page. -->\n"
 
@@ -52,9 +50,14 @@ def reference_page() -> str:
             contract.source,
         ]
         for name, contract in registered_losses().items()
-        if hasattr(nn, name) or hasattr(own_losses, name)
+        if name in class_paths("model.criterion")
     ]
-    ours = [[f"`{one.__name__}`", _first_line(one), _source(one)] for one in (Muon, SGDW)]
+    ours = [
+        [f"`{name}`", _description(optimizer), _source(optimizer)]
+        for name, path in class_paths("model.optimizer").items()
+        if path.startswith("lit_lossopt.")
+        for optimizer in (getattr(importlib.import_module(path.rpartition(".")[0]), name),)
+    ]
     of_torch = ", ".join(f"`{name}`" for name, path in class_paths("model.optimizer").items() if "torch.optim" in path)
     schedules = ", ".join(f"`{name}`" for name in class_paths("model.lr_scheduler"))
     return f"""{NOTE}# Losses and optimizers
@@ -131,11 +134,12 @@ def _named(function: Callable[..., Any]) -> str:
 def _glossary() -> str:
     functions: list[Callable[..., Any]] = [class_indices, one_hot, binary_or_one_hot, plus_minus_one, one_if_binary]
     functions += [log_softmax, softmax, sigmoid_normalised, clipped_normalised]
-    return "".join(f"- *{_named(one)}*: {_first_line(one).removeprefix('Return ')}\n" for one in functions)
+    return "".join(f"- *{_named(one)}*: {_description(one).removeprefix('Return ')}\n" for one in functions)
 
 
-def _first_line(documented: Any) -> str:
-    return str(documented.__doc__).strip().splitlines()[0]
+def _description(documented: Any) -> str:
+    """Return the sentences of a docstring, without its example and its sections."""
+    return " ".join(re.split(r">>>|Args:|Raises:|Source:", str(documented.__doc__))[0].split())
 
 
 def _source(documented: Any) -> str:

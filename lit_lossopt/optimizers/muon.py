@@ -15,7 +15,7 @@ from lit_lossopt.optimizers.groups import OF_LOSS
 
 
 class Muon(Optimizer):
-    """Muon on the weights of hidden layers, convolutions as matrices; AdamW on the rest.
+    """Muon on the weights of hidden layers, and AdamW on the rest.
 
     torch's Muon takes matrices only. A convolution's weight ``[O, I, H, W]`` is given to it as the matrix
     ``[O, H·W·I]`` or ``[O, I·H·W]``, whichever is a view in its memory layout. Orthogonalisation does not depend on the
