@@ -16,10 +16,11 @@ from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.program import typed
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
-from lit_lossopt.sweeps.engines.table import ENGINES, Wishes
+from lit_lossopt.sweeps.engines.table import Wishes, build_engine
 from lit_lossopt.sweeps.lock import FOLDER, alone
 from lit_lossopt.sweeps.options import Options, dry_run, read_options, resources, the_plan
 from lit_lossopt.sweeps.plan.file import Plan
+from lit_lossopt.sweeps.trial import Engine
 from lit_lossopt.tracking.next_steps import places_to_look
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
     from lit_lossopt.sweeps.protocol import Sweep, begin, best_by_arm, summary
     from lit_lossopt.tracking.sweeps import SweepRuns
 
-    seconds = 60 * plan.trial_minutes if plan.trial_minutes else None
-    wishes = Wishes(resources(plan, options), seconds, options.ray_address, main)
-    engine, runs = ENGINES[options.engine].build(wishes), SweepRuns(plan.experiment, plan.name)
+    engine, runs = engine_for(plan, options, main), SweepRuns(plan.experiment, plan.name)
     begin(plan, runs, print)
     display = SweepDisplay(lambda: best_by_arm(one))
     one = Sweep(plan, runs, ShownEngine(engine, display), lambda _: None, display.say, options.keep_checkpoints)
@@ -96,6 +95,12 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
         ]
         runs.end(ending, {"plan.yaml": plan.text, "commands.txt": "\n".join([*typed, ""])})
     return status, runs, summary(one, interrupted=ending == Status.KILLED)
+
+
+def engine_for(plan: Plan, options: Options, main: Main) -> Engine:
+    """Return the engine that was asked for."""
+    seconds = 60 * plan.trial_minutes if plan.trial_minutes else None
+    return build_engine(options.engine, Wishes(resources(plan, options), seconds, options.ray_address, main))
 
 
 def _compare(plan: Plan, runs: SweepRuns, options: Options) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from lit_lossopt.__main__ import main
 from lit_lossopt.config.files import find_config, plan_names, shipped_folder, shipped_names, shipped_plans, summary
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.sweeps.command import _engine
+from lit_lossopt.sweeps.command import engine_for
 from lit_lossopt.sweeps.engines.local import LocalEngine
 from lit_lossopt.sweeps.options import read_options
 from lit_lossopt.sweeps.plan.file import read_plan
@@ -137,7 +137,7 @@ def test_a_plan_reads_as_it_stands() -> None:
 
 def test_the_minutes_of_a_trial_are_its_engines_limit() -> None:
     read = plan(limits={"trial_minutes": 0.5})
-    engine = _engine(read, read_options(["--config", "plan.yaml"]), main)
+    engine = engine_for(read, read_options(["--config", "plan.yaml"]), main)
     assert isinstance(engine, LocalEngine)
     assert engine.trial_seconds == 30
     with pytest.raises(UserError, match="--engine here cannot stop a trial"):

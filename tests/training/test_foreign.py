@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.killing.stored import stored_points
 from lit_lossopt import optimizers
 from lit_lossopt.__main__ import main
 from lit_lossopt.core.seeds import derive_seed

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lit_lossopt.core.errors import one_line
 from lit_lossopt.core.names import Exit
 from lit_lossopt.sweeps.engines.interruption import Interrupted
+from lit_lossopt.sweeps.engines.table import Wishes
 from lit_lossopt.sweeps.trial import Outcome, Progress, Trial, Watch
 from lit_lossopt.tracking.store_process import kept_process
 
@@ -49,3 +50,8 @@ class InProcessEngine:
                 raise Interrupted(status - 128)
             yield Outcome(trial, status, 1, time.monotonic() - started, said)
         watch(Progress(0, None))
+
+
+def build(wishes: Wishes) -> InProcessEngine:
+    """Return the engine that a person wishes."""
+    return InProcessEngine(wishes.main)

@@ -17,6 +17,7 @@ from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.sweeps.engines.fork_server import ForkServer, ServerGoneError, Started
 from lit_lossopt.sweeps.engines.gpu_slots import worker_environments
 from lit_lossopt.sweeps.engines.scheduling import Attempt, Schedule
+from lit_lossopt.sweeps.engines.table import Wishes
 from lit_lossopt.sweeps.trial import Outcome, Resources, Trial, Watch
 
 _TAIL_BYTES = 8192
@@ -194,3 +195,8 @@ def last_line(output: Path) -> str:
         return ""
     lines = [line.strip() for line in text.splitlines()]
     return next((one_line(line, 300) for line in reversed(lines) if line), "")
+
+
+def build(wishes: Wishes) -> LocalEngine:
+    """Return the engine that a person wishes."""
+    return LocalEngine(wishes.resources, wishes.seconds)

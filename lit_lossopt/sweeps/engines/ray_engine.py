@@ -21,6 +21,7 @@ from lit_lossopt.sweeps.engines.gpu_slots import cores
 from lit_lossopt.sweeps.engines.local import output_of
 from lit_lossopt.sweeps.engines.ray_task import run_trial
 from lit_lossopt.sweeps.engines.scheduling import Attempt, Schedule
+from lit_lossopt.sweeps.engines.table import Wishes
 from lit_lossopt.sweeps.trial import Outcome, Resources, Trial, Watch
 
 # Seconds within which everything on a machine that has lost its raylet has ended.
@@ -264,3 +265,8 @@ def need_server(nodes: Sequence[Any]) -> None:
             f"--engine ray: trials on {len(others)} other machines ({', '.join(sorted(others)[:3])}) cannot write to "
             f"{uri or './mlflow.db'}; start an MLflow server and set MLFLOW_TRACKING_URI to its http address"
         )
+
+
+def build(wishes: Wishes) -> RayEngine:
+    """Return the engine that a person wishes."""
+    return RayEngine(wishes.resources, wishes.ray_address, wishes.seconds)

@@ -1,10 +1,12 @@
 """The engines of a sweep by name.
 
-A new engine is one class in a file of its own, and one row of ``ENGINES``. The class is imported only when it is used.
+A new engine is one class in a file of its own, with a function ``build``, and one row of ``ENGINES``. The file is
+imported only when it is used.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,36 +36,28 @@ class Kind:
     """One kind of engine.
 
     Attributes:
-        build: makes the engine.
+        build: the function that makes the engine of ``Wishes``, as ``module:function``.
         at_once: how many trials will run at once, as far as can be told before.
         stops_trials: whether it can stop a trial that takes too long.
     """
 
-    build: Callable[[Wishes], Engine]
+    build: str
     at_once: Callable[[Resources], int]
     stops_trials: bool = True
 
 
-def _local(wishes: Wishes) -> Engine:
-    from lit_lossopt.sweeps.engines.local import LocalEngine
-
-    return LocalEngine(wishes.resources, wishes.seconds)
-
-
-def _ray(wishes: Wishes) -> Engine:
-    from lit_lossopt.sweeps.engines.ray_engine import RayEngine
-
-    return RayEngine(wishes.resources, wishes.ray_address, wishes.seconds)
-
-
-def _here(wishes: Wishes) -> Engine:
-    from lit_lossopt.sweeps.engines.in_process import InProcessEngine
-
-    return InProcessEngine(wishes.main)
-
-
 ENGINES = {
-    "local": Kind(_local, lambda resources: len(worker_environments(resources))),
-    "ray": Kind(_ray, lambda resources: resources.workers or max(1, cores() // resources.threads)),
-    "here": Kind(_here, lambda _: 1, stops_trials=False),
+    "local": Kind("lit_lossopt.sweeps.engines.local:build", lambda resources: len(worker_environments(resources))),
+    "ray": Kind(
+        "lit_lossopt.sweeps.engines.ray_engine:build",
+        lambda resources: resources.workers or max(1, cores() // resources.threads),
+    ),
+    "here": Kind("lit_lossopt.sweeps.engines.in_process:build", lambda _: 1, stops_trials=False),
 }
+
+
+def build_engine(name: str, wishes: Wishes) -> Engine:
+    """Return the engine of this name."""
+    module, _, function = ENGINES[name].build.partition(":")
+    engine: Engine = getattr(importlib.import_module(module), function)(wishes)
+    return engine
