@@ -13,7 +13,7 @@ from lit_lossopt.config.files import find_config
 from lit_lossopt.config.lightning_callbacks import check_named, flag_for_parser, settings_for_parser
 from lit_lossopt.config.merge import DEFAULTS, Settings, merge_flags
 from lit_lossopt.config.record_switch import check_together, unrecorded, without_switch
-from lit_lossopt.config.signatures import FAMILIES
+from lit_lossopt.config.signatures import FAMILIES, full_class_path
 from lit_lossopt.config.strict_yaml import dump_yaml, load_config, load_value
 from lit_lossopt.core.errors import UserError, printable
 from lit_lossopt.core.paths import given_path, is_file
@@ -72,11 +72,8 @@ class Prepared:
     unrecorded: str = ""
 
     def arguments(self) -> list[str]:
-        """Return the words for the parser.
-
-        The first is one config with everything that was merged. The rest follows.
-        """
-        words = [f"--{key}" if value is None else f"--{key}={flag_for_parser(key, value)}" for key, value in self.rest]
+        """Return the words for the parser: one config holding everything that was merged, then the rest."""
+        words = [f"--{key}" if value is None else f"--{key}={_for_parser(key, value)}" for key, value in self.rest]
         tree = settings_for_parser(self.settings)
         return [self.command, f"--config={dump_yaml(tree, in_braces=True)}", *words]
 
@@ -175,6 +172,12 @@ def next_flag(queue: list[str]) -> Flag:
     if key in _LOOKING or not queue or queue[0].startswith("--"):
         return key, None
     return key, queue.pop(0)
+
+
+def _for_parser(key: str, value: str) -> str:
+    family = key.removesuffix(".help")
+    # The parser knows only classes that were imported, and finds several of some names, as of Muon.
+    return full_class_path(family, value) if key != family and family in FAMILIES else flag_for_parser(key, value)
 
 
 def _is_utf8(word: str) -> bool:

@@ -121,6 +121,23 @@ def test_schedulers_own_lightning_subclass_is_found_by_torchs_name() -> None:
     assert resolved(words)["model"]["lr_scheduler"]["class_path"] == "lightning.pytorch.cli.ReduceLROnPlateau"
 
 
+@pytest.mark.parametrize(
+    ("key", "class_path"),
+    [
+        ("data", "lit_lossopt.data.CIFAR10DataModule"),
+        ("model.optimizer", "lit_lossopt.optimizers.Muon"),
+        ("model.criterion", "lit_lossopt.losses.FocalLoss"),
+    ],
+)
+def test_a_bare_name_asks_for_the_help_of_the_class_that_it_means(
+    key: str, class_path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", f"--{key}.help", class_path.rpartition(".")[2]])
+    assert stopped.value.code in (0, None)
+    assert f"Help for --{key}.help={class_path}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 def test_every_flag_of_the_help_exists(command: str) -> None:
     Path("x.ckpt").touch()
