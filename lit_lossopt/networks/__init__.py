@@ -1,4 +1,4 @@
-"""Networks: MiniCNN, those of torchvision, and pretrained weights.
+"""MiniCNN, the networks of torchvision, and pretrained weights.
 
 Images `[N, C, H, W]` come in. Logits `[N, K]` go out.
 """
