@@ -1,8 +1,8 @@
 """Decoded images, kept on disk.
 
-The same files are decoded once. Two steps find what is kept. The files' signature (path, inode, size, times of change) leads to the key of their
-content, and the key to the pixels. Files that were touched are hashed again, and files that were changed are decoded
-again.
+The same files are decoded once. Two steps find what is kept. The files' signature (path, inode, size, times of change)
+leads to the key of their content, and the key to the pixels. Files that were touched are hashed again, and files that
+were changed are decoded again.
 """
 
 from __future__ import annotations

@@ -217,7 +217,8 @@ class ImageDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Return normalised images and their labels, on their device.
 
-        Images are ``[B, C, H, W]`` float32, labels ``[B]``. A batch with random numbers is one of training, and is augmented by them. Mixed images have labels ``[B, K]``.
+        Images are ``[B, C, H, W]`` float32, labels ``[B]``. A batch with random numbers is one of training, and is
+        augmented by them. Mixed images have labels ``[B, K]``.
         """
         images, labels, *more = batch
         normalisation = self._normalisation_on(images.device)

@@ -70,8 +70,8 @@ def _by_decay(part: str, parameters: list[nn.Parameter], *, decay_biases: bool) 
 def loss_groups(criterion: nn.Module) -> list[dict[str, Any]]:
     """Return the group of a loss's own parameters.
 
-    Such a parameter is a learned temperature. The list is empty for a loss without parameters. They learn at the optimizer's rate. They do not decay, because a
-    temperature or a class's direction is not the better for being small.
+    Such a parameter is a learned temperature. The list is empty for a loss without parameters. They learn at the
+    optimizer's rate. They do not decay, because a temperature or a class's direction is not the better for being small.
 
     >>> loss_groups(nn.CrossEntropyLoss())
     []
