@@ -1,4 +1,7 @@
-"""Images that are arrays already, given from Python or kept in a ``.npz`` file."""
+"""Images that are arrays already.
+
+They are given from Python, or kept in a ``.npz`` file.
+"""
 
 from __future__ import annotations
 

@@ -289,9 +289,9 @@ def _grey(values: Tensor) -> Tensor:
 
 
 def _hue_rotation(turns: Tensor) -> Tensor:
-    """Return matrices ``[B, 3, 3]`` that rotate colours about the axis (1, 1, 1).
+    """Return matrices ``[B, 3, 3]`` that rotate colours.
 
-    Source: Rodrigues' formula.
+    The axis is (1, 1, 1). Source: Rodrigues' formula.
     """
     angle = (turns * 2 * torch.pi)[:, None, None]
     device = turns.device

@@ -179,9 +179,9 @@ def check_fills_a_batch(training: LabelledImages, batch_size: int, *, drop_last:
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and standard deviation ``[C]`` float32 of images ``[N, C, H, W]`` uint8.
+    """Return the mean and standard deviation of each channel.
 
-    They are exact to rounding.
+    Images are ``[N, C, H, W]`` uint8, the results ``[C]`` float32. They are exact to rounding.
     """
     # Counting is exact and needs no floats of every pixel, so it takes a tenth of the time.
     counts = np.zeros((images.shape[1], 256), dtype=np.int64)
@@ -197,8 +197,8 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def as_images(array: Any) -> Tensor:
-    """Return an array ``[N, H, W, C]`` uint8 as a tensor ``[N, C, H, W]``.
+    """Return an array of images as a tensor ``[N, C, H, W]``.
 
-    It stays channels last in memory and is not copied.
+    The array is ``[N, H, W, C]`` uint8. It stays channels last in memory and is not copied.
     """
     return torch.from_numpy(array).permute(0, 3, 1, 2)

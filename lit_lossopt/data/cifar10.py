@@ -111,7 +111,10 @@ class CIFAR10DataModule(ImageDataModule):
         )
 
     def test_labels(self) -> Tensor | None:
-        """Return the labels of the test images, or None before the archive was decoded."""
+        """Return the labels of the test images.
+
+        They are None before the archive was decoded.
+        """
         if not is_kept(self._kept):
             return None
         return torch.from_numpy(cached_arrays(self._kept, ["test_labels"], self._arrays)["test_labels"])

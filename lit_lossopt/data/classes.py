@@ -1,4 +1,7 @@
-"""Some of a dataset's classes, relabelled in the order in which they are named."""
+"""Choosing some of a dataset's classes.
+
+They are relabelled in the order in which they are named.
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,10 @@ class _BrokenOffError(_MirrorError):
 
 
 class _SpoiledError(_MirrorError):
-    """The bytes that arrived are not those of the file, or cannot be continued."""
+    """The bytes that arrived are of no use.
+
+    They are not those of the file, or cannot be continued.
+    """
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def order_of_epoch(seed: int, epoch: int, count: int) -> Tensor:
 
 
 def pass_of_epoch(seed: int, epoch: int, count: int, augmentation: Augmentation, mixing: Mixing | None) -> Pass:
-    """Return an epoch's order, and the random numbers and partners of each training image."""
+    """Return an epoch's order, random numbers and partners."""
     order = order_of_epoch(seed, epoch, count)
     if not augmentation.transforms and not mixing:
         return Pass(order)

@@ -224,9 +224,9 @@ def _folders(base: Path) -> list[str]:
 
 
 def _readable_folders(base: Path) -> list[str]:
-    """Return the names of folders, or none if ``base`` may not be looked into.
+    """Return the names of folders that can be listed.
 
-    Reading its images decides what becomes of it.
+    There are none if ``base`` may not be looked into. Reading its images decides what becomes of it.
     """
     try:
         return _folders(base)
@@ -245,7 +245,7 @@ def _listed(names: Sequence[str]) -> str:
 
 @contextmanager
 def _looking_into(folder: Path) -> Iterator[None]:
-    """Turn an error of the file system into one line that names the folder."""
+    """Turn an error of the file system into a UserError."""
     try:
         yield
     except OSError as error:

@@ -38,7 +38,7 @@ def deciding_settings(command: str | None, settings: Collection[str], val_is_dra
 def check_held_out(
     state: Mapping[str, Any], settings: Mapping[str, Any], deciding: Collection[str], pool: str | None
 ) -> None:
-    """Raise UserError if weights may have been trained on what they are evaluated on.
+    """Raise UserError if weights may have seen their evaluation images.
 
     Args:
         state: what the data module has stored of itself beside the weights.

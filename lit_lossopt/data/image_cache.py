@@ -1,8 +1,8 @@
-"""Decoded image files, kept on disk so that the same files are decoded once.
+"""Decoded images, kept on disk.
 
-Two steps find what is kept. The files' signature (path, inode, size, times of change) leads to the key of their
-content, and the key to the pixels. Files that were touched are hashed again, and files that were changed are decoded
-again.
+The same files are decoded once. Two steps find what is kept. The files' signature (path, inode, size, times of change)
+leads to the key of their content, and the key to the pixels. Files that were touched are hashed again, and files that
+were changed are decoded again.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _signature(files: Sequence[Path], stats: Sequence[os.stat_result], rules: De
 
 
 def _noted_key(note: Path) -> str | None:
-    """Return the key in a note, or None if there is no valid one."""
+    """Return the key in a note, or None without a valid one."""
     try:
         content = note.read_bytes()
     except OSError:
@@ -129,7 +129,10 @@ def _noted_key(note: Path) -> str | None:
 
 
 def _content_key(files: Sequence[Path], rules: DecodingRules) -> str | None:
-    """Return a digest of the files' content, or None if a file is unreadable."""
+    """Return a digest of the files' content.
+
+    It is None if a file cannot be read to its end.
+    """
     digest = hashlib.sha256(_rules_key(rules))
     try:
         for file in with_bar(files, "reading images"):

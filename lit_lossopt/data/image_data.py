@@ -99,10 +99,7 @@ class ImageDataModule(pl.LightningDataModule):
     @property
     @abstractmethod
     def all_class_names(self) -> list[str]:
-        """Names of all classes of the dataset.
-
-        They are in the order of its own labels.
-        """
+        """Names of all classes, in the order of the dataset's own labels."""
 
     @property
     @abstractmethod
@@ -200,7 +197,10 @@ class ImageDataModule(pl.LightningDataModule):
         return pass_of_epoch(self.seed, epoch, len(self._splits["train"]), self.augmentation, self.mixing)
 
     def train_dataloader(self) -> BatchLoader:
-        """Return the training batches of the trainer's epoch, from where it was interrupted on."""
+        """Return the training batches of the trainer's epoch.
+
+        An interrupted epoch goes on where it was.
+        """
         new_pass = lambda: self.epoch_pass(self.trainer.current_epoch if self.trainer else 0)  # noqa: E731  # one line
         train, start = self._splits["train"], batches_done(self.trainer)
         return BatchLoader(train, self.batch_size, new_pass, drop_last=self.drop_last, start=start, share=self._share())
@@ -218,11 +218,10 @@ class ImageDataModule(pl.LightningDataModule):
         return BatchLoader(self._splits["predict"], self.eval_batch_size)
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """Return images and labels as the network takes them.
+        """Return normalised images and their labels, on their device.
 
-        Images are normalised float32 ``[B, C, H, W]``, labels ``[B]``, on their device.
-
-        A batch with random numbers is one of training, and is augmented by them. Mixed images have labels ``[B, K]``.
+        Images are ``[B, C, H, W]`` float32, labels ``[B]``. A batch with random numbers is one of training, and is
+        augmented by them. Mixed images have labels ``[B, K]``.
         """
         images, labels, *more = batch
         normalisation = self._normalisation_on(images.device)

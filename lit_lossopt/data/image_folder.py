@@ -141,7 +141,10 @@ class ImageFolderDataModule(ImageDataModule):
         super().setup(stage)
 
     def test_labels(self) -> Tensor | None:
-        """Return the labels of the test images, or None before they were looked at."""
+        """Return the labels of the test images.
+
+        They are None before the images were looked at.
+        """
         missing = not self.test_is_drawn and self._layout.test is None
         return torch.empty(0, dtype=torch.int64) if missing else self._test_labels
 

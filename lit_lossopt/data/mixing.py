@@ -35,17 +35,17 @@ class Mixing(ABC):
         self.alpha = alpha
 
     def numbers(self, seed: int, count: int) -> Tensor:
-        """Return ``[count, 3]`` float32, a share λ and two uniform numbers for each image."""
+        """Return random numbers ``[count, 3]`` float32.
+
+        Each image has a share λ from Beta(α, α) and two uniform numbers.
+        """
         random = np.random.default_rng(seed)
         shares = random.beta(self.alpha, self.alpha, count)
         return torch.from_numpy(np.column_stack([shares, random.random((count, 2))]).astype(np.float32))
 
     @abstractmethod
     def __call__(self, images: Tensor, partners: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Return blended images ``[B, C, H, W]`` and shares ``[B]``.
-
-        The share is that of the image itself.
-        """
+        """Return blended images ``[B, C, H, W]`` and their own shares ``[B]``."""
 
 
 class MixUp(Mixing):

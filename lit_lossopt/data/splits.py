@@ -40,7 +40,7 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
 def draw_validation_images(
     training: LabelledImages, fraction: float, seed: int, num_classes: int
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Return the images to train on and those held out for validation, stratified by class.
+    """Return training and validation images, stratified by class.
 
     Raises:
         UserError: a class is too small to be in both.
@@ -77,9 +77,9 @@ def draw_test_images(
 
 
 def drawn_places(labels: Tensor, fraction: float, seed: int, classes: Mapping[int, str]) -> tuple[Tensor, Tensor]:
-    """Return the places ``[M]`` of training and of test images among labels ``[N]``.
+    """Return the places ``[M]`` of training and of test images.
 
-    They are drawn as ``draw_test_images`` says.
+    They are places among ``labels [N]``, drawn as ``draw_test_images`` says.
 
     >>> train, test = drawn_places(torch.tensor([0, 1, 0, 1, 0]), 0.4, 0, {0: "cat"})
     >>> len(train), len(test)

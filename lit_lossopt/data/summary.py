@@ -1,4 +1,4 @@
-"""Classes and sizes of the splits, as a run shows and records them."""
+"""Classes and sizes of splits, as runs record them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def data_parameters(class_names: Sequence[str], sizes: Mapping[str, int]) -> dic
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
-    """Return the first names, each cut to a readable length, and the number of others.
+    """Return the first names, and the number of others.
+
+    Each is cut to a readable length.
 
     >>> listed(["cat", "dog", "frog"], 2)
     'cat, dog and 1 more'

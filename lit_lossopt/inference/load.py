@@ -74,6 +74,10 @@ def load(
 def find_saved(run: str | os.PathLike[str], which: Which = "best") -> Saved:
     """Return the saved weights that ``load`` builds its network from.
 
+    >>> find_saved("missing", which="worst")
+    Traceback (most recent call last):
+    lit_lossopt.core.errors.UserError: which=worst: there are best and last
+
     Raises:
         UserError: there is no such run or file, or it is damaged.
     """

@@ -1,6 +1,4 @@
-"""Networks from images to logits.
-
-MiniCNN, torchvision's networks and pretrained weights are here.
+"""MiniCNN, the networks of torchvision, and pretrained weights.
 
 Images `[N, C, H, W]` come in. Logits `[N, K]` go out.
 """

@@ -8,7 +8,9 @@ import torch
 
 
 def evaluated(closure: Callable[[], float] | None) -> float | None:
-    """Return the loss of a closure, computed with gradients. None stays None.
+    """Return the loss of a closure, computed with gradients.
+
+    Without a closure it is None.
 
     >>> evaluated(lambda: 0.5)
     0.5

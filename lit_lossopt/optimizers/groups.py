@@ -68,10 +68,10 @@ def _by_decay(part: str, parameters: list[nn.Parameter], *, decay_biases: bool) 
 
 
 def loss_groups(criterion: nn.Module) -> list[dict[str, Any]]:
-    """Return the group of a loss's own parameters, such as a learned temperature.
+    """Return the group of a loss's own parameters.
 
-    The list is empty for a loss without parameters. They learn at the optimizer's rate. They do not decay, because a
-    temperature or a class's direction is not the better for being small.
+    Such a parameter is a learned temperature. The list is empty for a loss without parameters. They learn at the
+    optimizer's rate. They do not decay, because a temperature or a class's direction is not the better for being small.
 
     >>> loss_groups(nn.CrossEntropyLoss())
     []
@@ -88,7 +88,7 @@ def build_optimizer(
     decay_biases: bool,
     backbone_lr_factor: float = 1.0,
 ) -> Optimizer:
-    """Return the optimizer over the parameter groups of network and loss.
+    """Return the optimizer over network and loss.
 
     Groups of the backbone get their own rate.
 
@@ -118,7 +118,7 @@ def build_optimizer(
 
 
 def has_rate(group: dict[str, Any]) -> bool:
-    """Return True if a parameter group has a learning rate.
+    """Return True if a group has a learning rate.
 
     Some optimizers find their own step and have none.
 
@@ -129,7 +129,7 @@ def has_rate(group: dict[str, Any]) -> bool:
 
 
 def _scale_rates(built: Optimizer) -> None:
-    """Multiply the learning rate of each group by the group's factor."""
+    """Multiply each group's learning rate by its factor."""
     for group in built.param_groups:
         factor = group.get("lr_factor", 1.0)
         if has_rate(group):

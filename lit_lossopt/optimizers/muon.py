@@ -103,9 +103,9 @@ class Muon(Optimizer):
         stands_for: dict[Tensor, Tensor],
         options: tuple[str, ...],
     ) -> None:
-        """Make one step of ``rule`` on tensors that share the parameters' memory.
+        """Make one step of ``rule``.
 
-        Their state is kept under the parameters.
+        It works on tensors that share the parameters' memory. Their state is kept under the parameters.
         """
         if not stands_for:
             return
@@ -119,7 +119,10 @@ class Muon(Optimizer):
 
 
 def _matrix(parameter: Tensor) -> Tensor:
-    """Return a matrix ``[O, -1]`` in the parameter's own memory, with the gradient to match."""
+    """Return a matrix ``[O, -1]`` in the parameter's own memory.
+
+    Its gradient is the parameter's.
+    """
     assert parameter.grad is not None
     # Permuted to the order in memory before flattening, so that it is a view. A copy would be updated and lost.
     in_memory = (0, 2, 3, 1) if parameter.ndim == 4 and not parameter.is_contiguous() else tuple(range(parameter.ndim))

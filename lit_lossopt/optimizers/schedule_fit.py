@@ -1,4 +1,4 @@
-"""Whether the numbers of a schedule fit the length of the training.
+"""Whether the numbers of a schedule fit its training.
 
 What does not fit is said before the training begins.
 """
@@ -30,7 +30,7 @@ MOST_TRIED = 20_000
 
 
 def misfit(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str, *, follows: bool) -> str:
-    """Return what does not fit between a schedule and its training.
+    """Return what does not fit between schedule and training.
 
     The text is empty if all fits. The schedule is used up.
 
@@ -71,9 +71,9 @@ def misfit(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str,
 
 
 def _shares(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str) -> tuple[float, float] | None:
-    """Return the first group's first and last rate as shares of its highest.
+    """Return first and last rate as shares of the highest.
 
-    None means that the training is too long to be tried, or that no rate is above 0.
+    They are those of the first group. None means that the training is too long to be tried, or that no rate is above 0.
     """
     if length > MOST_TRIED:
         return None
@@ -91,9 +91,9 @@ def _shares(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str
 
 
 def _length(name: str, *, longer: bool = True, shorter: bool = True) -> Callable[[Any, int], str]:
-    """Return a function that finds an argument whose length differs from the training's.
+    """Return a check of one argument's length.
 
-    One count more or less fits.
+    It finds a length that differs from the training's. One count more or less fits.
     """
 
     def look(scheduler: Any, rest: int) -> str:

@@ -28,9 +28,9 @@ _SET = ("lr", "momentum", "betas")
 
 
 class SchedulePlan:
-    """Makes the schedule of a training, once the length of the training is known.
+    """Makes the schedule of a training.
 
-    A count is one epoch or one step, whichever the schedule counts.
+    The length of the training may be known only later. A count is one epoch or one step, whichever the schedule counts.
 
     Args:
         make: makes the schedule. None means a constant rate.
@@ -54,7 +54,7 @@ class SchedulePlan:
 
     @property
     def length(self) -> int | None:
-        """Number of counts that the training gives to warm-up and schedule."""
+        """Number of counts of warm-up and schedule together."""
         return None if self.planned is None else self.planned - self.begun
 
     @property
@@ -63,9 +63,9 @@ class SchedulePlan:
         return bool(self._asked())
 
     def made_for(self, optimizer: Optimizer) -> Any:
-        """Return the schedule for an optimizer, advanced to where the checkpoint left it.
+        """Return the schedule for an optimizer.
 
-        None means a constant rate.
+        It is advanced to where the checkpoint left it. None means a constant rate.
 
         Raises:
             ValueError: the schedule does not fit the optimizer, the warm-up or the training.
@@ -79,7 +79,7 @@ class SchedulePlan:
         return scheduler
 
     def state_dict(self) -> dict[str, int | None]:
-        """Return the state that tells whether a training became longer."""
+        """Return the planned end, by which a longer training is known."""
         return {"planned": self.planned, "begun": self.begun}
 
     def go_on(self, checkpoint: dict[str, Any], state: Mapping[str, Any], behind: int, *, afresh: bool) -> None:
@@ -120,7 +120,7 @@ class SchedulePlan:
         return [name for name in set(LENGTHS.values()) if given.get(name) == TRAINING]
 
     def _fitted(self) -> Callable[[Optimizer], Any] | None:
-        """Return what makes the schedule, with a number in place of the word ``training``."""
+        """Return the factory, with a number in place of ``training``."""
         make, asked = self.make, self._asked()
         if make is None or not asked:
             return make

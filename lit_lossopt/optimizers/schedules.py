@@ -49,7 +49,7 @@ class WarmUp(LRScheduler):
         self._last_lr = self.after.get_last_lr()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the count, and the state of the schedule that follows."""
+        """Return the count and the following schedule's state."""
         after = self.after.state_dict() if self.after else None
         mine = {"length": self.length, "last_epoch": self.last_epoch, "first_rates": self.first_rates}
         return {**mine, "last_lr": self._last_lr, "after": after}
@@ -71,7 +71,7 @@ class WarmUp(LRScheduler):
 
 
 def with_warmup(make_scheduler: Callable[[Optimizer], Any] | None, optimizer: Optimizer, warmup: int) -> Any:
-    """Return a schedule with a linear warm-up in front of it.
+    """Return a schedule behind a linear warm-up.
 
     >>> import torch
     >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.8)
@@ -111,7 +111,7 @@ def with_warmup(make_scheduler: Callable[[Optimizer], Any] | None, optimizer: Op
 
 
 def _highest_rates(scheduler: Any, optimizer: Optimizer) -> list[float]:
-    """Return the highest rate of each group, if the schedule and not the optimizer sets it."""
+    """Return the highest rate of each group, if the schedule sets it."""
     if isinstance(scheduler, OneCycleLR):
         return [group["max_lr"] for group in optimizer.param_groups]
     return list(scheduler.max_lrs) if isinstance(scheduler, CyclicLR) else []

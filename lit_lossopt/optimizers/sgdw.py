@@ -45,7 +45,7 @@ class SGDW(SGD):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # one form
-        """Shrink the weights, then make SGD's step without its own decay."""
+        """Shrink the weights, then step without SGD's own decay."""
         loss = evaluated(closure)
         decays = [group["weight_decay"] for group in self.param_groups]
         for group in self.param_groups:
