@@ -61,6 +61,8 @@ def ignore(numbers: Sequence[int]) -> None:
 def held_back(numbers: Sequence[int] = STOPPING) -> Iterator[None]:
     """Hold back signals within a block, and in processes started there.
 
+    In this process it holds for the calling thread. Other threads may still take a signal for the process.
+
     Those that come meanwhile arrive afterwards. A child lets them through by ``ignore``.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
