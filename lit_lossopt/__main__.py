@@ -90,10 +90,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status.
-
-    0 done, 2 something typed is wrong, 3 diverged, 4 done but values were lost, 130 and 143 interrupted.
-    """
+    """Run one command and return its exit status, one of ``names.Exit``."""
     if argv is None:
         find_modules_here()
     words = list(sys.argv[1:] if argv is None else argv)

@@ -40,9 +40,10 @@ def relevant_settings(config: Config) -> dict[str, Any]:
 
 
 def trial_key(config: Config) -> str:
-    """Return the SHA-256 of all settings that can change the result.
+    """Return the SHA-256 of all settings of a resolved config that can change the result.
 
-    They are those of a resolved config.
+    It is the tag ``lossopt.trial_key`` of a run, and ``--resume auto`` looks for it. The key by which a sweep knows its
+    trials is another one, ``sweeps.plan.key.sweep_key``. That one is known before anything is parsed.
     """
     text = json.dumps(relevant_settings(config), sort_keys=True, default=str)
     return hashlib.sha256(as_named_first(text).encode()).hexdigest()
@@ -112,9 +113,10 @@ def _text(value: Any) -> str:
 
 
 def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]], *, lower: bool = False) -> str:
-    """Return a class and what was changed of its arguments.
+    """Return a class's name with the arguments that differ from their defaults.
 
-    Examples are ``adam lr=0.001`` and ``CrossEntropyLoss(label_smoothing=0.1)``.
+    The learning rate is always among them. Examples are ``adam lr=0.001`` and
+    ``CrossEntropyLoss(label_smoothing=0.1)``.
     """
     name = choice["class_path"].rpartition(".")[2]
     arguments = choice.get("init_args") or {}

@@ -123,8 +123,9 @@ def class_defaults(key: str, class_path: str) -> dict[str, str]:
 def shared_parameters(key: str) -> set[str]:
     """Return the parameters that the family's own base class declares.
 
-    They are the same argument in each of its classes. Only a base class of this package counts: an argument that
-    merely bears the same name in two of torch's classes (``lr``, ``weight_decay``) means something else in each.
+    They are the same argument in each of its classes. Only the base class of data modules counts. Every other family
+    gives an empty set, because an argument of the same name (``lr``, ``weight_decay``) means something else in each
+    class.
     """
     sources = FAMILIES[key].sources
     own = [place for _, place in sources if place == "lit_lossopt/data"]

@@ -132,6 +132,9 @@ CONFIG_KEY = "lossopt_config"
 LOGGED_KEY = "lossopt_logged"
 CRITERION_KEY = "lossopt_criterion"
 STATE_KEY = "lossopt_state"
+# Whether a validation was cut short, and whether training was told to stop.
+VALIDATION_DUE_KEY = "lossopt_validation_due"
+STOPPED_KEY = "lossopt_stopped"
 
 EXPERIMENT = "lit_lossopt"
 

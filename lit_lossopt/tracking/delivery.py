@@ -276,7 +276,7 @@ def count_points(entries: Iterable[Entry]) -> Counter[str]:
 def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
     """Return metric → its last step in a journal.
 
-    Steps that only the store has count, where the disk took no more.
+    Entries of kind ``stored`` count too. They tell of steps that only the store has, because the disk was full.
     """
     found: dict[str, int] = {}
     for entry in entries:

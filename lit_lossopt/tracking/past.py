@@ -90,7 +90,7 @@ def read_past(entries: Sequence[Entry], store: RemoteStore, run_id: str, logged:
 def may_lack_points(entries: Sequence[Entry]) -> bool:
     """Return True if the store may hold more points than the journal.
 
-    It may if a process was killed while the disk was full, or if the journal says so.
+    It may if the last session has no proper end, as after a kill, or if the journal says so.
     """
     sessions = [entry for entry in entries if entry["kind"] in ("run", "running", "end")]
     ended = bool(sessions) and sessions[-1]["kind"] == "end" and "killed" not in sessions[-1]

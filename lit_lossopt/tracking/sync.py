@@ -158,7 +158,7 @@ def _verify(delivery: Delivery) -> str:
 def _has_ended(folder: Path) -> bool:
     """Return True if a journal's last session came to an end.
 
-    One that only added to a run has no end.
+    A journal that only added to a run counts as ended.
     """
     last = "end"
     for entry in iterate_entries(folder):

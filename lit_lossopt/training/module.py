@@ -264,10 +264,7 @@ class LossOptModule(pl.LightningModule):
             check_first_batch(self.criterion, self.contract, outputs, labels, self.num_classes)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say which loss the outputs were trained for.
-
-        What a resumed run goes on with is added.
-        """
+        """Add the loss's name, the config, and the state that a resumed run needs."""
         checkpoint[CRITERION_KEY] = type(self.criterion).__name__
         checkpoint[CONFIG_KEY] = self.run_config
         checkpoint[STATE_KEY] = {

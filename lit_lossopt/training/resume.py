@@ -1,6 +1,7 @@
 """Which run a training goes on with.
 
-It finds the last checkpoint, what has changed in the config since, and what follows.
+It finds the last checkpoint, or the unfinished run of the same settings, and keeps other processes from them. How
+training then goes on is in ``continuation``.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def _settings_of(header: Entry) -> tuple[str, str | None, str | None]:
 
 
 def _last_checkpoints(experiment: str) -> list[Path]:
-    root = Path("mlruns")
+    root = Path(names.RUNS_FOLDER)
     places = {
         *root.glob(f"{experiment}/*/artifacts/{names.CHECKPOINT_FOLDER}"),
         *root.glob(f"unsent/*/{names.CHECKPOINT_FOLDER}"),
@@ -131,7 +132,7 @@ def _place_elsewhere(journal: Path, experiment: str) -> list[Path]:
     if [entry.get("experiment") for entry in entries] != [experiment, None]:
         return []
     artifacts = local_artifacts(entries[1]["artifacts"], Path.cwd())
-    outside = artifacts is not None and not artifacts.is_relative_to(Path("mlruns").absolute())
+    outside = artifacts is not None and not artifacts.is_relative_to(Path(names.RUNS_FOLDER).absolute())
     return [artifacts / names.CHECKPOINT_FOLDER] if artifacts and outside else []
 
 

@@ -142,9 +142,10 @@ def _droppable(
 
 
 def _may_go(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
-    """Return True if these arms throw no runs together.
+    """Return True if a folder that is left out told no runs apart.
 
-    They would throw together runs that only a folder told apart.
+    That is so if no arm has a seed twice. Without distinct seeds it is taken to be so if there are several arms, and one
+    of them has several runs.
     """
     if len(set(seeds)) > 1:
         return not any(_repeats([seeds[place] for place in arm]) for arm in arms)
@@ -205,7 +206,8 @@ def _is_unique(name: str, values: Sequence[str | None]) -> bool:
 def _follows_from(seeds: Sequence[str], values: Sequence[str | None]) -> bool:
     """Return True if each seed has one value of its own.
 
-    It is the same whatever the arm, and another for each other seed.
+    It is the same whatever the arm, and another for each other seed. Some seed must occur twice, and nearly all runs
+    must have both.
     """
     pairs = {(seed, value) for seed, value in zip(seeds, values, strict=True) if seed and value is not None}
     known = [seed for seed, value in zip(seeds, values, strict=True) if seed and value is not None]

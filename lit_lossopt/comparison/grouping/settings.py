@@ -133,7 +133,7 @@ def resolve(word: str, runs: Sequence[Run], flag: str = "--by", *, tags: bool = 
 
 
 def value_of(run: Run, name: str) -> str | None:
-    """Return a setting, parameter or tag of a run."""
+    """Return a setting, parameter or tag of a run, or None if it has none."""
     setting = settings_of(run).get(name)
     raw = run.params.get(name, run.tags.get(name))
     return setting if setting is not None else None if raw is None else plain(raw)

@@ -51,8 +51,8 @@ def judged(runs: Sequence[Run], metric: str) -> list[Run]:
       positives. Neither is a last loss of a single step before a finite evaluated loss, nor a score that cannot be
       computed (NaN to its end, or always) while the losses stay finite.
     - Collapsed: the loss of steps never fell, and no accuracy or compared metric got better. Mixed labels give a loss
-      a floor, so it condemns no run whose accuracy rises. A run with a verdict of ours keeps it. The same rule made it
-      and saw the predictions too, which curves do not hold.
+      a floor, so it condemns no run whose accuracy rises. A run with a verdict of ours is not judged by this rule. The
+      same rule made that verdict and saw the predictions too, which curves do not hold.
 
     The verdict comes with its evidence. Evaluations behind a divergence become NaN, since an accuracy is finite
     whatever the weights are. Only runs that ended well are judged. One that its program called diverged, failed or
@@ -148,7 +148,10 @@ def _may_be_undefined(metric: str) -> bool:
 
 
 def _rises(metric: str) -> bool:
-    """Return True if more of a metric is by its name better."""
+    """Return True if the metric's name says that higher is better.
+
+    It is False if the name says nothing.
+    """
     try:
         return higher_is_better(metric)
     except UserError:

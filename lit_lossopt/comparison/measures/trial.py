@@ -213,7 +213,8 @@ def batch_size_of(run: Run) -> str:
 def _to_target(verdict: str, values: Floats, axes: Sequence[Floats], yardstick: Yardstick) -> list[float]:
     """Return where on each axis the values reach the target.
 
-    Axes and values have shape ``[n]``.
+    Axes and values have shape ``[n]``. There is one number for each axis. It is infinite if the run did not complete,
+    and NaN with fewer than two evaluations.
     """
     if verdict != Verdict.COMPLETED:
         return [inf] * len(axes)

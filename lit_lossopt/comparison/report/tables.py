@@ -89,7 +89,7 @@ def beside_the_best(arm: Arm, comparison: Comparison) -> str:
     if pair is None or pair.decision is Decision.CLAIMED:
         return ""
     words = {
-        Decision.OPEN: f"cannot be told apart from {best}",
+        Decision.OPEN: f"{Decision.OPEN} from {best}",
         Decision.EQUIVALENT: f"equivalent to {best}",
         Decision.SAME: f"the same as {best} at every seed",
         Decision.UNTESTED: "",

@@ -119,7 +119,7 @@ def _columns(comparison: Comparison) -> list[Column]:
 def _legend(comparison: Comparison) -> list[str]:
     notes = []
     if any(_is_open(arm, comparison) for arm in comparison.arms):
-        notes.append(f"{_ALIKE} cannot be told apart from {comparison.alike[0]} by its final value.")
+        notes.append(f"{_ALIKE} {Decision.OPEN} from {comparison.alike[0]} by its final value.")
     if any(one.claimed for one in comparison.speeds):
         notes.append(f"{_CLAIMED} claimed: p below 0.05. Ratios are means of those seed by seed. [ ] 95 % intervals.")
     if any(one.missed[0] or one.missed[1] for one in comparison.speeds if one.test):

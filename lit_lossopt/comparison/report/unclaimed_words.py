@@ -46,7 +46,7 @@ def told_apart(comparison: Comparison) -> list[str]:
                 f"{_of_best(best, same, 'do not differ', 'from')} in {what}, which is the same at every seed."
             )
         if open_:
-            who = _of_best(best, [_other(one, best) for one in open_], "cannot be told apart", "from")
+            who = _of_best(best, [_other(one, best) for one in open_], str(Decision.OPEN), "from")
             sentences.append(f"{who} in {what}{unequal_budgets(comparison, open_)}.{_seeds_needed(open_)}")
     return sentences
 

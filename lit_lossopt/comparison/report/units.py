@@ -83,10 +83,7 @@ def unit(metric: str) -> Unit:
 
 
 def count(value: float) -> str:
-    """Return steps, seconds or examples until something.
-
-    It is ``never`` where it did not come.
-    """
+    """Return a count as text, or ``never`` if it is infinite."""
     return NEVER if isinf(value) else significant(value)
 
 

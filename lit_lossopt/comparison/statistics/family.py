@@ -1,4 +1,4 @@
-"""One level for everything that a page may claim.
+"""The level and the critical value of everything that a page may claim.
 
 With it, equal arms give any claim in at most 5 % of pages. A page asks several questions (speed, final value,
 oscillation), each of all pairs of arms. The best arm, and the question in which it shines, are found in the same data.
@@ -60,7 +60,7 @@ class Family:
     def critical_value(self, pairs: int) -> float:
         """Return the |t| that so many pairs must exceed.
 
-        It is infinite if no statistic is large enough.
+        It is infinite with fewer than three pairs, or if the level is not above zero.
 
         >>> round(Family(1, 0.05).critical_value(8), 3)
         2.365

@@ -15,7 +15,7 @@ from lit_lossopt.comparison.comparison import Arm, Contrast
 
 
 def group_of_best(ranked: Sequence[str], contrasts: Sequence[Contrast]) -> tuple[str, ...]:
-    """Return the named arm and those that cannot be told apart from it.
+    """Return the named arm and those that are not claimed to be worse.
 
     Empty if every arm is beaten by another.
 

@@ -18,9 +18,10 @@ from lit_lossopt.core.class_paths import as_named_first
 
 
 def sweep_key(prepared: Prepared) -> str:
-    """Return the SHA-256 of all settings that can change the result.
+    """Return the key by which a sweep knows a trial.
 
-    They are merged settings and flags.
+    It is the SHA-256 of all merged settings and flags that can change the result. The key that a run has when its
+    config is resolved is another one, ``config.description.trial_key``.
 
     Class defaults are not filled in: a setting that is spelled out and one that is left at its default are told apart,
     which costs a training at worst.

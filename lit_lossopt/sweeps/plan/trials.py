@@ -223,7 +223,7 @@ def fingerprint(plan: Plan) -> str:
 def on_grids(plan: Plan) -> bool:
     """Return whether every arm is tried on a grid.
 
-    A grid has ends. All arms are extended, or none.
+    Only grids have ends that can be extended, so a sweep extends all arms or none.
     """
     return all(isinstance(arm.search, LogGrid) for arm in arms(plan))
 

@@ -32,8 +32,6 @@ from lit_lossopt.training.loop_state import (
     within_epoch,
 )
 
-VALIDATION_DUE = "lossopt_validation_due"
-STOPPED = "lossopt_stopped"
 _OWN = (__name__.partition(".")[0] + ".", Timer.__module__)
 GIGABYTE = 1e9
 ASK_EVERY = 10
@@ -120,7 +118,7 @@ class RunCheckpoints(Checkpoint):
         """
         checkpoint[names.RUN_KEY] = run_of(trainer)
         checkpoint[names.LOGGED_KEY] = next((one.logged() for one in trainer.loggers if isinstance(one, Recorder)), {})
-        checkpoint[STOPPED] = trainer.should_stop
+        checkpoint[names.STOPPED_KEY] = trainer.should_stop
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -129,7 +127,10 @@ class RunCheckpoints(Checkpoint):
 
         It is also remembered that training was told to stop.
         """
-        self._due, self._stopped = bool(checkpoint.get(VALIDATION_DUE)), bool(checkpoint.get(STOPPED))
+        self._due, self._stopped = (
+            bool(checkpoint.get(names.VALIDATION_DUE_KEY)),
+            bool(checkpoint.get(names.STOPPED_KEY)),
+        )
         self._saved_step = checkpoint["global_step"]
         if self.continuation and self.continuation.callbacks_afresh:
             # Their states hold the settings of then, which would win over those of now.
@@ -244,7 +245,7 @@ class RunCheckpoints(Checkpoint):
             self.step_values.flush(trainer, trainer.lightning_module)
         checkpoint = _state_of(trainer)
         if validation_due:
-            checkpoint[VALIDATION_DUE] = True
+            checkpoint[names.VALIDATION_DUE_KEY] = True
             as_if_validated(checkpoint)
         keep = self._wrote_last or is_whole(self._path("last"))
         # What the first rank has done, which alone writes: the others must not believe otherwise.
