@@ -144,8 +144,8 @@ def _droppable(
 def _may_go(arms: Sequence[Sequence[int]], seeds: Sequence[str]) -> bool:
     """Return True if a folder that is left out told no runs apart.
 
-    That is so if no arm has a seed twice. Without distinct seeds it is taken to be so if there are several arms, and one
-    of them has several runs.
+    That is so if no arm has a seed twice. Without distinct seeds it is taken to be so if there are several arms, and
+    one of them has several runs.
     """
     if len(set(seeds)) > 1:
         return not any(_repeats([seeds[place] for place in arm]) for arm in arms)
