@@ -50,7 +50,7 @@ def write_checkpoint(
         also: a second name in the same folder, given first: whoever reads ``path`` finds the other beside it.
 
     Raises:
-        OSError: the disk takes it not; the old file is untouched.
+        OSError: the disk does not take it. The old file is untouched.
     """
     data = _with_checksum(content)
     path.parent.mkdir(parents=True, exist_ok=True)

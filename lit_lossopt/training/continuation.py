@@ -110,7 +110,7 @@ def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
 
     One is that of a checkpoint (JSON), the other that of now. A difference reads ``key: old → new``.
     """
-    # That of then holds no passwords.
+    # The configuration stored then contains no passwords.
     shown = redact_leaves(now)
     old, new = _flat(relevant_settings(json.loads(as_named_now(then)))), _flat(relevant_settings(shown))
     return [
