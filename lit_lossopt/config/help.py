@@ -19,6 +19,9 @@ from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import fitted, help_width
 
+# Of the flags that this package adds to Lightning's parser. Its help says the same.
+SEED = "seed of weights, split, batch order and dropout; runs that share it are paired"
+THREADS = "CPU threads; recorded, because results differ in the last bits with it"
 # A flag longer than this stands on a line of its own.
 _WIDEST = 32
 
@@ -50,8 +53,8 @@ class Command:
 FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
     "What to run": (
         ("--config NAME|FILE", "settings by bare name (see: lossopt configs) or path; several compose, the later wins"),
-        ("--seed_everything N", "seed of weights, split, batch order and dropout; runs that share it are paired (0)"),
-        ("--threads N", "CPU threads; recorded, because results differ in the last bits with it"),
+        ("--seed_everything N", f"{SEED} (0)"),
+        ("--threads N", THREADS),
         ("--ckpt_path FILE|last", "trained weights (validate, test, predict); a run to go on with (fit)"),
         ("--resume auto|force", "go on with an unfinished run of these settings; go on although settings changed"),
         ("--allow-import PKG", "let a config name classes of one more package"),

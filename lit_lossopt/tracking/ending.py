@@ -38,24 +38,24 @@ class Ending:
     """How a run ends.
 
     Attributes:
-        verdict: one of ``Verdict``.
+        verdict: of the run.
         evidence: why, in words.
         last_good_step: the last step before the trouble, if there was any.
         description: the run's, in Markdown, without its end.
     """
 
-    verdict: str = Verdict.COMPLETED
+    verdict: Verdict = Verdict.COMPLETED
     evidence: str = ""
     last_good_step: int | None = None
     description: str = ""
 
-    def set(self, verdict: str, evidence: str, last_good_step: int | None) -> None:
+    def set(self, verdict: Verdict, evidence: str, last_good_step: int | None) -> None:
         """Replace all but the description."""
         self.verdict, self.evidence, self.last_good_step = verdict, evidence, last_good_step
 
     def entries(self, milliseconds: int) -> list[Entry]:
         """Return the entries of verdict and status that end a journal."""
-        tags = {names.TAG_VERDICT: self.verdict}
+        tags: dict[str, str] = {names.TAG_VERDICT: self.verdict}
         if self.evidence:
             tags[names.TAG_EVIDENCE] = self.evidence
             tags[names.TAG_DESCRIPTION] = f"{self.description}\n\n**{self.verdict}**: {self.evidence}".strip()

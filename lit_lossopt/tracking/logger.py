@@ -6,38 +6,33 @@ Every value of every step goes in. Training never waits for the store that they 
 from __future__ import annotations
 
 import shutil
-import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.loggers import Logger
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.names import Verdict
-from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.delivery import Delivery, count_points
 from lit_lossopt.tracking.ending import Ending, conclude, experiment_of, say
 from lit_lossopt.tracking.experiment import check_experiment
 from lit_lossopt.tracking.journal import (
-    Entry,
     Journal,
     JournalBusyError,
     iterate_entries,
-    points_entry,
     read_entries,
-    tags_entry,
 )
+from lit_lossopt.tracking.journal_logger import JournalLogger, now
 from lit_lossopt.tracking.lost_values import Lost
-from lit_lossopt.tracking.past import Past, read_past, tags_of_ending
+from lit_lossopt.tracking.past import read_past, tags_of_ending
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.probe import places_of_a_run, probe_places
-from lit_lossopt.tracking.recording import NewPoints, Point
+from lit_lossopt.tracking.recording import NewPoints
 from lit_lossopt.tracking.remote_store import RemoteStore
 from lit_lossopt.tracking.run_journals import free_journal, journal_of
 from lit_lossopt.tracking.run_store import TROUBLES
@@ -48,7 +43,7 @@ from lit_lossopt.tracking.writer import Writer
 START, HURRY = 10.0, 5.0
 
 
-class RunLogger(Logger):
+class RunLogger(JournalLogger):
     """Writes a training run to MLflow.
 
     The store is ``sqlite:///mlflow.db`` in the working folder unless ``MLFLOW_TRACKING_URI`` says otherwise. So
@@ -83,20 +78,14 @@ class RunLogger(Logger):
         self.patience = patience
         self._tags = {**(tags or {}), **({names.TAG_PARENT: parent} if parent else {})}
         self._store = RemoteStore(tracking_uri())
-        self._journal: Journal | None = None
-        self._writer: Writer | None = None
         self._id: str | None = None
         # Known at the end of a run that the store has taken.
         self.experiment_id = ""
         self._attached = False
         self._local_artifacts: Path | None = None
         self._ending = Ending()
-        self._past = Past()
         # The run whose checkpoint a new run begins from.
         self.continues = ""
-        self._points = NewPoints()
-        # Files that the disk did not take, and why; said once for each reason.
-        self._lost_files: list[str] = []
         self.lost = Lost()
 
     @property
@@ -163,7 +152,7 @@ class RunLogger(Logger):
         tags = {names.TAG_FRAMEWORK: "pytorch", **self._tags, **(tags or {})}
         if self.continues:
             tags[names.TAG_CONTINUES] = self.continues
-        self._add({"kind": "run", "journal": self._id, "milliseconds": _now(), "tags": tags, **header})
+        self._add({"kind": "run", "journal": self._id, "milliseconds": now(), "tags": tags, **header})
         self.log_hyperparams(params or {})
         delivery = self._deliver()
         if delivery.gone:
@@ -237,7 +226,7 @@ class RunLogger(Logger):
             self.log_tags(back)
         if not entries:
             self._take_over(run_id)
-        self._add({"kind": "running", "gap": self._past.gaps[-1], "milliseconds": _now()})
+        self._add({"kind": "running", "gap": self._past.gaps[-1], "milliseconds": now()})
         self.log_tags(self._past.tags())
         delivery = self._deliver()
         self._local_artifacts = local_artifacts(delivery.artifact_uri, Path.cwd()) if delivery.artifact_uri else None
@@ -253,57 +242,6 @@ class RunLogger(Logger):
             raise UserError(f"run {run_id} cannot be continued: {one_line(str(error), 200)}") from error
         self._add({"kind": "created", "run": run_id, "artifacts": artifacts, **self._address()})
 
-    def logged(self) -> dict[str, int]:
-        """Return metric → number of points that were logged so far.
-
-        Those of earlier attempts count.
-        """
-        return dict(self._points.expected + self._past.beyond)
-
-    @rank_zero_only
-    def log_points(self, points: Sequence[Point]) -> None:
-        """Keep points, each at its own step and time."""
-        new = self._points.take(points)
-        if new:
-            self._add(points_entry(new))
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Keep the value of each metric at a step."""
-        now = _now()
-        self.log_points([Point(name, float(value), step or 0, now) for name, value in metrics.items()])
-
-    @rank_zero_only
-    def log_hyperparams(self, params: Mapping[str, Any] | Any, *args: Any, **kwargs: Any) -> None:
-        """Keep flat parameters."""
-        if params:
-            self._add({"kind": "params", "params": {name: str(value) for name, value in dict(params).items()}})
-
-    @rank_zero_only
-    def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Keep tags, in place of those of the same names."""
-        self._add(tags_entry(tags))
-
-    @rank_zero_only
-    def log_content(self, content: bytes, name: str, folder: str = "") -> None:
-        """Keep a file with this content for the artifacts."""
-        self.start()
-        assert self._journal is not None
-        try:
-            kept = self._journal.keep_file(content, name)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            if reason not in self._lost_files:
-                say(f"{name} cannot be kept in {self._journal.folder} ({reason}); no further such file is named")
-            self._lost_files.append(reason)
-            return
-        self._add({"kind": "file", "name": kept, "folder": folder})
-
-    @rank_zero_only
-    def log_text(self, text: str, name: str) -> None:
-        """Keep a text as an artifact, without passwords."""
-        self.log_content(redact(text).encode("utf-8", "backslashreplace"), name)
-
     def describe(self, text: str) -> None:
         """Set the run's description, in Markdown.
 
@@ -312,7 +250,7 @@ class RunLogger(Logger):
         self._ending.description = text
         self.log_tags({names.TAG_DESCRIPTION: text})
 
-    def set_verdict(self, verdict: str, evidence: str = "", last_good_step: int | None = None) -> None:
+    def set_verdict(self, verdict: Verdict, evidence: str = "", last_good_step: int | None = None) -> None:
         """Say how the run ends, and why.
 
         It is stored when the run is finalised.
@@ -332,7 +270,7 @@ class RunLogger(Logger):
         if not self._attached and self._local_artifacts is None:
             # Relative, so that it is found where all of it is moved.
             self._add({"kind": "folder", "path": str(self.checkpoint_folder()), "folder": names.CHECKPOINT_FOLDER})
-        last_words = [] if self._attached else self._ending.entries(_now())
+        last_words = [] if self._attached else self._ending.entries(now())
         self._add(*last_words, last=True)
         at_most = HURRY if self._ending.verdict == Verdict.INTERRUPTED else float("inf")
         done = self._writer.drain(min(self.patience, at_most), at_most)
@@ -356,14 +294,3 @@ class RunLogger(Logger):
         self._writer = Writer(delivery)
         self._writer.wait_for_run(min(START, self.patience))
         return delivery
-
-    def _add(self, *entries: Entry, last: bool = False) -> None:
-        self.start()
-        if self._journal is not None:
-            self._journal.append(*entries, last=last)
-        if self._writer is not None:
-            self._writer.wake()
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

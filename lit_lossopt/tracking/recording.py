@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from lit_lossopt.core.names import Verdict
+
 # What MLflow refuses in the name of a metric.
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
 
@@ -41,8 +43,8 @@ class Recorder(Protocol):
     def log_content(self, content: bytes, name: str, folder: str = "") -> None:
         """Store a file with this content among the run's artifacts."""
 
-    def set_verdict(self, verdict: str, evidence: str = "", last_good_step: int | None = None) -> None:
-        """Say how the run ends, by a ``Verdict``, and why."""
+    def set_verdict(self, verdict: Verdict, evidence: str = "", last_good_step: int | None = None) -> None:
+        """Say how the run ends, and why."""
 
     def logged(self) -> dict[str, int]:
         """Return metric → number of points that were logged so far."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import filecmp
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,11 +22,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from lit_lossopt.core import names
 from lit_lossopt.core.colours import COLOURS
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.core.files import lock_file
 from lit_lossopt.core.names import Status
 from lit_lossopt.tracking.addresses import check_uri, is_server, local_path, sqlite_path, tame_client
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.journal import FILES, Entry, entries_between
+from lit_lossopt.tracking.local_database import make_database, one_at_a_time
 from lit_lossopt.tracking.places import here, home_of, local_artifacts
 from lit_lossopt.tracking.run_store import RunGoneError
 
@@ -60,8 +60,8 @@ class Store:
         The database of a local store is made first, by one process at a time.
         """
         if self._client is None:
-            with _alone(self.uri):
-                _make_database(sqlite_path(self.uri))
+            with one_at_a_time(self.uri):
+                make_database(sqlite_path(self.uri))
                 client = MlflowClient(self.uri)
                 client.search_experiments(max_results=1)
             self._client = client
@@ -282,7 +282,7 @@ class Store:
             UserError: it was deleted.
         """
         client = self.client
-        with _alone(self.uri):
+        with one_at_a_time(self.uri):
             found = client.get_experiment_by_name(name)
             if found is None:
                 # Without an explicit place, an experiment that `mlflow ui` made first has a proxied root, to which a
@@ -321,31 +321,3 @@ class Store:
         tags = [run.data.tags for run in self.client.search_runs([experiment_id], max_results=RUNS_FOR_COLOUR)]
         used = [tag[names.TAG_COLOUR] for tag in tags if names.TAG_COLOUR in tag]
         return min(COLOURS, key=used.count)
-
-
-def _make_database(path: Path | None) -> None:
-    """Make a local database whole or not at all.
-
-    A process that is killed while MLflow makes one leaves a file that can never be opened again.
-    """
-    if path is None or path.exists():
-        return
-    part = path.with_name(f"{path.name}.part")
-    for left in (part, Path(f"{part}-journal")):
-        left.unlink(missing_ok=True)
-    MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
-    part.replace(path)
-
-
-@contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Let one process at a time make a database or an experiment.
-
-    Processes that do it at once break each other's work.
-    """
-    database = sqlite_path(uri)
-    if database is None:
-        yield
-        return
-    with lock_file(Path(f"{database}.lock")):
-        yield

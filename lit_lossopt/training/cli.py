@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_lossopt.config.check import ALLOWED_IMPORTS, LINKED
+from lit_lossopt.config.help import SEED, THREADS
 from lit_lossopt.config.lightning_callbacks import check_built
 from lit_lossopt.config.quoted_values import check_quoted
 from lit_lossopt.config.words import Prepared
@@ -149,18 +150,14 @@ class LossOptCLI(CheckpointCLI):
 
         True would mean 0.
         """
-        parser.add_argument(
-            "--seed_everything", type=NonNegativeInt, default=0, help="Seed of weights, split, order and dropout."
-        )
+        parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help=SEED)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add threads and this package's own groups of settings.
 
         What the data decide is linked.
         """
-        parser.add_argument(
-            "--threads", type=PositiveInt | None, default=None, help="CPU threads; results differ in the last bits."
-        )
+        parser.add_argument("--threads", type=PositiveInt | None, default=None, help=THREADS)
         parser.add_class_arguments(RunLogger, "tracking")
         parser.add_class_arguments(RunCheckpoints, "checkpoints")
         parser.add_class_arguments(ProbeLoss, "probe")
@@ -184,7 +181,7 @@ class LossOptCLI(CheckpointCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Leave running to ``run``.
 
-        Errors of what was typed are so apart from errors of training.
+        This keeps errors of what was typed apart from errors of training.
         """
 
     def before_instantiate_classes(self) -> None:

@@ -71,7 +71,7 @@ def lr_find(words: Sequence[str]) -> int:
 def _need_temporary_folder() -> None:
     """Raise UserError where no temporary file can be written.
 
-    It is so in a container without a volume, or with another user's.
+    This happens in a container without a volume, or with another user's volume.
     """
     try:
         tempfile.gettempdir()

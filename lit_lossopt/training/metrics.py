@@ -1,6 +1,6 @@
 """What an evaluation measures, whatever the loss.
 
-Arms with different losses can so be compared.
+They make arms with different losses comparable.
 
 Accuracy and the confusion matrix exist for every loss. Negative log-likelihood, Brier score and expected calibration
 error need class probabilities; a loss that implies none leaves them empty.

@@ -245,7 +245,7 @@ class LossOptModule(pl.LightningModule):
     def check_batch(self, batch: Batch) -> None:
         """Try a batch without learning from it.
 
-        What does not fit together is so said before a run exists.
+        A misfit is then said before a run exists.
 
         Args:
             batch: normalised images ``[N, C, H, W]`` and labels ``[N]``, or ``[N, K]`` where images are mixed.

@@ -196,6 +196,10 @@ class Figure:
         conclusion: what these data say.
         reading: what to conclude from such a figure, and how it was made.
         panels: at least one.
+        middle_name: what the page calls the line through the middle of an arm's runs.
+        raw_name: what the page calls the values of single runs.
+        lists_marks: whether the page also lists the marks in words.
+        many_points: whether single runs may take as many points as a page has room for.
     """
 
     key: str
@@ -203,6 +207,10 @@ class Figure:
     conclusion: str
     panels: tuple[Panel, ...]
     reading: str = ""
+    middle_name: str = "median"
+    raw_name: str = "each run"
+    lists_marks: bool = False
+    many_points: bool = True
 
 
 def style(index: int) -> Style:

@@ -62,7 +62,7 @@ def metric(comparison: Comparison) -> Figure | None:
     if SECONDS in axes:
         panels.append(replace(whole, title="by training seconds", axes=_axes(comparison, [SECONDS])))
     said = " ".join(words.final(comparison))
-    return Figure("metric", f"{comparison.metric} at each evaluation", said, tuple(panels))
+    return Figure("metric", f"{comparison.metric} at each evaluation", said, tuple(panels), many_points=False)
 
 
 def target(comparison: Comparison) -> Figure | None:
@@ -106,7 +106,10 @@ def loss(comparison: Comparison) -> Figure | None:
                 Panel(criterion, _axes(comparison, axes), "loss of a batch", lines, raws, y_log=positive, y_range=shown)
             )  # fmt: skip
             said += conclusions.last_losses(criterion, lines)
-    return Figure("loss", "Training loss of each step", " ".join(said), tuple(panels)) if panels else None
+    if not panels:
+        return None
+    title = "Training loss of each step"
+    return Figure("loss", title, " ".join(said), tuple(panels), middle_name="smoothed", raw_name="raw")
 
 
 def oscillation(comparison: Comparison) -> Figure | None:
@@ -165,7 +168,7 @@ def sensitivity(comparison: Comparison) -> Figure | None:
         "", (Axis("rate", "learning rate"),), label, lines, dots=dots, marks=marks, x_log=True, y_limit=shown.limit
     )
     said = conclusions.windows(comparison.sensitivity)
-    return Figure("sensitivity", "Learning-rate sensitivity", said, (panel,))
+    return Figure("sensitivity", "Learning-rate sensitivity", said, (panel,), lists_marks=True)
 
 
 def budget(comparison: Comparison) -> Figure | None:

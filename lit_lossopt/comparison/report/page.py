@@ -57,9 +57,7 @@ def page(comparison: Comparison, words: Sequence[str]) -> str:
 
     look = looks(comparison)
     styles = [style(place) for place in range(max(look.values(), default=0) + 1)]
-    shown = [
-        thinned(figure, MOST_POINTS // 2 if figure.key == "metric" else MOST_POINTS) for figure in figures(comparison)
-    ]
+    shown = [thinned(figure, MOST_POINTS if figure.many_points else MOST_POINTS // 2) for figure in figures(comparison)]
     scripts = [Markup(text) for text in (get_plotlyjs(), *map(_template, SCRIPTS))]  # noqa: S704  # our own files
     return (
         _environment()
@@ -156,7 +154,9 @@ def _figure_context(figure: Figure, look: Mapping[str, int]) -> dict[str, Any]:
         "x_log": any(panel.x_log for panel in plain),
         "y_log": any(panel.y_log for panel in plain),
         "axes": max((panel.axes for panel in plain), key=len, default=()),
-        "marks": [mark.text for panel in figure.panels[:1] for mark in panel.marks],
+        "marks": [mark.text for panel in figure.panels[:1] for mark in panel.marks] if figure.lists_marks else [],
+        "middle_name": figure.middle_name,
+        "raw_name": figure.raw_name,
     }
 
 

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 class EpochSettings(pl.Callback):
     """Sets how many batches' gradients are accumulated.
 
-    It is the number of the epoch in which training begins.
+    The number is the one that the settings give for the epoch in which training begins.
     """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

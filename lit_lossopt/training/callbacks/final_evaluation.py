@@ -1,6 +1,6 @@
 """A last evaluation where training ends between two of them.
 
-Every run so has a final accuracy.
+It gives every run a final accuracy.
 """
 
 from __future__ import annotations

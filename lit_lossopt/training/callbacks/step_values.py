@@ -97,7 +97,7 @@ class StepValues(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Send what has gathered.
 
-        The record is so whole up to each evaluation.
+        This makes the record whole up to each evaluation.
         """
         self.flush(trainer, pl_module)
 

@@ -19,7 +19,7 @@ from lit_lossopt.training.loop_state import epochs_done
 class TrainingClock(pl.Callback):
     """Logs training seconds, examples seen and epochs.
 
-    It does so at each evaluation. Arms can so share any of these axes.
+    It does this at each evaluation, so that arms can share any of these axes.
 
     Args:
         step_values: knows the seconds spent meanwhile on storing values and on the probe; they are not training either.
