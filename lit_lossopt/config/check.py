@@ -21,7 +21,10 @@ EXPORT_EXTRA = "pip install 'lit_lossopt[export]'"
 _TRAINER = "lightning/pytorch/trainer/trainer.py"
 # Filled in from the data and the seed, so that they cannot disagree with them.
 LINKED = {"model": ("num_classes", "in_channels", "image_size", "seed"), "data": ("seed",)}
-OWN_KEYS = ("seed_everything", "threads", "trainer", "model", "data", "tracking", "predictions", "checkpoints", "probe")
+OWN_KEYS = (
+    "seed_everything", "threads", "trainer", "model", "data", "tracking", "predictions", "checkpoints", "probe",
+    "diagnostics",
+)  # fmt: skip
 
 
 def check_settings(settings: Settings, command: str, flags: list[str], allowed: list[str]) -> None:

@@ -17,7 +17,7 @@ Config = Mapping[str, Any]
 
 # What does not change a result: where it is written, and how it is shown.
 DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder")
-NO_RESULT = ("tracking", "predictions", "checkpoints", "probe", "ckpt_path", "weights_only", "config")
+NO_RESULT = ("tracking", "predictions", "checkpoints", "probe", "diagnostics", "ckpt_path", "weights_only", "config")
 
 
 # Settings beside the model that tell arms of one experiment apart.

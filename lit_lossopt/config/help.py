@@ -22,6 +22,7 @@ from lit_lossopt.core.terminal_text import fitted, help_width
 # Of the flags that this package adds to Lightning's parser. Its help says the same.
 SEED = "seed of weights, split, batch order and dropout; runs that share it are paired"
 THREADS = "CPU threads; recorded, because results differ in the last bits with it"
+DIAGNOSTICS = "what is measured beside training: default, full, off, or names as flow,sharpness@log:20"
 # A flag longer than this stands on a line of its own.
 _WIDEST = 32
 
@@ -94,6 +95,7 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("--checkpoints.every_n_steps N", "save between validations too; also --checkpoints.every_minutes (10)"),
         ("--probe.images N", "training images whose loss is measured beside training (256); 0: none"),
+        ("--diagnostics WHAT", f"{DIAGNOSTICS} (default)"),
         ("--tracking.run_name NAME", "by default optimizer, rate, loss and seed"),
         ("--tracking false", "keep no record: checkpoints go to ./checkpoints, each run to a folder of its own"),
         ("--predictions.path FILE", "table that predict writes (predictions.csv)"),

@@ -61,6 +61,25 @@ TRAIN_SECONDS = "time/train_seconds"
 EPOCHS = "time/epochs"
 EXAMPLES = "time/examples"
 
+# Diagnostics. Those of ``flow/`` are by layer, as ``flow/grad_norm/conv1``.
+GRAD_NORM = "train/grad_norm"
+FLOW = "flow"
+FLOW_GRADIENT = f"{FLOW}/grad_norm"
+FLOW_WEIGHT = f"{FLOW}/weight_norm"
+FLOW_UPDATE = f"{FLOW}/update_ratio"
+FLOW_LOST = f"{FLOW}/lost_digits"
+FLOW_DEAD = f"{FLOW}/dead"
+FLOW_SATURATED = f"{FLOW}/saturated"
+FLOW_SOFTMAX = f"{FLOW}/softmax"
+ALPHA = "step/alpha"
+LOSS_CHANGE = "step/loss_change"
+COSINE = "step/cosine"
+NOISE_TRACE = "step/noise_trace"
+GRADIENT_SQUARE = "step/gradient_square"
+SHARPNESS = "sharpness/eigenvalue"
+SHARPNESS_RESIDUAL = "sharpness/residual"
+NEEDLE = "sharpness/needle"
+
 RANGE_SMOOTHED = "range_test/smoothed_loss"
 RANGE_SUGGESTION = "range_test/suggestion"
 RANGE_BEGINS = "range_test/begins_to_fall"
@@ -88,6 +107,8 @@ TAG_UNDELIVERED = "lossopt.undelivered"
 # Of a run whose values were lost, because the disk of its journal was full: how many, by metric.
 TAG_LOST = "lossopt.lost"
 TAG_REFUSED = "lossopt.refused"
+# What a run's diagnostics found, as JSON.
+TAG_FINDINGS = "lossopt.findings"
 # Of a run that holds a comparison of others.
 TAG_COMPARISON = "lossopt.comparison"
 # Of a range test of the learning rate, which is no training.
@@ -123,6 +144,8 @@ JOURNAL_FOLDER = f"{RUNS_FOLDER}/journal"
 OUTPUT_FOLDER = f"{RUNS_FOLDER}/output"
 CHECKPOINT_FOLDER = "checkpoints"
 PICTURE_FOLDER = "pictures"
+# Snapshots of the weights.
+TRAJECTORY_FOLDER = "trajectory"
 RANGE_PICTURE = "range_test.png"
 
 # Keys of a checkpoint, beside Lightning's own.

@@ -94,6 +94,15 @@ def share(value: float) -> str:
     return f"{value:.2g}"
 
 
+def per_cent(value: float) -> str:
+    """Return a share in whole per cent.
+
+    >>> per_cent(0.853)
+    '85 %'
+    """
+    return f"{100 * value:.0f} %"
+
+
 def shown_place(place: float) -> str:
     """Return a place on the axis as it is shown.
 

@@ -137,7 +137,7 @@ CHECKS: dict[type[nn.Module], tuple[Check, ...]] = {
 
 @contextmanager
 def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Put modules into evaluation mode, and afterwards back into their mode.
+    """Put modules into evaluation mode, and afterwards each of their parts back into its own mode.
 
     >>> layer = nn.Dropout()
     >>> with evaluating(layer):
@@ -146,14 +146,14 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
     >>> layer.training
     True
     """
-    modes = [module.training for module in modules]
+    modes = [(part, part.training) for module in modules for part in module.modules()]
     try:
         for module in modules:
             module.eval()
         yield
     finally:
-        for module, training in zip(modules, modes, strict=True):
-            module.train(training)
+        for part, training in modes:
+            part.training = training
 
 
 def check_first_batch(

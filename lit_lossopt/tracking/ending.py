@@ -5,6 +5,7 @@ The points that the store holds are counted. A person is told what is missing, a
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -42,15 +43,17 @@ class Ending:
         evidence: why, in words.
         last_good_step: the last step before the trouble, if there was any.
         description: the run's, in Markdown, without its end.
+        findings: what diagnostics found, one sentence each.
     """
 
     verdict: Verdict = Verdict.COMPLETED
     evidence: str = ""
     last_good_step: int | None = None
     description: str = ""
+    findings: tuple[str, ...] = ()
 
     def set(self, verdict: Verdict, evidence: str, last_good_step: int | None) -> None:
-        """Replace all but the description."""
+        """Replace verdict, evidence and last good step."""
         self.verdict, self.evidence, self.last_good_step = verdict, evidence, last_good_step
 
     def entries(self, milliseconds: int) -> list[Entry]:
@@ -58,11 +61,28 @@ class Ending:
         tags: dict[str, str] = {names.TAG_VERDICT: self.verdict}
         if self.evidence:
             tags[names.TAG_EVIDENCE] = self.evidence
-            tags[names.TAG_DESCRIPTION] = f"{self.description}\n\n**{self.verdict}**: {self.evidence}".strip()
+        if self.findings:
+            tags[names.TAG_FINDINGS] = json.dumps(self.findings)
+        said = end_in_words(self.verdict, self.evidence, self.findings)
+        if said:
+            tags[names.TAG_DESCRIPTION] = f"{self.description}\n\n{said}".strip()
         if self.last_good_step is not None:
             tags[names.TAG_LAST_GOOD_STEP] = str(self.last_good_step)
         status = next((status for verdict, status in _STATUS.items() if verdict == self.verdict), Status.FAILED)
         return [tags_entry(tags), {"kind": "end", "status": status, "milliseconds": milliseconds}]
+
+
+def end_in_words(verdict: str, evidence: str, findings: Sequence[str]) -> str:
+    """Return what a run's description says of its end, in Markdown.
+
+    >>> print(end_in_words("collapsed", "one class only", ["half of the units are dead"]))
+    **collapsed**: one class only
+    <BLANKLINE>
+    - half of the units are dead
+    """
+    parts = [f"**{verdict}**: {evidence}"] if evidence else []
+    parts += ["\n".join(f"- {finding}" for finding in findings)] if findings else []
+    return "\n\n".join(parts)
 
 
 def conclude(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +256,13 @@ class RunLogger(JournalLogger):
         It is stored when the run is finalised.
         """
         self._ending.set(verdict, evidence, last_good_step)
+
+    def set_findings(self, findings: Sequence[str]) -> None:
+        """Say what diagnostics found, one sentence each.
+
+        It is stored when the run is finalised.
+        """
+        self._ending.findings = tuple(findings)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from lit_lossopt.core import names
 from lit_lossopt.tracking.delivery import count_points, last_steps
+from lit_lossopt.tracking.ending import end_in_words
 from lit_lossopt.tracking.journal import Entry
 from lit_lossopt.tracking.lost_values import Lost, is_of_values
 from lit_lossopt.tracking.remote_store import RemoteStore
@@ -103,11 +104,13 @@ def tags_of_ending(entries: Sequence[Entry]) -> tuple[str, dict[str, str]]:
     The tags take back what was said of that end.
     """
     tags = _tags(entries)
-    ending = f"**{tags.get(names.TAG_VERDICT, '')}**: {tags.get(names.TAG_EVIDENCE, '')}"
+    evidence, findings = tags.get(names.TAG_EVIDENCE, ""), json.loads(tags.get(names.TAG_FINDINGS) or "[]")
+    ending = end_in_words(tags.get(names.TAG_VERDICT, ""), evidence, findings)
     description = tags.get(names.TAG_DESCRIPTION, "").removesuffix(ending).strip()
-    back = {names.TAG_EVIDENCE: "", names.TAG_DESCRIPTION: description} if tags.get(names.TAG_EVIDENCE) else {}
-    if tags.get(names.TAG_LAST_GOOD_STEP):
-        back[names.TAG_LAST_GOOD_STEP] = ""
+    of_the_end = (names.TAG_EVIDENCE, names.TAG_FINDINGS, names.TAG_LAST_GOOD_STEP)
+    back = {name: "" for name in of_the_end if tags.get(name)}
+    if ending:
+        back[names.TAG_DESCRIPTION] = description
     return description, back
 
 

@@ -46,6 +46,9 @@ class Recorder(Protocol):
     def set_verdict(self, verdict: Verdict, evidence: str = "", last_good_step: int | None = None) -> None:
         """Say how the run ends, and why."""
 
+    def set_findings(self, findings: Sequence[str]) -> None:
+        """Say what diagnostics found, one sentence each."""
+
     def logged(self) -> dict[str, int]:
         """Return metric → number of points that were logged so far."""
 

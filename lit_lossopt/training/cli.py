@@ -21,7 +21,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_lossopt.config.check import ALLOWED_IMPORTS, LINKED
-from lit_lossopt.config.help import SEED, THREADS
+from lit_lossopt.config.help import DIAGNOSTICS, SEED, THREADS
 from lit_lossopt.config.lightning_callbacks import check_built
 from lit_lossopt.config.quoted_values import check_quoted
 from lit_lossopt.config.words import Prepared
@@ -29,6 +29,7 @@ from lit_lossopt.core.errors import UserError, described, one_line
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.data import ImageDataModule
+from lit_lossopt.diagnostics.request import parse_request
 from lit_lossopt.networks.torchvision_network import weights_left_unread
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
@@ -161,6 +162,7 @@ class LossOptCLI(CheckpointCLI):
         parser.add_class_arguments(RunLogger, "tracking")
         parser.add_class_arguments(RunCheckpoints, "checkpoints")
         parser.add_class_arguments(ProbeLoss, "probe")
+        parser.add_argument("--diagnostics", type=str | bool, default="default", help=DIAGNOSTICS)
         parser.add_lightning_class_args(PredictionTable, "predictions")
         for name in LINKED["model"][:-1]:
             parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
@@ -238,7 +240,8 @@ class LossOptCLI(CheckpointCLI):
         self.checkpoints: RunCheckpoints = self._get(self.config_init, "checkpoints")
         self.checkpoints.unrecorded = self.unrecorded
         probe: ProbeLoss = self._get(self.config_init, "probe")
-        parts = parts_of(self.checkpoints, probe, given, trains=self.command == "fit", bar=bar)
+        request = parse_request(self._get(self.config_init, "diagnostics"))
+        parts = parts_of(self.checkpoints, probe, request, given, trains=self.command == "fit", bar=bar)
         self.signals = parts.signals
         return callbacks_of(parts)
 

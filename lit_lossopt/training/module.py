@@ -187,20 +187,27 @@ class LossOptModule(pl.LightningModule):
 
         LBFGS looks at a batch several times.
         """
-        self._seed_dropout()
-        images, labels = batch
-        loss = self.loss(self(images), labels)
+        loss = self.loss_of_batch(batch, batch_number(self.trainer))
         if self._first_loss is None:
             self._first_loss = loss.detach()
         return TrainingOutput(loss=loss, loss_before=self._first_loss)
 
-    def _seed_dropout(self) -> None:
-        """Make this step's dropout a function of (seed, step).
+    def loss_of_batch(self, batch: Batch, number: int) -> Tensor:
+        """Return the loss of a batch, with the dropout of its number.
 
-        It depends on the rank, too. What was drawn before does not matter.
+        Dropout is a function of seed, number and rank. What was drawn before does not matter.
+
+        Args:
+            batch: normalised images ``[N, C, H, W]`` and labels ``[N]``, or ``[N, K]`` where images are mixed.
+            number: of the batch since the run began, from 0.
         """
+        self._seed_dropout(number)
+        images, labels = batch
+        return self.loss(self(images), labels)
+
+    def _seed_dropout(self, number: int) -> None:
         rank = ("rank", self.global_rank) if self.global_rank else ()
-        seed = derive_seed(self.seed, "step", batch_number(self.trainer), *rank)
+        seed = derive_seed(self.seed, "step", number, *rank)
         # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":

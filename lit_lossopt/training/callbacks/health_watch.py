@@ -41,9 +41,13 @@ class HealthWatch(pl.Callback):
     that found nothing wrong are kept as ``last_good.ckpt``. Collapsed: one class only at two evaluations in a row after
     a fifth of the budget and until the end, or a loss that never fell while the accuracy never rose. A run that
     recovers was slow.
+
+    Attributes:
+        verdict: of the run, as far as it is known.
     """
 
     def __init__(self) -> None:
+        self.verdict = Verdict.COMPLETED
         self._track, self._accuracy = LossTrack(), AccuracyTrack()
         # Whether labels are shares of classes, so that the loss has a floor.
         self._mixed = False
@@ -122,19 +126,25 @@ class HealthWatch(pl.Callback):
         evidence = self._one_class[-1] if len(self._one_class) > 1 else stuck
         if evidence:
             tell(f"collapsed: {evidence}", sys.stdout)
-            _set_verdict(trainer, Verdict.COLLAPSED, evidence)
+            self._set_verdict(trainer, Verdict.COLLAPSED, evidence)
 
     def _keep(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._good = {name: value.detach().clone() for name, value in module.state_dict().items()}
         self._good_step = trainer.global_step
 
     def _stop(self, trainer: pl.Trainer, module: pl.LightningModule, evidence: str, last_good: int) -> None:
-        _set_verdict(trainer, Verdict.DIVERGED, evidence, last_good)
+        self._set_verdict(trainer, Verdict.DIVERGED, evidence, last_good)
         kept = self._save_good(trainer, module)
         if kept:
             evidence += f"; {kept}"
-            _set_verdict(trainer, Verdict.DIVERGED, evidence, last_good)
+            self._set_verdict(trainer, Verdict.DIVERGED, evidence, last_good)
         raise DivergedError(evidence)
+
+    def _set_verdict(self, trainer: pl.Trainer, verdict: Verdict, evidence: str, last_good: int | None = None) -> None:
+        self.verdict = verdict
+        for logger in trainer.loggers:
+            if isinstance(logger, Recorder):
+                logger.set_verdict(verdict, evidence, last_good)
 
     def _save_good(self, trainer: pl.Trainer, module: pl.LightningModule) -> str:
         """Save the weights of the last look that found nothing wrong.
@@ -153,12 +163,6 @@ class HealthWatch(pl.Callback):
         except OSError as error:
             return f"the weights of step {self._good_step} could not be kept ({error.strerror})"
         return f"weights of step {self._good_step} are in {names.CHECKPOINT_FOLDER}/{LAST_GOOD}"
-
-
-def _set_verdict(trainer: pl.Trainer, verdict: Verdict, evidence: str, last_good: int | None = None) -> None:
-    for logger in trainer.loggers:
-        if isinstance(logger, Recorder):
-            logger.set_verdict(verdict, evidence, last_good)
 
 
 def _not_finite(module: pl.LightningModule, *, gradients: bool) -> int:

@@ -7,50 +7,22 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.core.seeds import derive_seed
+from lit_lossopt.losses.checks import evaluating
 from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.looking import Examples, HasTrainingImages, apart, draw_examples, settled_time
 from lit_lossopt.training.probe_schedule import probe_steps
 from lit_lossopt.training.training_length import accumulation, planned_length
 
 OFF = "--probe.images=0 leaves it out"
-
-
-class Examples(Protocol):
-    """Images ``[N, C, H, W]`` uint8 and labels ``[N]`` int64."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        """Return N."""
-
-    def take(self, index: Tensor) -> Examples:
-        """Return those at ``index``."""
-
-
-@runtime_checkable
-class HasTrainingImages(Protocol):
-    """Data whose training images can be taken as they are."""
-
-    batch_size: int
-    seed: int
-
-    def images(self, split: str) -> Examples:
-        """Return the images of a split."""
-
-    def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """Return normalised images and labels."""
 
 
 @runtime_checkable
@@ -124,7 +96,7 @@ class ProbeLoss(pl.Callback):
         self._next = None
         if not (self.images and trainer.is_global_zero and trainer.loggers and isinstance(data, HasTrainingImages)):
             return
-        self._examples = _draw(data, self._of_this_run())
+        self._examples = draw_examples(data, self._of_this_run())
         planned = planned_length(trainer, trainer.num_training_batches).steps
         batches = min(accumulation(trainer).values())
         self._steps = probe_steps(
@@ -176,14 +148,14 @@ class ProbeLoss(pl.Callback):
     def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         if self.step_values is None:
             return
-        started = _now(module.device)
+        started = settled_time(module.device)
         try:
             value = self._loss(trainer, module)
         except Exception as error:
             error.add_note(f"met while the probe loss of step {step} was measured; {OFF}")
             raise
         self.step_values.add(names.PROBE_LOSS, value, step)
-        self.step_values.paused_seconds += _now(module.device) - started
+        self.step_values.paused_seconds += settled_time(module.device) - started
 
     def _loss(self, trainer: pl.Trainer, module: pl.LightningModule) -> Tensor:
         data, examples = trainer.datamodule, self._examples  # type: ignore[attr-defined]  # set by fit
@@ -191,7 +163,12 @@ class ProbeLoss(pl.Callback):
         assert isinstance(module, HasLoss)
         parts = math.ceil(len(examples) * trainer.world_size / data.batch_size)
         outputs, labels = [], []
-        with _apart(data.seed, module.device), _evaluating(module), trainer.precision_plugin.forward_context():
+        with (
+            apart(data.seed, module.device),
+            torch.no_grad(),
+            evaluating(module),
+            trainer.precision_plugin.forward_context(),
+        ):
             for images, numbers in zip(
                 examples.images.tensor_split(parts), examples.labels.tensor_split(parts), strict=True
             ):
@@ -201,56 +178,3 @@ class ProbeLoss(pl.Callback):
                 labels.append(own)
             # Once for all: a mean of means would not do for a loss that weighs classes.
             return module.loss(torch.cat(outputs), torch.cat(labels))
-
-
-@contextmanager
-def _apart(seed: int, device: torch.device) -> Iterator[None]:
-    """Leave no trace in random streams, and take none from them.
-
-    A network that draws draws the same at each step.
-    """
-    on_cuda = device.type == "cuda"
-    with torch.random.fork_rng([device] if on_cuda else [], device_type="cuda"), torch.no_grad():
-        # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
-        torch.default_generator.manual_seed(derive_seed(seed, "probe draws"))
-        if on_cuda:
-            torch.cuda.manual_seed(derive_seed(seed, "probe draws"))
-        # torch's fork asks every backend as it asks CUDA, by device; this one knows none.
-        of_mps = torch.mps.get_rng_state() if device.type == "mps" else None
-        try:
-            yield
-        finally:
-            if of_mps is not None:
-                torch.mps.set_rng_state(of_mps)
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Put every part of a module into evaluation mode.
-
-    Afterwards each is back in its own mode. Frozen norms evaluate anyway.
-    """
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        module.eval()
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-def _draw(data: HasTrainingImages, count: int) -> Examples:
-    """Return ``count`` training images, or all if fewer.
-
-    They are a function of the seed alone.
-    """
-    train = data.images("train")
-    generator = torch.Generator().manual_seed(derive_seed(data.seed, "probe"))
-    return train.take(torch.randperm(len(train), generator=generator)[:count].sort().values)
-
-
-def _now(device: torch.device) -> float:
-    """Return the time, once the device has done its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.monotonic()

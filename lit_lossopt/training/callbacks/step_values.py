@@ -23,6 +23,7 @@ COPY_EVERY = 50
 # Slow steps are copied before, so that none waits longer than so many seconds.
 COPY_SECONDS = 2.0
 Watch = Callable[[pl.Trainer, pl.LightningModule, Sequence[int], list[float]], None]
+Listener = Callable[[str, int, float], None]
 
 
 class StepValues(pl.Callback):
@@ -41,10 +42,14 @@ class StepValues(pl.Callback):
 
     Args:
         watch: called with (trainer, module, steps, losses) after each copy; may end training.
+
+    Attributes:
+        listeners: called with (name, step, value) of each added value once it is on the host.
     """
 
     def __init__(self, watch: Watch | None = None) -> None:
         self.watch = watch
+        self.listeners: list[Listener] = []
         self.latest_loss = float("nan")
         # Of the first rank's training, spent on something else.
         self.paused_seconds = 0.0
@@ -155,6 +160,9 @@ class StepValues(pl.Callback):
             Point(name, value, step, milliseconds)
             for value, (name, step, milliseconds) in zip(added, self._added_marks, strict=True)
         ]
+        for listen in self.listeners:
+            for value, (name, step, _) in zip(added, self._added_marks, strict=True):
+                listen(name, step, value)
         self.latest_loss = losses[-1] if losses else self.latest_loss
         self._note_pace(len(self._marks))
         self._losses, self._marks, self._added, self._added_marks = [], [], [], []

@@ -11,9 +11,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from lit_lossopt.diagnostics.request import Request
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.training.callbacks.console import EvaluationLines, ProgressBar
 from lit_lossopt.training.callbacks.data_line import DataLine
+from lit_lossopt.training.callbacks.diagnostics import Diagnostics
 from lit_lossopt.training.callbacks.epoch_settings import EpochSettings
 from lit_lossopt.training.callbacks.final_evaluation import FinalEvaluation
 from lit_lossopt.training.callbacks.health_watch import HealthWatch
@@ -37,6 +39,7 @@ class Parts:
         health: watches for divergence and collapse.
         step_values: keeps the losses of steps.
         signals: ends training at a signal.
+        request: diagnostics that are asked for; empty: none.
         shows_bar: whether there is a progress bar of this package.
     """
 
@@ -45,6 +48,7 @@ class Parts:
     health: HealthWatch
     step_values: StepValues
     signals: SignalStop
+    request: Request
     shows_bar: bool
 
 
@@ -61,6 +65,8 @@ CALLBACKS: tuple[Callable[[Parts], pl.Callback | None], ...] = (
     lambda _: ConfusionPicture(),
     lambda _: AugmentationPicture(),
     lambda parts: parts.health,
+    # Behind what copies values, and behind what decides the verdict.
+    lambda parts: Diagnostics(parts.request, parts.step_values, parts.health) if parts.request else None,
     lambda _: RunVerdict(),
     lambda parts: ProgressBar() if parts.shows_bar else None,
     lambda parts: parts.signals,
@@ -70,13 +76,20 @@ CALLBACKS: tuple[Callable[[Parts], pl.Callback | None], ...] = (
 
 
 def parts_of(
-    checkpoints: RunCheckpoints, probe: ProbeLoss, trainer: Mapping[str, Any], *, trains: bool, bar: bool
+    checkpoints: RunCheckpoints,
+    probe: ProbeLoss,
+    request: Request,
+    trainer: Mapping[str, Any],
+    *,
+    trains: bool,
+    bar: bool,
 ) -> Parts:
     """Return the parts that callbacks share, joined to each other.
 
     Args:
         checkpoints: as configured.
         probe: as configured.
+        request: diagnostics that are asked for.
         trainer: the Trainer's settings.
         trains: whether the command is ``fit``.
         bar: whether nobody else shows a bar.
@@ -91,6 +104,7 @@ def parts_of(
         health=health,
         step_values=step_values,
         signals=SignalStop(checkpoints.save_before_stopping if keeps else None, step_values.flush),
+        request=request if trains else {},
         shows_bar=bar and trainer.get("enable_progress_bar") is not False,
     )
 

@@ -1,0 +1,241 @@
+"""What the diagnostics of a run say of it, in words.
+
+Their histories come in, sentences go out. Every rule has one threshold, here and in docs/diagnostics.md, and is far
+from what healthy runs show. Nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite
+from statistics import median
+
+from lit_lossopt.core import names
+from lit_lossopt.core.numbers import per_cent, significant
+
+Histories = Mapping[str, tuple[Sequence[int], Sequence[float]]]
+
+# A layer's gradient, as a share of the largest one of all layers. Healthy runs of MiniCNN show 0.17 and more.
+VANISHING = 1e-3
+# A layer's gradient, as a multiple of the last layer's.
+EXPLODING = 1e3
+# Share of units. Healthy runs of MiniCNN show up to 0.45.
+DEAD = 0.9
+SATURATED = 0.5
+# ‖Δw‖ / ‖w‖ of the layer that moves most, in the first quarter of the run.
+SMALL_UPDATE, LARGE_UPDATE = 1e-4, 0.2
+# A run whose probe loss fell by more has learned, however small its updates are.
+LEARNED = 0.1
+# Share of steps after which their own batch's loss is higher, and the fewest steps that say so.
+OVERSHOOTING, FEWEST_STEPS = 1 / 3, 8
+# Share of the weights that updates leave as they were.
+LOST_DIGITS = 0.95
+
+
+class Kind(StrEnum):
+    """What can be found."""
+
+    VANISHING = "vanishing gradients"
+    EXPLODING = "exploding gradients"
+    DEAD = "dead ReLUs"
+    SATURATED = "saturated activations"
+    SATURATED_SOFTMAX = "saturated softmax"
+    SMALL_UPDATES = "updates too small"
+    LARGE_UPDATES = "updates too large"
+    OVERSHOOTING = "overshooting steps"
+    LOST_DIGITS = "lost digits"
+    COLLAPSE = "cause of a collapse"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that explains how a run behaves.
+
+    Attributes:
+        kind: which rule it follows from.
+        sentence: what was seen, in words, with the number that decided.
+    """
+
+    kind: Kind
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a run beside its diagnostics.
+
+    Attributes:
+        criterion: the class of its loss.
+        layers: their names, from the images to the outputs.
+        collapsed: whether that is its verdict.
+        half: whether its weights have 16 bits.
+    """
+
+    criterion: str
+    layers: tuple[str, ...]
+    collapsed: bool = False
+    half: bool = False
+
+
+def findings(histories: Histories, facts: Facts) -> list[Finding]:
+    """Return what was found, the cause of a collapse first.
+
+    >>> found = findings({"flow/dead/conv1": ([1, 2], [1.0, 1.0])}, Facts("MSELoss", ("conv1",)))
+    >>> found[0].sentence
+    'dead ReLUs: 100 % of the units behind conv1 are zero for every example'
+    """
+    found = [finding for rule in RULES for finding in rule(histories, facts)]
+    causes = {finding.kind: finding for finding in reversed(found)}
+    cause = next((causes[kind] for kind in _CAUSES if kind in causes), None)
+    if facts.collapsed and cause:
+        return [Finding(Kind.COLLAPSE, f"it collapsed, and the likely cause is {_CAUSES[cause.kind]}"), *found]
+    return found
+
+
+def _vanishing(histories: Histories, facts: Facts) -> Iterator[Finding]:
+    """Look for layers that hardly any gradient reaches."""
+    sizes = _by_layer(histories, names.FLOW_GRADIENT, facts.layers)
+    largest = max(sizes.values(), default=0.0)
+    below = [name for name, size in sizes.items() if size < VANISHING * largest]
+    if below:
+        share = min(sizes[name] for name in below) / largest
+        yield Finding(
+            Kind.VANISHING,
+            f"gradients vanish at {_listed(below)}: they are down to {significant(share)} of the largest layer's",
+        )
+
+
+def _exploding(histories: Histories, facts: Facts) -> Iterator[Finding]:
+    """Look for layers whose gradient is much larger than the last layer's."""
+    sizes = _by_layer(histories, names.FLOW_GRADIENT, facts.layers)
+    last = next(reversed(sizes.values()), 0.0)
+    above = [name for name, size in sizes.items() if last and size > EXPLODING * last]
+    if above:
+        times = max(sizes[name] for name in above) / last
+        yield Finding(
+            Kind.EXPLODING,
+            f"gradients explode towards {_listed(above)}: they are up to {significant(times)} times the last layer's",
+        )
+
+
+def _dead(histories: Histories, facts: Facts) -> Iterator[Finding]:
+    """Look for layers of which nearly all ReLUs are zero."""
+    shares = _by_layer(histories, names.FLOW_DEAD, facts.layers, _late)
+    for name, share in shares.items():
+        if share >= DEAD:
+            yield Finding(
+                Kind.DEAD, f"dead ReLUs: {per_cent(share)} of the units behind {name} are zero for every example"
+            )
+
+
+def _saturated(histories: Histories, facts: Facts) -> Iterator[Finding]:
+    """Look for layers of which most activations are flat."""
+    for name, share in _by_layer(histories, names.FLOW_SATURATED, facts.layers).items():
+        if share >= SATURATED:
+            yield Finding(Kind.SATURATED, f"saturated: {per_cent(share)} of the activations behind {name} are flat")
+
+
+def _saturated_softmax(histories: Histories, facts: Facts) -> Iterator[Finding]:
+    """Look for a squared error behind a softmax that is sure of itself before it has learned."""
+    for name in facts.layers:
+        values = _finite(histories, f"{names.FLOW_SOFTMAX}/{name}")
+        early = bool(values) and (values[0] >= SATURATED or (facts.collapsed and median(values) >= SATURATED))
+        if early and "MSE" in facts.criterion:
+            share = per_cent(max(values[0], median(values)))
+            yield Finding(
+                Kind.SATURATED_SOFTMAX,
+                f"a squared error behind a softmax has hardly any slope: {share} of examples have a class above 97 %",
+            )
+
+
+def _updates(histories: Histories, facts: Facts) -> Iterator[Finding]:
+    """Look for updates that are too small or too large for the weights."""
+    moves = _by_layer(histories, names.FLOW_UPDATE, facts.layers, _early)
+    if not moves:
+        return
+    name, most = max(moves.items(), key=lambda item: item[1])
+    probe = _finite(histories, names.PROBE_LOSS)
+    learned = bool(probe) and probe[0] > 0 and min(probe) < (1 - LEARNED) * probe[0]
+    if most < SMALL_UPDATE and probe and not learned:
+        yield Finding(
+            Kind.SMALL_UPDATES,
+            f"updates are too small for the weights: no layer moves by more than {significant(most)} of its size",
+        )
+    if most > LARGE_UPDATE:
+        yield Finding(
+            Kind.LARGE_UPDATES,
+            f"updates are too large for the weights: {name} moves by {significant(most)} of its size at a step",
+        )
+
+
+def _overshooting(histories: Histories, facts: Facts) -> Iterator[Finding]:
+    """Look for steps that raise the loss of their own batch time and again."""
+    changes = _finite(histories, names.LOSS_CHANGE)
+    above = sum(change > 0 for change in changes)
+    if len(changes) >= FEWEST_STEPS and above >= OVERSHOOTING * len(changes):
+        yield Finding(
+            Kind.OVERSHOOTING,
+            f"steps overshoot: {above} of {len(changes)} measured steps raised the loss of their own batch",
+        )
+
+
+def _lost_digits(histories: Histories, facts: Facts) -> Iterator[Finding]:
+    """Look for updates that half precision cannot hold."""
+    shares = _by_layer(histories, names.FLOW_LOST, facts.layers)
+    if facts.half and shares and median(shares.values()) >= LOST_DIGITS:
+        share = per_cent(median(shares.values()))
+        yield Finding(
+            Kind.LOST_DIGITS,
+            f"half precision loses the updates: {share} of the weights with a gradient stay as they were; keep them in "
+            "32 bits (--trainer.precision=bf16-mixed)",
+        )
+
+
+Rule = Callable[[Histories, Facts], Iterator[Finding]]
+# A new rule is one function, one row here, one row of the table in docs/diagnostics.md, and a test that provokes it.
+RULES: tuple[Rule, ...] = (
+    _dead, _saturated_softmax, _vanishing, _exploding, _saturated, _lost_digits, _overshooting, _updates,
+)  # fmt: skip
+# What may explain a collapse, the most telling first, and in what words.
+_CAUSES: Mapping[Kind, str] = {
+    Kind.DEAD: "dead ReLUs",
+    Kind.SATURATED_SOFTMAX: "a saturated squared error",
+    Kind.LOST_DIGITS: "the digits that half precision loses",
+    Kind.LARGE_UPDATES: "a learning rate that is too high",
+    Kind.OVERSHOOTING: "a learning rate that is too high",
+    Kind.VANISHING: "gradients that vanish",
+    Kind.SATURATED: "saturated activations",
+    Kind.SMALL_UPDATES: "a learning rate that is too low",
+}
+
+
+def _finite(histories: Histories, name: str) -> list[float]:
+    return [value for value in histories.get(name, ((), ()))[1] if isfinite(value)]
+
+
+def _whole(values: list[float]) -> list[float]:
+    return values
+
+
+def _early(values: list[float]) -> list[float]:
+    """Return the first quarter, in which a run has the most to learn."""
+    return values[: max(1, len(values) // 4)]
+
+
+def _late(values: list[float]) -> list[float]:
+    """Return the second half."""
+    return values[len(values) // 2 :]
+
+
+def _by_layer(
+    histories: Histories, name: str, layers: Sequence[str], part: Callable[[list[float]], list[float]] = _whole
+) -> dict[str, float]:
+    """Return layer → median of a quantity, for the layers that have it."""
+    known = {layer: _finite(histories, f"{name}/{layer}") for layer in layers}
+    return {layer: median(part(values)) for layer, values in known.items() if values}
+
+
+def _listed(layers: Sequence[str]) -> str:
+    return layers[0] if len(layers) == 1 else f"{layers[0]} and {len(layers) - 1} more, up to {layers[-1]}"

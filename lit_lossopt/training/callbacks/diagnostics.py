@@ -1,0 +1,313 @@
+"""Diagnostics of a training, measured beside it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
+from lit_lossopt.core.seeds import derive_seed
+from lit_lossopt.core.terminal_text import tell
+from lit_lossopt.diagnostics.findings import Facts, findings
+from lit_lossopt.diagnostics.gradient_flow import norm
+from lit_lossopt.diagnostics.layers import layers_of
+from lit_lossopt.diagnostics.quantities import ANEW, MEASURES
+from lit_lossopt.diagnostics.request import Request
+from lit_lossopt.diagnostics.schedule import plan
+from lit_lossopt.diagnostics.step_geometry import cosine
+from lit_lossopt.diagnostics.step_view import StepView
+from lit_lossopt.losses.checks import evaluating
+from lit_lossopt.tracking.recording import Recorder
+from lit_lossopt.training.callbacks.health_watch import DivergedError, HealthWatch
+from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.distributed import collectives as ranks
+from lit_lossopt.training.looking import HasTrainingImages, apart, buffers_kept, draw_examples, settled_time
+from lit_lossopt.training.loop_state import batch_number
+from lit_lossopt.training.step_output import TrainingOutput
+from lit_lossopt.training.training_length import planned_length
+
+# Images whose loss has its curvature measured: those of the probe loss.
+FIXED_IMAGES = 256
+# What findings are made from.
+_HEARD = (f"{names.FLOW}/", "step/", "sharpness/", names.PROBE_LOSS)
+Batch = tuple[Tensor, Tensor]
+
+
+@runtime_checkable
+class HasBatchLoss(Protocol):
+    """A module whose loss can be computed again."""
+
+    network: nn.Module
+    criterion: nn.Module
+    seed: int
+
+    @property
+    def begins_run(self) -> bool:
+        """Whether a checkpoint's weights begin a run of their own."""
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of outputs ``[N, M]`` for labels ``[N]``."""
+
+    def loss_of_batch(self, batch: Batch, number: int) -> Tensor:
+        """Return the loss of a batch with the dropout of its number."""
+
+
+class Diagnostics(pl.Callback):
+    """Measures why a training behaves as it does, and says at its end what was found.
+
+    It changes nothing in training: no weight, no gradient, no running statistic, no random number. What a step does is
+    logged at that step's number. Where several devices train, only what needs no further pass is measured, by the
+    first of them. It stands behind StepValues, which copies what it measures.
+
+    Args:
+        request: quantity → when it is measured.
+        step_values: takes the values.
+        health: knows how the run ends.
+    """
+
+    def __init__(self, request: Request, step_values: StepValues, health: HealthWatch) -> None:
+        self.request = request
+        self.step_values = step_values
+        self.health = health
+        step_values.listeners.append(self._hear)
+        self._histories: dict[str, tuple[list[int], list[float]]] = {}
+        self._due: dict[str, Callable[[int], bool]] = {}
+        self._measured: list[str] = []
+        self._looked = -1
+        self._before: list[Tensor] = []
+        self._gradients: list[Tensor] = []
+        self._batches: list[tuple[Batch, int]] = []
+        self._losses: list[Tensor] = []
+        # The update of the step before, for the angle between two.
+        self._update: list[Tensor] = []
+        self._update_step = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was measured, and the last update if the next one is compared with it."""
+        histories = {name: (list(steps), list(values)) for name, (steps, values) in self._histories.items()}
+        return {"histories": histories, "update": self._update, "update_step": self._update_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._histories = {
+            name: (list(steps), list(values)) for name, (steps, values) in state_dict["histories"].items()
+        }
+        self._update, self._update_step = list(state_dict["update"]), state_dict["update_step"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Plan what is measured when."""
+        if not isinstance(pl_module, HasBatchLoss):
+            self._due = {}
+            return
+        if pl_module.begins_run:
+            self._histories, self._update, self._update_step = {}, [], -1
+        wanted = self.request if trainer.is_global_zero and trainer.loggers else {}
+        if ranks.several():
+            wanted = {name: moments for name, moments in wanted.items() if name not in ANEW}
+        planned = planned_length(trainer, trainer.num_training_batches).steps
+        self._due = {name: plan(moments, planned) for name, moments in wanted.items()}
+        self._update = [tensor.to(pl_module.device) for tensor in self._update]
+        self._batches, self._losses, self._looked = [], [], trainer.global_step
+        if "trajectory" in self._due and trainer.global_step == 0:
+            self._keep_weights(trainer, pl_module, 0)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note what the coming step is looked at for."""
+        step = trainer.global_step + 1
+        self._measured = [name for name in MEASURES if name in self._due and self._due[name](step)]
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Keep what the step will change.
+
+        Optimizers such as LBFGS come here several times in a step, and the first counts.
+        """
+        step = trainer.global_step + 1
+        if not self._due or step == self._looked:
+            return
+        self._looked = step
+        if "norm" in self._due and self._due["norm"](step):
+            gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+            if gradients:
+                self.step_values.add(names.GRAD_NORM, norm(gradients), step)
+        if self._measured or self._compares(step) or self._is_compared(step):
+            assert isinstance(pl_module, HasBatchLoss)
+            parameters = _parameters(pl_module)
+            self._before = [parameter.detach().clone() for parameter in parameters]
+            self._gradients = [torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for p in parameters]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Measure behind a step that was to be measured."""
+        if self._measured:
+            output: TrainingOutput = outputs
+            self._losses.append(output["loss_before"])
+            self._batches.append((batch, batch_number(trainer)))
+        step = trainer.global_step
+        if step != self._looked or not self._due:
+            return
+        if self._before:
+            started = settled_time(pl_module.device)
+            self._measure(trainer, pl_module, step)
+            self.step_values.paused_seconds += settled_time(pl_module.device) - started
+        self._before, self._gradients, self._batches, self._losses = [], [], [], []
+        if "trajectory" in self._due and self._due["trajectory"](step):
+            self._keep_weights(trainer, pl_module, step)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say what was found."""
+        self._conclude(trainer, pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Say what was found where the run has diverged.
+
+        A run that was stopped goes on later.
+        """
+        if isinstance(exception, DivergedError):
+            self._conclude(trainer, pl_module)
+
+    def _hear(self, name: str, step: int, value: float) -> None:
+        if name.startswith(_HEARD):
+            steps, values = self._histories.setdefault(name, ([], []))
+            # A run that goes on may measure a step again.
+            if not steps or step > steps[-1]:
+                steps.append(step)
+                values.append(value)
+
+    def _compares(self, step: int) -> bool:
+        """Return whether the angle to the update of the step before is measured."""
+        return "cosine" in self._due and self._update_step == step - 1 and bool(self._update)
+
+    def _is_compared(self, step: int) -> bool:
+        """Return whether the angle to the update of the next step is measured."""
+        return "cosine" in self._due and self._due["cosine"](step)
+
+    def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
+        view = self._view(trainer, module)
+        for name in self._measured:
+            try:
+                for metric, value in MEASURES[name](view):
+                    self.step_values.add(metric, torch.as_tensor(value, device=module.device), step)
+            except Exception as error:
+                error.add_note(
+                    f"met while the diagnostic {name} of step {step} was measured; --diagnostics=off omits it"
+                )
+                raise
+        if self._compares(step):
+            self.step_values.add(names.COSINE, cosine(view.update, self._update), step)
+        self._update, self._update_step = (view.update, step) if self._is_compared(step) else ([], -1)
+
+    def _view(self, trainer: pl.Trainer, module: pl.LightningModule) -> StepView:
+        assert isinstance(module, HasBatchLoss)
+        look = _Look(trainer, module, self._batches)
+        return StepView(
+            layers=_layers(module),
+            before=self._before,
+            gradients=self._gradients,
+            loss=torch.stack(self._losses).mean() if self._losses else torch.zeros((), device=module.device),
+            optimizer=trainer.optimizers[0],
+            batches=look.batches,
+            halves=look.halves,
+            batch_size=look.batch_size,
+            fixed_loss=look.fixed_loss,
+            start=look.start,
+        )
+
+    def _keep_weights(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
+        assert isinstance(module, HasBatchLoss)
+        content = io.BytesIO()
+        torch.save({name: value.detach().cpu() for name, value in module.network.state_dict().items()}, content)
+        for logger in trainer.loggers:
+            if isinstance(logger, Recorder):
+                logger.log_content(content.getvalue(), f"step_{step:08}.pt", names.TRAJECTORY_FOLDER)
+
+    def _conclude(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if not (trainer.is_global_zero and self._histories and isinstance(module, HasBatchLoss)):
+            return
+        facts = Facts(
+            criterion=type(module.criterion).__name__,
+            layers=tuple(_layers(module)),
+            collapsed=self.health.verdict == Verdict.COLLAPSED,
+            half=any(parameter.dtype.itemsize < 4 for parameter in module.parameters()),
+        )
+        found = findings(self._histories, facts)
+        for finding in found:
+            tell(f"finding: {finding.sentence}", sys.stdout)
+        for logger in trainer.loggers:
+            if isinstance(logger, Recorder):
+                logger.set_findings([finding.sentence for finding in found])
+
+
+class _Look:
+    """Computes losses anew without a trace in training."""
+
+    def __init__(self, trainer: pl.Trainer, module: pl.LightningModule, batches: list[tuple[Batch, int]]) -> None:
+        self.trainer = trainer
+        self.module = module
+        self.given = batches
+        # Of the last batch, without one example where their number is odd.
+        self.batch_size = len(batches[-1][0][1]) // 2 * 2 if batches else 0
+
+    def batches(self) -> Iterator[Tensor]:
+        """Yield the loss of each batch of the step, with its own dropout."""
+        yield from self._losses(self.given)
+
+    def halves(self) -> Iterator[Tensor]:
+        """Yield the losses of the halves of the last batch."""
+        if self.batch_size >= 2:
+            (images, labels), number = self.given[-1]
+            half = self.batch_size // 2
+            yield from self._losses([((part(images), part(labels)), number) for part in _halves(half)])
+
+    def fixed_loss(self) -> Tensor:
+        """Return the loss of the probe's images in evaluation mode."""
+        data, module = self.trainer.datamodule, self.module  # type: ignore[attr-defined]  # set by fit
+        if not isinstance(data, HasTrainingImages) or not isinstance(module, HasBatchLoss):
+            raise TypeError("data whose training images cannot be drawn have no fixed images")
+        examples = draw_examples(data, FIXED_IMAGES)
+        batch = examples.images.to(module.device), examples.labels.to(module.device)
+        precision = self.trainer.precision_plugin
+        with apart(data.seed, module.device), evaluating(module), precision.forward_context():
+            images, labels = data.on_after_batch_transfer(batch, 0)
+            return module.loss(module(images), labels)
+
+    def start(self, length: int) -> Tensor:
+        """Return a random vector, a function of the seed alone."""
+        generator = torch.Generator().manual_seed(derive_seed(int(getattr(self.module, "seed", 0)), "eigenvector"))
+        return torch.randn(length, generator=generator).to(self.module.device)
+
+    def _losses(self, batches: list[tuple[Batch, int]]) -> Iterator[Tensor]:
+        module = self.module
+        assert isinstance(module, HasBatchLoss)
+        # Running statistics get their values back only when the caller has taken its gradients.
+        with apart(0, module.device), buffers_kept(module):
+            for batch, number in batches:
+                with torch.enable_grad(), self.trainer.precision_plugin.forward_context():
+                    loss = module.loss_of_batch(batch, number)
+                yield loss
+
+
+def _halves(half: int) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    return lambda tensor: tensor[:half], lambda tensor: tensor[half : 2 * half]
+
+
+def _layers(module: HasBatchLoss) -> dict[str, tuple[nn.Parameter, ...]]:
+    """Return the layers of the network, and what the loss learns as the last one."""
+    learned = tuple(parameter for parameter in module.criterion.parameters() if parameter.requires_grad)
+    return {**layers_of(module.network), **({"criterion": learned} if learned else {})}
+
+
+def _parameters(module: HasBatchLoss) -> list[nn.Parameter]:
+    return [parameter for own in _layers(module).values() for parameter in own]
