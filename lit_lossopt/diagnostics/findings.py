@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isfinite
+from math import hypot, isfinite
 from statistics import median
 
 from lit_lossopt.core import names
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.numbers import per_cent, significant
 
 Histories = Mapping[str, tuple[Sequence[int], Sequence[float]]]
@@ -24,11 +25,14 @@ EXPLODING = 1e3
 # Share of units. Healthy runs of MiniCNN show up to 0.45.
 DEAD = 0.9
 SATURATED = 0.5
-# ‖Δw‖ / ‖w‖ of the layer that moves most, in the first quarter of the run.
-SMALL_UPDATE, LARGE_UPDATE = 1e-4, 0.2
-# A run whose probe loss fell by more has learned, however small its updates are.
+# ‖Δw‖ / ‖w‖ of the layer that moves most: median of the first quarter of the run. Healthy runs show 1e-3 and more.
+SMALL_UPDATE = 8e-4
+# A run whose probe loss fell by a larger share has learned, however small its updates are.
 LEARNED = 0.1
-# Share of steps after which their own batch's loss is higher, and the fewest steps that say so.
+# ‖Δw‖ / ‖w‖ of all layers together, at the step that moves most. Healthy runs of RMSprop begin with 0.3.
+LARGE_UPDATE = 1.0
+# Share of steps after which their own batch's loss is higher. Healthy runs show up to an eighth. So many steps are
+# needed, but for a run that has diverged, which ends early.
 OVERSHOOTING, FEWEST_STEPS = 1 / 3, 8
 # Share of the weights that updates leave as they were.
 LOST_DIGITS = 0.95
@@ -40,13 +44,14 @@ class Kind(StrEnum):
     VANISHING = "vanishing gradients"
     EXPLODING = "exploding gradients"
     DEAD = "dead ReLUs"
+    DYING = "ReLUs that die"
     SATURATED = "saturated activations"
     SATURATED_SOFTMAX = "saturated softmax"
     SMALL_UPDATES = "updates too small"
     LARGE_UPDATES = "updates too large"
     OVERSHOOTING = "overshooting steps"
     LOST_DIGITS = "lost digits"
-    COLLAPSE = "cause of a collapse"
+    CAUSE = "cause of the run's end"
 
 
 @dataclass(frozen=True)
@@ -69,18 +74,18 @@ class Facts:
     Attributes:
         criterion: the class of its loss.
         layers: their names, from the images to the outputs.
-        collapsed: whether that is its verdict.
+        verdict: how it ended.
         half: whether its weights have 16 bits.
     """
 
     criterion: str
     layers: tuple[str, ...]
-    collapsed: bool = False
+    verdict: Verdict = Verdict.COMPLETED
     half: bool = False
 
 
 def findings(histories: Histories, facts: Facts) -> list[Finding]:
-    """Return what was found, the cause of a collapse first.
+    """Return what was found, the cause of a collapse or divergence first.
 
     >>> found = findings({"flow/dead/conv1": ([1, 2], [1.0, 1.0])}, Facts("MSELoss", ("conv1",)))
     >>> found[0].sentence
@@ -89,8 +94,8 @@ def findings(histories: Histories, facts: Facts) -> list[Finding]:
     found = [finding for rule in RULES for finding in rule(histories, facts)]
     causes = {finding.kind: finding for finding in reversed(found)}
     cause = next((causes[kind] for kind in _CAUSES if kind in causes), None)
-    if facts.collapsed and cause:
-        return [Finding(Kind.COLLAPSE, f"it collapsed, and the likely cause is {_CAUSES[cause.kind]}"), *found]
+    if facts.verdict in {Verdict.COLLAPSED, Verdict.DIVERGED} and cause:
+        return [Finding(Kind.CAUSE, f"the run {facts.verdict}; the likely cause is {_CAUSES[cause.kind]}"), *found]
     return found
 
 
@@ -121,13 +126,15 @@ def _exploding(histories: Histories, facts: Facts) -> Iterator[Finding]:
 
 
 def _dead(histories: Histories, facts: Facts) -> Iterator[Finding]:
-    """Look for layers of which nearly all ReLUs are zero."""
+    """Look for layers of which nearly all ReLUs are zero, and whether they were so from the start."""
     shares = _by_layer(histories, names.FLOW_DEAD, facts.layers, _late)
     for name, share in shares.items():
-        if share >= DEAD:
-            yield Finding(
-                Kind.DEAD, f"dead ReLUs: {per_cent(share)} of the units behind {name} are zero for every example"
-            )
+        first = _finite(histories, f"{names.FLOW_DEAD}/{name}")[0]
+        units = f"{per_cent(share)} of the units behind {name} are zero for every example"
+        if share >= DEAD > first:
+            yield Finding(Kind.DYING, f"ReLUs died in training: {units}, and at first {per_cent(first)} were")
+        elif share >= DEAD:
+            yield Finding(Kind.DEAD, f"dead ReLUs: {units}")
 
 
 def _saturated(histories: Histories, facts: Facts) -> Iterator[Finding]:
@@ -141,7 +148,9 @@ def _saturated_softmax(histories: Histories, facts: Facts) -> Iterator[Finding]:
     """Look for a squared error behind a softmax that is sure of itself before it has learned."""
     for name in facts.layers:
         values = _finite(histories, f"{names.FLOW_SOFTMAX}/{name}")
-        early = bool(values) and (values[0] >= SATURATED or (facts.collapsed and median(values) >= SATURATED))
+        early = bool(values) and (
+            values[0] >= SATURATED or (facts.verdict == Verdict.COLLAPSED and median(values) >= SATURATED)
+        )
         if early and "MSE" in facts.criterion:
             share = per_cent(max(values[0], median(values)))
             yield Finding(
@@ -150,23 +159,39 @@ def _saturated_softmax(histories: Histories, facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _updates(histories: Histories, facts: Facts) -> Iterator[Finding]:
-    """Look for updates that are too small or too large for the weights."""
+def _small_updates(histories: Histories, facts: Facts) -> Iterator[Finding]:
+    """Look for updates that are too small for the weights, in a run that does not learn."""
     moves = _by_layer(histories, names.FLOW_UPDATE, facts.layers, _early)
     if not moves:
         return
-    name, most = max(moves.items(), key=lambda item: item[1])
+    most = max(moves.values())
     probe = _finite(histories, names.PROBE_LOSS)
     learned = bool(probe) and probe[0] > 0 and min(probe) < (1 - LEARNED) * probe[0]
     if most < SMALL_UPDATE and probe and not learned:
         yield Finding(
             Kind.SMALL_UPDATES,
-            f"updates are too small for the weights: no layer moves by more than {significant(most)} of its size",
+            f"updates are too small for the weights: no layer moves by more than {significant(most)} of its size; the "
+            "learning rate may be too low",
         )
+
+
+def _large_updates(histories: Histories, facts: Facts) -> Iterator[Finding]:
+    """Look for a step that moves all weights together by more than their size."""
+    moves = [
+        list(zip(_values(histories, names.FLOW_UPDATE, name), _values(histories, names.FLOW_WEIGHT, name), strict=True))
+        for name in facts.layers
+    ]
+    together = [
+        hypot(*(ratio * size for ratio, size in step if isfinite(ratio))) / hypot(*(size for _, size in step))
+        for step in zip(*filter(None, moves), strict=False)
+        if hypot(*(size for _, size in step)) > 0
+    ]
+    most = max(filter(isfinite, together), default=0.0)
     if most > LARGE_UPDATE:
         yield Finding(
             Kind.LARGE_UPDATES,
-            f"updates are too large for the weights: {name} moves by {significant(most)} of its size at a step",
+            f"updates are too large: a step moved the weights by {significant(most)} times their own size; "
+            "the learning rate may be too high",
         )
 
 
@@ -174,7 +199,8 @@ def _overshooting(histories: Histories, facts: Facts) -> Iterator[Finding]:
     """Look for steps that raise the loss of their own batch time and again."""
     changes = _finite(histories, names.LOSS_CHANGE)
     above = sum(change > 0 for change in changes)
-    if len(changes) >= FEWEST_STEPS and above >= OVERSHOOTING * len(changes):
+    enough = len(changes) >= (1 if facts.verdict == Verdict.DIVERGED else FEWEST_STEPS)
+    if enough and above >= OVERSHOOTING * len(changes):
         yield Finding(
             Kind.OVERSHOOTING,
             f"steps overshoot: {above} of {len(changes)} measured steps raised the loss of their own batch",
@@ -196,11 +222,13 @@ def _lost_digits(histories: Histories, facts: Facts) -> Iterator[Finding]:
 Rule = Callable[[Histories, Facts], Iterator[Finding]]
 # A new rule is one function, one row here, one row of the table in docs/diagnostics.md, and a test that provokes it.
 RULES: tuple[Rule, ...] = (
-    _dead, _saturated_softmax, _vanishing, _exploding, _saturated, _lost_digits, _overshooting, _updates,
+    _dead, _saturated_softmax, _vanishing, _exploding, _saturated, _lost_digits, _overshooting, _large_updates,
+    _small_updates,
 )  # fmt: skip
 # What may explain a collapse, the most telling first, and in what words.
 _CAUSES: Mapping[Kind, str] = {
-    Kind.DEAD: "dead ReLUs",
+    Kind.DYING: "a learning rate that is too high",
+    Kind.DEAD: "ReLUs that were dead from the start",
     Kind.SATURATED_SOFTMAX: "a saturated squared error",
     Kind.LOST_DIGITS: "the digits that half precision loses",
     Kind.LARGE_UPDATES: "a learning rate that is too high",
@@ -209,6 +237,10 @@ _CAUSES: Mapping[Kind, str] = {
     Kind.SATURATED: "saturated activations",
     Kind.SMALL_UPDATES: "a learning rate that is too low",
 }
+
+
+def _values(histories: Histories, name: str, layer: str) -> Sequence[float]:
+    return histories.get(f"{name}/{layer}", ((), ()))[1]
 
 
 def _finite(histories: Histories, name: str) -> list[float]:

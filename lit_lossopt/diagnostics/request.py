@@ -47,7 +47,7 @@ def parse_request(text: str | bool) -> Request:
     Raises:
         UserError: a word names nothing.
     """
-    spelled = {False: "off", True: "default"}[text] if isinstance(text, bool) else text
+    spelled = {"False": "off", "True": "default"}.get(str(text).capitalize(), str(text))
     request: dict[str, tuple[Moments, ...]] = {}
     for word in spelled.replace(" ", "").split(","):
         name, at, moments = word.partition("@")

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_lossopt.core import names
-from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.diagnostics.findings import Facts, findings
@@ -239,7 +238,7 @@ class Diagnostics(pl.Callback):
         facts = Facts(
             criterion=type(module.criterion).__name__,
             layers=tuple(_layers(module)),
-            collapsed=self.health.verdict == Verdict.COLLAPSED,
+            verdict=self.health.verdict,
             half=any(parameter.dtype.itemsize < 4 for parameter in module.parameters()),
         )
         found = findings(self._histories, facts)
