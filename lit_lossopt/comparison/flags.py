@@ -16,7 +16,8 @@ def parse(words: Sequence[str]) -> Namespace:
     Raises:
         UserError: an unknown flag, a missing or a wrong value, or flags that exclude each other.
     """
-    parser = _parser()
+    parser = ArgumentParser(prog="lossopt compare", add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_flags(parser, FLAGS)
     try:
         options, left = parser.parse_known_args(list(words))
     except ArgumentError as error:
@@ -32,12 +33,6 @@ def parse(words: Sequence[str]) -> Namespace:
     if options.runs and (options.filter or options.experiment):
         raise UserError("compare --runs names the runs already: leave out --experiment and --filter")
     return options
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="lossopt compare", add_help=False, allow_abbrev=False, exit_on_error=False)
-    add_flags(parser, FLAGS)
-    return parser
 
 
 def _listed(text: str) -> list[str]:

@@ -155,8 +155,12 @@ def _check_class(key: str, settings: Settings) -> None:
         if not isinstance(class_path, str):
             known = ", ".join(class_paths(key))
             raise UserError(f"{key}={class_path!r} from {origin}: not the name of a class; one of: {known}")
-        if key == "model.network":
-            _refuse_function(class_path, origin)
+        owner, _, name = class_path.rpartition(".")
+        if key == "model.network" and owner == "torchvision.models" and name.islower():
+            raise UserError(
+                f"model.network={class_path} from {origin}: a function, not a class; take "
+                f"--model.network=TorchvisionNetwork --model.network.name={name}"
+            )
         _check_name(key, class_path, origin)
         _check_arguments(key, class_path, choice.get("init_args") or {}, settings)
 
@@ -172,15 +176,6 @@ def _check_name(key: str, class_path: str, origin: str) -> None:
         )
     if class_path.startswith("pytorch_optimizer.") and not _installed("pytorch_optimizer"):
         raise UserError(f"{key}={class_path} from {origin}: pytorch_optimizer is not installed; {EXTRA}")
-
-
-def _refuse_function(class_path: str, origin: str) -> None:
-    owner, _, name = class_path.rpartition(".")
-    if owner == "torchvision.models" and name.islower():
-        raise UserError(
-            f"model.network={class_path} from {origin}: a function, not a class; take "
-            f"--model.network=TorchvisionNetwork --model.network.name={name}"
-        )
 
 
 def _check_arguments(key: str, class_path: str, arguments: dict[str, Any], settings: Settings) -> None:

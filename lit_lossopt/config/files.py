@@ -87,7 +87,10 @@ def find_config(name: str, known: Sequence[str] | None = None) -> Path:
     Raises:
         UserError: no such file; the message lists the known names and the nearest match.
     """
-    for candidate in _candidates(name):
+    folders = [Path()]
+    if Path(name).name == name:
+        folders += [Path("configs"), shipped_folder()]
+    for candidate in (folder / given_path(f"{name}{ending}") for folder in folders for ending in _ENDINGS):
         if is_file(candidate):
             return candidate
     known = known_names() if known is None else known
@@ -95,10 +98,3 @@ def find_config(name: str, known: Sequence[str] | None = None) -> Path:
         f"--config {name}: no such file, and no config of that name{did_you_mean(Path(name).stem, known)}; "
         f"there are: {', '.join(known)}"
     )
-
-
-def _candidates(name: str) -> list[Path]:
-    folders = [Path()]
-    if Path(name).name == name:
-        folders += [Path("configs"), shipped_folder()]
-    return [folder / given_path(f"{name}{ending}") for folder in folders for ending in _ENDINGS]

@@ -113,17 +113,15 @@ class Settings:
         """
         family = family_of(key)
         argument = key[len(family) + 1 :].removeprefix("init_args.") if family else key
-        value = text if self._wants_text(family, argument) else load_value(text, f"--{key}")
+        current = self._at(family) if family else None
+        annotations = class_parameters(family, current.get("class_path", "")) if isinstance(current, dict) else None
+        wants_text = (annotations or {}).get(argument, "").startswith(("str", "Path"))
+        value = text if wants_text else load_value(text, f"--{key}")
         if family and argument and argument not in _CLASS_KEYS:
             value = {"init_args": {argument: value}}
         elif family and argument:
             value = {argument: value}
         self.merge(nested(family or key, value), COMMAND_LINE)
-
-    def _wants_text(self, family: str, argument: str) -> bool:
-        current = self._at(family) if family else None
-        annotations = class_parameters(family, current.get("class_path", "")) if isinstance(current, dict) else None
-        return (annotations or {}).get(argument, "").startswith(("str", "Path"))
 
     def _class_at(self, family: str) -> str | None:
         choice = self._at(family)

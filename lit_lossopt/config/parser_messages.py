@@ -69,11 +69,11 @@ def _missing(key: str, class_path: str, parsed: str) -> str:
     """
     module, _, name = class_path.rpartition(".")
     # A class that the parser has looked at is imported.
-    found = getattr(sys.modules.get(module), name, None)
-    parameters = inspect.signature(found).parameters.values() if found else ()
+    named_class = getattr(sys.modules.get(module), name, None)
+    parameters = inspect.signature(named_class).parameters.values() if named_class else ()
     wanted = [one.name for one in parameters if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
-    missing = [one for one in wanted if re.search(rf"\b{one}=None\b", parsed)]
-    flags = " ".join(f"--{key}.{one}=…" for one in missing)
+    missing = [argument for argument in wanted if re.search(rf"\b{argument}=None\b", parsed)]
+    flags = " ".join(f"--{key}.{argument}=…" for argument in missing)
     return f"{name} needs {' and '.join(missing)}; add {flags} behind it" if missing else ""
 
 
@@ -96,8 +96,8 @@ def _key(message: str) -> str:
     The outermost part is first, and each part occurs once.
     """
     parts: list[str] = []
-    for found in re.findall(r'Parser key "([\w.]+)"', message):
-        parts += [part for part in found.split(".") if part not in (*parts, "init_args")]
+    for nested in re.findall(r'Parser key "([\w.]+)"', message):
+        parts += [part for part in nested.split(".") if part not in (*parts, "init_args")]
     return ".".join(parts)
 
 

@@ -117,7 +117,15 @@ def class_defaults(key: str, class_path: str) -> dict[str, str]:
     """
     member = _members(key).get(class_path.rpartition(".")[2])
     method = _method(member.definition, "__init__") if member and member.path == class_path else None
-    return _default_texts(method) if method else {}
+    if method is None:
+        return {}
+    positional = [*method.args.posonlyargs, *method.args.args]
+    defaults = method.args.defaults
+    pairs = [
+        *zip(positional[len(positional) - len(defaults) :], defaults, strict=True),
+        *zip(method.args.kwonlyargs, method.args.kw_defaults, strict=True),
+    ]
+    return {item.arg: ast.unparse(default) for item, default in pairs if default is not None}
 
 
 def shared_parameters(key: str) -> set[str]:
@@ -233,16 +241,6 @@ def _parameters(method: ast.FunctionDef) -> dict[str, str]:
     }
 
 
-def _default_texts(method: ast.FunctionDef) -> dict[str, str]:
-    positional = [*method.args.posonlyargs, *method.args.args]
-    defaults = method.args.defaults
-    pairs = [
-        *zip(positional[len(positional) - len(defaults) :], defaults, strict=True),
-        *zip(method.args.kwonlyargs, method.args.kw_defaults, strict=True),
-    ]
-    return {item.arg: ast.unparse(default) for item, default in pairs if default is not None}
-
-
 @cache
 def _classes(place: str) -> dict[str, _Class]:
     """Return name -> class of a source file, or of all files of a folder."""
@@ -252,23 +250,19 @@ def _classes(place: str) -> dict[str, _Class]:
     classes: dict[str, _Class] = {}
     for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        imported = _imported_names(tree)
+        # Local name -> dotted name; relative imports stay in their folder.
+        imported = {
+            name.asname or name.name: name.name if item.level else f"{item.module}.{name.name}"
+            for item in tree.body
+            if isinstance(item, ast.ImportFrom)
+            for name in item.names
+        }
         for item in tree.body:
             if isinstance(item, ast.ClassDef):
                 first, _, rest = (ast.unparse(item.bases[0]) if item.bases else "").partition(".")
                 base = ".".join(part for part in (imported.get(first, first), rest) if part)
                 classes[item.name] = _Class(item, file.stem, base)
     return classes
-
-
-def _imported_names(tree: ast.Module) -> dict[str, str]:
-    """Return local name -> dotted name of what a module imports; relative imports stay in their folder."""
-    return {
-        name.asname or name.name: name.name if item.level else f"{item.module}.{name.name}"
-        for item in tree.body
-        if isinstance(item, ast.ImportFrom)
-        for name in item.names
-    }
 
 
 def _locate(place: str) -> Path | None:

@@ -54,11 +54,9 @@ def printable(text: str) -> str:
     >>> print(printable("caf\udce9 \x1b[31m"))
     caf\xe9 \x1b[31m
     """
-    return "".join(_escape(sign) if _is_unprintable(sign) else sign for sign in text)
-
-
-def _is_unprintable(sign: str) -> bool:
-    return unicodedata.category(sign) in _UNPRINTABLE or sign in _TURNING
+    return "".join(
+        _escape(sign) if unicodedata.category(sign) in _UNPRINTABLE or sign in _TURNING else sign for sign in text
+    )
 
 
 def _escape(sign: str) -> str:

@@ -100,13 +100,13 @@ def _of_variable(name: str, text: str) -> Iterator[str]:
     addresses = text if "://" in text or not name.lower().endswith("proxy") else f"http://{text}"
     if "://" not in addresses:
         return
-    for found in _USERINFO.findall(addresses):
-        user, colon, password = found[:-1].partition(":")
+    for login in _USERINFO.findall(addresses):
+        user, colon, password = login[:-1].partition(":")
         # A name alone may be a token.
         secret = password if colon else user if len(user) >= _SHORTEST_NAME and re.search(r"\d", user) else ""
         yield from {secret, unquote(secret)}
-    for found in _QUERY.finditer(addresses):
-        value = found[0].removeprefix(found[1])
+    for parameter in _QUERY.finditer(addresses):
+        value = parameter[0].removeprefix(parameter[1])
         yield from {value, unquote(value)}
 
 

@@ -72,7 +72,10 @@ class ArrayDataModule(ImageDataModule):
         if class_names is not None and np.ndim(class_names) != 1:
             raise UserError(f"data.class_names={class_names}: a list of names is needed, one for each class")
         numbered = range(check_numbering("data.labels", self._given.labels)) if class_names is None else ()
-        self._names = [_name(name) for name in (numbered if class_names is None else class_names)]
+        self._names = [
+            printable(name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name))
+            for name in (numbered if class_names is None else class_names)
+        ]
         self._check_fit()
         super().__init__(**options)
 
@@ -197,10 +200,6 @@ def _labelled(prefix: str, images: Any, labels: Any) -> LabelledImages:
     # A copy, so that what the caller does with the arrays later changes no training.
     kept = images.clone(memory_format=torch.channels_last)
     return LabelledImages(kept, labels, [f"{kind}/{index}" for index in range(len(images))])
-
-
-def _name(given: Any) -> str:
-    return printable(given.decode("utf-8", "surrogateescape") if isinstance(given, bytes) else str(given))
 
 
 def _as_tensor(values: Any) -> Tensor:

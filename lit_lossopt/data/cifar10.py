@@ -134,15 +134,15 @@ class CIFAR10DataModule(ImageDataModule):
         """
         if self.archive is None:
             return SHA256
-        found = _sha256_of(self.archive, "data.archive")
-        if found != SHA256:
+        sha256 = _sha256_of(self.archive, "data.archive")
+        if sha256 != SHA256:
             warnings.warn(
-                f"data.archive={self.archive}: not the official CIFAR-10 (SHA-256 {found[:12]}…); results on it are "
+                f"data.archive={self.archive}: not the official CIFAR-10 (SHA-256 {sha256[:12]}…); results on it are "
                 "not results on CIFAR-10",
                 Notice,
                 stacklevel=2,
             )
-        return found
+        return sha256
 
     def _verified_archive(self) -> Path:
         if self.archive is not None:

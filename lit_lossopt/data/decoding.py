@@ -102,7 +102,9 @@ def pixels_of(image: Image.Image, rules: DecodingRules) -> Pixels:
         UnusableImage: the image is too large, or of a kind that is not decoded.
         Exception: nearly any, where the image comes from a damaged file.
     """
-    _check_pixels(image, rules.max_pixels)
+    width, height = image.size
+    if width * height > rules.max_pixels:
+        raise UnusableImage(f"{width}×{height} pixels, more than max_pixels={rules.max_pixels}")
     image.load()
     turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     rgb = _on_white(image)
@@ -122,12 +124,6 @@ def _pillow_without_warnings() -> Iterator[None]:
             yield
     finally:
         Image.MAX_IMAGE_PIXELS = own_cap
-
-
-def _check_pixels(image: Image.Image, most: int) -> None:
-    width, height = image.size
-    if width * height > most:
-        raise UnusableImage(f"{width}×{height} pixels, more than max_pixels={most}")
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import io
 import re
 import sys
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
@@ -173,7 +172,9 @@ def _from_any(urls: Sequence[str], wanted: _Wanted, stall: float) -> None:
         except _MirrorError as error:
             reasons.setdefault(one_line(str(error), 100), []).append(_place(url))
         else:
-            _publish(wanted)
+            publish(wanted.part, wanted.target)
+            # The name is on the disk only after its folder is.
+            force_to_disk(wanted.target.parent)
             return
     raise DownloadError("; ".join(f"{', '.join(places)}: {reason}" for reason, places in reasons.items()))
 
@@ -201,7 +202,9 @@ def _transfer(url: str, wanted: _Wanted, stall: float) -> None:
     asked = wanted.held()
     with _network(stall):
         headers = {"User-Agent": f"lit_lossopt/{__version__}", **({"Range": f"bytes={asked}-"} if asked else {})}
-        response = _opener(url).open(Request(url, headers=headers), timeout=stall)  # noqa: S310  # checked above
+        # A proxy is for other machines, not for this one.
+        opener = build_opener(_NeverToHttp, *([ProxyHandler({})] if _is_local(url) else []))
+        response = opener.open(Request(url, headers=headers), timeout=stall)  # noqa: S310  # checked above
     with response:
         start = _first_byte(response, asked, wanted.size)
         arrived = start + _append(response, url, wanted, start, stall)
@@ -219,16 +222,12 @@ def _append(response: http.client.HTTPResponse, url: str, wanted: _Wanted, start
             arrived += len(block)
             if start + arrived > wanted.size:
                 raise _SpoiledError(f"sends more than the file's {wanted.size:,} bytes")
-            _write(file, block)
+            # An unbuffered file may take only a part of a block.
+            rest = memoryview(block)
+            while rest:
+                rest = rest[file.write(rest) :]
             progress.advance(progress.task_ids[0], len(block))
     return arrived
-
-
-def _write(file: io.FileIO, block: bytes) -> None:
-    # An unbuffered file may take only a part of a block.
-    rest = memoryview(block)
-    while rest:
-        rest = rest[file.write(rest) :]
 
 
 def _first_byte(response: http.client.HTTPResponse, asked: int, size: int) -> int:
@@ -291,11 +290,6 @@ class _NeverToHttp(HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener(url: str) -> OpenerDirector:
-    # A proxy is for other machines, not for this one.
-    return build_opener(_NeverToHttp, *([ProxyHandler({})] if _is_local(url) else []))
-
-
 @contextmanager
 def _progress(url: str, wanted: _Wanted, start: int) -> Iterator[Progress]:
     """Print what is fetched, and show a progress bar on a terminal."""
@@ -313,9 +307,3 @@ def _verify(wanted: _Wanted) -> None:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 != wanted.sha256:
         raise _SpoiledError(f"has another content (SHA-256 {sha256[:12]}… in place of {wanted.sha256[:12]}…)")
-
-
-def _publish(wanted: _Wanted) -> None:
-    publish(wanted.part, wanted.target)
-    # The name is on the disk only after its folder is.
-    force_to_disk(wanted.target.parent)

@@ -220,7 +220,8 @@ def _count_beside_classes(base: Path, found: FoundFiles) -> None:
 
 def _folders(base: Path) -> list[str]:
     with _looking_into(base):
-        return sorted(entry.name for entry in base.iterdir() if entry.is_dir() and not _is_passed_over(entry.name))
+        names = [entry.name for entry in base.iterdir() if entry.is_dir()]
+    return sorted(name for name in names if not name.startswith(".") and name.lower() not in _LEFT_BEHIND)
 
 
 def _readable_folders(base: Path) -> list[str]:
@@ -232,10 +233,6 @@ def _readable_folders(base: Path) -> list[str]:
         return _folders(base)
     except UserError:
         return []
-
-
-def _is_passed_over(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _LEFT_BEHIND
 
 
 def _listed(names: Sequence[str]) -> str:

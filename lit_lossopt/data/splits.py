@@ -93,8 +93,9 @@ def drawn_places(labels: Tensor, fraction: float, seed: int, classes: Mapping[in
         places = (labels == label).nonzero().flatten()
         count = max(1, round(fraction * len(places)))
         if count >= len(places):
+            held = "1 image" if len(places) == 1 else f"{len(places)} images"
             raise UserError(
-                f"data.test_fraction={fraction}: class {name!r} has {_images(len(places))}, too few for one on both "
+                f"data.test_fraction={fraction}: class {name!r} has {held}, too few for one on both "
                 "sides; change it, add images, or name the other classes with --data.classes=[…]"
             )
         generator = torch.Generator().manual_seed(derive_seed(seed, "test split", label))
@@ -102,10 +103,6 @@ def drawn_places(labels: Tensor, fraction: float, seed: int, classes: Mapping[in
         held_out.append(places[order[:count]])
         stay.append(places[order[count:]])
     return torch.cat(stay).sort().values, torch.cat(held_out).sort().values
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
 
 
 def check_test_fraction(fraction: float) -> None:

@@ -105,14 +105,14 @@ def load_backbone(network: nn.Module, state: State, head: str, image_size: int) 
     try:
         if isinstance(network, VisionTransformer) and "encoder.pos_embedding" in state:
             state = interpolate_embeddings(image_size, network.patch_size, state)
-        found = network.load_state_dict(state, strict=False)
+        loaded = network.load_state_dict(state, strict=False)
     except (RuntimeError, ValueError) as error:
         problem = next((line for line in str(error).splitlines() if "mismatch" in line), str(error))
         raise _misfit(network, one_line(problem, 200)) from error
     # Old files do not have the counts of batches that norms keep now.
-    missing = [name for name in found.missing_keys if not name.startswith(head) and "num_batches" not in name]
-    if missing or found.unexpected_keys:
-        raise _misfit(network, _difference(missing, found.unexpected_keys))
+    missing = [name for name in loaded.missing_keys if not name.startswith(head) and "num_batches" not in name]
+    if missing or loaded.unexpected_keys:
+        raise _misfit(network, _difference(missing, loaded.unexpected_keys))
     for name, value in state.items():
         if not bool(torch.isfinite(value).all()):
             raise ValueError(f"{name} holds values that are not finite; take other weights")

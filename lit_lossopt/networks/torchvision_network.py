@@ -157,7 +157,7 @@ def _build(name: str, size: int, num_outputs: int, *, init_weights: bool) -> nn.
 
 
 def _last_layer(network: nn.Module) -> str:
-    layers: list[str] = [name for name, one in network.named_modules() if isinstance(one, nn.Linear | nn.Conv2d)]
+    layers: list[str] = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     return layers[-1]
 
 

@@ -59,15 +59,15 @@ def misfit(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str,
     rest = length - warmup
     if follows:
         return ""
-    found = next((look(inner, rest) for kind, look in _LOOKS.items() if isinstance(inner, kind)), "")
+    setting = next((look(inner, rest) for kind, look in _LOOKS.items() if isinstance(inner, kind)), "")
     shares = _shares(scheduler, optimizer, length, unit)
-    if not found:
+    if not setting:
         return ""
     behind = f" behind its warm-up of {warmup}" if warmup else ""
     ends = f", so the rate ends at {shares[1]:.0%} of its peak" if shares else ""
     names = [name for kind, name in LENGTHS.items() if isinstance(inner, kind)]
     word = f"; {names[0]}={TRAINING} fits any length" if names else ""
-    return f"model.lr_scheduler.{found}: the training has {_counted(rest, unit)}{behind}{ends}{word}"
+    return f"model.lr_scheduler.{setting}: the training has {_counted(rest, unit)}{behind}{ends}{word}"
 
 
 def _shares(scheduler: LRScheduler, optimizer: Optimizer, length: int, unit: str) -> tuple[float, float] | None:

@@ -76,12 +76,12 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
 
     engine, runs = engine_for(plan, options, main), SweepRuns(plan.experiment, plan.name)
     begin(plan, runs, print)
-    display = SweepDisplay(lambda: best_by_arm(one))
-    one = Sweep(plan, runs, ShownEngine(engine, display), lambda _: None, display.say, options.keep_checkpoints)
+    display = SweepDisplay(lambda: best_by_arm(the_sweep))
+    the_sweep = Sweep(plan, runs, ShownEngine(engine, display), lambda _: None, display.say, options.keep_checkpoints)
     status, ending = int(Exit.INTERRUPTED), Status.KILLED
     try:
         with raised_sigterm(), display:
-            status = one.run()
+            status = the_sweep.run()
         ending = Status.FAILED if status else Status.FINISHED
     except Interrupted as stop:
         status = stop.status
@@ -91,10 +91,10 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
         typed = [
             f"lossopt sweep {shlex.join(words)}",
             "",
-            *(f"lossopt {shlex.join(t.words)}" for t in one.trials.values()),
+            *(f"lossopt {shlex.join(t.words)}" for t in the_sweep.trials.values()),
         ]
         runs.end(ending, {"plan.yaml": plan.text, "commands.txt": "\n".join([*typed, ""])})
-    return status, runs, summary(one, interrupted=ending == Status.KILLED)
+    return status, runs, summary(the_sweep, interrupted=ending == Status.KILLED)
 
 
 def engine_for(plan: Plan, options: Options, main: Main) -> Engine:

@@ -111,7 +111,9 @@ def _steps(trainer: Mapping[str, Any], an_epoch: int) -> float:
 def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:
     """Return trials, time and disk in words."""
     search = search_trials(plan)
-    again = _some_repeats(plan, search)
+    # As if each arm's first point won. There are as many repeats for any point.
+    first = {trial.arm: trial.point for trial in reversed(search)}
+    again = () if plan.protocol == GRID else repeats(plan, first)
     most = len(search_trials(plan, Reach(plan.extend, plan.extend))) - len(search) if on_grids(plan) else 0
     counts = [f"{len(search)} {search[0].phase} trials", *([f"{len(again)} repeats"] if again else [])]
     if plan.test and again:
@@ -139,7 +141,7 @@ def _done(search: Sequence[Trial], again: Sequence[Trial], ended: Sequence[Ended
 
 
 def _time(every: Sequence[Trial], ended: Sequence[EndedTrial], left: int, most: int, workers: int) -> str:
-    known = [one.seconds for one in ended if not math.isnan(one.seconds)]
+    known = [trial.seconds for trial in ended if not math.isnan(trial.seconds)]
     if known:
         each, source = statistics.fmean(known), f"the mean of {len(known)} trials of this experiment"
     else:
@@ -157,27 +159,16 @@ def _mean_cost(every: Sequence[Trial]) -> Cost:
     They may differ in length, batch size or data.
     """
     costs = [cost(trial) for trial in {trial.arm: trial for trial in every}.values()]
-    parts = ([one.seconds for one in costs], [one.bytes for one in costs], [one.checkpoint for one in costs])
+    parts = ([each.seconds for each in costs], [each.bytes for each in costs], [each.checkpoint for each in costs])
     return Cost(*map(statistics.fmean, parts))
 
 
 def _disk(every: Sequence[Trial], kept: int) -> str:
-    one = _mean_cost(every)
-    if math.isnan(one.bytes + one.checkpoint):
+    mean = _mean_cost(every)
+    if math.isnan(mean.bytes + mean.checkpoint):
         return f"disk: not known; checkpoints of {kept} trials are kept, three of each"
-    total = len(every) * one.bytes + kept * one.checkpoint
-    return f"disk: about {total / 1e6:.0f} MB, {kept * one.checkpoint / 1e6:.0f} of them checkpoints of {kept} trials"
-
-
-def _some_repeats(plan: Plan, search: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Return the repeats as if each arm's first point won.
-
-    There are as many for any point.
-    """
-    if plan.protocol == GRID:
-        return ()
-    first = {trial.arm: trial.point for trial in reversed(search)}
-    return repeats(plan, first)
+    total = len(every) * mean.bytes + kept * mean.checkpoint
+    return f"disk: about {total / 1e6:.0f} MB, {kept * mean.checkpoint / 1e6:.0f} of them checkpoints of {kept} trials"
 
 
 def _mini_cnn(side: int, channels: int) -> float:

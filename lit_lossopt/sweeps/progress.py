@@ -102,7 +102,10 @@ class SweepDisplay:
             rows.add_row(
                 str(worker), Text(on_one_line(name)), Text(on_one_line(said(progress.text)), overflow="ellipsis"), since
             )
-        return Group(rows, Text(self.summary(), style="bold"), *self._best_lines())
+        ordered = sorted(self._shown_best.items(), key=lambda item: -item[1])
+        shown = "   ".join(f"{arm} {accuracy:.4f}" for arm, accuracy in ordered)
+        best = [Text(on_one_line(f"best val accuracy so far: {shown}"), overflow="ellipsis")] if shown else []
+        return Group(rows, Text(self.summary(), style="bold"), *best)
 
     def summary(self) -> str:
         """Return the state of the sweep on one line.
@@ -125,11 +128,6 @@ class SweepDisplay:
         running = [now - begun for progress, begun in self._workers.values() if progress.trial]
         waiting = self._total - self._ended - len(running)
         return (waiting * each + sum(max(0.0, each - spent) for spent in running)) / len(self._workers)
-
-    def _best_lines(self) -> list[Text]:
-        ordered = sorted(self._shown_best.items(), key=lambda item: -item[1])
-        shown = "   ".join(f"{arm} {accuracy:.4f}" for arm, accuracy in ordered)
-        return [Text(on_one_line(f"best val accuracy so far: {shown}"), overflow="ellipsis")] if shown else []
 
 
 class ShownEngine:

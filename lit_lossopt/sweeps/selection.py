@@ -36,15 +36,15 @@ def scores(trials: Sequence[Trial], results: Mapping[str, TrialRun]) -> dict[tup
     grouped: dict[tuple[tuple[str, float], ...], list[Trial]] = {}
     for trial in trials:
         grouped.setdefault(tuple(trial.point.items()), []).append(trial)
-    found = {}
+    score_of = {}
     for point, seeds in grouped.items():
         ended = [results[trial.key] for trial in seeds if trial.key in results]
         if len(ended) < len(seeds):
             continue
-        finals = [final(one.accuracies) for one in ended]
-        sound = all(one.verdict != Verdict.DIVERGED for one in ended) and not any(map(math.isnan, finals))
-        found[point] = math.fsum(finals) / len(finals) if sound else -math.inf
-    return found
+        finals = [final(run.accuracies) for run in ended]
+        sound = all(run.verdict != Verdict.DIVERGED for run in ended) and not any(map(math.isnan, finals))
+        score_of[point] = math.fsum(finals) / len(finals) if sound else -math.inf
+    return score_of
 
 
 def winner(arm: Arm, reach: Reach, trials: Sequence[Trial], results: Mapping[str, TrialRun]) -> Point | None:

@@ -43,26 +43,22 @@ def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Pa
         UserError: there is no such run, several begin so, or the store does not answer.
     """
     uri = tracking_uri()
-    _check_there(run, uri)
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            client = Store(uri).client
-            found = _find(client, run)
-            folder = _with_files(client, found, wanted, Path(temporary))
-        except STORE_ERRORS as error:
-            reason = one_line(str(error), 200)
-            raise UserError(f"{run}: {uri} cannot be asked for it ({reason}); name a checkpoint file") from error
-        yield str(found.info.run_id), folder
-
-
-def _check_there(run: str, uri: str) -> None:
-    """Refuse a database that does not exist, as asking would make it."""
     database = sqlite_path(uri)
+    # Asking would make the database.
     if database and not database.is_file():
         raise UserError(
             f"{run}: neither a file nor a folder, and there is no tracking store {database.absolute()} to look for a "
             "run in; work in the folder where it ran, or set MLFLOW_TRACKING_URI"
         )
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            client = Store(uri).client
+            known_run = _find(client, run)
+            folder = _with_files(client, known_run, wanted, Path(temporary))
+        except STORE_ERRORS as error:
+            reason = one_line(str(error), 200)
+            raise UserError(f"{run}: {uri} cannot be asked for it ({reason}); name a checkpoint file") from error
+        yield str(known_run.info.run_id), folder
 
 
 def _find(client: MlflowClient, run: str) -> Run:
@@ -70,13 +66,13 @@ def _find(client: MlflowClient, run: str) -> Run:
     if _BEGINNING.fullmatch(run) and experiments:
         # By its id, or by what it was called before its store had answered.
         for name in ("attributes.run_id", f"tags.`{names.TAG_JOURNAL}`"):
-            found = list(client.search_runs(experiments, f"{name} LIKE '{run}%'", max_results=3))
-            if found:
+            matching = list(client.search_runs(experiments, f"{name} LIKE '{run}%'", max_results=3))
+            if matching:
                 break
-        if len(found) == 1:
-            return found[0]
-        if found:
-            shown = ", ".join(f"{near.info.run_id} ({near.info.run_name})" for near in found[:2])
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            shown = ", ".join(f"{near.info.run_id} ({near.info.run_name})" for near in matching[:2])
             raise UserError(f"{run}: several runs begin so, such as {shown}; write more of the id")
     raise UserError(
         f"{run}: no file, no folder, and no run of {client.tracking_uri}{_nearest(client, experiments, run)}"

@@ -187,15 +187,12 @@ class Delivery:
     def _send_apart(self, entries: Sequence[Entry]) -> None:
         self.store.check_run(str(self.run_id))
         for entry in _apart(entries):
-            self._send_or_leave(entry)
-
-    def _send_or_leave(self, entry: Entry) -> None:
-        try:
-            self.store.send(str(self.run_id), [entry], self.journal.folder)
-        except Exception as error:
-            if not is_final(error):
-                raise
-            self.refused.append(redact(one_line(str(error), 200)))
+            try:
+                self.store.send(str(self.run_id), [entry], self.journal.folder)
+            except Exception as error:
+                if not is_final(error):
+                    raise
+                self.refused.append(redact(one_line(str(error), 200)))
 
     def _send_file(self, entry: Entry) -> None:
         try:

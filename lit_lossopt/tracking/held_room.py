@@ -47,7 +47,11 @@ def write_held(folder: Path, after: int, entries: Sequence[Entry]) -> bool:
     Returns:
         Whether they are on the disk.
     """
-    for shown in (list(entries), [_shortened(entry) for entry in entries]):
+    shortened = [
+        {**entry, "tags": {name: text[:SHORT] for name, text in entry["tags"].items()}} if "tags" in entry else entry
+        for entry in entries
+    ]
+    for shown in (list(entries), shortened):
         line = to_line({"kind": "ending", "after": after, "entries": shown})
         if len(line) > HELD_BYTES:
             continue
@@ -60,17 +64,10 @@ def read_held(folder: Path, written: int) -> list[Entry]:
     """Return the entries in the room that the log does not have."""
     try:
         with (folder / ENDING).open("rb") as file:
-            found = from_line(file.readline())
+            room = from_line(file.readline())
     except OSError:
         return []
-    if found["kind"] != "ending":
+    if room["kind"] != "ending":
         return []
-    entries: list[Entry] = found["entries"]
-    return entries[max(0, written - int(found["after"])) :]
-
-
-def _shortened(entry: Entry) -> Entry:
-    """Return an entry with its tags cut short."""
-    if "tags" not in entry:
-        return entry
-    return {**entry, "tags": {name: text[:SHORT] for name, text in entry["tags"].items()}}
+    entries: list[Entry] = room["entries"]
+    return entries[max(0, written - int(room["after"])) :]

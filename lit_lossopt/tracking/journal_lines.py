@@ -26,7 +26,10 @@ def to_line(entry: Entry) -> bytes:
         TypeError: a key is no text.
         ValueError: a container holds itself.
     """
-    text = json.dumps(entry, separators=(",", ":"), default=_plain).encode("ascii")
+    # A number of numpy or torch as Python's own, and anything else as a text.
+    text = json.dumps(
+        entry, separators=(",", ":"), default=lambda value: value.item() if hasattr(value, "item") else str(value)
+    ).encode("ascii")
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
@@ -53,8 +56,3 @@ def whole_lines(path: Path) -> Iterator[bytes]:
     if path.is_file():
         with path.open("rb") as file:
             yield from (line for line in file if line.endswith(b"\n"))
-
-
-def _plain(value: Any) -> Any:
-    """Return a number of numpy or torch as Python's own, else a text."""
-    return value.item() if hasattr(value, "item") else str(value)

@@ -76,9 +76,9 @@ def _new_model(store: Store, run: str) -> tuple[str, str]:
 
     The model is made in the run's own experiment. MLflow alone would take the default one.
     """
-    found = store.client.get_run(store.find_run(run))
-    run_id = str(found.info.run_id)
-    model = store.client.create_logged_model(found.info.experiment_id, NAME, run_id, params=found.data.params)
+    known_run = store.client.get_run(store.find_run(run))
+    run_id = str(known_run.info.run_id)
+    model = store.client.create_logged_model(known_run.info.experiment_id, NAME, run_id, params=known_run.data.params)
     return str(model.model_id), run_id
 
 

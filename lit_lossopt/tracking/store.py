@@ -82,15 +82,17 @@ class Store:
         """
         experiment_id = self.experiment_id(header["experiment"], header["artifact_root"])
         home = Path(header["artifact_root"]).parent
-        check_artifact_root(self._artifact_root(header["experiment"]), self.uri, header["experiment"], home)
+        experiment = self.client.get_experiment_by_name(header["experiment"])
+        root = str(experiment.artifact_location) if experiment else ""
+        check_artifact_root(root, self.uri, header["experiment"], home)
         tags = {**header["tags"], names.TAG_JOURNAL: header["journal"]}
-        found = self._runs_of(experiment_id, header["journal"])
-        if not found:
+        runs = self._runs_of(experiment_id, header["journal"])
+        if not runs:
             if names.TAG_ARM in tags:
                 tags[names.TAG_COLOUR] = self._colour(experiment_id, tags[names.TAG_ARM])
             run = self.client.create_run(experiment_id, header["milliseconds"], tags, header["run_name"])
-            found = [run]
-        return str(found[0].info.run_id), str(found[0].info.artifact_uri)
+            runs = [run]
+        return str(runs[0].info.run_id), str(runs[0].info.artifact_uri)
 
     def remove_twins(self, run_id: str, header: Mapping[str, Any]) -> None:
         """Delete other runs of the same journal.
@@ -171,9 +173,9 @@ class Store:
         with suppress(MlflowException):
             return str(self.client.get_run(name).info.run_id)
         for experiment in self.client.search_experiments():
-            found = self._runs_of(experiment.experiment_id, name)
-            if found:
-                return str(found[0].info.run_id)
+            runs = self._runs_of(experiment.experiment_id, name)
+            if runs:
+                return str(runs[0].info.run_id)
         raise RunGoneError(f"{self.uri} has no run {name}")
 
     def end_of(self, name: str) -> tuple[str, int] | None:
@@ -263,10 +265,6 @@ class Store:
         there = {Path(item.path).name: item.file_size for item in self.client.list_artifacts(run_id, name)}
         return all(there.get(name) == file.stat().st_size for name, file in files.items())
 
-    def _artifact_root(self, experiment: str) -> str:
-        found = self.client.get_experiment_by_name(experiment)
-        return str(found.artifact_location) if found else ""
-
     def _runs_of(self, experiment_id: str, journal: str) -> list[Any]:
         wanted = f"tags.`{names.TAG_JOURNAL}` = '{journal}'"
         return list(self.client.search_runs([experiment_id], wanted, order_by=["attributes.start_time ASC"]))
@@ -283,8 +281,8 @@ class Store:
         """
         client = self.client
         with one_at_a_time(self.uri):
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 # Without an explicit place, an experiment that `mlflow ui` made first has a proxied root, to which a
                 # direct client cannot write.
                 folder = None if is_server(self.uri) else (Path(artifact_root) / name).as_uri()
@@ -292,19 +290,19 @@ class Store:
                 try:
                     return str(client.create_experiment(name, artifact_location=folder, tags=kind))
                 except MlflowException:
-                    found = client.get_experiment_by_name(name)
-                    if found is None:
+                    experiment = client.get_experiment_by_name(name)
+                    if experiment is None:
                         raise
-        if found.lifecycle_stage == "deleted":
+        if experiment.lifecycle_stage == "deleted":
             raise UserError(
                 f"tracking.experiment={name}: it was deleted in {self.uri}; restore it (mlflow experiments restore "
-                f"--experiment-id {found.experiment_id}), or take another name"
+                f"--experiment-id {experiment.experiment_id}), or take another name"
             )
-        if names.TAG_KIND not in found.tags:
+        if names.TAG_KIND not in experiment.tags:
             # Made by an earlier version of this package, or by another program.
             with suppress(*STORE_ERRORS):
-                client.set_experiment_tag(found.experiment_id, names.TAG_KIND, names.TRAINING_KIND)
-        return str(found.experiment_id)
+                client.set_experiment_tag(experiment.experiment_id, names.TAG_KIND, names.TRAINING_KIND)
+        return str(experiment.experiment_id)
 
     def _colour(self, experiment_id: str, arm: str) -> str:
         """Return the arm's colour in its experiment, or the one used least.

@@ -91,7 +91,14 @@ class SweepRuns:
 
     def tracking_words(self, key: str, arm: str, phase: str) -> tuple[str, ...]:
         """Return the words that put a trial's run below the sweep."""
-        tags = json.dumps(_tags(self.parent, key, arm, phase))
+        tags = json.dumps(
+            {
+                names.TAG_SWEEP: self.parent,
+                names.TAG_SWEEP_KEY: key,
+                names.TAG_SWEEP_ARM: arm,
+                names.TAG_PHASE: phase,
+            }
+        )
         return (
             f"--tracking.experiment={self.experiment}",
             f"--tracking.tags={tags}",
@@ -140,9 +147,9 @@ class SweepRuns:
     def kills(self) -> dict[str, int]:
         """Return trial key → how often its process was killed without a word."""
         with _said(self._store.uri):
-            found = self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'")
+            runs = self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'")
         counted: dict[str, int] = {}
-        for tags in (run.data.tags for run in found):
+        for tags in (run.data.tags for run in runs):
             key = tags.get(names.TAG_SWEEP_KEY, "")
             counted[key] = counted.get(key, 0) + int(tags.get(names.TAG_KILLED, 0))
         return counted
@@ -244,15 +251,6 @@ class SweepRuns:
         seconds = seconds_between(run.info.start_time, run.info.end_time)
         verdict, artifacts = run.data.tags[names.TAG_VERDICT], str(run.info.artifact_uri)
         return TrialRun(str(run.info.run_id), verdict, values, seconds, run.data.tags, run.data.metrics, artifacts)
-
-
-def _tags(parent: str, key: str, arm: str, phase: str) -> dict[str, str]:
-    return {
-        names.TAG_SWEEP: parent,
-        names.TAG_SWEEP_KEY: key,
-        names.TAG_SWEEP_ARM: arm,
-        names.TAG_PHASE: phase,
-    }
 
 
 @contextmanager

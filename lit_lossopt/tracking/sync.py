@@ -173,10 +173,11 @@ def _end_of_killed(delivery: Delivery, store: Store, stopped: bool) -> list[Entr
     and the status was sent all the same.
     """
     begins = [entry for entry in iterate_entries(delivery.journal.folder) if entry["kind"] in ("run", "running")]
-    found = store.end_of(delivery.run_id or begins[0]["journal"]) if begins else None
-    if found and found[1] >= begins[-1]["milliseconds"]:
-        return [{"kind": "end", "status": found[0], "milliseconds": found[1]}]
-    kills = _kills(delivery.journal.folder) + (not stopped)
+    end = store.end_of(delivery.run_id or begins[0]["journal"]) if begins else None
+    if end and end[1] >= begins[-1]["milliseconds"]:
+        return [{"kind": "end", "status": end[0], "milliseconds": end[1]}]
+    # How often processes of the run were found killed before, and now.
+    kills = sum(entry.get("killed", False) for entry in iterate_entries(delivery.journal.folder)) + (not stopped)
     now = time.time_ns() // 1_000_000
     return [
         tags_entry({names.TAG_VERDICT: Verdict.INTERRUPTED, names.TAG_KILLED: kills}),
@@ -184,20 +185,15 @@ def _end_of_killed(delivery: Delivery, store: Store, stopped: bool) -> list[Entr
     ]
 
 
-def _kills(folder: Path) -> int:
-    """Return how often processes of the run were found killed before."""
-    return sum(entry.get("killed", False) for entry in iterate_entries(folder))
-
-
 def _folders(wanted: list[str]) -> list[Path]:
     root = Path(names.JOURNAL_FOLDER)
     known = sorted(path for path in root.glob("*") if (path / LOG).is_file())
-    found = []
+    folders = []
     for name in wanted:
         matching = journals_of(root, name) or [given_path(name)]
         if not (matching[0] / LOG).is_file():
             raise UserError(f"sync {name}: there is no such journal in {root.absolute()}; it holds {len(known)}")
-        found += matching
+        folders += matching
     if not wanted and not known:
         print(f"no journals in {root.absolute()}")
-    return found if wanted else known
+    return folders if wanted else known

@@ -58,7 +58,7 @@ class EndedTrial:
 
 def ended_here(experiment: str) -> list[EndedTrial]:
     """Return the ended trials of an experiment, from the journals here."""
-    found = []
+    trials = []
     for folder in Path(names.JOURNAL_FOLDER).glob("*"):
         header = read_header(folder)
         tags = dict(header.get("tags", {}))
@@ -71,10 +71,10 @@ def ended_here(experiment: str) -> list[EndedTrial]:
         if ends and tags.get(names.TAG_VERDICT) in RESULTS:
             whole = all(entry["kind"] != "running" for entry in entries)
             seconds = seconds_between(header["milliseconds"], ends[-1]) if whole else math.nan
-            found.append(
+            trials.append(
                 EndedTrial(tags[names.TAG_SWEEP_KEY], tags[names.TAG_SWEEP_ARM], tags[names.TAG_PHASE], seconds)
             )
-    return found
+    return trials
 
 
 def seconds_between(start: int, end: int) -> float:

@@ -68,8 +68,8 @@ def remove_parts_of(journal: Path) -> None:
 
 
 def _is_local(entries: Sequence[Entry], home: Path) -> bool:
-    found = [entry["artifacts"] for entry in entries if entry["kind"] == "created"]
-    return bool(found) and local_artifacts(found[-1], home) is not None
+    artifacts = [entry["artifacts"] for entry in entries if entry["kind"] == "created"]
+    return bool(artifacts) and local_artifacts(artifacts[-1], home) is not None
 
 
 def _is_over(entries: Sequence[Entry]) -> bool:

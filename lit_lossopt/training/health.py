@@ -119,7 +119,7 @@ class AccuracyTrack:
 
         See ``rose``.
         """
-        return rose([one for one in (self.first, self.highest) if one is not None], self.largest_share)
+        return rose([accuracy for accuracy in (self.first, self.highest) if accuracy is not None], self.largest_share)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on with."""

@@ -36,7 +36,7 @@ def check_monitors(module: LossOptModule, trainer: pl.Trainer) -> None:
         UserError: the metric, and those that there are.
     """
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # it is there
-    if not all(type(one).__module__.startswith(_LOG_NOTHING) for one in callbacks):
+    if not all(type(callback).__module__.startswith(_LOG_NOTHING) for callback in callbacks):
         return
     for callback in callbacks:
         _check(f"trainer.callbacks: {type(callback).__name__}", getattr(callback, "monitor", None), module, trainer)

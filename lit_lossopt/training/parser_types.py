@@ -27,7 +27,7 @@ def register_types() -> None:
 
     These are tensors, devices, plain numbers, and ``training`` as the length of a schedule.
     """
-    set_loader("yaml", _read_yaml, exceptions=(yaml.YAMLError,))
+    set_loader("yaml", lambda text: load_value(text, COMMAND_LINE), exceptions=(yaml.YAMLError,))
     set_dumper("yaml", dump_yaml)
     # It reads numbers and truth values with a loader of its own, for which there is no public way.
     _loaders_dumpers.yaml_default_loader = StrictLoader  # type: ignore[assignment]  # it begins as None
@@ -71,10 +71,6 @@ def at_home(settings: Any) -> Any:
         for name, value in settings.items():
             settings[name] = at_home(value)
     return str(given_path(settings)) if isinstance(settings, str) and settings.startswith("~/") else settings
-
-
-def _read_yaml(text: str) -> Any:
-    return load_value(text, COMMAND_LINE)
 
 
 def _read_device(name: Any) -> torch.device:

@@ -30,14 +30,14 @@ def last_checkpoint(experiment: str) -> Path:
     Raises:
         UserError: there is none.
     """
-    found = sorted(_last_checkpoints(experiment), key=_modified)
-    if not found:
+    checkpoints = sorted(_last_checkpoints(experiment), key=_modified)
+    if not checkpoints:
         raise UserError(
             f"--ckpt_path last: no run of the experiment {experiment!r} has left a checkpoint under "
             f"{Path('mlruns').absolute()}; work in the folder where it ran, or name the file (a run "
             "that has ended has them in its store: mlflow artifacts download -r RUN -a checkpoints)"
         )
-    return found[-1]
+    return checkpoints[-1]
 
 
 def unfinished_checkpoint(experiment: str, trial_key: str, tags: Mapping[str, str] | None = None) -> Path | None:
@@ -100,11 +100,11 @@ def _headers() -> list[tuple[Path, Entry]]:
 
     With each comes what says of which run it is.
     """
-    found = []
+    headers = []
     for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*"), key=_modified, reverse=True):
         first = islice(iterate_entries(folder), _HEAD) if (folder / LOG).is_file() else ()
-        found += [(folder, entry) for entry in first if entry["kind"] == "run"][:1]
-    return found
+        headers += [(folder, entry) for entry in first if entry["kind"] == "run"][:1]
+    return headers
 
 
 def _settings_of(header: Entry) -> tuple[str, str | None, str | None]:
@@ -150,5 +150,5 @@ def _has_ended(entries: Sequence[Entry]) -> bool:
 
 
 def _modified(path: Path) -> int:
-    existing = next((one for one in (path / LOG, path, previous_of(path)) if one.exists()), None)
+    existing = next((place for place in (path / LOG, path, previous_of(path)) if place.exists()), None)
     return existing.stat().st_mtime_ns if existing else 0

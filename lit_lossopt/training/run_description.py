@@ -86,21 +86,21 @@ class RunDescription(SaveConfigCallback):
             tags={TAG_ARM: arm, TAG_SEED: str(seed), **kind},
         )
         logger.log_text(text, CONFIG_ARTIFACT)
-        found = _provenance(trainer, text, attempt=1)
-        diff = found["code"].pop("diff", "")
-        logger.log_text(as_text(found), PROVENANCE_ARTIFACT)
+        provenance = _provenance(trainer, text, attempt=1)
+        diff = provenance["code"].pop("diff", "")
+        logger.log_text(as_text(provenance), PROVENANCE_ARTIFACT)
         if diff:
             logger.log_text(diff, DIFF_ARTIFACT)
-        commit = {TAG_COMMIT: found["code"]["commit"]} if found["code"] else {}
-        logger.log_tags({**commit, TAG_CONFIG_SHA256: found["config_sha256"]})
-        changed = " Files differed from the commit (`changes.diff`)." if found["code"].get("dirty") else ""
+        commit = {TAG_COMMIT: provenance["code"]["commit"]} if provenance["code"] else {}
+        logger.log_tags({**commit, TAG_CONFIG_SHA256: provenance["config_sha256"]})
+        changed = " Files differed from the commit (`changes.diff`)." if provenance["code"].get("dirty") else ""
         repeats = "" if self.record else f"The artifact `{CONFIG_ARTIFACT}` repeats it."
         logger.describe(f"`{typed_command(typed_words(self.words))}`\n\n{repeats}{changed}".strip())
 
     def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:
-        found = _provenance(trainer, text, attempt=logger.attempt)
-        found["code"].pop("diff", "")
-        logger.log_text(as_text(found), PROVENANCE_ARTIFACT.replace(".", f"_{logger.attempt}."))
+        provenance = _provenance(trainer, text, attempt=logger.attempt)
+        provenance["code"].pop("diff", "")
+        logger.log_text(as_text(provenance), PROVENANCE_ARTIFACT.replace(".", f"_{logger.attempt}."))
 
 
 def typed_words(words: Sequence[str]) -> list[str]:
@@ -150,10 +150,14 @@ def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any
     The environment is not among it, as it may hold passwords.
     """
     data = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
+    device = trainer.strategy.root_device
     return {
         "code": code_state(Path.cwd()) or code_state(Path(__file__).parent),
         "packages": versions(),
-        "machine": {**machine(), "accelerators": _accelerators(trainer)},
+        "machine": {
+            **machine(),
+            "accelerators": [torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)],
+        },
         "numerics": {
             "threads": torch.get_num_threads(),
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
@@ -167,11 +171,6 @@ def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any
         "data_sha256": data.checksums() if isinstance(data, ImageDataModule) else {},
         "attempt": attempt,
     }
-
-
-def _accelerators(trainer: pl.Trainer) -> list[str]:
-    devices = [trainer.strategy.root_device]
-    return [torch.cuda.get_device_name(device) if device.type == "cuda" else str(device) for device in devices]
 
 
 def class_defaults(config: Any) -> dict[str, dict[str, Any]]:

@@ -65,7 +65,7 @@ def accumulation(trainer: pl.Trainer) -> dict[int, int]:
     The first epoch is 0.
     """
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # it is there
-    changing = next((one for one in callbacks if isinstance(one, GradientAccumulationScheduler)), None)
+    changing = next((callback for callback in callbacks if isinstance(callback, GradientAccumulationScheduler)), None)
     return dict(changing.scheduling) if changing else {0: trainer.accumulate_grad_batches}
 
 

@@ -45,7 +45,10 @@ def telling(arms: Sequence[Settings]) -> list[dict[str, str]]:
     rate = rate_of(differing)
     choices: list[str] = []
     for name in differing:
-        if _is_choice(name, arms) and not _follows(name, choices, arms):
+        values = {settings[name] for settings in arms if name in settings}
+        # A choice of words, as of a class or a loss, is no number.
+        is_choice = is_speaking(name) and not any(is_number(value) for value in values)
+        if is_choice and not _follows(name, choices, arms):
             choices.append(name)
     return [
         {
@@ -73,7 +76,8 @@ def distinct_names(told: Sequence[Mapping[str, str]], fallback: str) -> list[str
         " ".join(value if name in speaking else f"{short[name]}={value}" for name, value in settings.items())
         for settings in told
     ]
-    cut = [_cut(name or (fallback if len(told) == 1 else f"other {fallback}")) for name in names]
+    names = [name or (fallback if len(told) == 1 else f"other {fallback}") for name in names]
+    cut = [name if len(name) <= MAX_CHARACTERS else f"{name[: MAX_CHARACTERS - 1]}…" for name in names]
     counts, seen = Counter(cut), Counter[str]()
     numbered = []
     for name in cut:
@@ -106,15 +110,6 @@ def is_speaking(name: str) -> bool:
     return any(word in _SPEAKING for word in (end_of(name), end, *(end.removesuffix(more) for more in _ADDS_NOTHING)))
 
 
-def _is_choice(name: str, arms: Sequence[Settings]) -> bool:
-    """Return True if a setting is a choice of words.
-
-    It is one of a class or a loss, and no number.
-    """
-    values = {settings[name] for settings in arms if name in settings}
-    return is_speaking(name) and not any(is_number(value) for value in values)
-
-
 def _is_told(name: str, settings: Settings, choices: Sequence[str], arms: Sequence[Settings]) -> bool:
     parent = parent_of(name, choices)
     if SWEEP_ARM in choices:
@@ -144,7 +139,3 @@ def _speaks(name: str, told: Sequence[Mapping[str, str]]) -> bool:
     others = {value for settings in told for other, value in settings.items() if other != name}
     silent = any(value.lower() in _SILENT or is_number(value) for value in values)
     return is_speaking(name) and not silent and not values & others
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= MAX_CHARACTERS else f"{name[: MAX_CHARACTERS - 1]}…"

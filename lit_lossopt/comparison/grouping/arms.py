@@ -140,7 +140,10 @@ def _arms(described: Sequence[Described], keys: Sequence[str]) -> tuple[list[Arm
 
     Only what differs by more than the seed counts.
     """
-    settings = [_chosen(item.run, keys) if keys else item.settings for item in described]
+    settings = [
+        {name: value for name in keys if (value := value_of(item.run, name)) is not None} if keys else item.settings
+        for item in described
+    ]
     differing = varying(settings)
     groups: dict[tuple[str | None, ...], list[int]] = {}
     for place, own in enumerate(settings):
@@ -168,11 +171,6 @@ def _arm(name: str, family: str, settings: Mapping[str, str], runs: Sequence[Run
     if phases <= {TUNING, REPEAT} and len(of_sweep) == 1:
         family = plain(of_sweep.pop() or family)
     return ArmRuns(name, family, settings, _rate(runs), tuple(runs))
-
-
-def _chosen(run: Run, keys: Sequence[str]) -> dict[str, str]:
-    values = {name: value_of(run, name) for name in keys}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _families(told: Sequence[Mapping[str, str]], fallback: str) -> list[str]:

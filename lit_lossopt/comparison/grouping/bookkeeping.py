@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from lit_lossopt.comparison.grouping.arm_names import is_speaking
@@ -36,16 +36,6 @@ _HOLE = "*"
 @dataclass(frozen=True)
 class Cleaned:
     """Settings without bookkeeping.
-
-    Attributes:
-        settings: a mapping for each run.
-        aside: what was left aside.
-        doubtful: what may be some more of it.
-
-    Attributes:
-        settings: a mapping for each run.
-        aside: what was left aside.
-        doubtful: what may be some more of it.
 
     Attributes:
         settings: a mapping for each run.
@@ -114,9 +104,14 @@ def _with_holes(
         for name, values in columns.items()
         if (filled := _without_marks(values, runs, seeds, run_names=run_names and is_place(name)))
     }
-    reduced = [_filled(own, {name: holes[name][place] for name in holes}) for place, own in enumerate(settings)]
-    differing = set(varying(reduced))
-    return reduced, [name for name in holes if name not in differing or _is_told_by_others(name, reduced, holes)]
+    reduced: list[Settings] = [
+        {**own, **{name: value for name, filled in holes.items() if (value := filled[place]) is not None}}
+        for place, own in enumerate(settings)
+    ]
+    arms = _arms(reduced, holes)
+    # A text that follows from the other settings, as ``out/sgd_*`` from the optimizer. One that differs nowhere does.
+    told = [name for name in holes if all(len({reduced[place].get(name) for place in arm}) == 1 for arm in arms)]
+    return reduced, told
 
 
 def _droppable(
@@ -188,14 +183,6 @@ def _is_measured(name: str, values: Sequence[str | None]) -> bool:
     return not (says_duration(name) or min(numbers) >= _EPOCH_SECONDS)
 
 
-def _is_told_by_others(name: str, settings: Sequence[Settings], but: Collection[str]) -> bool:
-    """Return True if a text follows from the other settings.
-
-    So ``out/sgd_*`` follows from the optimizer. Other texts with holes do not count.
-    """
-    return all(len({settings[place].get(name) for place in arm}) == 1 for arm in _arms(settings, but))
-
-
 def _is_unique(name: str, values: Sequence[str | None]) -> bool:
     known = [value for value in values if value is not None]
     if len(known) < LEAST_RUNS or len(set(known)) < len(known):
@@ -265,10 +252,6 @@ def _templates(text: str, marks: Sequence[str], times: bool) -> Iterator[str]:
 
 def _column(settings: Sequence[Settings], name: str) -> list[str | None]:
     return [own.get(name) for own in settings]
-
-
-def _filled(settings: Settings, values: Mapping[str, str | None]) -> Settings:
-    return {**settings, **{name: value for name, value in values.items() if value is not None}}
 
 
 def _without(settings: Settings, gone: Collection[str]) -> dict[str, str]:

@@ -25,7 +25,9 @@ def training_losses(known: Iterable[str]) -> list[str]:
     ['minibatch_train_losses', 'train_losses']
     """
     losses = [name for name in known if _LOSS & set(words_of(name)) and set(words_of(name)) <= _LOSS | _TRAINING]
-    return sorted(losses, key=lambda name: (_of_epochs(name, losses), _place(name), "epoch" in words_of(name), name))
+    of_batches = {name for name in losses if set(words_of(name)) & {"batch", "mini", "minibatch"}}
+    # Where one is of batches by its name, the others are of epochs.
+    return sorted(losses, key=lambda name: (name not in of_batches, _place(name), "epoch" in words_of(name), name))
 
 
 def evaluation_losses(known: Iterable[str]) -> list[str]:
@@ -36,20 +38,11 @@ def evaluation_losses(known: Iterable[str]) -> list[str]:
     >>> evaluation_losses(["val_loss", "train_loss", "test/loss"])
     ['test/loss', 'val_loss']
     """
-    return sorted(name for name in known if _is_evaluated(set(words_of(name))))
-
-
-def _of_epochs(name: str, losses: Iterable[str]) -> bool:
-    """Return True if a loss is of epochs by its name.
-
-    It is if another is of batches by its name, and this one is not.
-    """
-    batches = {"batch", "mini", "minibatch"}
-    return any(batches & set(words_of(other)) for other in losses) and not batches & set(words_of(name))
-
-
-def _is_evaluated(words: set[str]) -> bool:
-    return bool(words & _LOSS and words & _EVALUATION) and words <= _LOSS | _EVALUATION | _MEANS
+    return sorted(
+        name
+        for name in known
+        if (words := set(words_of(name))) & _LOSS and words & _EVALUATION and words <= _LOSS | _EVALUATION | _MEANS
+    )
 
 
 def _place(name: str) -> int:

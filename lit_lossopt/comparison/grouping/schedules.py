@@ -123,10 +123,8 @@ def _said(arms: Sequence[ArmRuns], distances: Mapping[str, float], noun: str, wh
     for arm in arms:
         for run in arm.runs:
             if run.run_id in distances:
-                by_distance.setdefault(_often(distances[run.run_id], noun), set()).add(arm.name)
+                distance = distances[run.run_id]
+                how = f"each {noun}" if distance == 1 else f"every {shown_place(distance)} {noun}s"
+                by_distance.setdefault(how, set()).add(arm.name)
     often = "; ".join(f"{listed(sorted(arm_names))} {how}" for how, arm_names in sorted(by_distance.items()))
     return f"Runs were evaluated at different places ({often}){what}"
-
-
-def _often(distance: float, noun: str) -> str:
-    return f"each {noun}" if distance == 1 else f"every {shown_place(distance)} {noun}s"

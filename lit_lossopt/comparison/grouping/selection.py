@@ -65,8 +65,9 @@ def reason_left_out(run: Run, metric: str, *, with_histories: bool) -> str:
         return verdict
     if with_histories:
         return "never evaluated" if verdict == Verdict.COMPLETED and not len(curve_of(run, metric).values) else ""
-    evaluated = metric in run.metrics or verdict == Verdict.DIVERGED or _broke_early(run)
-    return "" if evaluated else f"no {metric}"
+    # A training loss that ends in no finite value: it may have diverged before its first evaluation.
+    broke_early = any(not isfinite(run.metrics[name]) for name in training_losses(run.metrics)[:1])
+    return "" if metric in run.metrics or verdict == Verdict.DIVERGED or broke_early else f"no {metric}"
 
 
 def without_comparisons(runs: Sequence[Run]) -> list[Run]:
@@ -153,14 +154,6 @@ def _trial_key(run: Run) -> tuple[str, str, str] | None:
 
 def _place(seed: str) -> tuple[int, str]:
     return len(seed), seed
-
-
-def _broke_early(run: Run) -> bool:
-    """Return True if the training loss ends in no finite value.
-
-    Such a run may have diverged before its first evaluation.
-    """
-    return any(not isfinite(run.metrics[name]) for name in training_losses(run.metrics)[:1])
 
 
 def _holders(runs: Sequence[Run], metric: str) -> set[str]:

@@ -52,7 +52,10 @@ def as_shares(grouping: Grouping, metric: str, others: Sequence[str]) -> tuple[G
                 f"{metric} goes above 1 in the runs of {listed(above)} and never in those of {listed(below)}. "
                 "Are these from 0 to 1, or from 0 to 100? Compare them separately, with --filter or --runs"
             )
-        arms = [_in_shares(arm, name, unit) for arm, unit in zip(arms, units, strict=True)]
+        arms = [
+            arm if unit in {SHARE, NONE} else replace(arm, runs=tuple(_with_share(run, name, unit) for run in arm.runs))
+            for arm, unit in zip(arms, units, strict=True)
+        ]
     count = len(grouping.arms)
     return replace(grouping, arms=tuple(arms[:count]), tuning=tuple(arms[count:])), in_per_cent
 
@@ -87,12 +90,6 @@ def _unit(arm: ArmRuns, metric: str) -> str:
     if float(values[np.isfinite(values)].max()) > _MOST:
         return PER_CENT
     return SHARE if all(names.TAG_FRAMEWORK in run.tags for run in arm.runs) else UNSURE
-
-
-def _in_shares(arm: ArmRuns, metric: str, unit: str) -> ArmRuns:
-    if unit in {SHARE, NONE}:
-        return arm
-    return replace(arm, runs=tuple(_with_share(run, metric, unit) for run in arm.runs))
 
 
 def _with_share(run: Run, metric: str, unit: str) -> Run:

@@ -95,7 +95,7 @@ def common_axis(arms: Sequence[ArmRuns], metric: str) -> Axes:
     said = (
         *_logged_by_epoch(readings, noun),
         *notes,
-        *_by_examples(noun),
+        *["Steps are not alike in all arms (batch size), so curves are compared by examples seen."] * (noun == EXAMPLE),
         *_by_epochs(settled, noun),
         *_nameless(settled, noun),
     )
@@ -122,7 +122,7 @@ def _noun(settled: Sequence[Reading]) -> tuple[str, str]:
     """Return the noun of the axis, or why there is none."""
     units = {reading.clock.unit for reading in settled} - {UNSURE}
     batches = _differing_batches(settled)
-    other_data = _differ([reading.clock.images for reading in settled])
+    other_data = len({reading.clock.images for reading in settled if isfinite(reading.clock.images)}) > 1
     epochs = not other_data and _all_known(settled, EPOCH)
     if units <= {STEP} and not batches and not (epochs and _differing_epochs(settled)):
         return STEP, ""
@@ -167,10 +167,6 @@ def _known(reading: Reading, noun: str) -> bool:
 
 def _all_known(settled: Sequence[Reading], noun: str) -> bool:
     return all(_known(reading, noun) for reading in settled)
-
-
-def _differ(numbers: Sequence[float]) -> bool:
-    return len({number for number in numbers if isfinite(number)}) > 1
 
 
 def _differing_batches(settled: Sequence[Reading]) -> list[str]:
@@ -224,12 +220,6 @@ def _logged_by_epoch(readings: Sequence[Reading], noun: str) -> list[str]:
     ]
 
 
-def _by_examples(noun: str) -> list[str]:
-    return ["Steps are not alike in all arms (batch size), so curves are compared by examples seen."] * (
-        noun == EXAMPLE
-    )
-
-
 def _by_epochs(settled: Sequence[Reading], noun: str) -> list[str]:
     sizes = _differing_epochs(settled)
     if noun != EPOCH or not sizes:
@@ -265,27 +255,20 @@ def _ends(arms: Sequence[ArmRuns], axes: Axes, metric: str) -> dict[str, float]:
     """Return how far each run would have gone.
 
     A completed run went to its last evaluation. Any other would have gone to its arm's budget, which is the longest of
-    its completed runs. Without one, it is the longest of all.
+    its completed runs. Without one, it is the longest of all completed runs, or without any, of all runs.
     """
     reached = {run.run_id: _last(axes, run, metric) for arm in arms for run in arm.runs}
     longest = max((end for end in reached.values() if isfinite(end)), default=nan)
+    completed = [reached[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
+    longest = max((end for end in completed if isfinite(end)), default=longest)
     ends = {}
     for arm in arms:
         well = [reached[run.run_id] for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
-        budget = max((end for end in well if isfinite(end)), default=_budget_of_all(arms, reached, longest))
+        budget = max((end for end in well if isfinite(end)), default=longest)
         for run in arm.runs:
             own = reached[run.run_id]
             ends[run.run_id] = own if verdict_of(run) == Verdict.COMPLETED else float(np.nanmax([own, budget, 0.0]))
     return ends
-
-
-def _budget_of_all(arms: Sequence[ArmRuns], reached: Mapping[str, float], longest: float) -> float:
-    """Return the longest of all completed runs.
-
-    Without any, it is the longest of all runs.
-    """
-    well = [reached[run.run_id] for arm in arms for run in arm.runs if verdict_of(run) == Verdict.COMPLETED]
-    return max((end for end in well if isfinite(end)), default=longest)
 
 
 def _last(axes: Axes, run: Run, metric: str) -> float:

@@ -165,7 +165,8 @@ def batch_of(run: Run) -> float:
     >>> batch_of(Run("id", "name", "FINISHED", params, {}, {}))
     128.0
     """
-    return _number(run.params, _BATCH) * _first_known(_number(run.params, _ACCUMULATED), 1.0)
+    accumulated = _number(run.params, _ACCUMULATED)
+    return _number(run.params, _BATCH) * (1.0 if isnan(accumulated) else accumulated)
 
 
 def _known(run: Run, steps: Floats) -> Clock:
@@ -295,7 +296,3 @@ def _name(params: Mapping[str, str], ends: tuple[str, ...]) -> str:
 
 def _end(name: str) -> str:
     return name.replace("/", ".").rpartition(".")[2].lower()
-
-
-def _first_known(*numbers: float) -> float:
-    return next((number for number in numbers if not isnan(number)), nan)

@@ -91,7 +91,8 @@ def _judged(run: Run, metric: str) -> Run:
         run = _cut(run, metric_break)
     if breaks:
         return _with_verdict(run, Verdict.DIVERGED, str(breaks[0]))
-    losses = _training_loss(run)
+    known = training_losses(run.histories)
+    losses = finite(run.histories[known[0]] if known else None)
     exploded = _exploded(losses.values)
     if exploded:
         return _with_verdict(run, Verdict.DIVERGED, exploded)
@@ -103,11 +104,6 @@ def _judged(run: Run, metric: str) -> Run:
 
 def _with_verdict(run: Run, verdict: Verdict, evidence: str) -> Run:
     return replace(run, tags={**run.tags, names.TAG_VERDICT: verdict, names.TAG_EVIDENCE: evidence})
-
-
-def _training_loss(run: Run) -> History:
-    known = training_losses(run.histories)
-    return finite(run.histories[known[0]] if known else None)
 
 
 def _breaks(run: Run, metric: str) -> list[_Break]:
@@ -123,7 +119,10 @@ def _breaks(run: Run, metric: str) -> list[_Break]:
             continue
         tail = _tail(history)
         skipped = name in training and len(tail) == 1 and len(history.steps) > 1 and bool(ends_well)
-        undefined = name not in losses and _may_be_undefined(name) and (sound or len(tail) == len(history.steps))
+        # A score may be undefined if its batch has one class only.
+        undefined = (
+            name not in losses and not is_accuracy(name) and _rises(name) and (sound or len(tail) == len(history.steps))
+        )
         if not skipped and not undefined:
             breaks.append(_Break(name, int(tail[0])))
     return breaks
@@ -137,14 +136,6 @@ def _tail(history: History) -> NDArray[np.int64]:
     """Return the steps behind the last finite value."""
     good = np.flatnonzero(np.isfinite(history.values))
     return history.steps[good[-1] + 1 :] if len(good) else history.steps
-
-
-def _may_be_undefined(metric: str) -> bool:
-    """Return True if a metric is a score.
-
-    A score may be undefined if its batch has one class only.
-    """
-    return not is_accuracy(metric) and _rises(metric)
 
 
 def _rises(metric: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from math import isfinite
 
-from lit_lossopt.comparison.comparison import Arm, Comparison
+from lit_lossopt.comparison.comparison import Comparison
 
 # MLflow takes few signs in the names of metrics.
 _NOT_IN_NAMES = re.compile(r"[^\w\-. ]")
@@ -21,8 +21,9 @@ def answer_metrics(comparison: Comparison) -> dict[str, float]:
 
     The best arm's final value has the compared metric's own name: it stands in the column of the trials' values.
     """
-    best = _named_best(comparison)
-    found = {
+    # Where the answer names no arm best, it is the one with the highest mean.
+    best = next((arm for arm in comparison.arms if arm.name in comparison.alike[:1]), comparison.arms[0])
+    metrics = {
         comparison.metric: best.final.value,
         "answer/interval_low": best.final.low,
         "answer/interval_high": best.final.high,
@@ -35,18 +36,9 @@ def answer_metrics(comparison: Comparison) -> dict[str, float]:
     }
     for arm in comparison.arms:
         name = _NOT_IN_NAMES.sub("_", arm.name)
-        found |= {
+        metrics |= {
             f"final/{name}": arm.final.value,
             f"steps_to_target/{name}": arm.steps_to_target.value,
             f"climb_back/{name}": arm.climb_back.value,
         }
-    return {name: float(value) for name, value in found.items() if isfinite(value)}
-
-
-def _named_best(comparison: Comparison) -> Arm:
-    """Return the arm that the answer names best.
-
-    Without one it is the arm with the highest mean.
-    """
-    named = comparison.alike[:1]
-    return next((arm for arm in comparison.arms if arm.name in named), comparison.arms[0])
+    return {name: float(value) for name, value in metrics.items() if isfinite(value)}

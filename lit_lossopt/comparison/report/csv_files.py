@@ -146,9 +146,9 @@ def _curve_rows(trial: Trial, noun: str) -> Iterator[Row]:
 
 
 def _oscillation(item: Arm | Trial) -> Row:
-    one = item.oscillation
+    oscillation = item.oscillation
     names = ("deviation", "mean_change", "best_minus_final", "drops")
-    return {name: getattr(one, name) if one is not None else "" for name in names}
+    return {name: getattr(oscillation, name) if oscillation is not None else "" for name in names}
 
 
 def _spread(name: str, estimate: Estimate) -> Row:

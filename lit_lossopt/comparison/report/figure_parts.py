@@ -59,12 +59,12 @@ def by_criterion(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
 
     A loss is named by its class; where one class was used with several arguments, by those that differ, too.
     """
-    found: dict[_Criterion, list[Arm]] = {}
+    arms_of: dict[_Criterion, list[Arm]] = {}
     for arm in arms:
         for criterion in dict.fromkeys(map(_criterion, arm.trials)):
             trials = tuple(trial for trial in arm.trials if _criterion(trial) == criterion)
-            found.setdefault(criterion, []).append(replace(arm, trials=trials))
-    return {_criterion_name(criterion, found): members for criterion, members in found.items()}
+            arms_of.setdefault(criterion, []).append(replace(arm, trials=trials))
+    return {_criterion_name(criterion, arms_of): members for criterion, members in arms_of.items()}
 
 
 _Criterion = tuple[str, frozenset[tuple[str, str]]]
@@ -110,15 +110,15 @@ def rate_dots(one: Sensitivity, shown: Unit) -> list[Dots]:
 
     Those that diverged have a cross.
     """
-    found = []
+    all_dots = []
     for crossed in (False, True):
         points = [point for point in one.points if (point[2] == Verdict.DIVERGED) is crossed and isfinite(point[1])]
         texts = [
             f"{one.family}, lr {significant(rate)}: {shown.text(final)}, {verdict}" for rate, final, verdict in points
         ]
         x, y = (np.array([point[place] for point in points]) for place in (0, 1))
-        found.append(Dots(one.family, x, shown.factor * y, texts, crossed=crossed))
-    return [dots for dots in found if len(dots.x)]
+        all_dots.append(Dots(one.family, x, shown.factor * y, texts, crossed=crossed))
+    return [dots for dots in all_dots if len(dots.x)]
 
 
 def window_levels(curves: Sequence[Sensitivity], shown: Unit) -> list[float]:

@@ -47,12 +47,12 @@ def _extremes(claimed: Sequence[Contrast], arms: set[str], *, most: bool) -> lis
 
     With it come the claims that say so.
     """
-    found = []
+    extremes = []
     for name in sorted(arms):
         against = [one for one in claimed if (one.second if most else one.first) == name]
         if len(against) == len(arms) - 1:
-            found.append((name, against))
-    return found
+            extremes.append((name, against))
+    return extremes
 
 
 def _pairs(claimed: Sequence[Contrast], comparison: Comparison) -> list[str]:
@@ -76,11 +76,12 @@ def _more(contrast: Contrast, comparison: Comparison) -> str:
 
 
 def _extreme(name: str, comparison: Comparison, *, most: bool) -> str:
-    contrast, word = comparison.oscillations[0], "most" if most else "least"
-    level = _level(name, contrast, comparison)
-    if contrast.quantity == CLIMB_BACK.name:
-        return f"{name}'s training loss climbs back {word}, {level} of each unit of descent"
-    return f"{name}'s evaluations swing {word}, by {level} of {metric_of(comparison)} in the second half of training"
+    arm: Arm = next(arm for arm in comparison.arms if arm.name == name)
+    word = "most" if most else "least"
+    if comparison.oscillations[0].quantity == CLIMB_BACK.name:
+        return f"{name}'s training loss climbs back {word}, {share(arm.climb_back.value)} of each unit of descent"
+    swing = points(arm.roughness.value, comparison.metric)
+    return f"{name}'s evaluations swing {word}, by {swing} of {metric_of(comparison)} in the second half of training"
 
 
 def _levels(contrast: Contrast, comparison: Comparison) -> tuple[str, str]:
@@ -108,11 +109,4 @@ def _climbed(values: Sequence[float]) -> str:
     least = CLIMB_BACK.least or 0
     if max(values) <= least:
         return f"{share(least)} or less"
-    return share(math.exp(fmean(math.log(max(one, least)) for one in values)))
-
-
-def _level(name: str, contrast: Contrast, comparison: Comparison) -> str:
-    arm: Arm = next(arm for arm in comparison.arms if arm.name == name)
-    if contrast.quantity == CLIMB_BACK.name:
-        return share(arm.climb_back.value)
-    return points(arm.roughness.value, comparison.metric)
+    return share(math.exp(fmean(math.log(max(value, least)) for value in values)))

@@ -164,6 +164,6 @@ def place_of_best(trial: Trial) -> float:
 
     Where there is no axis, it is the logged step.
     """
-    found = np.flatnonzero(trial.curve.steps == trial.best_step)
-    known = len(found) and len(trial.axis) == len(trial.curve.steps) and not isnan(trial.axis[found[0]])
-    return float(trial.axis[found[0]]) if known else float(trial.best_step)
+    places = np.flatnonzero(trial.curve.steps == trial.best_step)
+    known = len(places) and len(trial.axis) == len(trial.curve.steps) and not isnan(trial.axis[places[0]])
+    return float(trial.axis[places[0]]) if known else float(trial.best_step)

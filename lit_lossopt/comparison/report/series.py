@@ -39,14 +39,14 @@ def clocks(trial: Trial) -> dict[str, tuple[Floats, Floats]]:
     Each axis has places and values. Each clock begins at zero.
     """
     steps = places(trial)
-    found = {}
+    by_axis = {}
     for axis, values in ((SECONDS, trial.seconds), (EXAMPLES, trial.examples)):
         if len(values) == len(steps):
             known = np.isfinite(values) & np.isfinite(steps)
             if known.sum() > 1:
                 late = [0.0] if steps[known][0] > 0 else []
-                found[axis] = (np.concatenate([late, steps[known]]), np.concatenate([late, values[known]]))
-    return found
+                by_axis[axis] = (np.concatenate([late, steps[known]]), np.concatenate([late, values[known]]))
+    return by_axis
 
 
 def axes_of(trials: Sequence[Trial], noun: str) -> list[str]:

@@ -119,16 +119,11 @@ def _examples_column(comparison: Comparison) -> list[Column]:
     """
     if comparison.axis == "example":
         return []
-    ratios = [arm.examples_to_target.value / arm.steps_to_target.value for arm in comparison.arms if _reached(arm)]
+    reached = [(arm.examples_to_target.value, arm.steps_to_target.value) for arm in comparison.arms]
+    ratios = [examples / steps for examples, steps in reached if isfinite(examples) and isfinite(steps) and steps > 0]
     if not ratios or max(ratios) - min(ratios) < 1e-3 * max(ratios):
         return []
     return [("examples to target", "examples seen, median", lambda arm: _to_target(arm.examples_to_target, arm, ""))]
-
-
-def _reached(arm: Arm) -> bool:
-    return (
-        isfinite(arm.examples_to_target.value) and isfinite(arm.steps_to_target.value) and arm.steps_to_target.value > 0
-    )
 
 
 def _steadiness_columns(comparison: Comparison, shown: Unit) -> list[Column]:

@@ -97,12 +97,12 @@ def _columns(comparison: Comparison) -> list[Column]:
     def column(heading: str, rank: int, cell: Callable[[Arm], str]) -> Column:
         return Column(heading, tuple(cell(arm) for arm in comparison.arms), rank)
 
-    found = {name for arm in comparison.arms for name in arm.scores}
-    scores = [name for name in _SCORES if name in found]
+    known = {name for arm in comparison.arms for name in arm.scores}
+    scores = [name for name in _SCORES if name in known]
     return [
         column("runs", 1, lambda arm: str(len(arm.trials)) if ended_well else _verdicts(arm)),
         column(f"final {unit(metric).sign}".strip(), 0, lambda arm: _shown(arm.final, metric)),
-        column("best", 8, lambda arm: _value(arm.best.value, metric)),
+        column("best", 8, lambda arm: "" if isnan(arm.best.value) else unit(metric).bare(arm.best.value)),
         column(to_target(comparison), 2, _steps),
         column("behind by", 3, lambda arm: _behind(behind.get(arm.name))),
         column("seconds", 7, _seconds),
@@ -211,10 +211,6 @@ def _roughness(arm: Arm, metric: str) -> str:
 
 def _score(arm: Arm, name: str) -> str:
     return _number(arm.scores[name].value) if name in arm.scores else ""
-
-
-def _value(value: float, metric: str) -> str:
-    return "" if isnan(value) else unit(metric).bare(value)
 
 
 def _number(value: float) -> str:

@@ -57,20 +57,20 @@ def equivalent(comparison: Comparison) -> list[str]:
     It gives the intervals and the margin.
     """
     best = comparison.alike[0] if comparison.alike else ""
-    found = [
+    pairs = [
         one for one in comparison.finals if one.decision is Decision.EQUIVALENT and best in {one.first, one.second}
     ]
-    if not found:
+    if not pairs:
         return []
     metric = comparison.metric
     margin = f"within the margin of {points(comparison.margin, metric)}"
-    if len(found) == 1:
-        one = found[0]
+    if len(pairs) == 1:
+        one = pairs[0]
         size = f"They differ by {points(one.difference.value, metric)}{signed_interval(one.difference, metric)}"
         return [f"{one.first} and {one.second} are equivalent in final {metric_of(comparison)}. {size}, {margin}."]
     others = [
         f"{_other(one, best)}, {points(one.difference.value, metric)}{signed_interval(one.difference, metric)}"
-        for one in found
+        for one in pairs
     ]
     return [f"Equivalent to {best} in final {metric_of(comparison)}, {margin}, are {some(others, '; ')}."]
 

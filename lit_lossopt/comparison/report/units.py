@@ -58,20 +58,15 @@ class Unit:
         """Return a difference with its sign, as ``+0.42 points``."""
         if not isfinite(value):
             return UNKNOWN
-        number = f"{self.factor * value:+.{_decimals(self.factor * value)}f}" if self.sign else f"{value:+.3g}"
+        scaled = self.factor * value
+        # Two, or enough to show a first digit. A difference that is claimed must not look like none.
+        decimals = -floor(log10(abs(scaled))) if 5e-7 < abs(scaled) < 0.005 else 2
+        number = f"{scaled:+.{decimals}f}" if self.sign else f"{value:+.3g}"
         return f"{number.replace('-', '−')}{self.difference}"
 
     def spread(self, value: float) -> str:
         """Return a deviation, as ``0.42 points``."""
         return self.change(value).removeprefix("+")
-
-
-def _decimals(value: float) -> int:
-    """Return two decimals, or enough to show a first digit.
-
-    A difference that is claimed must not look like none.
-    """
-    return -floor(log10(abs(value))) if 5e-7 < abs(value) < 0.005 else 2
 
 
 def unit(metric: str) -> Unit:

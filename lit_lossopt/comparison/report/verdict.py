@@ -132,12 +132,12 @@ def _to_target(arm: Arm, comparison: Comparison) -> str:
 
     An example is ``in 1,240 steps [1,180 to 1,310]``. It says in how many runs that was, or ``never``.
     """
-    found = arm.steps_to_target
-    if not isfinite(found.value):
+    place = arm.steps_to_target
+    if not isfinite(place.value):
         return f"in {spelled(arm.reached)} of {counted(len(arm.trials), 'run')}" if arm.reached else "never"
-    noun = comparison.axis if significant(found.value) == "1" else f"{comparison.axis}s"
+    noun = comparison.axis if significant(place.value) == "1" else f"{comparison.axis}s"
     runs = f" ({counted(len(arm.trials), 'run')}, no arm to compare with)" if len(comparison.arms) == 1 else ""
-    return f"in {significant(found.value)} {noun}{within(found, significant)}{runs}"
+    return f"in {significant(place.value)} {noun}{within(place, significant)}{runs}"
 
 
 def _medians(comparison: Comparison, goal: str) -> list[str]:

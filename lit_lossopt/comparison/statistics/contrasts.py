@@ -207,7 +207,7 @@ def _remark(test: PairedTest, first: Sample, second: Sample, seeds: Sequence[str
         return NEXT_TO_NOTHING
     if any(_missed(first, second, [seed]) == (0, 0) for seed in seeds):
         return SAME
-    reached = [value for one in (first, second) for seed, value in one.values.items() if seed in seeds]
+    reached = [value for sample in (first, second) for seed, value in sample.values.items() if seed in seeds]
     return NEITHER if all(map(isinf, reached)) else BEYOND
 
 

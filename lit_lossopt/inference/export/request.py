@@ -86,7 +86,10 @@ def parse_request(words: Sequence[str]) -> Request:
     Raises:
         UserError: the words do not make sense, the file exists, or a package is missing.
     """
-    typed = _parser().parse_args(words)
+    parser = _Parser(prog="lossopt export", add_help=False, allow_abbrev=False)
+    parser.add_argument("run", metavar="RUN")
+    add_flags(parser, FLAGS)
+    typed = parser.parse_args(words)
     request = Request(
         run=cast("str", typed.run),
         to=given_path(typed.to) if typed.to else None,
@@ -108,13 +111,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"export: {message}; lossopt export --help lists its flags")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="lossopt export", add_help=False, allow_abbrev=False)
-    parser.add_argument("run", metavar="RUN")
-    add_flags(parser, FLAGS)
-    return parser
 
 
 def _check_target(request: Request, target: Path) -> None:

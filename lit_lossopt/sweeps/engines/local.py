@@ -171,9 +171,9 @@ class ForkedWorkers:
                 self._server.signal(number, which)
 
     def _all_killed(self) -> list[tuple[Attempt, int]]:
-        found = [(attempt, -signal.SIGKILL) for attempt in self._attempts.values()]
+        killed = [(attempt, -signal.SIGKILL) for attempt in self._attempts.values()]
         self._attempts.clear()
-        return found
+        return killed
 
 
 def output_of(trial: Trial) -> Path:

@@ -165,12 +165,9 @@ def plan_seeds(plan: Plan, count: int) -> tuple[int, ...]:
 
     It keeps those it has. Further ones are seeds on which it was not tuned.
     """
-    more = (seed for seed in itertools.count() if seed not in plan.seeds and seed not in _tuned(plan))
+    tuned = () if plan.protocol == GRID else plan.tuning_seeds
+    more = (seed for seed in itertools.count() if seed not in plan.seeds and seed not in tuned)
     return tuple(itertools.islice(itertools.chain(plan.seeds, more), count))
-
-
-def _tuned(plan: Plan) -> tuple[int, ...]:
-    return () if plan.protocol == GRID else plan.tuning_seeds
 
 
 def _check_protocol(section: Section, protocol: str, tuning: tuple[int, ...], seeds: tuple[int, ...]) -> None:
@@ -184,13 +181,13 @@ def _check_protocol(section: Section, protocol: str, tuning: tuple[int, ...], se
 
 
 def _factors(section: Section) -> dict[str, tuple[Level, ...]]:
-    found = {}
+    factors = {}
     for factor in section.tree:
         levels = section.below(factor)
         if not levels.tree:
             raise section.wrong(factor, "expected levels, as name: {config: …, key: value}")
-        found[factor] = tuple(_level(levels.below(name), name) for name in levels.tree)
-    return found
+        factors[factor] = tuple(_level(levels.below(name), name) for name in levels.tree)
+    return factors
 
 
 def _level(section: Section, name: str) -> Level:

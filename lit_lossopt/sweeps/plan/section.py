@@ -33,7 +33,9 @@ class Section:
 
     def wrong(self, name: str, what: str) -> UserError:
         """Return the error that names a key and its value."""
-        return UserError(f"{self.path}: {self.where}.{name}={_shown(self.tree.get(name))}: {what}")
+        value = self.tree.get(name)
+        shown = as_text(value) if value is not None else "nothing"
+        return UserError(f"{self.path}: {self.where}.{name}={shown}: {what}")
 
     def refuse_others(self, known: tuple[str, ...]) -> None:
         """Refuse keys that are not known."""
@@ -112,7 +114,3 @@ class Section:
 def as_text(value: Any) -> str:
     """Return a value as it is typed behind a flag's equals sign."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _shown(value: Any) -> str:
-    return as_text(value) if value is not None else "nothing"

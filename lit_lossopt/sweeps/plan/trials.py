@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -53,15 +53,21 @@ def arms(plan: Plan) -> tuple[Arm, ...]:
     Raises:
         UserError: two levels of an arm say where it is tried, or arms would get different budgets.
     """
-    found = []
+    combinations = []
     for levels in itertools.product(*plan.factors.values()):
         searches = [level for level in levels if level.search]
         if len(searches) > 1:
             raise UserError(f"{plan.path}: {searches[0].name} and {searches[1].name} both say where they are tried")
         name = " ".join(level.name for level in levels) or plan.name
-        found.append(Arm(name, levels, searches[0].search if searches else plan.search))
-    _check_budgets(plan, found)
-    return tuple(found)
+        combinations.append(Arm(name, levels, searches[0].search if searches else plan.search))
+    counts = {arm.name: len(points_of(arm, Reach())) for arm in combinations}
+    if len(set(counts.values())) > 1:
+        few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        raise UserError(
+            f"{plan.path}: {few} is tried at {counts[few]} points and {many} at {counts[many]}; every arm needs the "
+            "same number, or the comparison is not fair"
+        )
+    return tuple(combinations)
 
 
 def search_trials(plan: Plan, reach: Reach = Reach()) -> tuple[Trial, ...]:  # frozen
@@ -76,8 +82,14 @@ def search_trials(plan: Plan, reach: Reach = Reach()) -> tuple[Trial, ...]:  # f
     """
     phase, seeds = (GRID, plan.seeds) if plan.protocol == GRID else (TUNING, plan.tuning_seeds)
     rounds = itertools.zip_longest(*([(arm, point) for point in points_of(arm, reach)] for arm in arms(plan)))
-    cells = [cell for one in rounds for cell in one if cell]
-    return _distinct(plan, [make_trial(plan, arm, point, seed, phase) for seed in seeds for arm, point in cells])
+    cells = [cell for cells_of_round in rounds for cell in cells_of_round if cell]
+    trials = tuple(make_trial(plan, arm, point, seed, phase) for seed in seeds for arm, point in cells)
+    seen: dict[str, Trial] = {}
+    for trial in trials:
+        twin = seen.setdefault(trial.key, trial)
+        if twin is not trial:
+            raise UserError(f"{plan.path}: {_named(twin)} and {_named(trial)} are the same training")
+    return trials
 
 
 def points_of(arm: Arm, reach: Reach) -> tuple[Point, ...]:
@@ -242,25 +254,6 @@ def _owner(plan: Plan, key: str) -> str:
             return f"the factor {factor}"
     searched = {other for arm in arms(plan) if arm.search for other in arm.search.keys}
     return "the search" if any(map(clash, searched)) else ""
-
-
-def _check_budgets(plan: Plan, found: Sequence[Arm]) -> None:
-    counts = {arm.name: len(points_of(arm, Reach())) for arm in found}
-    if len(set(counts.values())) > 1:
-        few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-        raise UserError(
-            f"{plan.path}: {few} is tried at {counts[few]} points and {many} at {counts[many]}; every arm needs the "
-            "same number, or the comparison is not fair"
-        )
-
-
-def _distinct(plan: Plan, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    seen: dict[str, Trial] = {}
-    for trial in trials:
-        twin = seen.setdefault(trial.key, trial)
-        if twin is not trial:
-            raise UserError(f"{plan.path}: {_named(twin)} and {_named(trial)} are the same training")
-    return tuple(trials)
 
 
 def _named(trial: Trial) -> str:

@@ -14,10 +14,6 @@ from numpy.typing import NDArray
 _INFINITE = sys.float_info.max
 
 
-def _no_times() -> NDArray[np.int64]:
-    return np.empty(0, np.int64)
-
-
 @dataclass(frozen=True, eq=False)
 class History:
     """One metric of one run.
@@ -31,7 +27,7 @@ class History:
 
     steps: NDArray[np.int64]
     values: NDArray[np.float64]
-    milliseconds: NDArray[np.int64] = field(default_factory=_no_times)
+    milliseconds: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     overridden: int = 0
 
 

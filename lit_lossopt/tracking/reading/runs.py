@@ -127,8 +127,8 @@ def with_histories(runs: Sequence[Run], metrics: Collection[str] | None = None) 
     if metrics is not None and not metrics:
         return list(runs)
     with _reading() as reader:
-        found = reader.histories(runs, metrics)
-    return [replace(run, histories=found[run.run_id]) for run in runs]
+        histories = reader.histories(runs, metrics)
+    return [replace(run, histories=histories[run.run_id]) for run in runs]
 
 
 def read_history(run_id: str, metric: str) -> History:

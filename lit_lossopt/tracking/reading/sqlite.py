@@ -98,7 +98,10 @@ class SqliteReader:
         """
         found: dict[str, dict[str, History]] = {}
         with self._connection() as connection:
-            columns = f"step, timestamp, value, is_nan FROM metrics {_by_index(connection)}"
+            indexes = {str(row[1]) for row in connection.execute("PRAGMA index_list(metrics)")}
+            # Left alone, sqlite does not look for the run first, and walks through all runs for each one of them.
+            by_run = f"INDEXED BY {_INDEX}" if _INDEX in indexes else ""
+            columns = f"step, timestamp, value, is_nan FROM metrics {by_run}"
             question = f"SELECT {columns} WHERE run_uuid = ? AND key = ?"
             for run in runs:
                 wanted = [name for name in run.metrics if metrics is None or name in metrics]
@@ -118,15 +121,6 @@ class SqliteReader:
         address = f"file:{quote(str(self.path.absolute()))}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=_SECONDS_FOR_A_LOCK)) as connection:
             yield connection
-
-
-def _by_index(connection: sqlite3.Connection) -> str:
-    """Return the words that make sqlite look for the run first.
-
-    Left alone, it walks through all runs for each one of them.
-    """
-    known = {str(row[1]) for row in connection.execute("PRAGMA index_list(metrics)")}
-    return f"INDEXED BY {_INDEX}" if _INDEX in known else ""
 
 
 def _by_run(

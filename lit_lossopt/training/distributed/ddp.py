@@ -50,8 +50,10 @@ class Distribution:
             if strategy not in _PLAIN:
                 raise UserError(f"trainer.strategy={strategy}: several devices train by ddp here; leave it out")
             unused = self.frozen or strategy == "ddp_find_unused_parameters_true"
+            accelerator = self.given.get("accelerator") or "auto"
+            on_gpus = torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda")
             # On GPUs gradients go by NCCL; what the processes agree on lies on the host and goes by gloo.
-            backend = "cpu:gloo,cuda:nccl" if self._on_gpus() else "gloo"
+            backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
             strategy = DDPStrategy(find_unused_parameters=unused, process_group_backend=backend)
         plugins = self.given.get("plugins") or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
@@ -59,7 +61,7 @@ class Distribution:
             "strategy": strategy,
             "plugins": [*plugins, *([environment] if environment else [])],
             # Only the first keeps records.
-            "logger": logger if _rank(environment) == 0 else False,
+            "logger": logger if int(os.environ.get("LOCAL_RANK" if environment else "RANK", "0")) == 0 else False,
         }
 
     def join(self, trainer: pl.Trainer) -> None:
@@ -81,11 +83,3 @@ class Distribution:
         quiet.quiet_loggers(["lightning.fabric.utilities.distributed"])
         trainer.strategy.setup_environment()
         wait_for_no_signal(trainer)
-
-    def _on_gpus(self) -> bool:
-        accelerator = self.given.get("accelerator") or "auto"
-        return torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda")
-
-
-def _rank(environment: LightningEnvironment | None) -> int:
-    return int(os.environ.get("LOCAL_RANK" if environment else "RANK", "0"))

@@ -128,8 +128,8 @@ def started_here() -> bool:
 
 def _setting(prepared: Prepared, name: str, default: Any) -> Any:
     typed = [value for key, value in prepared.rest if key == f"trainer.{name}" and value is not None]
-    found = load_value(typed[-1], name) if typed else prepared.settings.value(f"trainer.{name}")
-    return default if found is None else found
+    value = load_value(typed[-1], name) if typed else prepared.settings.value(f"trainer.{name}")
+    return default if value is None else value
 
 
 def _devices(prepared: Prepared) -> int:

@@ -80,7 +80,12 @@ def read_request(words: Sequence[str]) -> Request:
     if steps != int(steps) or steps < FEWEST_STEPS:
         raise UserError(f"--steps {steps:g}: a whole number, at least {FEWEST_STEPS}: fewer tell nothing of noise")
     prepared = prepare("fit", theirs)
-    _check_beginning(prepared)
+    given = [key for key, _ in prepared.rest if key in ("ckpt_path", "weights_only")]
+    if prepared.resume or given or prepared.settings.tree.get("ckpt_path"):
+        raise UserError(
+            f"{COMMAND}: a range test begins with the initial weights, not with a checkpoint; leave out --ckpt_path "
+            "and --resume"
+        )
     prepared = replace(_as_test(prepared, int(steps)), words=[COMMAND, *words])
     return Request(prepared, lowest, highest, int(steps), own.get("png", ""), tuple(theirs))
 
@@ -109,15 +114,6 @@ def _number(key: str, text: str | None, default: float) -> float:
     if not math.isfinite(number):
         raise UserError(f"--{key} {text}: not a finite number")
     return number
-
-
-def _check_beginning(prepared: Prepared) -> None:
-    given = [key for key, _ in prepared.rest if key in ("ckpt_path", "weights_only")]
-    if prepared.resume or given or prepared.settings.tree.get("ckpt_path"):
-        raise UserError(
-            f"{COMMAND}: a range test begins with the initial weights, not with a checkpoint; leave out --ckpt_path "
-            "and --resume"
-        )
 
 
 def _as_test(prepared: Prepared, steps: int) -> Prepared:
