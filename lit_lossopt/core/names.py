@@ -109,6 +109,8 @@ TAG_LOST = "lossopt.lost"
 TAG_REFUSED = "lossopt.refused"
 # What a run's diagnostics found, as JSON.
 TAG_FINDINGS = "lossopt.findings"
+# The layers that diagnostics speak of, from the images to the outputs, as JSON.
+TAG_LAYERS = "lossopt.layers"
 # Of a run that holds a comparison of others.
 TAG_COMPARISON = "lossopt.comparison"
 # Of a range test of the learning rate, which is no training.

@@ -43,14 +43,14 @@ class Ending:
         evidence: why, in words.
         last_good_step: the last step before the trouble, if there was any.
         description: the run's, in Markdown, without its end.
-        findings: what diagnostics found, one sentence each.
+        findings: what diagnostics found, kind and sentence of each.
     """
 
     verdict: Verdict = Verdict.COMPLETED
     evidence: str = ""
     last_good_step: int | None = None
     description: str = ""
-    findings: tuple[str, ...] = ()
+    findings: tuple[tuple[str, str], ...] = ()
 
     def set(self, verdict: Verdict, evidence: str, last_good_step: int | None) -> None:
         """Replace verdict, evidence and last good step."""
@@ -72,16 +72,16 @@ class Ending:
         return [tags_entry(tags), {"kind": "end", "status": status, "milliseconds": milliseconds}]
 
 
-def end_in_words(verdict: str, evidence: str, findings: Sequence[str]) -> str:
+def end_in_words(verdict: str, evidence: str, findings: Sequence[Sequence[str]]) -> str:
     """Return what a run's description says of its end, in Markdown.
 
-    >>> print(end_in_words("collapsed", "one class only", ["half of the units are dead"]))
+    >>> print(end_in_words("collapsed", "one class only", [("dead ReLUs", "half of the units are dead")]))
     **collapsed**: one class only
     <BLANKLINE>
     - half of the units are dead
     """
     parts = [f"**{verdict}**: {evidence}"] if evidence else []
-    parts += ["\n".join(f"- {finding}" for finding in findings)] if findings else []
+    parts += ["\n".join(f"- {sentence}" for _, sentence in findings)] if findings else []
     return "\n\n".join(parts)
 
 

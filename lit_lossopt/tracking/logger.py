@@ -257,8 +257,8 @@ class RunLogger(JournalLogger):
         """
         self._ending.set(verdict, evidence, last_good_step)
 
-    def set_findings(self, findings: Sequence[str]) -> None:
-        """Say what diagnostics found, one sentence each.
+    def set_findings(self, findings: Sequence[tuple[str, str]]) -> None:
+        """Say what diagnostics found, kind and sentence of each.
 
         It is stored when the run is finalised.
         """

@@ -40,14 +40,17 @@ class Recorder(Protocol):
     def log_points(self, points: Sequence[Point]) -> None:
         """Store points, each at its own step and time."""
 
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Store tags, in place of those of the same names."""
+
     def log_content(self, content: bytes, name: str, folder: str = "") -> None:
         """Store a file with this content among the run's artifacts."""
 
     def set_verdict(self, verdict: Verdict, evidence: str = "", last_good_step: int | None = None) -> None:
         """Say how the run ends, and why."""
 
-    def set_findings(self, findings: Sequence[str]) -> None:
-        """Say what diagnostics found, one sentence each."""
+    def set_findings(self, findings: Sequence[tuple[str, str]]) -> None:
+        """Say what diagnostics found, kind and sentence of each."""
 
     def logged(self) -> dict[str, int]:
         """Return metric → number of points that were logged so far."""

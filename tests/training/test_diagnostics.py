@@ -197,14 +197,14 @@ def test_findings_are_said_kept_and_taken_back_when_the_run_goes_on(capsys: pyte
     words = ["--config=sgd", "--model.network=tests.support.troubled.BornDead", OWN]
     run = trained(*words)
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("finding: ")]
-    found = json.loads(run.tags[names.TAG_FINDINGS])
+    found = [sentence for _, sentence in json.loads(run.tags[names.TAG_FINDINGS])]
     assert [f"finding: {sentence}" for sentence in found] == said
     assert any("dead ReLUs: 100 % of the units behind 1" in sentence for sentence in found)
     assert all(f"- {sentence}" in run.tags[names.TAG_DESCRIPTION] for sentence in found)
     # Longer, it ends anew: its description holds each finding once.
     assert main([*SHORT, *words, "--trainer.max_epochs=3", "--ckpt_path=last", "--resume=force"]) == 0
     after = read_runs(metrics=None)[-1]
-    again = json.loads(after.tags[names.TAG_FINDINGS])
+    again = [sentence for _, sentence in json.loads(after.tags[names.TAG_FINDINGS])]
     assert all(after.tags[names.TAG_DESCRIPTION].count(f"- {sentence}") == 1 for sentence in again)
 
 
@@ -221,7 +221,7 @@ def test_a_diverged_run_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SHORT, "--config=sgd", "--model.optimizer.lr=5", "--data.batch_size=64"]) == 3
     run = read_runs(metrics=None)[-1]
     assert run.tags[names.TAG_VERDICT] == names.Verdict.DIVERGED
-    found = json.loads(run.tags[names.TAG_FINDINGS])
+    found = [sentence for _, sentence in json.loads(run.tags[names.TAG_FINDINGS])]
     assert found[0] == "the run diverged; the likely cause is a learning rate that is too high"
     assert f"finding: {found[0]}" in capsys.readouterr().out
 

@@ -23,8 +23,7 @@ def found(*words: str) -> list[str]:
     """Return the findings of a training."""
     # An overlay stands behind the config that it changes.
     main(["fit", *words[:1], *DIGITS, *words[1:]])
-    sentences: list[str] = json.loads(read_runs()[-1].tags.get(names.TAG_FINDINGS, "[]"))
-    return sentences
+    return [sentence for _, sentence in json.loads(read_runs()[-1].tags.get(names.TAG_FINDINGS, "[]"))]
 
 
 PROVOKED = {
@@ -40,7 +39,10 @@ PROVOKED = {
         ["--config=sgd", "--trainer.precision=bf16-true", "--model.optimizer.lr=1e-3"],
         "half precision loses the updates",
     ),
-    "overshooting": (["--config=sgd", "--model.optimizer.lr=0.4"], "steps overshoot"),
+    "overshooting": (
+        ["--config=sgd_momentum", "--model.optimizer.lr=0.3", "--model.optimizer.momentum=0.99"],
+        "steps overshoot: ",
+    ),
     "dying": (["--config=adam", "--model.optimizer.lr=0.1"], "ReLUs died in training"),
     "large": (["--config=rmsprop", "--model.optimizer.lr=0.1"], "times their own size"),
     "small": (["--config=sgd", "--model.optimizer.lr=1e-4"], "updates are too small for the weights"),

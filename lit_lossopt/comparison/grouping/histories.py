@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lit_lossopt.comparison.grouping.loss_names import evaluation_losses, training_losses
 from lit_lossopt.comparison.measures.clocks import LOGGED_EPOCH
+from lit_lossopt.comparison.measures.diagnostics import is_shown
 from lit_lossopt.comparison.measures.trial import YARDSTICK_METRICS
 from lit_lossopt.comparison.metric import is_accuracy
 from lit_lossopt.core import names
@@ -24,7 +25,8 @@ def with_curves(runs: Sequence[Run], metric: str) -> list[Run]:
     known = dict.fromkeys(name for run in runs for name in run.metrics)
     losses = [names.metric(metric.partition("/")[0], "loss"), *training_losses(known), *evaluation_losses(known)]
     accuracies = [name for name in known if is_accuracy(name)]
-    wanted = {metric, names.PROBE_LOSS, *_CLOCKS, *losses, *accuracies, *YARDSTICK_METRICS}
+    diagnostics = [name for name in known if is_shown(name)]
+    wanted = {metric, names.PROBE_LOSS, *_CLOCKS, *losses, *accuracies, *YARDSTICK_METRICS, *diagnostics}
     return [_with_our_name(run) for run in with_histories(runs, wanted)]
 
 

@@ -152,6 +152,25 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Heat:
+    """Positive values of rows and columns, as colours on a logarithmic scale.
+
+    Attributes:
+        x: ``[n]``, rising.
+        rows: names, the lowest one first.
+        values: ``[rows, n]``; what is not positive has no colour.
+        ends: lowest and highest value of the scale.
+        label: what the values are.
+    """
+
+    x: Floats
+    rows: tuple[str, ...]
+    values: Floats
+    ends: tuple[float, float]
+    label: str
+
+
+@dataclass(frozen=True)
 class Panel:
     """One pair of axes.
 
@@ -169,6 +188,7 @@ class Panel:
         y_limit: largest value that y can have; what is drawn above it (bars) has no numbers on the axis.
         x_whole: whether x counts whole things.
         rows: names of rows; then y is drawn along the horizontal axis, and x is the row.
+        heat: colours in place of lines.
     """
 
     title: str
@@ -184,6 +204,7 @@ class Panel:
     rows: tuple[str, ...] = ()
     y_limit: float = inf
     x_whole: bool = False
+    heat: Heat | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 from lit_lossopt.comparison.comparison import Comparison, Estimate, Trial
 from lit_lossopt.comparison.report import conclusions, oscillation_words
 from lit_lossopt.comparison.report import verdict as words
+from lit_lossopt.comparison.report.diagnostic_figures import gradient_flow, step_geometry, update_ratio
 from lit_lossopt.comparison.report.figure_parts import (
     by_criterion,
     loss_range,
@@ -197,7 +198,9 @@ def budget(comparison: Comparison) -> Figure | None:
     return Figure("budget", "What a tuning budget buys", said, (panel,))
 
 
-FIGURES: tuple[Callable[[Comparison], Figure | None], ...] = (metric, target, loss, oscillation, sensitivity, budget)
+FIGURES: tuple[Callable[[Comparison], Figure | None], ...] = (
+    metric, target, loss, oscillation, gradient_flow, update_ratio, step_geometry, sensitivity, budget,
+)  # fmt: skip
 
 
 def figures(comparison: Comparison) -> list[Figure]:

@@ -139,7 +139,7 @@ def script_json(value: object) -> Markup:
 
 
 def _figure_context(figure: Figure, look: Mapping[str, int]) -> dict[str, Any]:
-    plain = [panel for panel in figure.panels if not panel.rows]
+    plain = [panel for panel in figure.panels if not (panel.rows or panel.heat)]
     cut = any(panel.y_range for panel in plain)
     return {
         "key": figure.key,

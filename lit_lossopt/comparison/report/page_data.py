@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lit_lossopt.comparison.report.curves import extremes, regular
-from lit_lossopt.comparison.report.figure_spec import Dots, Figure, Floats, Line, Mark, Panel, Raw, Style
+from lit_lossopt.comparison.report.figure_spec import Dots, Figure, Floats, Heat, Line, Mark, Panel, Raw, Style
 
 # Four bytes a value, a third more as base64: 13 MB. With plotly's 5 MB the page stays well under 25 MB.
 MOST_POINTS = 2_500_000
@@ -72,6 +72,7 @@ def _panel(panel: Panel, look: Mapping[str, int]) -> dict[str, Any]:
         "raws": [_raw(raw, look, keys) for raw in panel.raws],
         "dots": [_dots(dots, look) for dots in panel.dots],
         "marks": [_mark(mark, look) for mark in panel.marks],
+        "heat": _heat(panel.heat) if panel.heat else None,
     }
 
 
@@ -112,6 +113,16 @@ def _dots(dots: Dots, look: Mapping[str, int]) -> dict[str, Any]:
 def _mark(mark: Mark, look: Mapping[str, int]) -> dict[str, Any]:
     ends = [[number if isfinite(number) else None for number in point] for point in (mark.start, mark.end)]
     return {"text": mark.text, "start": ends[0], "end": ends[1], "look": look.get(mark.arm), "open": mark.open_ends}
+
+
+def _heat(heat: Heat) -> dict[str, Any]:
+    return {
+        "x": packed(heat.x),
+        "rows": list(heat.rows),
+        "values": packed(heat.values.ravel()),
+        "ends": list(heat.ends),
+        "label": heat.label,
+    }
 
 
 def packed(values: Floats) -> str:

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from lit_lossopt.comparison.comparison import Comparison
 from lit_lossopt.comparison.report.curves import extremes
-from lit_lossopt.comparison.report.figure_spec import Dots, Figure, Line, Mark, Panel, Style, style
+from lit_lossopt.comparison.report.figure_spec import Dots, Figure, Heat, Line, Mark, Panel, Style, style
 from lit_lossopt.comparison.report.figures import figures, looks
 
 MOST_ARMS = 8
@@ -89,7 +90,7 @@ def draw(figure: Figure, look: Mapping[str, int]) -> Canvas:
 
     Its panels stand below each other. There is one legend for all.
     """
-    heights = [0.9 + 0.3 * len(panel.rows) if panel.rows else HEIGHT for panel in figure.panels]
+    heights = [_height(panel) for panel in figure.panels]
     canvas = Canvas(figsize=(WIDTH, sum(heights) + 0.4), layout="constrained")
     all_axes = canvas.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, panel in zip(all_axes, figure.panels, strict=True):
@@ -117,7 +118,34 @@ def _add_legend(canvas: Canvas, handles: Sequence[Any], labels: Sequence[str]) -
         legend.remove()
 
 
+def _height(panel: Panel) -> float:
+    """Return the height of a panel in inches."""
+    if panel.heat:
+        return min(HEIGHT * 2, 0.9 + 0.22 * len(panel.heat.rows))
+    return 0.9 + 0.3 * len(panel.rows) if panel.rows else HEIGHT
+
+
+def _draw_heat(axes: Axes, panel: Panel, heat: Heat) -> None:
+    axes.grid(visible=False)
+    axes.set(xlabel=panel.axes[0].label, title=panel.title)
+    every = -(-len(heat.rows) // 24)
+    shown = range(0, len(heat.rows), every)
+    axes.set_yticks(shown, [shortened(heat.rows[row], 28) for row in shown])
+    # A colour reaches half way to the next measured step.
+    middles = (heat.x[1:] + heat.x[:-1]) / 2 if len(heat.x) > 1 else np.empty(0)
+    ends = (heat.x[0] - 0.5, *middles, heat.x[-1] + 0.5)
+    positive = np.where(heat.values > 0, heat.values, np.nan)
+    mesh = axes.pcolormesh(
+        ends, np.arange(len(heat.rows) + 1) - 0.5, positive, norm=LogNorm(*heat.ends), cmap="viridis", rasterized=True
+    )
+    assert isinstance(axes.figure, Canvas)
+    axes.figure.colorbar(mesh, ax=axes, label=heat.label, pad=0.02)
+
+
 def _draw_panel(axes: Axes, panel: Panel, look: Mapping[str, int]) -> None:
+    if panel.heat:
+        _draw_heat(axes, panel, panel.heat)
+        return
     key = panel.axes[0].key
     _set_axes(axes, panel)
     _draw_raws(axes, panel, key, look)

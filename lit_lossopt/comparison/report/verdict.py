@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from math import isfinite, isnan
 
 from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Decision
+from lit_lossopt.comparison.measures.diagnostics import ArmFinding, findings_of_arm
 from lit_lossopt.comparison.report.oscillation_words import oscillation
 from lit_lossopt.comparison.report.phrases import (
     arm_named,
@@ -32,12 +33,13 @@ from lit_lossopt.core.numbers import counted, listed, ratio, significant, some, 
 _USUAL_SEEDS = 8
 _MOST_LISTED = 4
 _MOST_ENDS = 6
+_MOST_FINDINGS = 3
 
 
 def answer(comparison: Comparison) -> tuple[str, ...]:
     """Return what was found, one sentence for each thing.
 
-    The order is speed, final value, oscillation, equivalence, and how runs ended.
+    The order is speed, final value, oscillation, equivalence, how runs ended, and what diagnostics found.
 
     Only what the statistics claim is stated as a fact. Nothing is said about an order that is not claimed.
     """
@@ -49,6 +51,7 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
         *oscillation(comparison),
         *equivalent(comparison),
         *_ends(comparison),
+        *reasons(comparison),
     )
 
 
@@ -231,6 +234,22 @@ def _ends(comparison: Comparison) -> list[str]:
     left = len(said) - _MOST_ENDS
     more = [f"Runs of {counted(left, 'more arm')} diverged or collapsed."] if left > 0 else []
     return [*(sentence for who in said[:_MOST_ENDS] for sentence in who), *more]
+
+
+def reasons(comparison: Comparison) -> list[str]:
+    """Say what diagnostics found in each arm, so that "slower" comes with its reason."""
+    said: list[str] = []
+    for arm in comparison.arms:
+        found = findings_of_arm([trial.run for trial in arm.trials])[:_MOST_FINDINGS]
+        runs = [f"{one.sentence}{_in_runs(one)}" for one in found]
+        said += [f"Diagnostics of {arm.name}: {'. Also: '.join(runs)}."] if runs else []
+    left = len(said) - _MOST_ENDS
+    more = [f"Diagnostics found something in {counted(left, 'more arm')}."] if left > 0 else []
+    return [*said[:_MOST_ENDS], *more]
+
+
+def _in_runs(finding: ArmFinding) -> str:
+    return "" if finding.of == 1 else f" (in {finding.runs} of {finding.of} runs; the numbers are of one)"
 
 
 def _unclaimable(comparison: Comparison) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
@@ -35,6 +36,8 @@ from lit_lossopt.training.training_length import planned_length
 
 # Images whose loss has its curvature measured: those of the probe loss.
 FIXED_IMAGES = 256
+# MLflow takes 8,000.
+_TAG_LENGTH = 7500
 # What findings are made from.
 _HEARD = (f"{names.FLOW}/", "step/", "sharpness/", names.PROBE_LOSS)
 Batch = tuple[Tensor, Tensor]
@@ -112,6 +115,9 @@ class Diagnostics(pl.Callback):
         if ranks.several():
             wanted = {name: moments for name, moments in wanted.items() if name not in ANEW}
         planned = planned_length(trainer, trainer.num_training_batches).steps
+        for logger in trainer.loggers if wanted and trainer.global_step == 0 else ():
+            if isinstance(logger, Recorder):
+                logger.log_tags({names.TAG_LAYERS: _as_tag(_layers(pl_module))})
         self._due = {name: plan(moments, planned) for name, moments in wanted.items()}
         self._update = [tensor.to(pl_module.device) for tensor in self._update]
         self._batches, self._losses, self._looked = [], [], trainer.global_step
@@ -246,7 +252,7 @@ class Diagnostics(pl.Callback):
             tell(f"finding: {finding.sentence}", sys.stdout)
         for logger in trainer.loggers:
             if isinstance(logger, Recorder):
-                logger.set_findings([finding.sentence for finding in found])
+                logger.set_findings([(str(finding.kind), finding.sentence) for finding in found])
 
 
 class _Look:
@@ -306,6 +312,14 @@ def _layers(module: HasBatchLoss) -> dict[str, tuple[nn.Parameter, ...]]:
     """Return the layers of the network, and what the loss learns as the last one."""
     learned = tuple(parameter for parameter in module.criterion.parameters() if parameter.requires_grad)
     return {**layers_of(module.network), **({"criterion": learned} if learned else {})}
+
+
+def _as_tag(layers: Iterable[str]) -> str:
+    """Return names as JSON, as many as a tag of MLflow holds."""
+    listed = list(layers)
+    while len(text := json.dumps(listed)) > _TAG_LENGTH:
+        listed = listed[: len(listed) * 9 // 10]
+    return text
 
 
 def _parameters(module: HasBatchLoss) -> list[nn.Parameter]:

@@ -15,6 +15,11 @@ const Panels = (() => {
       for (const key of keys) line.x[key] = Numbers.unpack(line.x[key]);
     }
     for (const dots of panel.dots) for (const part of ["x", "y", "low", "high"]) dots[part] = Numbers.unpack(dots[part]);
+    if (panel.heat) {
+      const [x, values] = [Numbers.unpack(panel.heat.x), Numbers.unpack(panel.heat.values)];
+      panel.heat.x = x;
+      panel.heat.values = panel.heat.rows.map((_, row) => values.slice(row * x.length, (row + 1) * x.length));
+    }
     return panel;
   }
 
@@ -203,8 +208,45 @@ const Panels = (() => {
     };
   }
 
+  // Colours of a logarithmic scale: the same in every panel of a figure.
+  function heatTrace(heat, label, state, theme) {
+    const log = heat.values.map((row) => Array.from(row, (value) => (value > 0 ? Math.log10(value) : null)));
+    const texts = heat.values.map((row, place) => Array.from(row, (value, i) =>
+      `${Numbers.escape(heat.rows[place])}<br>${Numbers.escape(label)} ${Numbers.text(heat.x[i])}: ${Numbers.text(value)}`));
+    const [low, high] = heat.ends.map(Math.log10);
+    const powers = [];
+    for (let power = Math.ceil(low); power <= Math.floor(high); power += Math.max(1, Math.ceil((high - low) / 6))) powers.push(power);
+    const ticks = powers.length > 1 ? powers : [low, high];
+    return {
+      type: "heatmap", x: heat.x.length > 1 ? Array.from(heat.x) : [heat.x[0]], y: heat.rows.map((_, row) => row), z: log, text: texts,
+      zmin: low, zmax: high, colorscale: "Viridis", hovertemplate: "%{text}<extra></extra>", hoverongaps: false,
+      colorbar: {
+        title: { text: Numbers.escape(heat.label), side: "right", font: { size: 12, color: theme.ink } }, thickness: 12, outlinewidth: 0,
+        tickvals: ticks, ticktext: ticks.map((power) => Numbers.text(Number((10 ** power).toPrecision(2)))), tickfont: { size: 11, color: theme.soft },
+      },
+    };
+  }
+
+  function heatLayout(panel, state, theme) {
+    const names = panel.heat.rows.map((name) => Numbers.escape(Numbers.shorten(name, state.narrow ? 14 : 28)));
+    // Of many layers every other is named, or fewer.
+    const step = Math.ceil(names.length / 24);
+    const shown = names.map((_, row) => row).filter((row) => row % step === 0);
+    const plain = layout({ ...panel, rows: [], marks: [], yRange: null, lines: [{ x: { [panel.axes[0][0]]: panel.heat.x }, y: [1] }] }, state, { shapes: [], annotations: [] }, theme);
+    plain.yaxis = {
+      ...plain.yaxis, type: "linear", range: [-0.5, names.length - 0.5], showgrid: false, ticks: "", title: { text: "" },
+      tickvals: shown, ticktext: shown.map((row) => names[row]), labelalias: {},
+    };
+    plain.xaxis.showgrid = false;
+    plain.dragmode = false;
+    return plain;
+  }
+
   function build(panel, state, seen) {
     const theme = THEMES[state.dark ? "dark" : "light"];
+    if (panel.heat) {
+      return { data: [heatTrace(panel.heat, panel.axes[0][1], state, theme)], layout: heatLayout(panel, state, theme) };
+    }
     const parts = markParts(panel.marks, state, theme);
     return { data: [...traces(panel, state, seen), ...parts.traces], layout: layout(panel, state, parts, theme) };
   }
