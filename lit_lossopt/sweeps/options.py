@@ -39,7 +39,7 @@ class Options:
         workers: trials at once; 0: as many as there is room for.
         gpus: share of a GPU that each trial takes; None: one, where there are GPUs and settings do not say cpu.
         threads: CPU threads of each trial; None: as the plan has it.
-        engine: ``local``, ``ray`` or ``here``.
+        engine: a name of ``ENGINES``.
         ray_address: of a Ray cluster; empty: a local one.
         seeds: how many repeats; None: as the plan has it.
         experiment: in MLflow; empty: the plan's.
@@ -196,7 +196,9 @@ def _share(flag: str, value: str) -> float:
 
 def _engine(flag: str, value: str) -> str:
     if value not in ENGINES:
-        raise UserError(f"{flag} {value}: no such engine{did_you_mean(value, ENGINES)}; {', '.join(ENGINES)}")
+        raise UserError(
+            f"{flag} {value}: no such engine{did_you_mean(value, ENGINES)}; there are: {', '.join(ENGINES)}"
+        )
     return value
 
 
@@ -229,8 +231,8 @@ FLAGS = (
     ),
     Flag(
         "--engine",
-        "local|ray|here",
-        "processes on this machine, a Ray cluster, or this process, one by one (local)",
+        "|".join(ENGINES),
+        f"{'; '.join(f'{name}: {kind.line}' for name, kind in ENGINES.items())} (local)",
         {"reads": ("engine", _engine)},
     ),
     Flag("--ray-address", "HOST:PORT", "of a Ray cluster that is running", {"reads": ("ray_address", _text)}),
