@@ -132,7 +132,8 @@ def test_a_command_is_one_row(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "\n  say         say the words\n" in capsys.readouterr().out
     assert main(["say", "--help"]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("say: say the words\n\nUsage: lossopt say WORD\n") and shown.endswith("A note.\n")
+    assert shown.startswith("say: say the words\n\nUsage: lossopt say WORD\n")
+    assert shown.endswith("A note.\n")
     assert all(flag.head in shown for flag in FLAGS)
     assert "say" in candidates(["s"])
     assert candidates(["say", "--"]) == [flag.name for flag in FLAGS]
