@@ -95,7 +95,9 @@ def _take(options: Options, key: str, value: str) -> None:
             raise UserError(
                 f"--tracking={value}: a sweep reads results from the runs that its trials log; leave it out"
             )
-        raise UserError(f"--{key}: not for a sweep; seeds stand in the plan (or --seeds N), runs get their own names")
+        raise UserError(
+            f"--{key}: not for a sweep; the plan has the seeds (or --seeds N), and runs get their own names"
+        )
     else:
         options.flags[key] = value
 
@@ -110,7 +112,7 @@ def the_plan(options: Options) -> Plan:
     """
     plans = [name for name in options.configs if _is_plan(name)]
     if len(plans) > 1:
-        raise UserError(f"--config {plans[1]}: a second plan; a sweep has one")
+        raise UserError(f"--config {plans[1]}: a second plan, and a sweep has only one")
     path = find_plan(plans[0] if plans else options.configs[0])
     plan = read_plan(path)
     overlays = tuple(name for name in options.configs if name not in plans)
