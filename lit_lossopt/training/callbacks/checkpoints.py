@@ -275,8 +275,8 @@ class RunCheckpoints(Checkpoint):
             self.is_behind |= name == "last"
             self._say_once(
                 f"errno {error.errno}",
-                f"{self._path(name)} cannot be written ({error.strerror}, {free:,} bytes free); the checkpoint before it "
-                "is untouched, and later ones will be tried",
+                f"{self._path(name)} cannot be written ({error.strerror}, {free:,} bytes free); the checkpoint before "
+                "it is untouched, and later ones will be tried",
             )
             return False
         self.is_behind &= name != "last"
