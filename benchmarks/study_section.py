@@ -27,13 +27,14 @@ def sweep_study(study: dict[str, Any]) -> str:
     return f"""## Which optimizer, at which learning rate: a sweep
 
 {study["data"]}, three epochs of batches of 64, the loss cross-entropy, one thread a trial; {study["runs"]} trainings.
-Each optimizer was tuned at three rates over one decade, and at one more, since a best one lay at an end of its grid;
-then the best rate of each was repeated with eight fresh seeds, five evaluations an epoch on 5,000 images held out
-(target: {study["target_origin"]}).
+Each optimizer was tuned at three rates over one decade, and at one more rate, since a best point lay at an end of its
+grid. Then the best rate of each was repeated with eight fresh seeds, with five evaluations in each epoch on 5,000
+held-out images (target: {study["target_origin"]}).
 
 {table(["arm", "seeds", "final accuracy", "steps to target", "nll", "ece", "accuracy on the test images"], arms)}
-Final accuracy and scores: mean and 95 % interval over seeds; steps: median, and its interval where one can be given;
-test images: mean ± deviation over seeds, of the state in which training ended.
+Final accuracy and scores are the mean and its 95 % interval over seeds. Steps are the median, with its interval where
+one can be given. The accuracy on the test images is the mean ± deviation over seeds, for the state in which training
+ended.
 
 {_decided_again(study)}
 ![Validation accuracy against steps and seconds, four arms](pictures/sweep_cifar10_jpeg_metric.png)
