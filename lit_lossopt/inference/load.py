@@ -53,7 +53,7 @@ def load(
 
     >>> load("missing.ckpt", which="worst")
     Traceback (most recent call last):
-    lit_lossopt.core.errors.UserError: which=worst: there are best and last
+    lit_lossopt.core.errors.UserError: which=worst: take best or last
 
     Args:
         run: a run's id in the tracking store, the beginning of one, a run's folder, a checkpoint, or a file that
@@ -76,7 +76,7 @@ def find_saved(run: str | os.PathLike[str], which: Which = "best") -> Saved:
 
     >>> find_saved("missing", which="worst")
     Traceback (most recent call last):
-    lit_lossopt.core.errors.UserError: which=worst: there are best and last
+    lit_lossopt.core.errors.UserError: which=worst: take best or last
 
     Raises:
         UserError: there is no such run or file, or it is damaged.

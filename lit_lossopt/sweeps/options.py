@@ -234,7 +234,7 @@ FLAGS = (
     Flag(
         "--engine",
         "|".join(ENGINES),
-        f"{'; '.join(f'{name}: {kind.line}' for name, kind in ENGINES.items())} (local)",
+        f"{'; '.join(f'{name}: {kind.line}' for name, kind in ENGINES.items())}; default: local",
         {"reads": ("engine", _engine)},
     ),
     Flag("--ray-address", "HOST:PORT", "of a Ray cluster that is running", {"reads": ("ray_address", _text)}),

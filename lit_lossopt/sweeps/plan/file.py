@@ -175,7 +175,7 @@ def _tuned(plan: Plan) -> tuple[int, ...]:
 
 def _check_protocol(section: Section, protocol: str, tuning: tuple[int, ...], seeds: tuple[int, ...]) -> None:
     if protocol == GRID and "tuning_seeds" in section.tree:
-        raise section.wrong("tuning_seeds", "a grid has no tuning; its seeds are those of 'seeds'")
+        raise section.wrong("tuning_seeds", "a grid has no tuning; give its seeds as 'seeds'")
     if protocol == GRID and "test" in section.tree:
         raise section.wrong("test", "only repeats are tested: a grid chooses nothing")
     shared = sorted(set(tuning) & set(seeds))
