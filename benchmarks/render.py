@@ -163,8 +163,8 @@ The same training with augmented images, against images as they are.
 ## Tracking every step
 
 The same training with the loss and rate of every step kept in a local MLflow store, against nothing tracked. Beside it
-Lightning's own `MLFlowLogger` with `log_every_n_steps=1`, waiting for the store and not (`synchronous=False`). MiniCNN
-on 32×32 images:
+stands Lightning's own `MLFlowLogger` with `log_every_n_steps=1`, once waiting for the store and once without waiting
+(`synchronous=False`). MiniCNN on 32×32 images:
 
 {_ratios(tracking, "python -m benchmarks.tracking")}
 {_after(tracking)}
@@ -178,7 +178,7 @@ On the embedded digits, where a step takes two or three milliseconds:
 ## Reading runs
 
 The loss of every step of one hundred runs of 2,000 steps, from a local store into arrays, as `lossopt compare` reads
-them, against one public call a run:
+them, against one public call for each run:
 
 {_ratios(reading, "python -m benchmarks.reading")}
 {_large(reading["large"])}
@@ -228,7 +228,7 @@ in a process that imports everything. How far two workers are ahead of one depen
 training.
 
 {_ratios(content, "python -m benchmarks.sweep")}
-A trial on the embedded digits, from its start to its end, less the seconds of training; its evaluations count:
+The time of a trial on the embedded digits, without the seconds of training. Its evaluations are part of this time:
 
 {table(["median seconds", "range", "trials", "wanted"], [[*row, wanted]])}"""
 
@@ -254,9 +254,8 @@ def _comparison_page(content: dict[str, Any]) -> str:
         ]
     return f"""## The page of a comparison
 
-{content["runs"]} runs of {content["steps"]:,} steps, made up, every loss in the page. It is scrolled from top to
-bottom in a headless Chromium without a GPU, a screen in a quarter of a second; a frame takes 16.7 ms where nothing
-holds it up.
+{content["runs"]} made-up runs of {content["steps"]:,} steps, with every loss in the page. It is scrolled from top to bottom
+in a headless Chromium without a GPU, one screen in a quarter of a second. A frame takes 16.7 ms if nothing holds it up.
 
 {table(["", "measured"], rows)}
 Command: `python -m benchmarks.page`
