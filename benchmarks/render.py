@@ -254,8 +254,9 @@ def _comparison_page(content: dict[str, Any]) -> str:
         ]
     return f"""## The page of a comparison
 
-{content["runs"]} made-up runs of {content["steps"]:,} steps, with every loss in the page. It is scrolled from top to bottom
-in a headless Chromium without a GPU, one screen in a quarter of a second. A frame takes 16.7 ms if nothing holds it up.
+{content["runs"]} made-up runs of {content["steps"]:,} steps, with every loss in the page. It is scrolled from top to
+bottom in a headless Chromium without a GPU, one screen in a quarter of a second. A frame takes 16.7 ms if nothing
+holds it up.
 
 {table(["", "measured"], rows)}
 Command: `python -m benchmarks.page`

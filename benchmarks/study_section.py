@@ -26,7 +26,8 @@ def sweep_study(study: dict[str, Any]) -> str:
     rates = [[*row, *[""] * (most - len(row))] for row in rates]
     return f"""## Which optimizer, at which learning rate: a sweep
 
-{study["data"]}, three epochs of batches of 64, cross-entropy as loss, one thread for each trial; {study["runs"]} trainings.
+{study["data"]}, three epochs of batches of 64, cross-entropy as loss, one thread for each trial;
+{study["runs"]} trainings.
 Each optimizer was tuned at three rates over one decade, and at one more rate, since a best point lay at an end of its
 grid. Then the best rate of each was repeated with eight fresh seeds, with five evaluations in each epoch on 5,000
 held-out images (target: {study["target_origin"]}).

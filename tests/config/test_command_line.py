@@ -189,7 +189,9 @@ def test_nowhere_to_write_temporary_files_is_one_line() -> None:
     command = f"ulimit -f 0; exec {sys.executable} -m lit_lossopt fit"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert re.fullmatch(r"lossopt: TMPDIR=.*: no folder for temporary files; .*\n", done.stderr)
+    assert re.fullmatch(
+        r"lossopt: TMPDIR=.*: no folder for temporary files, because .*; set TMPDIR to .*\n", done.stderr
+    )
 
 
 # Bases of a newcomer's class, as a file of ours may name them, and an argument that comes from the base.

@@ -219,7 +219,9 @@ def test_damaged_files_are_one_line_and_the_last_has_one_before_it(digits_run: F
         load(folder)
 
 
-@pytest.mark.parametrize(("missing", "message"), [("lossopt_config", "which network"), ("AnyDataModule", "not keep")])
+@pytest.mark.parametrize(
+    ("missing", "message"), [("lossopt_config", "which network"), ("AnyDataModule", "lacks the classes")]
+)
 def test_a_checkpoint_that_does_not_say_enough(missing: str, message: str, colour: Path) -> None:
     content = torch.load(colour, weights_only=True)
     del content[missing]
