@@ -43,7 +43,7 @@ def main(repeats: int = 7) -> None:
     wanted = {"PadCrop, HorizontalFlip": 0.9}
     ratios = [ratio(f"{name} / none", values[name], values["none"], wanted.get(name)) for name in list(ARMS)[1:]]
     for item in ratios:
-        print(f"{item.name}: {item.median:.3f} [{item.low:.3f}, {item.high:.3f}], wanted at least {item.wanted}")
+        print(f"{item.name}: {item.median:.3f} [{item.low:.3f} to {item.high:.3f}], wanted at least {item.wanted}")
     print(write("augmentation", values, "steps per second, batch 64, one thread", ratios))
 
 

@@ -107,7 +107,7 @@ def main(repeats: int = 5, steps: int = 600) -> None:
         ratio("processor time but for saving / all of it", shares, [1.0] * repeats, wanted=0.98),
     ]
     for one in found:
-        print(f"{one.name}: {one.median:.4f} [{one.low:.4f}, {one.high:.4f}], wanted at least {one.wanted}")
+        print(f"{one.name}: {one.median:.4f} [{one.low:.4f} to {one.high:.4f}], wanted at least {one.wanted}")
     print(write("checkpointing", values, "steps per second, batch 64, one thread", found, disk_seconds=disk_seconds()))
 
 

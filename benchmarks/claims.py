@@ -214,7 +214,7 @@ def _share_of_pages(decide: Callable[[Floats], Booleans], found: list[Floats], a
 def power(pages: int) -> list[dict[str, object]]:
     """Return how often each true difference is claimed: the first of three or four arms ahead of all others."""
     rows: list[dict[str, object]] = []
-    for question, (what, kind) in enumerate((("one point", Kind(points=0.01)), ("1.3 ×", Kind(factor=1.3)))):
+    for question, (what, kind) in enumerate((("one point", Kind(points=0.01)), ("1.3×", Kind(factor=1.3)))):
         for arms in (3, 4):
             for seeds in (5, 8, 10):
                 found = tables(kind, arms, seeds, pages)

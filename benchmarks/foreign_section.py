@@ -18,10 +18,10 @@ def foreign_section(content: dict[str, Any]) -> str:
     return f"""
 ## Classes of other packages
 
-Every public class of these packages, with its own defaults, in a training of twelve steps on the digits. Rates, sizes
-and margins that it has no default for are given, and means in place of a `reduction` of `none`. A loss is registered
-with class indices, then with one-hot rows. *Refused* is one line before a run exists; nothing else may happen.
-`--allow-import PACKAGE` lets a config name them. Losses of pictures and volumes are among those refused.
+Every public class of these packages was tried, with its own defaults, in a training of twelve steps on the digits.
+Rates, sizes and margins without a default were given, and `reduction: mean` in place of `none`. A loss is registered
+with class indices, then with one-hot rows. *Refused* means one line before a run exists. Nothing else may happen.
+`--allow-import PACKAGE` lets a config name these classes. Losses of pictures and volumes are among the refused ones.
 
 {table(headings, rows)}
 Refused, and why:

@@ -94,7 +94,7 @@ def main(repeats: int = 5) -> None:
     runs = _costs(repeats)
     ratios = [*_ratios(runs, FIRST), *_ratios(runs, STEPS)]
     for item in ratios:
-        print(f"{item.name}: {item.median:.3f} [{item.low:.3f}, {item.high:.3f}]")
+        print(f"{item.name}: {item.median:.3f} [{item.low:.3f} to {item.high:.3f}]")
     beside = {steps: statistics.median(run[str(steps)]["beside"] for run in runs[TRACKED]) for steps in (FIRST, STEPS)}
     medians = {
         f"{arm}, first {steps} steps": statistics.median(steps / run[str(steps)]["wall"] for run in several)

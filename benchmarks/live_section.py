@@ -48,8 +48,9 @@ The machine has {content["machine"]["cores"]} cores. Its load at the end of each
 
 {table(heads, rows)}
 The cost, from the first step on in a new folder, against the same command with nothing tracked. A tracked training also
-measures the probe loss, most often at its beginning. That is work of its own and no matter of the store. A second arm
-is tracked too and measures no probe loss (`--probe.images=0`). What it loses is the price of keeping the values.
+measures the probe loss, most often at its beginning. That is separate work and has nothing to do with the store. A
+second arm is tracked too and measures no probe loss (`--probe.images=0`). What it loses is the price of keeping the
+values.
 The process that works with the store takes {beside[str(first)]:.1f} s of processor time beside the first {first} steps
 and {beside[str(steps)]:.1f} s beside all {steps:,} (median). The rows with processor seconds leave it out.
 From the command to the first step it takes {start:.1f} s tracked and {without:.1f} s untracked (median). The store and

@@ -113,7 +113,7 @@ def main(repeats: int = 7) -> None:
         ratio("processor time but for the probe / all of it", measured.shares, [1.0] * repeats, WANTED),
     ]
     for one in found:
-        print(f"{one.name}: {one.median:.4f} [{one.low:.4f}, {one.high:.4f}], wanted at least {one.wanted}")
+        print(f"{one.name}: {one.median:.4f} [{one.low:.4f} to {one.high:.4f}], wanted at least {one.wanted}")
     more: dict[str, Any] = {
         "planned_steps": PLANNED,
         "window_steps": WINDOW,

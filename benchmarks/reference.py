@@ -64,17 +64,17 @@ def reference_page() -> str:
 
 ## Losses
 
-`--model.criterion=NAME`; arguments as `--model.criterion.label_smoothing=0.1`, weights as lists
-(`--model.criterion.weight=[1, 2, …]`, `pos_weight`). Labels are always class indices; each loss says what it takes in
-their place, how many outputs M it needs for K classes, and which probabilities its outputs imply. Where it implies
-none, `val/nll`, `val/brier` and `val/ece` stay empty.
+A loss is chosen with `--model.criterion=NAME`. Arguments are given as `--model.criterion.label_smoothing=0.1`,
+weights as lists (`--model.criterion.weight=[1, 2, …]`, `pos_weight`). Labels are always class indices. Each loss says
+what it makes of them, how many outputs M it needs for K classes, and which probabilities its outputs imply. If it
+implies none, `val/nll`, `val/brier` and `val/ece` stay empty.
 
 {table(["loss", "targets", "outputs M", "outputs given as", "probabilities", "source"], losses)}
 {_glossary()}
-A first batch is tried before training: shapes that would broadcast, targets outside a loss's range, raw outputs where
-log-probabilities belong, labels that are no classes or all ignored are refused with the reason. A loss averages over
-the batch (`reduction: mean`); one that adds up, on whatever level, is refused. `L1Loss` is least at the median, which
-is 0 for any class rarer than half: on ten classes it collapses.
+A first batch is tried before training. Shapes that would broadcast, targets outside a loss's range, raw outputs where
+log-probabilities belong, and labels that are no classes or all ignored are refused with the reason. A loss averages
+over the batch (`reduction: mean`). A loss that adds up, on whatever level, is refused. `L1Loss` is least at the
+median, which is 0 for any class rarer than half, so on ten classes it collapses.
 
 Another loss needs one registration, in a module that `--allow-import` names:
 
@@ -86,44 +86,48 @@ register_loss(MyLoss, LossContract(one_hot, one_per_class, probabilities=softmax
 
 **What a loss learns itself**, such as a temperature or a direction for each class (ArcFace, ProxyAnchor), is trained
 with the network: in a parameter group of its own, `criterion`, at the optimizer's rate and without weight decay. It is
-kept in checkpoints and gone on with to the bit. The predicted class is the largest of the network's K outputs; one on
-embeddings takes K of them (`embedding_size`), and where its own directions decide the class, accuracy tells little.
+kept in checkpoints, and a resumed run goes on with it to the bit. The predicted class is the largest of the network's K
+outputs. A loss on embeddings takes K of them (`embedding_size`), and if its own directions decide the class, accuracy
+tells little.
 Buffers that a loss changes at each call are changed by training alone, not by evaluations.
 
 ## Optimizers
 
-`--model.optimizer=NAME`; arguments as `--model.optimizer.lr=0.1`. Of torch: {of_torch}. (`SparseAdam` needs sparse
-gradients, and is refused.) Of this package:
+An optimizer is chosen with `--model.optimizer=NAME`, and arguments as `--model.optimizer.lr=0.1`. Of torch:
+{of_torch}. (`SparseAdam` needs sparse gradients, and is refused.) Of this package:
 
 {table(["optimizer", "what it is", "source"], ours)}
 With `pip install 'lit_lossopt[optimizers]'` also those of pytorch_optimizer by their own names: `Lion`, `SOAP`,
-`ScheduleFreeAdamW` and many more. Schedule-Free is switched between training and evaluation; a checkpoint holds the
-weights that were evaluated. Beside a schedule or a warm-up they train, and one line says that they average in place of
-one. An optimizer without a learning rate (`AliG`) logs none, and takes no schedule.
+`ScheduleFreeAdamW` and many more. Schedule-Free is switched between training and evaluation, and a checkpoint holds
+the weights that were evaluated. Schedule-Free optimizers also train with a schedule or a warm-up, and one line says
+that they average in place of a schedule. An optimizer without a learning rate (`AliG`) logs none, and takes no
+schedule.
 
 Optimizer, loss and network are tried before a run exists, on copies, on the training's device and in its precision:
-one step, and a dozen for an optimizer of another package, whose state must also pass through a checkpoint. Whatever
-they raise is one line that names the setting. (`LOSSOPT_TRACEBACK=1` shows the whole.)
+one step, or a dozen for an optimizer of another package, whose state must also pass through a checkpoint. Any error of
+theirs becomes one line that names the setting. (`LOSSOPT_TRACEBACK=1` shows the traceback.)
 
-**Weight decay.** `SGD`, `Adam` and `RMSprop` add it to the gradient (L2); `SGDW`, `AdamW` and `Muon` shrink the weights
-apart from it (decoupled). `--model.decay_biases=false` keeps it off biases and norms.
+**Weight decay.** `SGD`, `Adam` and `RMSprop` add it to the gradient (L2). `SGDW`, `AdamW` and `Muon` shrink the weights
+apart from the gradient (decoupled). `--model.decay_biases=false` keeps it off biases and norms.
 
-**A step** is one update: with `--trainer.accumulate_grad_batches=4` one in four batches; `LBFGS` makes one step of
-several looks at a batch, with the same dropout in each. Gradients are clipped by `--trainer.gradient_clip_val`.
+**A step** is one update. With `--trainer.accumulate_grad_batches=4` there is one step in four batches. `LBFGS` looks
+at a batch several times in one step, with the same dropout each time. Gradients are clipped by
+`--trainer.gradient_clip_val`.
 
 ## Schedules
 
 `--model.lr_scheduler=NAME`, counted in epochs or, with `--model.lr_scheduler_interval=step`, in steps: {schedules}.
-(`ChainedScheduler` and `SequentialLR` are made of other schedules, and `LambdaLR` and `MultiplicativeLR` of a function:
-from Python only.) `--model.lr_warmup=N` puts a linear warm-up in front, in the same unit; `ReduceLROnPlateau` follows a
-metric, and is refused behind one.
+(`ChainedScheduler` and `SequentialLR` are made of other schedules, and `LambdaLR` and `MultiplicativeLR` of a
+function. These four work from Python only.) `--model.lr_warmup=N` puts a linear warm-up in front, in the same unit.
+`ReduceLROnPlateau` follows a metric, and is refused after a warm-up.
 
 **A schedule as long as the training**: `T_max`, `total_steps` and `total_iters` may be the word `training`. It stands
 for the steps or epochs that the training leaves behind the warm-up, on any data:
-`--model.lr_scheduler=CosineAnnealingLR --model.lr_scheduler.T_max=training`. `warmup_cosine` does so. A training that
-goes on to more epochs takes the rates that the longer one has from there on; where optimizer and schedule begin afresh,
-the word stands for what is left. A number that does not fit is said in one line before training (a cosine that ends at
-99 % of its peak), or refused where the schedule would fail on the way (`OneCycleLR` with too few steps).
+`--model.lr_scheduler=CosineAnnealingLR --model.lr_scheduler.T_max=training`. The config `warmup_cosine` does so. If a
+training goes on to more epochs, it takes the rates that the longer training has from there on. If optimizer and
+schedule begin afresh, the word stands for what is left. A number that does not fit is said in one line before
+training (a cosine that ends at 99 % of its peak), or refused where the schedule would fail on the way (`OneCycleLR`
+with too few steps).
 """
 
 

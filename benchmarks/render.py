@@ -80,12 +80,13 @@ def results_page(study: dict[str, Any], last_batch: dict[str, Any], pairs: dict[
 
 **Data**: {study["data"]}. The images are CIFAR-10 after lossy JPEG compression, not the official archive.
 
-Batch 64, no augmentation, one CPU thread, one fixed rate a config: this checks that the program trains as a
-hand-written loop does. It is **no comparison of optimizers**: for that, each needs its own rate, chosen with the same
+Batch 64, no augmentation, one CPU thread, one fixed rate for each config. This checks that the program trains as a
+hand-written loop does. It is **no comparison of optimizers**. For that, each needs its own rate, chosen with the same
 budget, and more seeds.
 
-Accuracy is given as the mean over seeds and its 95 % interval (Student's t). *Plain loop* is one run of a hand-written
-PyTorch loop on the same images (seed 0), measured separately; *difference* is ours less it, in points.
+Accuracy is given as the mean over seeds and its 95 % interval (Student's t). *Plain loop* is one run of a
+hand-written PyTorch loop on the same images (seed 0), measured separately. *Difference* is lit_lossopt less the plain
+loop, in points.
 
 {accuracies}
 `binary_bce` is cat against dog with one logit; chance is .500.
@@ -93,18 +94,18 @@ PyTorch loop on the same images (seed 0), measured separately; *difference* is o
 {sweep}
 ## Losses × optimizers, by the same yardsticks
 
-The same images, three epochs, one seed: a look at whether everything trains, **not a comparison** (one seed, rates not
-tuned). *nll*, *Brier* and *ece* are computed from the probabilities that each loss implies, floored at 1e-7 before a
-logarithm; values of the losses themselves cannot be compared with each other.
+The same images, three epochs, one seed. This shows whether everything trains, and is **not a comparison** (one seed,
+rates not tuned). *nll*, *Brier* and *ece* are computed from the probabilities that each loss implies, floored at 1e-7
+before a logarithm. Values of the losses themselves cannot be compared with each other.
 
 {table(["loss", "optimizer", "lr", "accuracy", "nll", "Brier", "ece", "val/loss"], list(map(_pair_row, pairs["arms"])))}
 ## What a last, smaller batch does
 
-50,000 images leave a last batch of 16 in each epoch: a step of twice the gradient noise, taken just before the
-evaluation. Plain SGD at rate 0.01, accuracy after the first epoch, the same seeds:
+50,000 images leave a last batch of 16 in each epoch. Its step has twice the gradient noise, just before the evaluation.
+Plain SGD at rate 0.01, accuracy after the first epoch, the same seeds:
 
 {table(["last batch of 16", "accuracy"], [["kept", kept], ["left out (`data.drop_last`, the default)", dropped]])}
-Each epoch leaves out other images.
+Each epoch leaves different images out.
 
 Command of a run: `{study["command"]}`
 
@@ -144,9 +145,9 @@ def benchmarks_page(
     """Return the page of ratios."""
     return f"""{NOTE}# Benchmarks
 
-Each ratio is taken between arms that ran one after the other within the same repetition, in an order that rotates;
-given are the median and the range over repetitions. Only ratios mean something here: the machines are shared, and their
-speed drifts.
+Each ratio is taken between arms that ran one after the other within the same repetition, in an order that rotates. The
+tables give the median and the range over repetitions. Only ratios mean something here, because the machines are shared
+and their speed drifts.
 
 ## Throughput of training
 
@@ -162,8 +163,8 @@ The same training with augmented images, against images as they are.
 ## Tracking every step
 
 The same training with the loss and rate of every step kept in a local MLflow store, against nothing tracked. Beside it
-Lightning's own `MLFlowLogger` with `log_every_n_steps=1`, waiting for the store and not (`synchronous=False`). MiniCNN
-on 32×32 images:
+stands Lightning's own `MLFlowLogger` with `log_every_n_steps=1`, once waiting for the store and once without waiting
+(`synchronous=False`). MiniCNN on 32×32 images:
 
 {_ratios(tracking, "python -m benchmarks.tracking")}
 {_after(tracking)}
@@ -177,7 +178,7 @@ On the embedded digits, where a step takes two or three milliseconds:
 ## Reading runs
 
 The loss of every step of one hundred runs of 2,000 steps, from a local store into arrays, as `lossopt compare` reads
-them, against one public call a run:
+them, against one public call for each run:
 
 {_ratios(reading, "python -m benchmarks.reading")}
 {_large(reading["large"])}
@@ -189,10 +190,10 @@ def checkpoints_section(checkpointing: dict[str, Any]) -> str:
     disk = checkpointing["disk_seconds"]
     return f"""## Checkpoints
 
-The same training with a checkpoint every 200 steps (serialised, hashed, forced to disk, renamed), against none; and the
-share of its processor time that does not go into that, which other work on the machine does not touch. Beside either
-stands the wait for the disk: forcing a file of this size to it took {1000 * disk["median"]:.0f} ms (median),
-{1000 * disk["longest"]:.0f} ms (longest of twenty).
+The same training with a checkpoint every 200 steps (serialised, hashed, forced to disk, renamed), against no
+checkpoints. The second ratio is the share of processor time that does not go into checkpoints. Other work on the
+machine does not change it. In addition there is the wait for the disk: forcing a file of this size to it took
+{1000 * disk["median"]:.0f} ms (median), {1000 * disk["longest"]:.0f} ms (longest of twenty).
 
 {_ratios(checkpointing, "python -m benchmarks.checkpointing")}"""
 
@@ -203,9 +204,9 @@ def probe_section(probe: dict[str, Any]) -> str:
     return f"""## The probe loss
 
 The same training with the loss of 256 training images measured at pairs of steps, against none. Each repetition is a
-window of {probe["window_steps"]} steps at the beginning of a run of {probe["planned_steps"]:,}, of another seed and so
-with probes at other steps ({min(probe["probes_in_windows"])} to {max(probe["probes_in_windows"])} in a window). Other
-programs were running on the machine: wall time tells little here, processor time more, and the share of a training's
+window of {probe["window_steps"]} steps at the beginning of a run of {probe["planned_steps"]:,}. Each has another seed
+and probes at other steps ({min(probe["probes_in_windows"])} to {max(probe["probes_in_windows"])} in a window). Other
+programs were running on the machine. So wall time tells little here, processor time more, and the share of a training's
 processor time that does not go into the probe tells most. A probe takes the processor time of
 {whole["steps_a_probe"]:.2f} steps (median), and a whole run has {whole["probes"]:.0f} of them, which is
 {100 * whole["share"]:.1f} % of it.
@@ -221,12 +222,13 @@ def sweeps_section(content: dict[str, Any]) -> str:
     return f"""
 ## Sweeps
 
-Equal trials of MiniCNN on 32×32 images, two at once with one thread each, against the same one after another with two
-threads: by one worker, from the first one's start to the last one's end, and typed, each in a process that imports
-everything. How far two workers are ahead of one is a matter of how well two threads share one training.
+Equal trials of MiniCNN on 32×32 images ran two at once with one thread each. They are compared with the same trials
+one after another with two threads: by one worker, from the start of the first to the end of the last, and typed, each
+in a process that imports everything. How far two workers are ahead of one depends on how well two threads share one
+training.
 
 {_ratios(content, "python -m benchmarks.sweep")}
-A trial on the embedded digits, from its start to its end, less the seconds of training; its evaluations count:
+The time of a trial on the embedded digits, without the seconds of training. Its evaluations are part of this time:
 
 {table(["median seconds", "range", "trials", "wanted"], [[*row, wanted]])}"""
 
@@ -252,8 +254,8 @@ def _comparison_page(content: dict[str, Any]) -> str:
         ]
     return f"""## The page of a comparison
 
-{content["runs"]} runs of {content["steps"]:,} steps, made up, every loss in the page. It is scrolled from top to
-bottom in a headless Chromium without a GPU, a screen in a quarter of a second; a frame takes 16.7 ms where nothing
+{content["runs"]} made-up runs of {content["steps"]:,} steps, with every loss in the page. It is scrolled from top to
+bottom in a headless Chromium without a GPU, one screen in a quarter of a second. A frame takes 16.7 ms if nothing
 holds it up.
 
 {table(["", "measured"], rows)}

@@ -9,6 +9,7 @@ from scipy import special
 
 from benchmarks.reference import table
 from lit_lossopt.comparison.statistics.family import family_of_equals
+from lit_lossopt.core.numbers import bracketed
 
 
 def sweep_study(study: dict[str, Any]) -> str:
@@ -25,14 +26,16 @@ def sweep_study(study: dict[str, Any]) -> str:
     rates = [[*row, *[""] * (most - len(row))] for row in rates]
     return f"""## Which optimizer, at which learning rate: a sweep
 
-{study["data"]}, three epochs of batches of 64, the loss cross-entropy, one thread a trial; {study["runs"]} trainings.
-Each optimizer was tuned at three rates over one decade, and at one more, since a best one lay at an end of its grid;
-then the best rate of each was repeated with eight fresh seeds, five evaluations an epoch on 5,000 images held out
-(target: {study["target_origin"]}).
+{study["data"]}, three epochs of batches of 64, cross-entropy as loss, one thread for each trial;
+{study["runs"]} trainings.
+Each optimizer was tuned at three rates over one decade, and at one more rate, since a best point lay at an end of its
+grid. Then the best rate of each was repeated with eight fresh seeds, with five evaluations in each epoch on 5,000
+held-out images (target: {study["target_origin"]}).
 
 {table(["arm", "seeds", "final accuracy", "steps to target", "nll", "ece", "accuracy on the test images"], arms)}
-Final accuracy and scores: mean and 95 % interval over seeds; steps: median, and its interval where one can be given;
-test images: mean ± deviation over seeds, of the state in which training ended.
+Final accuracy and scores are the mean and its 95 % interval over seeds. Steps are the median, with its interval where
+one can be given. The accuracy on the test images is the mean ± deviation over seeds, for the state in which training
+ended.
 
 {_decided_again(study)}
 ![Validation accuracy against steps and seconds, four arms](pictures/sweep_cifar10_jpeg_metric.png)
@@ -69,7 +72,7 @@ def _difference_row(one: dict[str, Any], wider: float) -> list[str]:
         half = wider * (found["high"] - found["low"]) / 2
         low, value, high = (100 * (found["value"] + sign * half) for sign in (-1, 0, 1))
         verdict = "better" if low > 0 else "cannot be told apart"
-        return [arms, "final accuracy, points", f"{value:+.1f} [{low:+.1f}, {high:+.1f}]", verdict]
+        return [arms, "final accuracy, points", f"{value:+.1f}{bracketed(low, high, '{:+.1f}'.format)}", verdict]
     if found["value"] is None:
         return [
             arms,
@@ -80,12 +83,12 @@ def _difference_row(one: dict[str, Any], wider: float) -> list[str]:
     half = wider * math.log(found["high"] / found["low"]) / 2
     low, value, high = (found["value"] * math.exp(sign * half) for sign in (-1, 0, 1))
     verdict = "faster" if low > 1 else "cannot be told apart"
-    return [arms, "steps to target, ratio", f"{value:.2f} × [{low:.2f}, {high:.2f}]", verdict]
+    return [arms, "steps to target, ratio", f"{value:.2f}×{bracketed(low, high, '{:.2f}'.format)}", verdict]
 
 
 def _study_row(arm: dict[str, Any]) -> list[str]:
     steps, test = arm["steps_to_target"], arm["test_accuracy"]
-    bounds = f" [{steps['low']:,.0f}, {steps['high']:,.0f}]" if steps["low"] and steps["high"] else ""
+    bounds = bracketed(steps["low"], steps["high"], "{:,.0f}".format) if steps["low"] and steps["high"] else ""
     reached = f"{steps['value']:,.0f}{bounds}" if steps["value"] else f"never ({arm['reached']} of {arm['n']} did)"
     return [
         arm["name"], str(arm["n"]), _within(arm["final"]), reached, _within(arm["scores"]["val/nll"]),
@@ -96,7 +99,7 @@ def _study_row(arm: dict[str, Any]) -> list[str]:
 def _within(estimate: dict[str, Any]) -> str:
     if estimate["low"] is None:
         return _share(estimate["value"])
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    return f"{estimate['value']:.3f}{bracketed(estimate['low'], estimate['high'], '{:.3f}'.format)}"
 
 
 def _share(value: float | None) -> str:

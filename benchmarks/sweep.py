@@ -58,7 +58,7 @@ def main(repeats: int = 5) -> None:
         ratio(f"{WORKERS} / {TYPED}", values[WORKERS], values[TYPED], WANTED_RATIO),
     ]
     for found in ratios:
-        print(f"{found.name}: {found.median:.2f} [{found.low:.2f}, {found.high:.2f}], wanted {found.wanted}")
+        print(f"{found.name}: {found.median:.2f} [{found.low:.2f} to {found.high:.2f}], wanted {found.wanted}")
     print(f"overhead of a trial: {statistics.median(overhead):.2f} s, wanted below {WANTED_SECONDS}")
     content = {"overhead_seconds": overhead, "overhead_wanted": WANTED_SECONDS}
     print(write("sweep", values, f"trials a minute, {STEPS} steps of {BATCH} images each", ratios, **content))

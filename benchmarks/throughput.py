@@ -162,7 +162,7 @@ def main(repeats: int = 7) -> None:
         ratio("Trainer / textbook script", values["Trainer"], values["textbook script"], wanted=1.3),
     ]
     for item in ratios:
-        print(f"{item.name}: {item.median:.3f} [{item.low:.3f}, {item.high:.3f}], wanted at least {item.wanted}")
+        print(f"{item.name}: {item.median:.3f} [{item.low:.3f} to {item.high:.3f}], wanted at least {item.wanted}")
     print(write("throughput", values, "steps per second, batch 64, one thread", ratios))
 
 

@@ -100,7 +100,7 @@ def measure(name: str, data: ImageDataModule, steps: int, warm_up: int, repeats:
         ratio(f"{arm} / nothing tracked", values[arm], values["nothing tracked"], wanted.get(arm)) for arm in ARMS[1:]
     ]
     for item in ratios:
-        print(f"{name}: {item.name}: {item.median:.3f} [{item.low:.3f}, {item.high:.3f}], wanted {item.wanted}")
+        print(f"{name}: {item.name}: {item.median:.3f} [{item.low:.3f} to {item.high:.3f}], wanted {item.wanted}")
     file = {"32×32": "tracking_32", "digits": "tracking_digits"}[name]
     seconds = {f"{arm}, {steps + warm_up} steps": numbers for arm, numbers in after.items()}
     print(write(file, values, "steps per second, batch 64, one thread", ratios, seconds_after_training=seconds))

@@ -68,7 +68,7 @@ COMMANDS = {
         "deliver to MLflow what a killed run or a lost server left behind",
         "lit_lossopt.tracking.sync:sync",
         "[RUN ...]",
-        note="RUN is a run's id or the beginning of one. Without any, all there are are meant. It is safe to repeat. "
+        note="RUN is a run's id or the beginning of one. Without RUN, all runs are delivered. It is safe to repeat. "
         "A run whose process was killed is marked KILLED.",
     ),
     "demo": Command(

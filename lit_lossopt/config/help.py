@@ -53,7 +53,10 @@ class Command:
 
 FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
     "What to run": (
-        ("--config NAME|FILE", "settings by bare name (see: lossopt configs) or path; several compose, the later wins"),
+        (
+            "--config NAME|FILE",
+            "settings by bare name (see: lossopt configs) or path; several can be combined, the later wins",
+        ),
         ("--seed_everything N", f"{SEED} (0)"),
         ("--threads N", THREADS),
         ("--ckpt_path FILE|last", "trained weights (validate, test, predict); a run to go on with (fit)"),
@@ -192,7 +195,7 @@ def _settings_help(usage: str, own: Sequence[tuple[str, str]]) -> str:
 def config_list() -> str:
     """Return one entry a shipped config or plan."""
     shown = {
-        "Shipped configs (fit --config NAME; several compose, the later wins):": shipped_names(),
+        "Shipped configs (fit --config NAME; several can be combined, the later wins):": shipped_names(),
         "Shipped plans (sweep --config NAME):": shipped_plans(),
     }
     return "\n\n".join(

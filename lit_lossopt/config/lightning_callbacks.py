@@ -21,26 +21,26 @@ MODULE = "lightning.pytorch.callbacks"
 _PLACE = "lightning/pytorch/callbacks/__init__.py"
 # Why a run cannot have it, and what to do instead.
 REFUSED = {
-    "BackboneFinetuning": "it wants a network that has nothing but a backbone and a head of its kind; take "
+    "BackboneFinetuning": "it needs a network that has nothing but a backbone and a head of its kind. Take "
     "--model.frozen_epochs=N and --model.backbone_lr_factor=F",
-    "BatchSizeFinder": "it would train with another batch size than the settings say; set --data.batch_size=N",
-    "LearningRateFinder": "it would train at another rate than the settings say; lossopt lr-find suggests a rate",
-    "ModelPruning": "a checkpoint either lacks its masks or cannot be loaded, so that an interrupted run could not go "
-    "on; prune the trained network, as load(RUN) gives it, with torch.nn.utils.prune",
-    "OnExceptionCheckpoint": "Lightning would begin the next run from its file, unasked; each run keeps a last "
-    "checkpoint, from which --ckpt_path=last goes on",
-    "SpikeDetection": "Lightning cannot load its state again, so that an interrupted run could not go on; a run that "
+    "BatchSizeFinder": "it would train with another batch size than the settings say. Set --data.batch_size=N",
+    "LearningRateFinder": "it would train at another rate than the settings say. lossopt lr-find suggests a rate",
+    "ModelPruning": "a checkpoint lacks its masks or cannot be loaded, and an interrupted run could not go on. Prune "
+    "the trained network, which load(RUN) returns, with torch.nn.utils.prune",
+    "OnExceptionCheckpoint": "Lightning would begin the next run from its file without being asked. Each run keeps a "
+    "last checkpoint anyway, and --ckpt_path=last goes on from it",
+    "SpikeDetection": "Lightning cannot load its state again, and an interrupted run could not go on. A run that "
     "diverges is stopped without it",
-    "StochasticWeightAveraging": "its average is made behind the last evaluation, and would be in no metric and no "
-    "checkpoint; WeightAveraging and EMAWeightAveraging are evaluated, kept and exported",
+    "StochasticWeightAveraging": "its average is made after the last evaluation, and would be in no metric and no "
+    "checkpoint. Take WeightAveraging or EMAWeightAveraging, which are evaluated, kept and exported",
 }
-_BASE = "a base class, which does nothing by itself; "
+_BASE = "it is a base class, which does nothing by itself. "
 BASES = {
-    "BaseFinetuning": _BASE + "take --model.frozen_epochs=N, or name a class of your own that is made of it",
-    "BasePredictionWriter": _BASE + "predict writes its table to --predictions.path",
-    "Callback": _BASE + "name a class that is made of it",
-    "Checkpoint": _BASE + "take ModelCheckpoint, beside the best and the last that each run keeps",
-    "ProgressBar": _BASE + "take TQDMProgressBar or RichProgressBar",
+    "BaseFinetuning": _BASE + "Take --model.frozen_epochs=N, or name a class of your own that is derived from it",
+    "BasePredictionWriter": _BASE + "lossopt predict writes its table to --predictions.path",
+    "Callback": _BASE + "Name a class that is derived from it",
+    "Checkpoint": _BASE + "Take ModelCheckpoint, beside the best and the last checkpoint that each run keeps",
+    "ProgressBar": _BASE + "Take TQDMProgressBar or RichProgressBar",
 }
 Flags = Sequence[tuple[str, str | None]]
 
@@ -76,7 +76,7 @@ def check_built(callbacks: Sequence[object]) -> None:
         for kind in type(callback).__mro__:
             if kind.__module__.startswith(MODULE) and kind.__name__ in REFUSED:
                 raise UserError(
-                    f"{KEY}={type(callback).__name__}: it is made of {kind.__name__}; {REFUSED[kind.__name__]}"
+                    f"{KEY}={type(callback).__name__}: it is derived from {kind.__name__}: {REFUSED[kind.__name__]}"
                 )
 
 

@@ -74,7 +74,7 @@ def _missing(key: str, class_path: str, parsed: str) -> str:
     wanted = [one.name for one in parameters if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
     missing = [argument for argument in wanted if re.search(rf"\b{argument}=None\b", parsed)]
     flags = " ".join(f"--{key}.{argument}=…" for argument in missing)
-    return f"{name} needs {' and '.join(missing)}; add {flags} behind it" if missing else ""
+    return f"{name} needs {' and '.join(missing)}; add {flags} after it" if missing else ""
 
 
 def _unknown_class(message: str) -> str:
@@ -112,4 +112,4 @@ def _reason(message: str) -> str:
             text = pattern.sub(replacement, text)
         return text
     other = re.search(r"Import path (\S+) does not correspond to a subclass of (\w+)", behind)
-    return f"{other[1]} is no {other[2]}" if other else one_line(message)
+    return f"{other[1]} is not a {other[2]}" if other else one_line(message)

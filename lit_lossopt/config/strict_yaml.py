@@ -192,7 +192,7 @@ def _read_text(path: Path, label: str) -> str:
     except OSError as error:
         raise UserError(f"{label}: cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
-        raise UserError(f"{label}: {len(data):,} bytes are no config (at most {MAX_BYTES:,})")
+        raise UserError(f"{label}: a config has at most {MAX_BYTES:,} bytes, and this has {len(data):,}")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -215,7 +215,7 @@ def _check_shape(text: str, label: str) -> None:
             line = event.start_mark.line + 1 if event.start_mark else "?"
             raise UserError(f"{label}, line {line}: nested deeper than {MAX_DEPTH} levels")
         if nodes > MAX_NODES:
-            raise UserError(f"{label}: more than {MAX_NODES:,} values are no config")
+            raise UserError(f"{label}: a config has at most {MAX_NODES:,} values")
 
 
 def _check_expansion(root: yaml.Node, label: str) -> None:

@@ -86,6 +86,15 @@ def ratio(value: float) -> str:
     return f"{value:.{min(6, 1 - floor(log10(apart)))}f}" if text == "1" and apart > 5e-7 else text
 
 
+def times(value: float) -> str:
+    """Return a factor with its sign.
+
+    >>> times(1.8)
+    '1.8×'
+    """
+    return f"{ratio(value)}×"
+
+
 def share(value: float) -> str:
     """Return a share of a descent in two digits.
 
@@ -119,6 +128,16 @@ def interval(low: float, high: float, text: Callable[[float], str]) -> str:
     if isnan(low) or isnan(high):
         return ""
     return f"{text(low)} to {text(high)}"
+
+
+def bracketed(low: float, high: float, text: Callable[[float], str]) -> str:
+    """Return an interval as it stands behind its value, or nothing where there is none.
+
+    >>> bracketed(1180, 1310, significant)
+    ' [1,180 to 1,310]'
+    """
+    between = interval(low, high, text)
+    return f" [{between}]" if between else ""
 
 
 def probability(p: float, level: float = 0.05) -> str:

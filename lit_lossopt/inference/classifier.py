@@ -198,8 +198,8 @@ class TrainedClassifier:
         channels, size, _ = self.image_shape
         if channels != 3:
             raise UserError(
-                f"images: this network was trained on images of {channels} channels, for which there are no rules of "
-                f"decoding; give uint8 pixels [N, {channels}, {size}, {size}]"
+                f"images: this network was trained on images of {channels} channels, and files are decoded to 3 only; "
+                f"give uint8 pixels [N, {channels}, {size}, {size}]"
             )
         # The data modules import Lightning, which takes seconds and is not needed for pixels.
         from lit_lossopt.data.batches import as_images

@@ -53,7 +53,7 @@ def load(
 
     >>> load("missing.ckpt", which="worst")
     Traceback (most recent call last):
-    lit_lossopt.core.errors.UserError: which=worst: there are best and last
+    lit_lossopt.core.errors.UserError: which=worst: take best or last
 
     Args:
         run: a run's id in the tracking store, the beginning of one, a run's folder, a checkpoint, or a file that
@@ -76,13 +76,13 @@ def find_saved(run: str | os.PathLike[str], which: Which = "best") -> Saved:
 
     >>> find_saved("missing", which="worst")
     Traceback (most recent call last):
-    lit_lossopt.core.errors.UserError: which=worst: there are best and last
+    lit_lossopt.core.errors.UserError: which=worst: take best or last
 
     Raises:
         UserError: there is no such run or file, or it is damaged.
     """
     if which not in ("best", "last"):
-        raise UserError(f"which={which}: there are best and last")
+        raise UserError(f"which={which}: take best or last")
     path = given_path(run)
     if is_file(path):
         return read_saved(path)
@@ -104,8 +104,7 @@ def _read_of(run: str, folder: Path, wanted: Sequence[str]) -> Saved:
     if not any((folder / name).is_file() for name in wanted):
         there = ", ".join(sorted(path.name for path in folder.glob("*.ckpt")))
         raise UserError(
-            f"{run}: there is no {wanted[0]} in {folder}; "
-            f"{f'it holds {there}' if there else 'it holds no checkpoint at all'}"
+            f"{run}: there is no {wanted[0]} in {folder}; {f'it holds {there}' if there else 'it holds no checkpoint'}"
         )
     return read_saved(folder / wanted[0])
 

@@ -70,7 +70,7 @@ def read_saved(path: Path) -> Saved:
     if path.suffix == SAFETENSORS:
         return _from_safetensors(path)
     content, used, problem = read_best_of(path, asked="")
-    note = f"{problem}; the one before it is used" if problem else ""
+    note = f"{problem}; the checkpoint before it is used" if problem else ""
     return replace(_from_checkpoint(content, used), note=note)
 
 
@@ -104,8 +104,8 @@ def _from_checkpoint(content: Mapping[str, Any], path: Path) -> Saved:
     data = next((part for part in content.values() if isinstance(part, dict) and part.keys() >= _DATA), None)
     if data is None:
         raise UserError(
-            f"{path}: it does not keep classes, normalisation and size of its images, as they do since "
-            "version 0.1; go on with it for a step (fit --ckpt_path), and take what that leaves"
+            f"{path}: it lacks the classes, normalisation and image size that checkpoints hold since "
+            "version 0.1; train one step from it (fit --ckpt_path) and take the new checkpoint"
         )
     state = content["state_dict"]
     return Saved(

@@ -118,10 +118,10 @@ def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:
     counts = [f"{len(search)} {search[0].phase} trials", *([f"{len(again)} repeats"] if again else [])]
     if plan.test and again:
         counts.append(f"{len(again)} tests")
-    more = f", and at most {most} more where a best one lies at the edge of the grid" if most else ""
+    more = f", and at most {most} more where a best point lies at the edge of the grid" if most else ""
     every, ended = [*search, *again], ended_here(plan.experiment)
     done = _done(search, again, ended)
-    already = [f"{done} of them have results already, as the journals in this folder tell"] if done else []
+    already = [f"{done} of them have results already, by the journals in this folder"] if done else []
     return [
         f"{len(every)} trials: {', '.join(counts)}{more}",
         *already,
@@ -150,7 +150,7 @@ def _time(every: Sequence[Trial], ended: Sequence[EndedTrial], left: int, most: 
         return "time: not known, before a trial of this experiment has ended"
     low, high = (in_words(count * each / workers) for count in (left, left + most))
     span = low if low == high else f"{low} to {high}"
-    return f"time: about {span} with {workers} at once, by {in_words(each)} a trial ({source})"
+    return f"time: about {span} with {workers} at once, at {in_words(each)} for each trial ({source})"
 
 
 def _mean_cost(every: Sequence[Trial]) -> Cost:
@@ -168,7 +168,8 @@ def _disk(every: Sequence[Trial], kept: int) -> str:
     if math.isnan(mean.bytes + mean.checkpoint):
         return f"disk: not known; checkpoints of {kept} trials are kept, three of each"
     total = len(every) * mean.bytes + kept * mean.checkpoint
-    return f"disk: about {total / 1e6:.0f} MB, {kept * mean.checkpoint / 1e6:.0f} of them checkpoints of {kept} trials"
+    checkpoints = f"{kept * mean.checkpoint / 1e6:.0f} MB are checkpoints of {kept} trials"
+    return f"disk: about {total / 1e6:.0f} MB, of which {checkpoints}"
 
 
 def _mini_cnn(side: int, channels: int) -> float:

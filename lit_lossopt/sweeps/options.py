@@ -39,7 +39,7 @@ class Options:
         workers: trials at once; 0: as many as there is room for.
         gpus: share of a GPU that each trial takes; None: one, where there are GPUs and settings do not say cpu.
         threads: CPU threads of each trial; None: as the plan has it.
-        engine: ``local``, ``ray`` or ``here``.
+        engine: a name of ``ENGINES``.
         ray_address: of a Ray cluster; empty: a local one.
         seeds: how many repeats; None: as the plan has it.
         experiment: in MLflow; empty: the plan's.
@@ -95,7 +95,9 @@ def _take(options: Options, key: str, value: str) -> None:
             raise UserError(
                 f"--tracking={value}: a sweep reads results from the runs that its trials log; leave it out"
             )
-        raise UserError(f"--{key}: not for a sweep; seeds stand in the plan (or --seeds N), runs get their own names")
+        raise UserError(
+            f"--{key}: not for a sweep; the plan has the seeds (or --seeds N), and runs get their own names"
+        )
     else:
         options.flags[key] = value
 
@@ -110,7 +112,7 @@ def the_plan(options: Options) -> Plan:
     """
     plans = [name for name in options.configs if _is_plan(name)]
     if len(plans) > 1:
-        raise UserError(f"--config {plans[1]}: a second plan; a sweep has one")
+        raise UserError(f"--config {plans[1]}: a second plan, and a sweep has only one")
     path = find_plan(plans[0] if plans else options.configs[0])
     plan = read_plan(path)
     overlays = tuple(name for name in options.configs if name not in plans)
@@ -196,7 +198,9 @@ def _share(flag: str, value: str) -> float:
 
 def _engine(flag: str, value: str) -> str:
     if value not in ENGINES:
-        raise UserError(f"{flag} {value}: no such engine{did_you_mean(value, ENGINES)}; {', '.join(ENGINES)}")
+        raise UserError(
+            f"{flag} {value}: no such engine{did_you_mean(value, ENGINES)}; there are: {', '.join(ENGINES)}"
+        )
     return value
 
 
@@ -229,8 +233,8 @@ FLAGS = (
     ),
     Flag(
         "--engine",
-        "local|ray|here",
-        "processes on this machine, a Ray cluster, or this process, one by one (local)",
+        "|".join(ENGINES),
+        f"{'; '.join(f'{name}: {kind.line}' for name, kind in ENGINES.items())}; default: local",
         {"reads": ("engine", _engine)},
     ),
     Flag("--ray-address", "HOST:PORT", "of a Ray cluster that is running", {"reads": ("ray_address", _text)}),

@@ -89,7 +89,7 @@ class Sweep:
         if not self.left:
             aside = self.runs.sort({key: (trial.arm, trial.phase) for key, trial in self.trials.items()})
             if aside:
-                self.say(f"{aside} results of this sweep are not in its plan any more, or were second ones: set aside")
+                self.say(f"{aside} results were set aside, because they are not in the plan any more or repeat a trial")
         return Exit.FAILED if self.failed or self.left else Exit.DONE
 
     def results(self) -> dict[str, TrialRun]:
@@ -112,7 +112,7 @@ class Sweep:
             self._run_missing(known)
         for name, side in ({} if self.left else self._at_edge(reach)).items():
             end = "below" if side.below else "above"
-            self.say(f"{name}: its best still lies at the edge of the grid; widen learning_rates {end}")
+            self.say(f"{name}: its best point still lies at the edge of the grid; widen learning_rates {end}")
         return reach
 
     def _wider(self, reach: Reach) -> Reach:
@@ -124,7 +124,7 @@ class Sweep:
         below, above = (max((getattr(side, end) for side in sides.values()), default=0) for end in ("below", "above"))
         if below or above:
             where = ", ".join(f"{name} ({'lower' if side.below else 'upper'})" for name, side in sides.items())
-            self.say(f"best at an end of the grid: {where}; every arm gets one more point there")
+            self.say(f"the best point lies at an end of the grid: {where}; every arm gets one more point there")
         return Reach(reach.below + below, reach.above + above)
 
     def _at_edge(self, reach: Reach) -> dict[str, Reach]:
@@ -280,7 +280,7 @@ def begin(plan: Plan, runs: SweepRuns, say: Callable[[str], None]) -> None:
     check_plan(plan)
     if plan.test and not runs.artifacts_are_here():
         raise UserError(
-            f"{plan.path}: sweep.test={plan.test}: the server keeps the checkpoints, so that no test could read them; "
+            f"{plan.path}: sweep.test={plan.test}: the server keeps the checkpoints, so no test could read them; "
             "leave test out, and test by hand with a checkpoint that you download"
         )
     if runs.begin(fingerprint(plan), f"Sweep by the plan `{plan.name}`; its trials are nested below."):

@@ -213,7 +213,7 @@ class RunLogger(JournalLogger):
             self._journal = Journal(journal_of(Path(names.JOURNAL_FOLDER), run_id))
         except JournalBusyError as error:
             raise UserError(
-                f"run {run_id} is being trained, or delivered, by another process; wait for it, or stop it"
+                f"run {run_id} is being trained or delivered by another process; wait for it, or stop it"
             ) from error
         entries = read_entries(self._journal.folder)
         self._id = run_id

@@ -82,7 +82,7 @@ class CheckpointCLI(LightningCLI):
             return None
         self.checkpoint, used, problem = read_best_of(given_path(path))
         if problem:
-            tell(f"lossopt: {problem}; the one before it is used", sys.stderr)
+            tell(f"lossopt: {problem}; the checkpoint before it is used", sys.stderr)
         return used
 
     def check_checkpoint(self) -> None:
@@ -123,8 +123,8 @@ class CheckpointCLI(LightningCLI):
             self.checkpoints.go_on(self.continuation)
             if (before := self.model.schedule.moved_from) is not None:
                 print(
-                    f"the schedule goes on as that of a training of {self.model.schedule.planned} "
-                    f"{self.model.schedule.unit}s in place of {before}",
+                    f"the schedule goes on for a training of {self.model.schedule.planned} "
+                    f"{self.model.schedule.unit}s, not of {before}",
                     flush=True,
                 )
         elif logger and run_id and (attached := logger.attach(run_id)):

@@ -132,7 +132,7 @@ def read_best_of(path: Path, asked: str = "--ckpt_path ") -> tuple[dict[str, Any
         try:
             return read_verified(before), before, str(error)
         except DamagedError as second:
-            raise UserError(f"{asked}{error}; nor can the one before it: {second}") from second
+            raise UserError(f"{asked}{error}; the checkpoint before it cannot be used either: {second}") from second
 
 
 def previous_of(path: Path) -> Path:

@@ -78,6 +78,6 @@ def _need_temporary_folder() -> None:
     except FileNotFoundError as error:
         wanted, uid = os.environ.get("TMPDIR", ""), os.geteuid()
         raise UserError(
-            f"TMPDIR={wanted}: no folder for temporary files; uid {uid} can write neither there "
+            f"TMPDIR={wanted}: no folder for temporary files, because uid {uid} can write neither there "
             "nor to /tmp, /var/tmp and the working folder; set TMPDIR to a folder that it can write to"
         ) from error

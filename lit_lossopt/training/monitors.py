@@ -53,7 +53,7 @@ def check_plateau(scheduler: Any, module: LossOptModule, trainer: pl.Trainer) ->
     _check("model.lr_scheduler: ReduceLROnPlateau", scheduler.monitor, module, trainer)
     if module.schedule.unit != "epoch" or trainer.check_val_every_n_epoch != 1:
         raise UserError(
-            "model.lr_scheduler: ReduceLROnPlateau needs an evaluation whenever it counts: leave "
+            "model.lr_scheduler: ReduceLROnPlateau needs an evaluation at each of its steps; leave "
             "model.lr_scheduler_interval at epoch and trainer.check_val_every_n_epoch at 1"
         )
 

@@ -35,7 +35,7 @@ def check_threads(threads: int) -> None:
     if threads > MOST_THREADS:
         raise UserError(
             f"threads={threads}: this machine has {os.cpu_count()} cores, and no process gets more than {MOST_THREADS} "
-            "threads here; take one a core"
+            "threads here; take one thread for each core"
         )
 
 
@@ -51,9 +51,9 @@ def check_groups(checkpoint: Mapping[str, Any], optimizer: torch.optim.Optimizer
     then = len(states[0]["param_groups"]) if states else len(optimizer.param_groups)
     if then != len(optimizer.param_groups):
         raise UserError(
-            f"--ckpt_path: its optimizer had {then} groups of parameters, and that of now has "
-            f"{len(optimizer.param_groups)}: other parameters are trained (a loss's own ones were not, in the first "
-            "version); use the settings and the version of then, or train anew"
+            f"--ckpt_path: the optimizer in it has {then} groups of parameters, and the one to be trained has "
+            f"{len(optimizer.param_groups)}, so other parameters are trained (the first version did not train a loss's "
+            "own parameters); use the settings and the version of the checkpoint, or train from the start"
         )
 
 
@@ -82,8 +82,8 @@ def check_precision(trainer: pl.Trainer, asked: object) -> None:
     """
     if str(asked) in ("16", "16-mixed") and str(trainer.precision) != "16-mixed":
         raise UserError(
-            f"trainer.precision={asked}: on this device Lightning trains in {trainer.precision} in its place; ask for "
-            f"--trainer.precision={trainer.precision}, as which the run is then recorded"
+            f"trainer.precision={asked}: on this device Lightning trains in {trainer.precision} instead; ask for "
+            f"--trainer.precision={trainer.precision}, and the run is recorded as such"
         )
 
 
@@ -111,7 +111,8 @@ def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
         limit = getattr(trainer, name)
         if limit is not None and done is not None and 0 < limit <= done:
             raise UserError(
-                f"--ckpt_path: nothing is left to train, it has come to {done} of trainer.{name}={limit}; raise that"
+                f"--ckpt_path: nothing is left to train, because it has reached {done} of trainer.{name}={limit}; "
+                "raise that limit"
             )
 
 
@@ -129,7 +130,7 @@ def check_device_stats(trainer: pl.Trainer) -> None:
             wants_cpu = callback._cpu_stats  # noqa: SLF001  # Lightning tells it nowhere else
             if wants_cpu or (on_cpu and wants_cpu is None):
                 raise UserError(
-                    "trainer.callbacks=DeviceStatsMonitor: psutil, with which it reads the processor, is not "
+                    "trainer.callbacks=DeviceStatsMonitor: it reads the processor with psutil, which is not "
                     "installed; pip install psutil"
                 )
 
@@ -171,8 +172,8 @@ def check_shares(trainer: pl.Trainer, data: ImageDataModule, module: LossOptModu
     check_all_have_some("val", len(data.images("val")), data.eval_batch_size, devices)
     if not loss_is_mean_of_shares(module, devices):
         raise UserError(
-            f"model.criterion: {type(module.criterion).__name__} of a batch is not the mean of its shares' (it weighs "
-            "classes), so that several devices would train something else; take --trainer.devices=1"
+            f"model.criterion: {type(module.criterion).__name__} weighs classes, and its value for a batch is not the "
+            "mean over the devices' shares, so several devices would train something else; take --trainer.devices=1"
         )
 
 

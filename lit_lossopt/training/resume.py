@@ -63,7 +63,7 @@ def unfinished_checkpoint(experiment: str, trial_key: str, tags: Mapping[str, st
     for folder, _ in matching:
         if is_open_elsewhere(folder) and not _has_ended(read_entries(folder)):
             raise UserError(
-                f"--resume auto: run {folder.name} of these settings is being trained, or delivered, by another "
+                f"--resume auto: run {folder.name} of these settings is being trained or delivered by another "
                 "process; wait for it, or stop it"
             )
     if not matching:
@@ -91,7 +91,7 @@ def claim_settings(experiment: str, trial_key: str, tags: Mapping[str, str] | No
         return claim(Path(names.JOURNAL_FOLDER), f"{experiment}\0{trial_key}\0{sweep}")
     except JournalBusyError as error:
         raise UserError(
-            "--resume auto: another process resumes, or begins, a run of these settings; wait for it, or stop it"
+            "--resume auto: another process is resuming or starting a run of these settings; wait for it, or stop it"
         ) from error
 
 

@@ -153,7 +153,7 @@ def test_a_claimed_difference_never_looks_like_none() -> None:
     assert found.finals[0].claimed
     assert found.speeds[0].claimed
     assert "+0.00 " not in cells(found.finals[0], found)
-    assert re.search(r"1\.000\d+ × fewer 1\.000\d+ to 1\.000\d+", cells(found.speeds[0], found))
+    assert re.search(r"1\.000\d+× fewer 1\.000\d+ to 1\.000\d+", cells(found.speeds[0], found))
     assert any(re.search(r"1\.000[1-9]\d*×\*", line) for line in shown(found, 120))
     assert [unit(ACCURACY).change(x) for x in (0.0, 0.0042, -0.00003)] == [
         "+0.00 points",

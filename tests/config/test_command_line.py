@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.render import pages
 from lit_lossopt.__main__ import COMMANDS, flags_of, main
 from lit_lossopt.config import completion
 from lit_lossopt.config.files import shipped_names
+from lit_lossopt.config.help import Command
 from lit_lossopt.config.signatures import FAMILIES, class_parameters, class_paths, full_class_path
 from lit_lossopt.inference.export.request import FLAGS
+from lit_lossopt.sweeps.engines.table import ENGINES
 
 WITHOUT_EXTRA = dataclasses.replace(FAMILIES["model.optimizer"], more=None)
 
@@ -122,6 +125,28 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"\n  {name} " in shown for name in COMMANDS)
 
 
+def test_a_command_is_one_row(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    row = Command("say the words", "builtins:print", "WORD", "lit_lossopt.inference.export.request:FLAGS", "A note.")
+    monkeypatch.setitem(COMMANDS, "say", row)
+    assert main([]) == 0
+    assert "\n  say         say the words\n" in capsys.readouterr().out
+    assert main(["say", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("say: say the words\n\nUsage: lossopt say WORD\n")
+    assert shown.endswith("A note.\n")
+    assert all(flag.head in shown for flag in FLAGS)
+    assert "say" in candidates(["s"])
+    assert candidates(["say", "--"]) == [flag.name for flag in FLAGS]
+    assert "| `say` | say the words |" in pages()["../README.md"]
+
+
+def test_help_names_every_engine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"--engine {'|'.join(ENGINES)} " in shown
+    assert all(f"{name}: {kind.line}" in shown for name, kind in ENGINES.items())
+
+
 def candidates(words: list[str]) -> list[str]:
     return completion.candidates(words, COMMANDS, flags_of)
 
@@ -164,7 +189,9 @@ def test_nowhere_to_write_temporary_files_is_one_line() -> None:
     command = f"ulimit -f 0; exec {sys.executable} -m lit_lossopt fit"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert re.fullmatch(r"lossopt: TMPDIR=.*: no folder for temporary files; .*\n", done.stderr)
+    assert re.fullmatch(
+        r"lossopt: TMPDIR=.*: no folder for temporary files, because .*; set TMPDIR to .*\n", done.stderr
+    )
 
 
 # Bases of a newcomer's class, as a file of ours may name them, and an argument that comes from the base.

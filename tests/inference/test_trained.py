@@ -203,13 +203,13 @@ def test_damaged_files_are_one_line_and_the_last_has_one_before_it(digits_run: F
     shutil.copytree(digits_run.checkpoints, folder)
     with (folder / "last.ckpt").open("r+b") as file:
         file.truncate(5000)
-    with pytest.warns(Notice, match=r"last.ckpt: not a whole checkpoint.*the one before it is used"):
+    with pytest.warns(Notice, match=r"last.ckpt: not a whole checkpoint.*the checkpoint before it is used"):
         assert load(tmp_path, "last").saved.path.name == "last.previous.ckpt"
     (folder / "last.ckpt").unlink()
     with pytest.warns(Notice, match="last.ckpt cannot be read"):
         load(tmp_path, "last")
     (folder / "last.previous.ckpt").write_bytes(b"PK")
-    with pytest.raises(UserError, match="nor can the one before it"):
+    with pytest.raises(UserError, match="the checkpoint before it cannot be used either"):
         load(tmp_path, "last")
     (folder / "best.ckpt").write_bytes((folder / "best.ckpt").read_bytes()[::-1])
     with pytest.raises(UserError, match=r"^\S*best.ckpt: not a whole checkpoint"):
@@ -219,7 +219,9 @@ def test_damaged_files_are_one_line_and_the_last_has_one_before_it(digits_run: F
         load(folder)
 
 
-@pytest.mark.parametrize(("missing", "message"), [("lossopt_config", "which network"), ("AnyDataModule", "not keep")])
+@pytest.mark.parametrize(
+    ("missing", "message"), [("lossopt_config", "which network"), ("AnyDataModule", "lacks the classes")]
+)
 def test_a_checkpoint_that_does_not_say_enough(missing: str, message: str, colour: Path) -> None:
     content = torch.load(colour, weights_only=True)
     del content[missing]
@@ -263,7 +265,7 @@ def test_a_beginning_that_several_runs_share(tmp_path: Path) -> None:
     shared = next(letter for letter in first if first.count(letter) > 1)
     with pytest.raises(UserError, match=f"{shared}: several runs begin so, such as {shared}.*write more"):
         load(shared)
-    with pytest.raises(UserError, match=r"there is no best.ckpt in .*; it holds no checkpoint at all"):
+    with pytest.raises(UserError, match=r"there is no best.ckpt in .*; it holds no checkpoint"):
         load(ids[0])
 
 

@@ -56,7 +56,7 @@ def test_a_schedule_follows_the_training_also_where_that_becomes_longer(capsys: 
     assert first == pytest.approx(cosine(8, 8))
     assert "lr_scheduler" not in capsys.readouterr().err
     assert main([*words, "--trainer.max_epochs=2", "--ckpt_path=last"]) == 0
-    assert "the schedule goes on as that of a training of 16 steps in place of 8" in capsys.readouterr().out
+    assert "the schedule goes on for a training of 16 steps, not of 8" in capsys.readouterr().out
     assert rates(runs()[-1]) == pytest.approx(cosine(16, 16)[8:])
     assert main([*words, "--trainer.max_epochs=3", "--ckpt_path=last", "--model.lr_warmup=2"]) == 0
     assert "optimizer and schedule begin afresh" in capsys.readouterr().out

@@ -29,7 +29,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"base": {"trainer": {"max_epochs": 1}, "trainer.max_epochs": 2}}, r"base.trainer.max_epochs=2: stands twice"),
     ({"base": {"config": "digitz"}}, r"did you mean 'digits'"),
     ({"base": {"config": 3}}, r"sweep.base.config=3: expected the name of a config"),
-    ({"base": {"seed_everything": 3}}, r"sweep.base.seed_everything: said for the whole sweep, by sweep.seeds"),
+    ({"base": {"seed_everything": 3}}, r"sweep.base.seed_everything: set for the whole sweep by sweep.seeds"),
     ({"base": {"learning_rates": {"from": 1, "to": 2, "points": 2}}}, r"stand beside base"),
     ({"factors": {"optimizer": {}}}, r"sweep.factors.optimizer={}: expected levels"),
     ({"factors": {"optimizer": {"a": {"model.optimizer": "Adm"}}}}, r"arm a: model.optimizer=Adm: no such class"),

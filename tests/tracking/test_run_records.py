@@ -57,7 +57,7 @@ def test_resumed_twice_before_its_first_checkpoint_there_is_one_run(zygote: Zygo
     third = attempts.start(**{MOMENT: "batch:2"})
     wait_for_mark(attempts.folder, third, attempts.output)
     assert second.finish("--resume=auto") == 2
-    assert "of these settings is being trained, or delivered, by another process" in second.output.read_text()
+    assert "of these settings is being trained or delivered by another process" in second.output.read_text()
     os.kill(third, signal.SIGKILL)
     zygote.wait(third)
     assert len(list((attempts.folder / "mlruns/journal").glob("*/log.jsonl"))) == 2

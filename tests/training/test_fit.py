@@ -311,7 +311,7 @@ TYPED_WRONG = [
         "--model.lr_scheduler=ReduceLROnPlateau --model.lr_scheduler.monitor=val/los",
         "there are: val/loss, val/accuracy",
     ),
-    (f"{PLATEAU} --model.lr_scheduler_interval=step", "needs an evaluation whenever it counts"),
+    (f"{PLATEAU} --model.lr_scheduler_interval=step", "needs an evaluation at each of its steps"),
     (
         "--model.criterion=HingeLoss --model.lr_scheduler=ReduceLROnPlateau --model.lr_scheduler.monitor=val/nll",
         "there are: val/loss, val/accuracy",

@@ -61,7 +61,7 @@ class _Mine(callbacks.BatchSizeFinder):
 
 def test_a_class_that_is_made_of_one_is_refused_too() -> None:
     check_built([callbacks.Timer(), pl.Callback()])
-    with pytest.raises(UserError, match=r"=_Mine: it is made of BatchSizeFinder; .* set --data.batch_size=N"):
+    with pytest.raises(UserError, match=r"=_Mine: it is derived from BatchSizeFinder: .* Set --data.batch_size=N"):
         check_built([callbacks.Timer(), _Mine()])
 
 

@@ -460,7 +460,7 @@ def test_an_error_of_the_probe_is_the_runs() -> None:
 
 
 def typed_wrong() -> Iterator[tuple[str, str]]:
-    yield "--probe.images=-1", "probe.images=-1: must be at least 0, which means none"
+    yield "--probe.images=-1", "probe.images=-1: must be at least 0, where 0 switches the probe loss off"
     yield "--probe.images=many", "probe.images=many from the command line: expected int"
     yield "--probe=5", "probe from the command line: give its parts, as probe.images"
     yield "--probe.image=5", "did you mean"

@@ -123,7 +123,7 @@ def test_a_run_that_goes_on_keeps_its_images(zygote: Zygote, tmp_path: Path) -> 
     attempts = Attempts(zygote, tmp_path / "run", *EVERYTHING, "--probe.images=50", "--checkpoints.every_n_steps=1")
     assert attempts.kill_at("batch", 10), attempts.output.read_text()
     assert attempts.finish("--resume=auto", "--probe.images=70") == 0, attempts.output.read_text()
-    assert "probe.images=70: this run was begun with 50, which it keeps" in attempts.output.read_text()
+    assert "probe.images=70: this run began with 50 and keeps that number" in attempts.output.read_text()
     assert_equal(attempts.folder, whole.folder)
 
 

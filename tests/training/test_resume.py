@@ -290,7 +290,7 @@ def test_no_damaged_checkpoint_loads_and_the_one_before_is_used(capsys: pytest.C
         assert main([*words, "--ckpt_path=last"]) == 0
         (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("lossopt:"))
         assert str(last) in line
-        assert "the one before it is used" in line
+        assert "the checkpoint before it is used" in line
         # A damaged file does not take the place of the good one.
         assert same(read_verified(last)["state_dict"], weights)
         read_verified(before)
@@ -298,7 +298,7 @@ def test_no_damaged_checkpoint_loads_and_the_one_before_is_used(capsys: pytest.C
     last.write_bytes(broken[0])
     assert main([*words, "--ckpt_path=last"]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert "nor can the one before it" in line
+    assert "the checkpoint before it cannot be used either" in line
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_where_nothing_is_left_to_train_no_run_begins(
     assert main([*MOMENTUM, ONE]) == 0
     assert main([*MOMENTUM, LAST, *now]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert f"nothing is left to train, it has come to {limit}" in line
+    assert f"nothing is left to train, because it has reached {limit}" in line
     assert len(runs()) == 1
 
 
@@ -189,7 +189,7 @@ def test_a_run_that_another_process_trains_is_not_joined(capsys: pytest.CaptureF
     other = Journal(Path("mlruns/journal") / run.run_id)
     assert main([*words, LAST]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert f"run {run.run_id} is being trained, or delivered, by another process" in line
+    assert f"run {run.run_id} is being trained or delivered by another process" in line
     other.close()
     assert main([*words, LAST]) == 0
 

@@ -108,7 +108,7 @@ def test_torchrun_and_the_settings_must_agree(monkeypatch: pytest.MonkeyPatch) -
 
 def test_without_processes_of_their_own_several_devices_are_refused() -> None:
     prepared = prepare("fit", [*TWO, "--config=sgd", "--config=digits"])
-    with pytest.raises(UserError, match="need a process each"):
+    with pytest.raises(UserError, match="need one process each"):
         run_trainer(prepared)
 
 

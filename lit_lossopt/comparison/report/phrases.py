@@ -9,7 +9,7 @@ import numpy as np
 
 from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Estimate, Trial
 from lit_lossopt.comparison.metric import is_accuracy
-from lit_lossopt.core.numbers import counted, listed, probability, significant, spelled
+from lit_lossopt.core.numbers import NEVER, bracketed, counted, listed, probability, significant, spelled
 
 _MOST_NAMED = 3
 _LABELS = {"step": "step", "epoch": "epoch", "example": "examples seen"}
@@ -101,10 +101,8 @@ def size_interval(found: Estimate, metric: str) -> str:
 
     Its ends are sizes, as `` [0.2 to 1.1]``.
     """
-    if isnan(found.low):
-        return ""
     low, high = sorted((abs(found.low), abs(found.high)))
-    return f" [{change(low, metric)} to {change(high, metric)}]"
+    return bracketed(low, high, lambda end: change(end, metric))
 
 
 def signed_interval(found: Estimate, metric: str) -> str:
@@ -114,8 +112,7 @@ def signed_interval(found: Estimate, metric: str) -> str:
     """
     turn = -1 if found.value < 0 else 1
     low, high = sorted((turn * found.low, turn * found.high))
-    ends = [f"{'−' if end < 0 else ''}{change(end, metric)}" for end in (low, high)]
-    return f" [{ends[0]} to {ends[1]}]"
+    return bracketed(low, high, lambda end: f"{'−' if end < 0 else ''}{change(end, metric)}")
 
 
 def evidence(claimed: Sequence[Contrast]) -> str:
@@ -135,10 +132,7 @@ def within(estimate: Estimate, text: Callable[[float], str]) -> str:
 
     It is empty where there is none. An infinite end is ``never``.
     """
-    if isnan(estimate.low) or isnan(estimate.high):
-        return ""
-    low, high = (text(end) if isfinite(end) else "never" for end in (estimate.low, estimate.high))
-    return f" [{low} to {high}]"
+    return bracketed(estimate.low, estimate.high, lambda end: text(end) if isfinite(end) else NEVER)
 
 
 def to_target(comparison: Comparison) -> str:

@@ -21,7 +21,7 @@ from lit_lossopt.comparison.report.phrases import to_target
 from lit_lossopt.comparison.report.units import unit
 from lit_lossopt.core import names
 from lit_lossopt.core.names import Verdict
-from lit_lossopt.core.numbers import ratio, share, shown_place, significant
+from lit_lossopt.core.numbers import bracketed, share, shown_place, significant, times
 from lit_lossopt.core.terminal_text import on_one_line
 
 # Characters of a line where the output is no terminal.
@@ -151,8 +151,7 @@ def _shown(estimate: Estimate, metric: str) -> str:
     if isnan(estimate.value):
         return ""
     bare = unit(metric).bare
-    within = "" if isnan(estimate.low) else f" [{bare(estimate.low)}, {bare(estimate.high)}]"
-    return f"{bare(estimate.value)}{within}"
+    return f"{bare(estimate.value)}{bracketed(estimate.low, estimate.high, bare)}"
 
 
 def _steps(arm: Arm) -> str:
@@ -161,8 +160,7 @@ def _steps(arm: Arm) -> str:
         return f"not in {shown_place(max(known))}" if (known := _ends(arm)) else "never"
     if isnan(steps.value):
         return ""
-    within = "" if isnan(steps.low) else f" [{_count(steps.low)}, {_count(steps.high)}]"
-    return f"{_count(steps.value)}{within}"
+    return f"{_count(steps.value)}{bracketed(steps.low, steps.high, _count)}"
 
 
 def _ends(arm: Arm) -> list[float]:
@@ -190,7 +188,7 @@ def _behind(contrast: Contrast | None) -> str:
     if contrast.at_least and not contrast.claimed:
         return ""
     least = "≥ " if contrast.at_least else ""
-    return f"{least}{ratio(contrast.difference.value)}×{_CLAIMED if contrast.claimed else ''}"
+    return f"{least}{times(contrast.difference.value)}{_CLAIMED if contrast.claimed else ''}"
 
 
 def _verdicts(arm: Arm) -> str:

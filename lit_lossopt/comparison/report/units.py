@@ -10,7 +10,7 @@ from math import floor, inf, isfinite, isinf, log10
 
 from lit_lossopt.comparison.comparison import Comparison, Contrast
 from lit_lossopt.comparison.metric import is_accuracy
-from lit_lossopt.core.numbers import NEVER, UNKNOWN, ratio, significant
+from lit_lossopt.core.numbers import NEVER, UNKNOWN, significant, times
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ def count(value: float) -> str:
 
 
 def factor(contrast: Contrast) -> str:
-    """Return a speed-up, as ``1.8 ×`` or ``at least 2.1 ×``.
+    """Return a speed-up, as ``1.8×`` or ``at least 2.1×``.
 
     It has enough digits to tell it from 1.
     """
     value = contrast.difference.value
     if not isfinite(value):
         return UNKNOWN
-    return f"at least {ratio(value)} ×" if contrast.at_least else f"{ratio(value)} ×"
+    return f"at least {times(value)}" if contrast.at_least else times(value)
 
 
 def ripple_name(comparison: Comparison) -> str:

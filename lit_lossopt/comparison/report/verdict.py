@@ -28,7 +28,7 @@ from lit_lossopt.comparison.report.unclaimed_words import equivalent, told_apart
 from lit_lossopt.comparison.statistics.family import LEAST_PAIRS
 from lit_lossopt.comparison.statistics.winners import claimed_besides
 from lit_lossopt.core.names import Verdict
-from lit_lossopt.core.numbers import counted, listed, ratio, significant, some, spelled
+from lit_lossopt.core.numbers import counted, listed, ratio, significant, some, spelled, times
 
 _USUAL_SEEDS = 8
 _MOST_LISTED = 4
@@ -204,11 +204,11 @@ def _faster(contrast: Contrast) -> str:
             f"{counted(ahead.n, 'run')} and {contrast.second} in {got[1]}"
         )
     if not missed:
-        return f"{ratio(ahead.value)}×{within(ahead, ratio)} faster than {contrast.second}"
+        return f"{times(ahead.value)}{within(ahead, ratio)} faster than {contrast.second}"
     got_there = spelled(ahead.n - missed) if missed < ahead.n else "none"
     from_ = "" if isnan(ahead.low) else f" [{ratio(ahead.low)} or more]"
     return (
-        f"at least {ratio(ahead.value)}×{from_} faster than {contrast.second}, which gets there in {got_there} of "
+        f"at least {times(ahead.value)}{from_} faster than {contrast.second}, which gets there in {got_there} of "
         f"{counted(ahead.n, 'run')}"
     )
 

@@ -248,7 +248,8 @@ def _reach(address: str) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise UserError(
-            f"--ray-address {address}: nobody answers there ({reason}); ray status, on the cluster, tells its address"
+            f"--ray-address {address}: nobody answers there ({reason}); run ray status on the "
+            "cluster to see its address"
         ) from error
 
 

@@ -37,22 +37,34 @@ class Kind:
 
     Attributes:
         build: the function that makes the engine of ``Wishes``, as ``module:function``.
+        line: where it runs trials, for the help.
         at_once: how many trials will run at once, as far as can be told before.
         stops_trials: whether it can stop a trial that takes too long.
     """
 
     build: str
+    line: str
     at_once: Callable[[Resources], int]
     stops_trials: bool = True
 
 
 ENGINES = {
-    "local": Kind("lit_lossopt.sweeps.engines.local:build", lambda resources: len(worker_environments(resources))),
+    "local": Kind(
+        "lit_lossopt.sweeps.engines.local:build",
+        "processes of this machine",
+        lambda resources: len(worker_environments(resources)),
+    ),
     "ray": Kind(
         "lit_lossopt.sweeps.engines.ray_engine:build",
+        "a Ray cluster",
         lambda resources: resources.workers or max(1, cores() // resources.threads),
     ),
-    "here": Kind("lit_lossopt.sweeps.engines.in_process:build", lambda _: 1, stops_trials=False),
+    "here": Kind(
+        "lit_lossopt.sweeps.engines.in_process:build",
+        "this process, one by one",
+        lambda _: 1,
+        stops_trials=False,
+    ),
 }
 
 

@@ -107,7 +107,7 @@ def find_plan(name: str) -> Path:
     path = find_config(name, plan_names())
     if "sweep" not in load_config(path, str(path)):
         raise UserError(
-            f"--config {name}: a config of fit, not a plan (it has no key 'sweep'); name it behind a plan to lay it "
+            f"--config {name}: a config of fit, not a plan (it has no key 'sweep'); name it after a plan to lay it "
             f"over all trials; plans: {', '.join(plan_names())}"
         )
     return path
@@ -121,7 +121,7 @@ def read_plan(path: Path) -> Plan:
     """
     tree = load_config(path, str(path))
     if not _NAME.match(path.stem):
-        raise UserError(f"{path}: a plan is known by its file's name; letters, digits and . + - _ only")
+        raise UserError(f"{path}: a plan is known by its file's name, which may hold letters, digits and . + - _ only")
     found = first_not_finite(tree)
     if found:
         raise UserError(f"{path}: {found[0]}={found[1]}: not a finite number")
@@ -172,7 +172,7 @@ def plan_seeds(plan: Plan, count: int) -> tuple[int, ...]:
 
 def _check_protocol(section: Section, protocol: str, tuning: tuple[int, ...], seeds: tuple[int, ...]) -> None:
     if protocol == GRID and "tuning_seeds" in section.tree:
-        raise section.wrong("tuning_seeds", "a grid has no tuning; its seeds are those of 'seeds'")
+        raise section.wrong("tuning_seeds", "a grid has no tuning; give its seeds as 'seeds'")
     if protocol == GRID and "test" in section.tree:
         raise section.wrong("test", "only repeats are tested: a grid chooses nothing")
     shared = sorted(set(tuning) & set(seeds))
@@ -204,11 +204,13 @@ def _level(section: Section, name: str) -> Level:
             instead = _OWN[key.partition(".")[0]]
             raise UserError(
                 f"{section.path}: {section.where}.{key}: "
-                + (f"said for the whole sweep, by sweep.{instead}" if instead else "not a part of a plan")
+                + (f"set for the whole sweep by sweep.{instead}" if instead else "not a part of a plan")
             )
     search = _search(section)
     if search and section.where == "sweep.base":
-        raise UserError(f"{section.path}: {section.where}: learning_rates and quasi_random stand beside base")
+        raise UserError(
+            f"{section.path}: {section.where}: learning_rates and quasi_random stand beside base, not in it"
+        )
     return Level(name, section.names("config"), flat, search)
 
 
@@ -225,7 +227,9 @@ def _flat(key: str, value: Any) -> list[tuple[str, str]]:
 def _search(section: Section) -> Search | None:
     given = [name for name in _SEARCHES if name in section.tree]
     if len(given) > 1:
-        raise UserError(f"{section.path}: {section.where}: learning_rates and quasi_random: take one of them")
+        raise UserError(
+            f"{section.path}: {section.where}: learning_rates and quasi_random exclude each other; take one of them"
+        )
     if not given:
         return None
     return _log_grid(section) if given[0] == "learning_rates" else _quasi_random(section.below("quasi_random"))

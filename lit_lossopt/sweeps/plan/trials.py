@@ -57,7 +57,10 @@ def arms(plan: Plan) -> tuple[Arm, ...]:
     for levels in itertools.product(*plan.factors.values()):
         searches = [level for level in levels if level.search]
         if len(searches) > 1:
-            raise UserError(f"{plan.path}: {searches[0].name} and {searches[1].name} both say where they are tried")
+            raise UserError(
+                f"{plan.path}: {searches[0].name} and {searches[1].name} both have "
+                "learning_rates or quasi_random; leave one out"
+            )
         name = " ".join(level.name for level in levels) or plan.name
         combinations.append(Arm(name, levels, searches[0].search if searches else plan.search))
     counts = {arm.name: len(points_of(arm, Reach())) for arm in combinations}

@@ -50,7 +50,7 @@ def new_folder(root: str) -> Path:
         UserError: it cannot be made there.
     """
     if "://" in root:
-        raise UserError(f"trainer.default_root_dir={root}: checkpoints are kept in a local folder; name one")
+        raise UserError(f"trainer.default_root_dir={root}: checkpoints are kept in a local folder; name such a folder")
     folder = Path(root) / names.CHECKPOINT_FOLDER
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
@@ -60,7 +60,7 @@ def new_folder(root: str) -> Path:
     except OSError as error:
         raise UserError(
             f"{folder.absolute()}: checkpoints cannot be kept there ({error.strerror}); name another "
-            "folder with --trainer.default_root_dir, or make room or permit it"
+            "folder with --trainer.default_root_dir, or make room there, or allow writing there"
         ) from error
 
 

@@ -66,7 +66,7 @@ class RunCheckpoints(Checkpoint):
         limits = {"every_n_steps": every_n_steps, "every_minutes": every_minutes, "max_gigabytes": max_gigabytes}
         for name, value in limits.items():
             if value is not None and not value > 0:
-                raise UserError(f"checkpoints.{name}={value}: must be above 0; null for none")
+                raise UserError(f"checkpoints.{name}={value}: must be above 0, or null for no such checkpoints")
         self.every_n_steps = every_n_steps
         self.every_minutes = every_minutes
         self.max_gigabytes = max_gigabytes
@@ -275,8 +275,8 @@ class RunCheckpoints(Checkpoint):
             self.is_behind |= name == "last"
             self._say_once(
                 f"errno {error.errno}",
-                f"{self._path(name)} cannot be written ({error.strerror}, {free:,} bytes free); the one before it is "
-                "untouched; the next ones are tried",
+                f"{self._path(name)} cannot be written ({error.strerror}, {free:,} bytes free); the checkpoint before "
+                "it is untouched, and later ones will be tried",
             )
             return False
         self.is_behind &= name != "last"

@@ -63,7 +63,7 @@ class ProbeLoss(pl.Callback):
 
     def __init__(self, images: int = 256) -> None:
         if images < 0:
-            raise UserError(f"probe.images={images}: must be at least 0, which means none")
+            raise UserError(f"probe.images={images}: must be at least 0, where 0 switches the probe loss off")
         self.images = images
         self.step_values: StepValues | None = None
         self._state: dict[str, int] = {"first": -1, "measured": -1, "next": -1, "images": 0}
@@ -127,7 +127,7 @@ class ProbeLoss(pl.Callback):
         begun_with = self._state["images"]
         if begun_with not in (0, self.images):
             print(
-                f"lossopt: probe.images={self.images}: this run was begun with {begun_with}, which it keeps",
+                f"lossopt: probe.images={self.images}: this run began with {begun_with} and keeps that number",
                 file=sys.stderr,
             )
         self._state["images"] = begun_with or self.images

@@ -31,7 +31,7 @@ class RunVerdict(pl.Callback):
         """
         if not trainer.global_step:
             raise UserError(
-                "nothing was trained: training was ended before its first step; look at trainer.callbacks and "
+                "nothing was trained, because training ended before its first step; look at trainer.callbacks and "
                 "trainer.max_time"
             )
 

@@ -76,8 +76,8 @@ class Distribution:
             return
         if not self.started:
             raise UserError(
-                f"trainer.devices={trainer.world_size}: several devices need a process each, which the command lossopt "
-                "starts, and torchrun; here, take 1"
+                f"trainer.devices={trainer.world_size}: several devices need one process each; start them with the "
+                "command lossopt or with torchrun, or take 1 device"
             )
         quiet.ignore_warnings("It is recommended to use `self.log")
         quiet.quiet_loggers(["lightning.fabric.utilities.distributed"])

@@ -65,7 +65,9 @@ class RangeTestCLI(LossOptCLI):
         name = type(optimizer).__name__
         reason = next((why for kind, why in _NOT_TESTED.items() if isinstance(optimizer, kind)), None)
         if reason:
-            raise UserError(f"{COMMAND}: {name} cannot be tested over a range of rates: {reason}; compare rates by fit")
+            raise UserError(
+                f"{COMMAND}: {name} cannot be tested over a range of rates: {reason}; compare rates with lossopt fit"
+            )
         if not float(optimizer.defaults.get("lr") or 0) > 0:
             raise UserError(f"{COMMAND}: {name} has no learning rate to scale; set model.optimizer.lr above 0")
         self.sweep.title = f"{name}, {type(self.model.criterion).__name__}"

@@ -99,10 +99,10 @@ def geometric(lowest: float, highest: float, steps: int) -> list[float]:
 def _never_falls(diverges: float | None) -> str:
     if diverges is None:
         return (
-            "the loss never falls by more than its noise: raise --max-lr, take larger batches (data.batch_size), or "
+            "the loss never falls by more than its noise; raise --max-lr, take larger batches (data.batch_size), or "
             "look at the data"
         )
-    return f"the loss rises from {diverges:.2g} on without having fallen: lower --min-lr, or take more --steps"
+    return f"the loss rises from {diverges:.2g} on without having fallen; lower --min-lr, or take more --steps"
 
 
 def _at_the_edge(steepest: int, lowest: int, count: int) -> str:
@@ -111,9 +111,9 @@ def _at_the_edge(steepest: int, lowest: int, count: int) -> str:
     The last or first point is no turning point.
     """
     if lowest >= count - 2:
-        return "the loss is still falling at the end of the range: raise --max-lr"
+        return "the loss is still falling at the end of the range; raise --max-lr"
     if steepest == 0:
-        return "the loss falls most steeply at the first step: lower --min-lr"
+        return "the loss falls most steeply at the first step; lower --min-lr"
     return ""
 
 

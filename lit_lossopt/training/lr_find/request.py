@@ -78,7 +78,10 @@ def read_request(words: Sequence[str]) -> Request:
     if not 0 < lowest < highest:
         raise UserError(f"--min-lr {lowest:g}, --max-lr {highest:g}: the first must be above 0 and below the second")
     if steps != int(steps) or steps < FEWEST_STEPS:
-        raise UserError(f"--steps {steps:g}: a whole number, at least {FEWEST_STEPS}: fewer tell nothing of noise")
+        raise UserError(
+            f"--steps {steps:g}: must be a whole number of at least {FEWEST_STEPS}, because fewer "
+            "steps do not show the noise"
+        )
     prepared = prepare("fit", theirs)
     given = [key for key, _ in prepared.rest if key in ("ckpt_path", "weights_only")]
     if prepared.resume or given or prepared.settings.tree.get("ckpt_path"):
