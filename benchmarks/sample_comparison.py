@@ -164,6 +164,28 @@ def all_diverged(made: Comparison) -> Comparison:
     return never_reached(replace(made, arms=tuple(arms), oscillations=()))
 
 
+LAYERS = ("conv1", "conv2", "linear1", "linear2")
+
+
+def _diagnostics(place: int, seed: int, last: int) -> dict[str, History]:
+    """Return what the diagnostics of a run show: gradients that fall from the outputs to the images."""
+    random = np.random.default_rng([place, seed])
+    steps = np.unique(np.linspace(1, last, 16).astype(np.int64))
+    falling = np.exp(-steps / last) * np.exp(0.2 * random.standard_normal(len(steps)))
+    histories = {
+        f"{quantity}/{layer}": History(steps, size * falling * (1 + depth) ** (1 + place % 3))
+        for depth, layer in enumerate(LAYERS)
+        for quantity, size in (("flow/grad_norm", 0.1), ("flow/update_ratio", 1e-3))
+    }
+    alphas = -0.5 + 0.2 * place + 0.3 * random.standard_normal(len(steps))
+    return {
+        **histories,
+        "step/alpha": History(steps, alphas),
+        "sharpness/eigenvalue": History(steps, 20 / falling),
+        "sharpness/needle": History(steps, 0.3 / falling),
+    }
+
+
 def _trial(
     random: np.random.Generator, place: int, name: str, seed: int, steps: int, evaluations: int, criteria: int
 ) -> Trial:
@@ -198,7 +220,7 @@ def _trial(
     identity = f"{place:04x}{seed:04x}".ljust(32, "0")
     pace = (0.004, 0.003, 0.0032, 0.009, 0.003)[place % 5]
     return Trial(
-        run=Run(identity, f"{name} seed={seed}", "FINISHED", params, {}, {}),
+        run=Run(identity, f"{name} seed={seed}", "FINISHED", params, {}, {}, histories=_diagnostics(place, seed, last)),
         arm=name,
         seed=str(seed),
         learning_rate=rate,

@@ -50,6 +50,12 @@ COMMANDS = {
         "[--experiment NAME] [--by NAME,NAME] [--html FILE]", "lit_lossopt.comparison.flags:FLAGS",
         "Diverged and collapsed runs count. Interrupted, failed and running ones are listed and left out.",
     ),
+    "inspect": Command(
+        "why one run behaves so: findings, gradient flow, step geometry, curves",
+        "lit_lossopt.comparison.inspection.command:inspect",
+        "[RUN] [--html FILE]", "lit_lossopt.comparison.inspection.request:FLAGS",
+        "RUN is a run's id or the beginning of one. Without it, the newest training is meant.",
+    ),
     "export": Command(
         "write a trained network for other programs: .safetensors, .onnx, .pt2; or log it as an MLflow model",
         "lit_lossopt.inference.export.command:export",

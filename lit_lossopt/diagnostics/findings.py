@@ -270,4 +270,6 @@ def _by_layer(
 
 
 def _listed(layers: Sequence[str]) -> str:
-    return layers[0] if len(layers) == 1 else f"{layers[0]} and {len(layers) - 1} more, up to {layers[-1]}"
+    if len(layers) < 3:
+        return " and ".join(layers)
+    return f"{len(layers)} layers from {layers[0]} to {layers[-1]}"

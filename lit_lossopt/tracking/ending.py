@@ -43,14 +43,14 @@ class Ending:
         evidence: why, in words.
         last_good_step: the last step before the trouble, if there was any.
         description: the run's, in Markdown, without its end.
-        findings: what diagnostics found, kind and sentence of each.
+        findings: what diagnostics found, kind and sentence of each. None: nothing was concluded.
     """
 
     verdict: Verdict = Verdict.COMPLETED
     evidence: str = ""
     last_good_step: int | None = None
     description: str = ""
-    findings: tuple[tuple[str, str], ...] = ()
+    findings: tuple[tuple[str, str], ...] | None = None
 
     def set(self, verdict: Verdict, evidence: str, last_good_step: int | None) -> None:
         """Replace verdict, evidence and last good step."""
@@ -61,9 +61,9 @@ class Ending:
         tags: dict[str, str] = {names.TAG_VERDICT: self.verdict}
         if self.evidence:
             tags[names.TAG_EVIDENCE] = self.evidence
-        if self.findings:
+        if self.findings is not None:
             tags[names.TAG_FINDINGS] = json.dumps(self.findings)
-        said = end_in_words(self.verdict, self.evidence, self.findings)
+        said = end_in_words(self.verdict, self.evidence, self.findings or ())
         if said:
             tags[names.TAG_DESCRIPTION] = f"{self.description}\n\n{said}".strip()
         if self.last_good_step is not None:

@@ -31,7 +31,7 @@ def test_the_product_is_that_of_the_hessian_written_out() -> None:
     def loss(at: Tensor) -> Tensor:
         return (at.sin() * at.roll(1) ** 2).sum()
 
-    hessian = torch.func.hessian(loss)(weights.detach())
+    hessian = torch.autograd.functional.hessian(loss, weights.detach())  # type: ignore[no-untyped-call]
     parts = [weights[:3].detach().clone().requires_grad_(), weights[3:].detach().clone().requires_grad_()]
     product = hessian_product(loss(torch.cat(parts)), parts)
     vector = torch.randn(7, dtype=torch.float64)

@@ -27,8 +27,8 @@ def found(*words: str) -> list[str]:
 
 
 PROVOKED = {
-    "vanishing": (["--config=adam", f"{TROUBLED}DeepSigmoid"], "gradients vanish at 1"),
-    "exploding": (["--config=sgd", f"{TROUBLED}Chaotic", "--model.optimizer.lr=1e-6"], "gradients explode towards 1"),
+    "vanishing": (["--config=adam", f"{TROUBLED}DeepSigmoid"], "gradients vanish at 5 layers from 1 to 9"),
+    "exploding": (["--config=sgd", f"{TROUBLED}Chaotic", "--model.optimizer.lr=1e-6"], "layers from 1 to"),
     "dead": (["--config=adam", f"{TROUBLED}BornDead"], "dead ReLUs: 100 % of the units behind 1 are zero"),
     "saturated": (["--config=adam", f"{TROUBLED}Saturated"], "of the activations behind 1 are flat"),
     "softmax": (

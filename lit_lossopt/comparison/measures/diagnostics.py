@@ -78,10 +78,12 @@ def findings_of_arm(runs: Sequence[Run]) -> list[ArmFinding]:
     """Return what was found in an arm's runs, the most frequent first."""
     sentences: dict[str, list[str]] = {}
     for run in runs:
-        for kind, sentence in dict(findings_of(run)).items():
+        # Of several layers the first one speaks for all.
+        for kind, sentence in dict(reversed(findings_of(run))).items():
             sentences.setdefault(kind, []).append(sentence)
     found = [ArmFinding(kind, len(said), len(runs), said[0]) for kind, said in sentences.items()]
-    return sorted(found, key=lambda one: -one.runs)
+    order = {kind: place for place, kind in enumerate(dict.fromkeys(k for run in runs for k, _ in findings_of(run)))}
+    return sorted(found, key=lambda one: (-one.runs, order[one.kind]))
 
 
 def by_layer(runs: Iterable[Run], quantity: str) -> ByLayer:

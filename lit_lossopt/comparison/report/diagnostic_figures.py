@@ -14,10 +14,12 @@ from lit_lossopt.comparison.comparison import Arm, Comparison
 from lit_lossopt.comparison.measures.diagnostics import ByLayer, Floats, by_layer, median_at, steps_of
 from lit_lossopt.comparison.report.figure_spec import NONE, STEP, Axis, Figure, Heat, Line, Mark, Panel
 from lit_lossopt.core import names
-from lit_lossopt.core.numbers import listed, significant
+from lit_lossopt.core.numbers import listed, named, significant
 
 # Arms whose heat maps are shown.
 MOST_ARMS = 8
+# Shown at first: single steps go far beyond.
+MOST_ALPHA = 2.0
 _STEPS = (Axis(STEP, "step"),)
 
 
@@ -35,33 +37,47 @@ def gradient_flow(comparison: Comparison) -> Figure | None:
 def update_ratio(comparison: Comparison) -> Figure | None:
     """Show by how much of its size each layer moves at a step, arm by arm, on one colour scale.
 
-    About 0.001 is healthy. Far less, and the rate is too low for this layer, or no gradient reaches it. Near 1, and a
-    step replaces what the layer has learned. Each colour is the median over the arm's runs that were measured.
+    The update ratio is ‖Δw‖ / ‖w‖. About 0.001 is healthy. Far less, and the rate is too low for this layer, or no
+    gradient reaches it. Near 1, and a step replaces what the layer has learned. Each colour is the median over the
+    arm's runs that were measured.
     """
-    return _heat_figure(comparison, "update_ratio", names.FLOW_UPDATE, "Size of the updates", "‖Δw‖ / ‖w‖")
+    return _heat_figure(comparison, "update_ratio", names.FLOW_UPDATE, "Size of the updates", "update ratio")
 
 
 def step_geometry(comparison: Comparison) -> Figure | None:
-    """Show where steps end, and how near they come to the edge of stability.
+    """Show where steps end, measured on their own batch.
 
-    α is measured on the batch of a step: −1 is no move, 0 ends at the minimum along the step, 1 at the same height on
-    the far side. Values about 0.2 are usual for the best runs, and an arm that stays below −0.9 could take longer
-    steps. The needle is the sharpness times the rate, over what the optimizer can bear. Full-batch training rises to 1
-    and stays there. Training on batches stays below, and the gap says nothing. Line: median over the arm's runs that
-    were measured; band: the lowest and the highest run.
+    α of −1 is no move, 0 ends at the minimum along the step, 1 at the same height on the far side. Values about 0.2 are
+    usual for the best runs, and an arm that stays below −0.9 could take longer steps. Line: median over the arm's runs
+    that were measured; band: the lowest and the highest run.
+    """
+    panel = _line_panel(comparison, names.ALPHA, "α of a step", ("minimum along the step", 0.0), logarithmic=False)
+    if panel is None:
+        return None
+    said = [f"{significant(value, 2)} in {arm.name}" for arm, value in _medians(comparison, names.ALPHA)]
+    conclusion = f"In the median α is {listed(said)}." if said else ""
+    return Figure("step_geometry", "Step geometry", conclusion, (panel,))
+
+
+def stability(comparison: Comparison) -> Figure | None:
+    """Show how near training comes to the edge of stability.
+
+    The needle is the sharpness times the rate, over what the optimizer can bear. Full-batch training rises to 1 and
+    stays there. Training on batches stays below, and the gap says nothing. For Adam and RMSprop the sharpness is that
+    of the preconditioned Hessian, which the needle alone shows. Line: median over the arm's runs that were measured;
+    band: the lowest and the highest run.
     """
     panels = [
         panel
-        for name, label, mark, logarithmic in (
-            (names.ALPHA, "α of a step", ("minimum along the step", 0.0), False),
-            (names.NEEDLE, "stability needle", ("edge of stability", 1.0), True),
-            (names.SHARPNESS, "sharpness λ", None, True),
+        for name, label, mark in (
+            (names.NEEDLE, "stability needle", ("edge of stability", 1.0)),
+            (names.SHARPNESS, "sharpness λ", None),
         )
-        if (panel := _line_panel(comparison, name, label, mark, logarithmic=logarithmic))
+        if (panel := _line_panel(comparison, name, label, mark, logarithmic=True))
     ]
-    said = [f"{arm.name} {significant(value)}" for arm, value in _medians(comparison, names.ALPHA)]
-    conclusion = f"In the median α is {listed(said)}." if said else ""
-    return Figure("step_geometry", "Step geometry", conclusion, tuple(panels)) if panels else None
+    said = [f"{significant(value, 2)} in {arm.name}" for arm, value in _medians(comparison, names.NEEDLE)]
+    conclusion = f"In the median the needle is at {listed(said)}." if said else ""
+    return Figure("stability", "Edge of stability", conclusion, tuple(panels)) if panels else None
 
 
 def _heat_figure(comparison: Comparison, key: str, quantity: str, title: str, label: str) -> Figure | None:
@@ -86,18 +102,28 @@ def _heat_figure(comparison: Comparison, key: str, quantity: str, title: str, la
 
 
 def _extremes(measured: Sequence[tuple[Arm, ByLayer]], label: str) -> str:
-    """Return a sentence on the arm whose layers differ most."""
-    spans = []
+    """Return a sentence on the arm whose layers differ most, and on layers that have nothing at all."""
+    spans, empty = [], []
     for arm, found in measured:
-        with np.errstate(all="ignore"):
-            middle = np.array([np.nanmedian(row) if np.isfinite(row).any() else nan for row in found.values])
+        middle = np.array([_middle(row) for row in found.values])
+        none = [layer for layer, value in zip(found.layers, middle, strict=True) if value == 0]
+        empty += [f"In {arm.name} it is 0 at {named(none)}."] if none else []
         known = middle[np.isfinite(middle) & (middle > 0)]
         if len(known) > 1:
-            spans.append((float(known.max() / known.min()), arm.name, found.layers[int(np.nanargmin(middle))]))
+            least = found.layers[int(np.nanargmin(np.where(middle > 0, middle, nan)))]
+            spans.append((float(known.max() / known.min()), arm.name, least))
     if not spans:
-        return ""
+        return " ".join([f"The {label} of layers differs.", *empty]) if empty else ""
     span, name, layer = max(spans)
-    return f"The {label} of layers differs most in {name}: by a factor of {significant(span)}, least at {layer}."
+    factor = significant(span)
+    return " ".join(
+        [f"The {label} of layers differs most in {name}: by a factor of {factor}, least at {layer}.", *empty]
+    )
+
+
+def _middle(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else nan
 
 
 def _line_panel(
@@ -107,7 +133,9 @@ def _line_panel(
     if not lines:
         return None
     marks = (Mark(mark[0], (nan, mark[1]), (nan, mark[1])),) if mark else ()
-    return Panel(label, _STEPS, label, lines, marks=marks, y_log=logarithmic)
+    above = any(np.nanmax(np.append(line.high, line.y)) > MOST_ALPHA for line in lines)
+    shown = (-1.1, MOST_ALPHA) if above and not logarithmic else None
+    return Panel(label, _STEPS, label, lines, marks=marks, y_log=logarithmic, y_range=shown)
 
 
 def _lines(comparison: Comparison, name: str, *, positive: bool) -> Iterator[Line]:

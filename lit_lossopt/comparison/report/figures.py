@@ -17,7 +17,12 @@ import numpy as np
 from lit_lossopt.comparison.comparison import Comparison, Estimate, Trial
 from lit_lossopt.comparison.report import conclusions, oscillation_words
 from lit_lossopt.comparison.report import verdict as words
-from lit_lossopt.comparison.report.diagnostic_figures import gradient_flow, step_geometry, update_ratio
+from lit_lossopt.comparison.report.diagnostic_figures import (
+    gradient_flow,
+    stability,
+    step_geometry,
+    update_ratio,
+)
 from lit_lossopt.comparison.report.figure_parts import (
     by_criterion,
     loss_range,
@@ -199,7 +204,8 @@ def budget(comparison: Comparison) -> Figure | None:
 
 
 FIGURES: tuple[Callable[[Comparison], Figure | None], ...] = (
-    metric, target, loss, oscillation, gradient_flow, update_ratio, step_geometry, sensitivity, budget,
+    metric, target, loss, oscillation, gradient_flow, update_ratio, step_geometry, stability, sensitivity,
+    budget,
 )  # fmt: skip
 
 

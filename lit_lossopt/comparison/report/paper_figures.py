@@ -139,7 +139,7 @@ def _draw_heat(axes: Axes, panel: Panel, heat: Heat) -> None:
         ends, np.arange(len(heat.rows) + 1) - 0.5, positive, norm=LogNorm(*heat.ends), cmap="viridis", rasterized=True
     )
     assert isinstance(axes.figure, Canvas)
-    axes.figure.colorbar(mesh, ax=axes, label=heat.label, pad=0.02)
+    axes.figure.colorbar(mesh, ax=axes, label=heat.label, pad=0.02, format=lambda value, _: f"{value:g}")
 
 
 def _draw_panel(axes: Axes, panel: Panel, look: Mapping[str, int]) -> None:
