@@ -181,6 +181,7 @@ def test_the_shipped_config_fine_tunes_on_a_folder_of_images(
     given.symlink_to(resnet18)
     data = ["--config", "image_folder", f"--data.folder={image_folder}", "--data.batch_size=16"]
     words = ["--config", "finetune_resnet18", *data, "--model.network.weights=given.pth", "--threads=1"]
+    words += ["--probe.images=0", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1"]
     states = []
     for epochs in (1, 2):
         assert main(["fit", *words, f"--trainer.max_epochs={epochs}"]) == 0

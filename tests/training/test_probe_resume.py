@@ -18,7 +18,8 @@ from lit_lossopt.training.probe_schedule import probe_steps
 
 # Ten epochs of eight steps, and so not every step is measured.
 EPOCHS, PLANNED = 10, 80
-LONG = [*EVERYTHING, f"--trainer.max_epochs={EPOCHS}", "--checkpoints.every_n_steps=1"]
+SELDOM = [*EVERYTHING, f"--trainer.max_epochs={EPOCHS}", "--trainer.val_check_interval=8"]
+LONG = [*SELDOM, "--checkpoints.every_n_steps=1"]
 STEPS = list(probe_steps(0, PLANNED, batch_size=32, images=256))
 
 
@@ -48,7 +49,7 @@ def _store(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def undisturbed(zygote: Zygote, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Attempts:
     Attempts.store = empty_store
-    attempts = Attempts(zygote, tmp_path_factory.mktemp("undisturbed"), *LONG)
+    attempts = Attempts(zygote, tmp_path_factory.mktemp("undisturbed"), *SELDOM)
     assert attempts.finish() == 0, attempts.output.read_text()
     return attempts
 
