@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
 from benchmarks.killing.zygote import Zygote
@@ -50,10 +49,9 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def drawn() -> None:
-    """Let trainings of this test draw their confusion matrix.
+    """Let trainings of this test draw their confusion matrix; see ``tests.support.pictures``.
 
-    A fifth of a short training's time goes into that picture. So in this process it is an empty one, but for tests
-    that ask for this. Trainings in a process of their own, and that of ``digits_run``, draw it.
+    That of ``digits_run`` draws it, too.
     """
 
 
@@ -62,7 +60,9 @@ def _not_drawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     # Where nothing has trained yet, nothing is imported for this alone.
     pictures = sys.modules.get("lit_lossopt.training.callbacks.pictures")
     if pictures is not None and "drawn" not in request.fixturenames:
-        monkeypatch.setattr(pictures, "confusion_figure", lambda *_, **__: Figure(figsize=(1, 1)))
+        from tests.support.pictures import empty_figure
+
+        monkeypatch.setattr(pictures, "confusion_figure", empty_figure)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def in_its_store(digits_run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> Fi
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
     """Return what starts processes of the program that can be killed."""
-    one = Zygote()
+    one = Zygote("tests.support.pictures:rehearse")
     yield one
     one.close()
 

@@ -282,7 +282,7 @@ def test_no_damaged_checkpoint_loads_and_the_one_before_is_used(capsys: pytest.C
         assert used == before
         assert problem.startswith(str(last))
         assert "\n" not in problem
-    for one in (*broken[:2], *broken[-2:]):
+    for one in (broken[0], broken[-1]):
         last.write_bytes(one)
         capsys.readouterr()
         assert main([*words, "--ckpt_path=last"]) == 0
