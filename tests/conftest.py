@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,24 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Let trainings of this test draw their confusion matrix; see ``tests.support.pictures``.
+
+    That of ``digits_run`` draws it, too.
+    """
+
+
+@pytest.fixture(autouse=True)
+def _not_drawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where nothing has trained yet, nothing is imported for this alone.
+    pictures = sys.modules.get("lit_lossopt.training.callbacks.pictures")
+    if pictures is not None and "drawn" not in request.fixturenames:
+        from tests.support.pictures import empty_figure
+
+        monkeypatch.setattr(pictures, "confusion_figure", empty_figure)
 
 
 @pytest.fixture
@@ -125,38 +144,40 @@ def in_its_store(digits_run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> Fi
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
     """Return what starts processes of the program that can be killed."""
-    one = Zygote()
+    one = Zygote("tests.support.pictures:rehearse")
     yield one
     one.close()
 
 
 # Of these long tables the default tier takes so many rows, evenly spread. `make test-all` takes all of them.
 FEW_ROWS = {
-    "test_fit.py::test_each_loss_learns_ten_and_two_classes": 3,
-    "test_fit.py::test_every_shipped_config_trains": 7,
+    "test_fit.py::test_each_loss_learns_ten_and_two_classes": 2,
+    "test_fit.py::test_every_shipped_config_trains": 4,
     "test_fit.py::test_what_only_the_libraries_can_judge_is_one_line_too": 33,
-    "test_fit.py::test_half_precision_trains": 3,
+    "test_fit.py::test_half_precision_trains": 2,
     "test_fit.py::test_evaluated_values_do_not_depend_on_the_evaluations_batch_size": 1,
     "test_fit.py::test_weights_are_given_as_lists": 2,
     "test_fit.py::test_what_is_no_checkpoint_is_one_line": 6,
     "test_tracking_faults.py::test_a_server_that_misbehaves_gets_every_point_once": 2,
     "test_tracking_faults.py::test_a_store_in_a_folder_of_any_name": 1,
     "test_tracking_faults.py::test_a_signal_leaves_everything_whole": 2,
-    "test_probe_loss.py::test_what_is_trained_is_the_same_to_the_bit_without_it": 3,
-    "test_probe_loss.py::test_the_last_value_is_that_of_the_last_checkpoint": 3,
+    "test_probe_loss.py::test_what_is_trained_is_the_same_to_the_bit_without_it": 2,
+    "test_probe_loss.py::test_the_last_value_is_that_of_the_last_checkpoint": 2,
     "test_probe_loss.py::test_the_last_planned_step_is_the_last_step_that_is_taken": 2,
     "test_probe_resume.py::test_killed_between_the_halves_of_a_pair_it_ends_as_if_it_had_not_been": 1,
     "test_resume.py::test_killed_at_any_moment_it_ends_as_if_it_had_not_been": 2,
     "test_resume.py::test_every_kind_of_training_resumes": 1,
-    "test_resume.py::test_a_signal_while_validating_saves_first": 1,
     "test_resume_signals.py::test_a_signal_at_any_moment_saves_and_training_goes_on_from_there": 1,
     "test_resolved_configs.py::test_what_a_run_keeps_is_accepted_and_resolves_equal": 8,
-    "test_false_claims.py::test_pages_of_equal_arms_rarely_claim_anything": 4,
+    "test_false_claims.py::test_pages_of_equal_arms_rarely_claim_anything": 2,
+    "test_false_claims.py::test_a_target_that_many_runs_never_reach_gives_no_false_claims": 1,
     "test_false_claims.py::test_an_arm_far_apart_does_not_make_the_others_differ": 1,
     "test_false_claims.py::test_a_difference_of_just_the_margin_is_rarely_called_equivalent": 1,
-    "test_compare.py::test_stores_of_several_programs_give_the_verdict_of_one": 3,
+    "test_compare.py::test_stores_of_several_programs_give_the_verdict_of_one": 2,
     "test_health.py::test_a_floor_in_the_loss_condemns_no_run_that_learns": 2,
     "test_health.py::test_mixed_labels_hide_no_collapse": 1,
+    "test_terminal.py::test_a_stopped_training_leaves_whole_lines_and_the_command_that_goes_on": 1,
+    "test_terminal.py::test_a_training_on_a_terminal_ends_with_lines_alone": 1,
     "test_artifact_roots.py::test_a_place_that_cannot_be_used_is_found_before_a_run_exists": 4,
     "test_artifact_roots.py::test_what_helps_with_a_store_of_files_before_and_after_it_is_migrated": 1,
     "test_augmentation.py::test_other_precisions_see_the_same_images": 1,

@@ -15,10 +15,13 @@ class Zygote:
     """The fork server of sweeps, asked and answered one by one.
 
     The commands run as in a process of their own: working folder, environment, standard streams and signals are theirs.
+
+    Args:
+        rehearsal: ``module:function`` that the server calls first.
     """
 
-    def __init__(self) -> None:
-        self._server = ForkServer("lit_lossopt.sweeps.engines.rehearsal:rehearse")
+    def __init__(self, rehearsal: str = "lit_lossopt.sweeps.engines.rehearsal:rehearse") -> None:
+        self._server = ForkServer(rehearsal)
         self._processes: dict[int, int] = {}
         self._statuses: dict[int, int] = {}
 

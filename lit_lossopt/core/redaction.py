@@ -49,12 +49,7 @@ def redact(text: str) -> str:
     >>> redact("https://ann:pa55word@host/x?token=abc")
     'https://***@host/x?token=***'
     """
-    for secret in _secrets():
-        if secret in text:
-            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", HIDDEN, text)
-    text = _QUERY.sub(rf"\1{HIDDEN}", text) if "=" in text else text
-    text = _HEADER.sub(rf"\1{HIDDEN}", text)
-    return _USERINFO.sub(f"{HIDDEN}@", text) if "://" in text else text
+    return _without(text, _secrets())
 
 
 def redact_leaves(value: Any) -> Any:
@@ -65,11 +60,7 @@ def redact_leaves(value: Any) -> Any:
     >>> redact_leaves({"proxy": ["http://ann:pa55word@host", 1]})
     {'proxy': ['http://***@host', 1]}
     """
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {name: redact_leaves(item) for name, item in value.items()}
-    return [redact_leaves(item) for item in value] if isinstance(value, list | tuple) else value
+    return _leaves_without(value, _secrets())
 
 
 def has_secret_query(address: str) -> bool:
@@ -79,6 +70,23 @@ def has_secret_query(address: str) -> bool:
     (True, False)
     """
     return _QUERY.search(address) is not None
+
+
+def _leaves_without(value: Any, secrets: list[str]) -> Any:
+    if isinstance(value, str):
+        return _without(value, secrets)
+    if isinstance(value, dict):
+        return {name: _leaves_without(item, secrets) for name, item in value.items()}
+    return [_leaves_without(item, secrets) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _without(text: str, secrets: list[str]) -> str:
+    for secret in secrets:
+        if secret in text:
+            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", HIDDEN, text)
+    text = _QUERY.sub(rf"\1{HIDDEN}", text) if "=" in text else text
+    text = _HEADER.sub(rf"\1{HIDDEN}", text)
+    return _USERINFO.sub(f"{HIDDEN}@", text) if "://" in text else text
 
 
 def _secrets() -> list[str]:

@@ -122,8 +122,12 @@ def _without_sweep(config: Any) -> Any:
 
 
 def resolved_config(parser: Any, config: Any) -> dict[str, Any]:
-    """Return a parsed config as plain values, defaults included."""
-    found: dict[str, Any] = json.loads(parser.dump(_without_functions(config), skip_unset=False, format="json"))
+    """Return a parsed config as plain values, defaults included.
+
+    What was parsed is not checked a second time.
+    """
+    plain = _without_functions(config)
+    found: dict[str, Any] = json.loads(parser.dump(plain, skip_unset=False, format="json", skip_validation=True))
     return found
 
 

@@ -37,7 +37,7 @@ def strange(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-@pytest.mark.usefixtures("store")
+@pytest.mark.usefixtures("store", "drawn")
 def test_strange_names_of_classes_go_through_training_and_prediction(
     strange: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

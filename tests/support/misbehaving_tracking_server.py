@@ -1,7 +1,6 @@
-"""A proxy in front of a real MLflow store that misbehaves on command: run as a process, on a loopback port.
+"""A proxy in front of a real MLflow store that misbehaves on command: a process, on a loopback port.
 
-``python -m tests.support.misbehaving_tracking_server STORE_URI PORT FILE`` answers MLflow's REST calls from the store
-at STORE_URI, in the mood that FILE holds, which may change at any time:
+``serve`` answers MLflow's REST calls from a store, in the mood that a file holds, which may change at any time:
 
     fine            answers
     errors          500 to everything
@@ -14,7 +13,6 @@ at STORE_URI, in the mood that FILE holds, which may change at any time:
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -170,15 +168,12 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def serve(uri: str, port: int, mood: Path) -> None:
-    """Serve until killed."""
-    Handler.calls = Calls(uri, mood.parent / "artifacts")
-    Handler.mood = mood
+def serve(uri: str, port: int, mood: str) -> int:
+    """Serve until killed; print the port, which is chosen where none is given. Called through the zygote."""
+    Handler.mood = Path(mood)
+    Handler.calls = Calls(uri, Handler.mood.parent / "artifacts")
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     print(server.server_port, flush=True)
     server.serve_forever()
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    return 0

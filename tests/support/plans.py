@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks.killing.pause import MARK
+from benchmarks.killing.waiting import wait_until
+from benchmarks.killing.zygote import Zygote, wait_until_dead
 from lit_lossopt.core import names
 from lit_lossopt.core.names import Verdict
 from lit_lossopt.sweeps.options import read_options, the_plan
@@ -17,6 +22,7 @@ from lit_lossopt.sweeps.plan.points import LEARNING_RATE
 from lit_lossopt.sweeps.trial import Outcome, Progress, Trial, Watch
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.recording import Point
+from tests.support.sweep_process import children_of
 
 TWO_ARMS: dict[str, Any] = {
     "base": {"data": "DigitsDataModule", "trainer.max_epochs": 1},
@@ -70,6 +76,39 @@ class CurveEngine:
             return 1, 1, 0.1, str(error)
         log_curve(trial, final)
         return (3 if final is None else 0), 1, 0.1, ""
+
+
+def leave_curve(arm: str, seed: int, rate: float, tracking: list[str], whole: bool, patience: float) -> int:
+    """Log a run as a trial of this arm, seed and rate would, and wait to be killed; called through the zygote.
+
+    Args:
+        arm: of the trial.
+        seed: of the trial.
+        rate: its learning rate.
+        tracking: its words for the record.
+        whole: whether the run has its end.
+        patience: seconds that the store is given.
+    """
+    trial = Trial("", (), arm, "", seed, {LEARNING_RATE: rate}, tuple(tracking))
+    log_curve(trial, 0.9, whole=whole, patience=patience)
+    return wait_to_be_killed()
+
+
+def wait_to_be_killed() -> int:
+    """Make a file that says so, and wait."""
+    Path(MARK).touch()
+    signal.pause()
+    return 1
+
+
+def kill_with_its_family(zygote: Zygote, process: int, output: Path) -> None:
+    """Kill a process that waits for it; return when what works with its store is dead, too, and holds nothing."""
+    wait_until(Path(MARK).exists, output.read_text)
+    Path(MARK).unlink()
+    family = children_of(process)
+    os.kill(process, signal.SIGKILL)
+    assert zygote.wait(process) == -signal.SIGKILL
+    assert not wait_until_dead(family)
 
 
 def log_curve(trial: Trial, final: float | None, *, whole: bool = True, patience: float = 30.0) -> None:

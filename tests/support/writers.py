@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import lightning.pytorch as pl
 
 from benchmarks.killing.pause import MARK
 from lit_lossopt.__main__ import main
+from lit_lossopt.sweeps.engines.rehearsal import rehearse
+from lit_lossopt.tracking import store_process
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.recording import Point
 from lit_lossopt.tracking.run_journals import claim
@@ -68,6 +71,29 @@ def timed_training(words: list[str]) -> int:
     status = main(words)
     print(f"share {spent / (time.perf_counter() - began):.5f}")
     return status
+
+
+def training_apart(words: list[str]) -> int:
+    """Train in a process and a group of its own; return when it has ended, however it did.
+
+    What works with its store is a program of its own, as beside a training that a person starts.
+    """
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        store_process._keeper.may_fork = False
+        try:
+            os._exit(main(words))
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+    return 0
+
+
+def rehearse_again() -> int:
+    """Do what the server of a sweep does before it forks."""
+    rehearse()
+    return 0
 
 
 def claim_settings(settings: str) -> int:

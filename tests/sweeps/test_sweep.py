@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,11 @@ from lit_lossopt.sweeps.protocol import Sweep, begin, summary
 from lit_lossopt.sweeps.trial import Engine, Outcome, Trial, Watch
 from lit_lossopt.tracking.reading.runs import Run, read_history, read_runs
 from lit_lossopt.tracking.sweeps import SweepRuns
-from tests.support.plans import CurveEngine, log_curve, plan, write_plan
+from tests.support.plans import CurveEngine, kill_with_its_family, log_curve, plan, wait_to_be_killed, write_plan
 
 pytestmark = pytest.mark.usefixtures("store")
 # A trial that gets Ctrl-C in its first step.
+OUTPUT = Path("output.txt")
 INTERRUPTING = ["--trainer.callbacks+=tests.sweeps.test_sweep.Interrupts", "--threads=1"]
 
 
@@ -63,6 +65,18 @@ def run(read: Plan, engine: Engine) -> tuple[int, Sweep, list[str]]:
     status = sweep.run()
     runs.end("FINISHED", {})
     return status, sweep, [*said, *summary(sweep)]
+
+
+def in_a_process(zygote: Zygote, function: str, *arguments: Any) -> int:
+    """Return the process in which a function is called, in this test's folder and store."""
+    environment = {"MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
+    return zygote.call(function, arguments, Path.cwd(), OUTPUT.absolute(), environment)
+
+
+def train_apart(zygote: Zygote, trial: Trial, *, whole: bool = False, patience: float = 30.0) -> int:
+    """Return the process that logs a trial's run, and its end if it is whole, and waits to be killed."""
+    words = [trial.arm, trial.seed, trial.point[LEARNING_RATE], list(trial.tracking), whole, patience]
+    return in_a_process(zygote, "tests.support.plans:leave_curve", *words)
 
 
 def trials_of(experiment: str = "plan") -> list[Run]:
@@ -183,24 +197,28 @@ def test_a_trial_that_was_stopped_has_failed_and_the_rest_goes_on() -> None:
     assert any("(exit 143): stopped after 60 seconds" in line for line in said)
 
 
-def test_what_a_person_stopped_was_not_killed() -> None:
+def stopped_in_its_first_trial() -> int:
+    """Run the plan of ``test_what_a_person_stopped_was_not_killed``; called through the zygote."""
+    read = plan(seeds=1)
+    runs = SweepRuns("plan", "plan")
+    begin(read, runs, print)
+
+    def stopped(trial: Trial) -> float:
+        log_curve(trial, 0.9, whole=False)
+        raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt):
+        Sweep(read, runs, CurveEngine(stopped), lambda _: None, print).run()
+    # Its journal stays open, as that of a trial that was killed when it did not end in time.
+    return wait_to_be_killed()
+
+
+def test_what_a_person_stopped_was_not_killed(zygote: Zygote) -> None:
     read = plan(seeds=1)
     for _ in range(3):
         runs = SweepRuns("plan", "plan")
         begin(read, runs, print)
-
-        def stopped(trial: Trial) -> float:
-            log_curve(trial, 0.9, whole=False)
-            raise KeyboardInterrupt
-
-        child = os.fork()
-        if child == 0:
-            try:
-                Sweep(read, runs, CurveEngine(stopped), lambda _: None, print).run()
-            finally:
-                # Its journal stays open, as that of a trial that was killed when it did not end in time.
-                os._exit(0)
-        os.waitpid(child, 0)
+        kill_with_its_family(zygote, in_a_process(zygote, f"{__name__}:stopped_in_its_first_trial"), OUTPUT)
         runs.settle(stopped=True)
     engine = CurveEngine(hill(0.01))
     status, _, said = run(read, engine)
@@ -261,7 +279,7 @@ def test_a_grid_repeats_nothing() -> None:
     assert Counter(trial.phase for trial in engine.ran) == {"grid": 12}
 
 
-def test_what_a_killed_trial_left_is_delivered_and_counted_before_it_is_tried_again() -> None:
+def test_what_a_killed_trial_left_is_delivered_and_counted_before_it_is_tried_again(zygote: Zygote) -> None:
     """A trial whose process is found killed three times is given up, and the rest goes on."""
     read = plan(seeds=1)
     for _ in range(3):
@@ -272,11 +290,7 @@ def test_what_a_killed_trial_left_is_delivered_and_counted_before_it_is_tried_ag
         with pytest.raises(KeyboardInterrupt):
             sweep.run()
         trial = next(iter(sweep.trials.values()))
-        child = os.fork()
-        if child == 0:
-            log_curve(sweep._placed(trial), 0.9, whole=False)
-            os.kill(os.getpid(), signal.SIGKILL)
-        os.waitpid(child, 0)
+        kill_with_its_family(zygote, train_apart(zygote, sweep._placed(trial)), OUTPUT)
     engine = CurveEngine(hill(0.01))
     status, _, said = run(read, engine)
     assert status == 1
@@ -289,7 +303,7 @@ def test_what_a_killed_trial_left_is_delivered_and_counted_before_it_is_tried_ag
     assert len(killed) == 3
 
 
-def test_a_trial_that_an_orphan_still_trains_is_not_started_again() -> None:
+def test_a_trial_that_an_orphan_still_trains_is_not_started_again(zygote: Zygote) -> None:
     read = plan(seeds=1)
     runs = SweepRuns("plan", "plan")
     begin(read, runs, print)
@@ -297,19 +311,11 @@ def test_a_trial_that_an_orphan_still_trains_is_not_started_again() -> None:
     with pytest.raises(KeyboardInterrupt):
         first.run()
     trial = next(iter(first.trials.values()))
-    logged, has_logged = os.pipe()
-    child = os.fork()
-    if child == 0:
-        log_curve(first._placed(trial), 0.9, whole=False)
-        os.write(has_logged, b"x")
-        time.sleep(600)
-    try:
-        assert os.read(logged, 1)
-        engine = CurveEngine(hill(0.01))
-        status, _, said = run(read, engine)
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    orphan = train_apart(zygote, first._placed(trial))
+    wait_until(Path(MARK).exists, OUTPUT.read_text)
+    engine = CurveEngine(hill(0.01))
+    status, _, said = run(read, engine)
+    kill_with_its_family(zygote, orphan, OUTPUT)
     assert status == 1
     assert trial.key not in {one.key for one in engine.ran}
     assert "1 trials are still trained by other processes, and are not started again" in said
@@ -318,7 +324,7 @@ def test_a_trial_that_an_orphan_still_trains_is_not_started_again() -> None:
     assert trial.key in {one.key for one in engine.ran}
 
 
-def test_a_repeat_that_was_killed_goes_on_from_its_checkpoint() -> None:
+def test_a_repeat_that_was_killed_goes_on_from_its_checkpoint(zygote: Zygote) -> None:
     read = plan(seeds=2)
     runs = SweepRuns("plan", "plan")
     begin(read, runs, print)
@@ -326,17 +332,13 @@ def test_a_repeat_that_was_killed_goes_on_from_its_checkpoint() -> None:
     with pytest.raises(KeyboardInterrupt):
         sweep.run()
     trial = next(trial for trial in sweep.trials.values() if trial.phase == "repeat")
-    child = os.fork()
-    if child == 0:
-        log_curve(sweep._placed(trial), 0.9, whole=False)
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+    kill_with_its_family(zygote, train_apart(zygote, sweep._placed(trial)), OUTPUT)
     engine = CurveEngine(hill(0.01))
     assert run(read, engine)[0] == 0
     assert {one.key for one in engine.ran if "--resume=auto" in one.tracking} == {trial.key}
 
 
-def test_a_trial_whose_store_was_locked_is_finished_all_the_same() -> None:
+def test_a_trial_whose_store_was_locked_is_finished_all_the_same(zygote: Zygote) -> None:
     """Its end is in its journal alone: it is delivered, and not repeated."""
     read = plan(seeds=1)
     runs = SweepRuns("plan", "plan")
@@ -347,11 +349,7 @@ def test_a_trial_whose_store_was_locked_is_finished_all_the_same() -> None:
     trial = sweep._placed(next(iter(sweep.trials.values())))
     lock = sqlite3.connect("mlflow.db", isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
-    child = os.fork()
-    if child == 0:
-        log_curve(trial, 0.9, patience=0.2)
-        os._exit(0)
-    os.waitpid(child, 0)
+    kill_with_its_family(zygote, train_apart(zygote, trial, whole=True, patience=0.2), OUTPUT)
     lock.close()
     assert trials_of() == []
     engine = CurveEngine(hill(0.01))

@@ -6,7 +6,6 @@ import fcntl
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -54,7 +53,7 @@ def paused(zygote: Zygote, folder: Path, batch: int, *words: str, **environment:
     return training
 
 
-@pytest.mark.parametrize("kind", ["new", "old", "server"])
+@pytest.mark.parametrize("kind", [pytest.param("new", marks=pytest.mark.slow), "old", "server"])
 def test_values_are_in_the_store_while_it_trains(
     kind: str, tmp_path: Path, zygote: Zygote, request: pytest.FixtureRequest
 ) -> None:
@@ -78,35 +77,41 @@ def test_values_of_slow_steps_are_handed_on_before_there_are_fifty(tmp_path: Pat
 
 @pytest.mark.usefixtures("store")
 def test_the_death_of_the_process_loses_nothing_and_is_not_noticed(tmp_path: Path, zygote: Zygote) -> None:
-    training = Training(zygote, tmp_path, "--trainer.max_epochs=60", "--tracking.patience=60")
-    for steps in (20, 200):
+    words = [*PAUSE, "--trainer.max_epochs=10", "--tracking.patience=60"]
+    training = Training(zygote, tmp_path, *words, **{MOMENT: "batch:50+150"})
+    for steps in (40, 140):
+        wait_for((tmp_path / MARK).exists, "never came there")
         training.wait_for_steps(steps)
         (process,) = children(training.process)
         os.kill(process, signal.SIGKILL)
+        (tmp_path / MARK).unlink()
     assert training.wait() == 0
     assert "lossopt:" not in training.output.read_text()
     (run,) = read_runs("lit_lossopt")
-    np.testing.assert_array_equal(stored(run.run_id), np.arange(1, 1201))
+    np.testing.assert_array_equal(stored(run.run_id), np.arange(1, 201))
     assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "completed")
 
 
-def test_a_killed_training_takes_its_process_along_and_sync_delivers_the_rest_once(store: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lit_lossopt", *DIGITS, *PAUSE, "--trainer.max_epochs=10"]
-    with subprocess.Popen(
-        command, env={**os.environ, MOMENT: "batch:50"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as training:
-        wait_for((tmp_path / MARK).exists, "never came there")
-        processes = children(training.pid)
-        assert len(processes) == 1
-        with sqlite3.connect(store, isolation_level=None) as connection:
-            connection.execute("BEGIN EXCLUSIVE")
-            training.kill()
-            training.wait()
-            # Whether it waits for the database or not.
-            assert wait_until_dead(processes) == []
-            connection.execute("COMMIT")
-        assert training.stdout
-        assert b"lossopt:" not in training.stdout.read()
+def test_a_killed_training_takes_its_process_along_and_sync_delivers_the_rest_once(
+    store: Path, tmp_path: Path, zygote: Zygote
+) -> None:
+    # In a group of its own: when it dies, nobody kills what is left of its group.
+    output = tmp_path / "output.txt"
+    words = [*DIGITS, *PAUSE, "--trainer.max_epochs=10"]
+    environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{store}", MOMENT: "batch:50"}
+    outer = zygote.call("tests.support.writers:training_apart", [words], tmp_path, output, environment)
+    wait_for((tmp_path / MARK).exists, "never came there")
+    (training,) = children(outer)
+    processes = children(training)
+    assert len(processes) == 1
+    with sqlite3.connect(store, isolation_level=None) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        os.kill(training, signal.SIGKILL)
+        assert zygote.wait(outer) == 0
+        # Whether it waits for the database or not.
+        assert wait_until_dead(processes) == []
+        connection.execute("COMMIT")
+    assert "lossopt:" not in output.read_text()
     assert main(["sync"]) == 0
     (run,) = read_runs("lit_lossopt")
     np.testing.assert_array_equal(stored(run.run_id), np.arange(1, 41))

@@ -133,7 +133,8 @@ def test_a_run_is_known_by_both_its_ids_and_what_waited_for_its_store_goes(
     server: Server, tmp_path: Path, zygote: Zygote, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.kill()
-    training = Training(zygote, tmp_path, "--trainer.max_epochs=3", MLFLOW_TRACKING_URI=server.uri)
+    words = ["--trainer.max_epochs=3", "--tracking.patience=1"]
+    training = Training(zygote, tmp_path, *words, MLFLOW_TRACKING_URI=server.uri)
     assert training.wait() == 0
     (journal,) = Path("mlruns/journal").glob("*/")
     former = journal.name

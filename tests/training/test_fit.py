@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.losses import LossContract, one_hot, one_per_class, register_loss, registered_losses
 from lit_lossopt.networks.mini_cnn import MiniCNN
 from lit_lossopt.tracking.reading.runs import History, Run, read_runs
+from tests.conftest import FinishedRun
 
 pytestmark = pytest.mark.usefixtures("store")
 BATCHES = 20  # of 64 in the 1,293 training digits
@@ -33,6 +35,10 @@ def fit(*words: str, epochs: int = 1) -> Run:
         command.append("--data=DigitsDataModule")
     assert main(command) == 0
     return read_runs("lit_lossopt")[-1]
+
+
+# Where the first steps alone are looked at.
+SHORT = ["--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1"]
 
 
 def losses(run: Run) -> History:
@@ -117,11 +123,11 @@ def test_the_losses_are_those_of_a_hand_written_loop_to_the_bit() -> None:
 
 
 def test_arms_that_share_a_seed_start_from_the_same_weights_and_batches() -> None:
-    runs = [fit("--config", name) for name in ("sgd", "adam", "rmsprop")]
+    runs = [fit("--config", name, "--trainer.limit_train_batches=2") for name in ("sgd", "adam", "rmsprop")]
     first = {losses(run).values[0] for run in runs}
     start = {stored_points(run.run_id, "val/loss").values[0] for run in runs}
     assert len(first) == len(start) == 1
-    other = fit("--config", "sgd", "--seed_everything=1")
+    other = fit("--config", "sgd", "--seed_everything=1", *SHORT)
     assert losses(other).values[0] not in first
 
 
@@ -161,10 +167,10 @@ def test_a_schedule_is_seen_in_the_rates() -> None:
 @pytest.mark.parametrize("criterion", [name for name in registered_losses() if not name.startswith("_")])
 def test_each_loss_learns_ten_and_two_classes(criterion: str) -> None:
     words = ["--config", "adam", f"--model.criterion={criterion}", "--model.optimizer.lr=3e-3"]
-    ten = fit(*words, epochs=8)
+    ten = fit(*words, "--probe.images=0", epochs=8)
     # The absolute error is least at the median, which is 0 for every class that is rarer than half: it collapses.
     assert ten.metrics["val/accuracy"] > (0.05 if criterion == "L1Loss" else 0.8)
-    two = fit(*words, "--data.classes=[3,8]", epochs=12)
+    two = fit(*words, "--probe.images=0", "--data.classes=[3,8]", epochs=12)
     assert two.metrics["val/accuracy"] > 0.9
     judged = {"val/nll", "val/brier", "val/ece"}
     implied = registered_losses()[criterion].probabilities is not None
@@ -173,7 +179,7 @@ def test_each_loss_learns_ten_and_two_classes(criterion: str) -> None:
 
 
 def test_binary_cross_entropy_needs_one_logit_for_two_classes() -> None:
-    run = fit("--config", "binary_bce", "--data.classes=[3,8]")
+    run = fit("--config", "binary_bce", "--data.classes=[3,8]", *SHORT)
     state = torch.load(artifacts(run) / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert state["network.linear2.weight"].shape == (1, 128)
 
@@ -185,7 +191,7 @@ OVERLAYS = ("digits", "image_folder", "gpu")
 def test_every_shipped_config_trains(name: str) -> None:
     needed = {"binary_bce": ["--data.classes=[3,8]"], "finetune_resnet18": ["--model.network.weights=null"]}
     extra = needed.get(name, [])
-    command = ["fit", "--config", name, "--config", "digits", *extra, "--trainer.max_epochs=3", "--threads=1"]
+    command = ["fit", "--config", name, "--config", "digits", *extra, "--trainer.max_epochs=2", "--threads=1"]
     assert main(command) == 0
     history = losses(read_runs("lit_lossopt")[-1])
     assert history.values[-3:].mean() < history.values[:3].mean()
@@ -408,10 +414,8 @@ class _Linear(_Breaks):
         return outputs
 
 
-def test_weights_that_do_not_fit_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    run = fit("--config", "adam")
-    checkpoint = f"--ckpt_path={artifacts(run) / 'checkpoints' / 'last.ckpt'}"
-    capsys.readouterr()
+def test_weights_that_do_not_fit_are_one_line(digits_run: FinishedRun, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = f"--ckpt_path={digits_run.checkpoints / 'last.ckpt'}"
     assert main(["test", "--model.network.hidden=7", checkpoint]) == 2
     assert "the weights do not fit this network" in capsys.readouterr().err
 
@@ -431,19 +435,29 @@ def test_what_is_no_checkpoint_is_one_line(command: str, content: str, capsys: p
     assert read_runs_or_none() is None
 
 
-def trained(*words: str) -> str:
-    return f"--ckpt_path={artifacts(fit(*words)) / 'checkpoints' / 'last.ckpt'}"
+@pytest.fixture(scope="module")
+def two_classes(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> str:
+    """Return the word for the checkpoint of a short run on two classes, with a loss and a seed of its own."""
+    home = tmp_path_factory.mktemp("two_classes")
+    shutil.copy(empty_store, home / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        fit("--model.criterion=MSELoss", "--seed_everything=7", "--data.classes=[3,8]", *SHORT)
+    (checkpoint,) = home.rglob("last.ckpt")
+    return f"--ckpt_path={checkpoint}"
 
 
-def test_weights_are_not_used_for_what_they_were_not_trained_for(capsys: pytest.CaptureFixture[str]) -> None:
-    checkpoint = trained("--model.criterion=MSELoss", "--seed_everything=7", "--data.classes=[3,8]")
+def test_weights_are_not_used_for_what_they_were_not_trained_for(
+    two_classes: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     for command, typed, message in (
         ("predict", "--data.classes=[3,8]", "trained with MSELoss, not CrossEntropyLoss"),
         ("predict", "--model.criterion=MSELoss --data.classes=[8,3]", "trained on the classes 3, 8, not on 8, 3"),
         ("validate", "--model.criterion=MSELoss --data.classes=[3,8]", "add --seed_everything=7"),
         ("fit", "--model.criterion=MSELoss --data.classes=[3,8]", "add --seed_everything=7"),
     ):
-        assert main([command, checkpoint, *typed.split()]) == 2
+        assert main([command, two_classes, *typed.split()]) == 2
         shown = capsys.readouterr().err
         assert message in shown
         assert shown.count("\n") == 1
@@ -474,22 +488,26 @@ def test_a_run_is_tested_with_its_own_normalisation_and_config() -> None:
 @pytest.mark.parametrize("size", [1, 7, 144])
 def test_evaluated_values_do_not_depend_on_the_evaluations_batch_size(size: int) -> None:
     weights = f"--model.criterion.weight=[{','.join(str(i + 1) for i in range(10))}]"
-    one = fit("--config", "adam", weights)
-    other = fit("--config", "adam", weights, f"--data.eval_batch_size={size}")
+    words = ["--config", "adam", weights, "--trainer.limit_train_batches=2"]
+    one = fit(*words)
+    other = fit(*words, f"--data.eval_batch_size={size}")
     assert other.metrics["val/loss"] == pytest.approx(one.metrics["val/loss"], rel=1e-5)
     assert other.tags["lossopt.trial_key"] == one.tags["lossopt.trial_key"]
 
 
-def test_predictions_keep_to_the_classes_and_may_be_fewer() -> None:
-    checkpoint = trained("--data.classes=[3,8]")
+def test_predictions_keep_to_the_classes_and_may_be_fewer(two_classes: str) -> None:
+    words = [two_classes, "--data.classes=[3,8]", "--model.criterion=MSELoss"]
     for extra, count in (([], 72), (["--data.eval_batch_size=10", "--trainer.limit_predict_batches=2"], 20)):
-        assert main(["predict", checkpoint, "--data.classes=[3,8]", *extra]) == 0
+        assert main(["predict", *words, *extra]) == 0
         with Path("predictions.csv").open() as file:
             assert len(list(csv.reader(file))) == count + 1
 
 
-def test_predictions_that_cannot_be_written_are_refused_first(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["predict", trained(), "--predictions.path=."]) == 2
+def test_predictions_that_cannot_be_written_are_refused_first(
+    digits_run: FinishedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = f"--ckpt_path={digits_run.checkpoints / 'last.ckpt'}"
+    assert main(["predict", checkpoint, "--predictions.path=."]) == 2
     assert "predictions.path=.: cannot be written" in capsys.readouterr().err
 
 
@@ -543,7 +561,7 @@ def test_no_run_begins_where_artifacts_cannot_be_kept(capsys: pytest.CaptureFixt
 def test_a_metric_that_is_not_measured_is_refused_before_a_run_exists(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["fit", *words, "--trainer.max_epochs=1"]) == (2 if message else 0)
+    assert main(["fit", *words, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]) == (2 if message else 0)
     shown = capsys.readouterr().err
     assert message in shown
     assert not message or shown.count("\n") == 1
@@ -552,11 +570,12 @@ def test_a_metric_that_is_not_measured_is_refused_before_a_run_exists(
 
 @pytest.mark.parametrize("off", ["logger", "enable_checkpointing", "enable_progress_bar"])
 def test_parts_of_the_trainer_can_be_switched_off(off: str) -> None:
-    assert main(["fit", f"--trainer.{off}=false", "--trainer.max_epochs=1"]) == 0
+    assert main(["fit", f"--trainer.{off}=false", "--trainer.max_epochs=1", *SHORT]) == 0
 
 
 def test_another_experiment_name_and_run_name() -> None:
-    assert main(["fit", "--tracking.experiment=mine", "--tracking.run_name=first", "--trainer.max_epochs=1"]) == 0
+    names = ["--tracking.experiment=mine", "--tracking.run_name=first"]
+    assert main(["fit", *names, "--trainer.max_epochs=1", *SHORT]) == 0
     (run,) = read_runs("mine")
     assert run.name == "first"
 
@@ -580,7 +599,7 @@ def test_lbfgs_makes_one_step_a_batch_and_logs_the_loss_before_it() -> None:
     words = ["--model.optimizer=LBFGS", "--model.optimizer.lr=0.1", "--model.optimizer.max_iter=3"]
     run = fit(*words)
     np.testing.assert_array_equal(losses(run).steps, np.arange(1, BATCHES + 1))
-    assert losses(run).values[0] == losses(fit("--config", "sgd")).values[0]
+    assert losses(run).values[0] == losses(fit("--config", "sgd", *SHORT)).values[0]
     assert run.metrics["val/accuracy"] > 0.5
 
 
@@ -597,8 +616,8 @@ def test_schedule_free_is_evaluated_at_its_average_and_checkpointed_so() -> None
 
 def test_gradients_are_clipped() -> None:
     words = ["--config", "sgd", "--model.network.dropout=0", "--model.optimizer.lr=1.0"]
-    free = losses(fit(*words)).values
-    clipped = losses(fit(*words, "--trainer.gradient_clip_val=1e-6")).values
+    free = losses(fit(*words, "--trainer.limit_train_batches=10")).values
+    clipped = losses(fit(*words, "--trainer.gradient_clip_val=1e-6", "--trainer.limit_train_batches=10")).values
     assert free[0] == clipped[0]
     assert np.ptp(clipped) < 0.1 < np.ptp(free)
 
@@ -610,7 +629,7 @@ def test_a_warmup_is_seen_in_the_rates() -> None:
 
 
 def test_rates_of_groups_that_differ_are_kept_apart() -> None:
-    run = fit("--config", "muon")
+    run = fit("--config", "muon", *SHORT)
     assert set(stored_points(run.run_id, "train/lr/muon").values) == {0.02}
     assert set(stored_points(run.run_id, "train/lr/adamw").values) == {0.001}
 
@@ -634,7 +653,7 @@ def test_half_precision_trains(criterion: str, precision: str) -> None:
 )
 def test_weights_are_given_as_lists(criterion: str, words: list[str]) -> None:
     classes = [word for word in words if word.startswith("--data")]
-    plain = fit(f"--model.criterion={criterion}", *classes)
-    weighted = fit(f"--model.criterion={criterion}", *words)
+    plain = fit(f"--model.criterion={criterion}", *classes, *SHORT)
+    weighted = fit(f"--model.criterion={criterion}", *words, *SHORT)
     assert losses(weighted).values[0] != losses(plain).values[0]
     assert f"{words[0].partition('=')[2].replace(',', '.0, ').replace(']', '.0]')}" in str(weighted.params)

@@ -75,7 +75,8 @@ def test_a_loss_that_never_moved() -> None:
 
 
 def fit(*words: str, epochs: int = 1, status: int = 0) -> Run:
-    command = ["fit", "--config=sgd", "--config=digits", "--threads=1", f"--trainer.max_epochs={epochs}", *words]
+    command = ["fit", "--config=sgd", "--config=digits", "--threads=1", f"--trainer.max_epochs={epochs}"]
+    command += ["--probe.images=0", "--trainer.enable_progress_bar=false", *words]
     assert main(command) == status
     return read_runs("lit_lossopt")[-1]
 
@@ -113,7 +114,7 @@ def test_a_diverged_run_stops_and_says_where(
 
 @pytest.mark.usefixtures("store")
 def test_a_loss_that_never_moves_is_collapsed(capsys: pytest.CaptureFixture[str]) -> None:
-    run = fit("--model.optimizer.lr=1e-9", "--model.network.dropout=0", epochs=10)
+    run = fit("--model.optimizer.lr=1e-9", "--model.network.dropout=0", epochs=4)
     assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "collapsed")
     assert f"collapsed: {run.tags['lossopt.evidence']}" in capsys.readouterr().out
 
@@ -121,10 +122,10 @@ def test_a_loss_that_never_moves_is_collapsed(capsys: pytest.CaptureFixture[str]
 @pytest.mark.usefixtures("store")
 def test_one_class_only_is_collapsed_and_a_late_start_is_not() -> None:
     # Steps so large that no unit is left alive but the last biases.
-    dead = fit("--model.optimizer=Adam", "--model.optimizer.lr=0.3", epochs=8)
+    dead = fit("--model.optimizer=Adam", "--model.optimizer.lr=0.3", epochs=4)
     assert dead.tags["lossopt.verdict"] == "collapsed"
     late = ["--model.lr_scheduler=LinearLR", "--model.lr_scheduler.start_factor=1e-9"]
-    run = fit(*late, "--model.lr_scheduler.total_iters=8", "--model.optimizer.lr=0.1", epochs=16)
+    run = fit(*late, "--model.lr_scheduler.total_iters=4", "--model.optimizer.lr=0.1", epochs=8)
     assert run.metrics["val/accuracy"] > 0.5
     assert run.tags["lossopt.verdict"] == "completed"
 

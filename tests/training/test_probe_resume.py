@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.killing.attempts import EVERYTHING, Attempts, assert_equal, histories, last_state, read_at
+from benchmarks.killing.attempts import EVERYTHING, RUN, Attempts, assert_equal, histories, last_state, read_at
 from benchmarks.killing.pause import MOMENT, SIGNAL
 from benchmarks.killing.stored import stored_points
 from benchmarks.killing.zygote import Zygote
+from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.reading.runs import read_runs
 from lit_lossopt.training.probe_schedule import probe_steps
 
 # Ten epochs of eight steps, and so not every step is measured.
 EPOCHS, PLANNED = 10, 80
-LONG = [*EVERYTHING, f"--trainer.max_epochs={EPOCHS}", "--checkpoints.every_n_steps=1"]
+SELDOM = [*EVERYTHING, f"--trainer.max_epochs={EPOCHS}", "--trainer.val_check_interval=8"]
+LONG = [*SELDOM, "--checkpoints.every_n_steps=1"]
 STEPS = list(probe_steps(0, PLANNED, batch_size=32, images=256))
 
 
@@ -48,7 +50,7 @@ def _store(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def undisturbed(zygote: Zygote, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Attempts:
     Attempts.store = empty_store
-    attempts = Attempts(zygote, tmp_path_factory.mktemp("undisturbed"), *LONG)
+    attempts = Attempts(zygote, tmp_path_factory.mktemp("undisturbed"), *SELDOM)
     assert attempts.finish() == 0, attempts.output.read_text()
     return attempts
 
@@ -105,11 +107,13 @@ def test_more_epochs_leave_the_pair_that_was_begun_whole(zygote: Zygote, tmp_pat
     assert histories(attempts.folder)["train/probe_loss"][0] == expected
 
 
-def test_a_new_run_from_a_checkpoint_has_a_schedule_of_its_own(zygote: Zygote, tmp_path: Path) -> None:
-    attempts = Attempts(zygote, tmp_path / "run", *EVERYTHING)
-    assert attempts.finish() == 0, attempts.output.read_text()
-    assert attempts.finish("--ckpt_path=last", "--trainer.max_epochs=13") == 0, attempts.output.read_text()
-    read_at(attempts.folder)
+def test_a_new_run_from_a_checkpoint_has_a_schedule_of_its_own(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    assert main([*RUN, *EVERYTHING]) == 0
+    assert main([*RUN, *EVERYTHING, "--ckpt_path=last", "--trainer.max_epochs=13"]) == 0
     begun, continuing = read_runs("lit_lossopt")
     np.testing.assert_array_equal(stored_points(begun.run_id, "train/probe_loss").steps, np.arange(25))
     found = stored_points(continuing.run_id, "train/probe_loss").steps.tolist()

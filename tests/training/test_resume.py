@@ -172,12 +172,9 @@ def longer(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Attempts
 LONGER = ["--trainer.max_epochs=6", "--trainer.val_check_interval=1", "--data.eval_batch_size=1"]
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize(
-    "steps", [1, pytest.param(8, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("steps", [1, 8, 20])
 def test_a_signal_while_validating_saves_first(
     number: int,
     status: int,
@@ -216,7 +213,8 @@ def test_a_signal_in_the_validation_that_ends_an_epoch_does_not_end_the_run(
     assert_equal(attempts.folder, undisturbed.folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_training_saves_first(
     number: int, zygote: Zygote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,7 +282,7 @@ def test_no_damaged_checkpoint_loads_and_the_one_before_is_used(capsys: pytest.C
         assert used == before
         assert problem.startswith(str(last))
         assert "\n" not in problem
-    for one in (*broken[:2], *broken[-2:]):
+    for one in (broken[0], broken[-1]):
         last.write_bytes(one)
         capsys.readouterr()
         assert main([*words, "--ckpt_path=last"]) == 0
