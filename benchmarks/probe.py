@@ -50,7 +50,8 @@ class TimedProbe(ProbeLoss):
 class Window(pl.Callback):
     """Times the steps behind the warm-up, and ends the training with the window."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int = WINDOW) -> None:
+        self.steps = steps
         self.wall = self.processor = 0.0
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
@@ -60,7 +61,7 @@ class Window(pl.Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Stop them."""
-        if trainer.global_step == WARM_UP + WINDOW:
+        if trainer.global_step == WARM_UP + self.steps:
             self.wall, self.processor = time.perf_counter() - self.wall, time.process_time() - self.processor
             trainer.should_stop = True
 

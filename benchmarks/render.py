@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.callbacks_section import callbacks_section
 from benchmarks.claims_section import claims_section
+from benchmarks.diagnostics_section import costs_section, edge_section, geometry_section
 from benchmarks.foreign_section import foreign_section
 from benchmarks.harness import RESULTS
 from benchmarks.live_section import live_section
@@ -52,6 +53,7 @@ def pages() -> dict[str, str]:
             "callbacks",
             callbacks_section(_load("lightning_callbacks")),
         ),
+        "diagnostics.md": diagnostics_page((DOCS / "diagnostics.md").read_text(encoding="utf-8")),
         "measures.md": between_marks(
             (DOCS / "measures.md").read_text(encoding="utf-8"), "claims", claims_section(_load("claims"))
         ),
@@ -69,6 +71,17 @@ def pages() -> dict[str, str]:
             sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
         ),
     }
+
+
+def diagnostics_page(page: str) -> str:
+    """Return the page on diagnostics, with what was measured of them."""
+    costs = lambda found: costs_section(found, _ratios)  # noqa: E731  # beside the other two
+    sections = {"edge": ("edge_of_stability", edge_section), "geometry": ("step_geometry", geometry_section)}
+    for mark, (name, section) in {**sections, "costs": ("diagnostics", costs)}.items():
+        # Not before it was measured.
+        if (RESULTS / f"{name}.json").is_file():
+            page = between_marks(page, mark, section(_load(name)))
+    return page
 
 
 def results_page(study: dict[str, Any], last_batch: dict[str, Any], pairs: dict[str, Any], sweep: str) -> str:

@@ -34,7 +34,7 @@ from lit_lossopt.training.loop_state import batch_number
 from lit_lossopt.training.step_output import TrainingOutput
 from lit_lossopt.training.training_length import planned_length
 
-# Images whose loss has its curvature measured: those of the probe loss.
+# Images whose loss has its curvature measured, where there is no probe loss to share them with.
 FIXED_IMAGES = 256
 # MLflow takes 8,000.
 _TAG_LENGTH = 7500
@@ -73,10 +73,14 @@ class Diagnostics(pl.Callback):
         request: quantity → when it is measured.
         step_values: takes the values.
         health: knows how the run ends.
+        images: of the fixed set whose loss has its curvature measured.
     """
 
-    def __init__(self, request: Request, step_values: StepValues, health: HealthWatch) -> None:
+    def __init__(
+        self, request: Request, step_values: StepValues, health: HealthWatch, images: int = FIXED_IMAGES
+    ) -> None:
         self.request = request
+        self.images = images
         self.step_values = step_values
         self.health = health
         step_values.listeners.append(self._hear)
@@ -216,7 +220,7 @@ class Diagnostics(pl.Callback):
 
     def _view(self, trainer: pl.Trainer, module: pl.LightningModule) -> StepView:
         assert isinstance(module, HasBatchLoss)
-        look = _Look(trainer, module, self._batches)
+        look = _Look(trainer, module, self._batches, self.images)
         return StepView(
             layers=_layers(module),
             before=self._before,
@@ -258,8 +262,11 @@ class Diagnostics(pl.Callback):
 class _Look:
     """Computes losses anew without a trace in training."""
 
-    def __init__(self, trainer: pl.Trainer, module: pl.LightningModule, batches: list[tuple[Batch, int]]) -> None:
+    def __init__(
+        self, trainer: pl.Trainer, module: pl.LightningModule, batches: list[tuple[Batch, int]], images: int
+    ) -> None:
         self.trainer = trainer
+        self.images = images
         self.module = module
         self.given = batches
         # Of the last batch, without one example where their number is odd.
@@ -277,11 +284,11 @@ class _Look:
             yield from self._losses([((part(images), part(labels)), number) for part in _halves(half)])
 
     def fixed_loss(self) -> Tensor:
-        """Return the loss of the probe's images in evaluation mode."""
+        """Return the loss of fixed training images, those of the probe, in evaluation mode."""
         data, module = self.trainer.datamodule, self.module  # type: ignore[attr-defined]  # set by fit
         if not isinstance(data, HasTrainingImages) or not isinstance(module, HasBatchLoss):
             raise TypeError("data whose training images cannot be drawn have no fixed images")
-        examples = draw_examples(data, FIXED_IMAGES)
+        examples = draw_examples(data, self.images)
         batch = examples.images.to(module.device), examples.labels.to(module.device)
         precision = self.trainer.precision_plugin
         with apart(data.seed, module.device), evaluating(module), precision.forward_context():

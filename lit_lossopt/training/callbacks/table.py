@@ -15,7 +15,7 @@ from lit_lossopt.diagnostics.request import Request
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.training.callbacks.console import EvaluationLines, ProgressBar
 from lit_lossopt.training.callbacks.data_line import DataLine
-from lit_lossopt.training.callbacks.diagnostics import Diagnostics
+from lit_lossopt.training.callbacks.diagnostics import FIXED_IMAGES, Diagnostics
 from lit_lossopt.training.callbacks.epoch_settings import EpochSettings
 from lit_lossopt.training.callbacks.final_evaluation import FinalEvaluation
 from lit_lossopt.training.callbacks.health_watch import HealthWatch
@@ -52,6 +52,10 @@ class Parts:
     shows_bar: bool
 
 
+def _diagnostics(parts: Parts) -> Diagnostics:
+    return Diagnostics(parts.request, parts.step_values, parts.health, parts.probe.images or FIXED_IMAGES)
+
+
 CALLBACKS: tuple[Callable[[Parts], pl.Callback | None], ...] = (
     lambda _: DataLine(),
     lambda _: FinalEvaluation(),
@@ -66,7 +70,7 @@ CALLBACKS: tuple[Callable[[Parts], pl.Callback | None], ...] = (
     lambda _: AugmentationPicture(),
     lambda parts: parts.health,
     # Behind what copies values, and behind what decides the verdict.
-    lambda parts: Diagnostics(parts.request, parts.step_values, parts.health) if parts.request else None,
+    lambda parts: _diagnostics(parts) if parts.request else None,
     lambda _: RunVerdict(),
     lambda parts: ProgressBar() if parts.shows_bar else None,
     lambda parts: parts.signals,
