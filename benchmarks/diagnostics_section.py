@@ -60,9 +60,9 @@ def costs_section(found: Mapping[str, Any], ratios: Callable[[dict[str, Any], st
     economy = found["cockpit"]["economy every 64 steps"]
     return f"""MiniCNN on 32×32 images, batch 64, one thread, processor time. A step with a measurement takes one step
 and as much more as the table says. Cockpit's authors published runtimes on a CPU for another network (3c3d), as
-multiples of a plain step: 2.5 with α and 72 with the top eigenvalue, so 1.5 and 71 more. Their economy configuration every 64 steps
-takes {economy} times a plain run. `flow`, `activations` and `alpha` share their passes where they are measured at the
-same step.
+multiples of a plain step: 2.5 with α and 72 with the top eigenvalue, so 1.5 and 71 more. Their economy configuration
+every 64 steps takes {economy} times a plain run. Here `flow`, `activations` and `alpha` share their passes where they
+are measured at the same step.
 
 {table(heads, rows)}
 The default bundle and the probe loss together, in the first {found["window_steps"]} steps of a run of
