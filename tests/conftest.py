@@ -151,6 +151,10 @@ def zygote() -> Iterator[Zygote]:
 
 # Of these long tables the default tier takes so many rows, evenly spread. `make test-all` takes all of them.
 FEW_ROWS = {
+    "test_diagnostics.py::test_what_is_trained_is_the_same_to_the_bit": 3,
+    "test_findings.py::test_what_is_provoked_is_named": 5,
+    "test_findings.py::test_a_healthy_run_has_none": 1,
+    "test_batch_statistics.py::test_killed_and_resumed_it_is_the_same_to_the_bit": 1,
     "test_fit.py::test_each_loss_learns_ten_and_two_classes": 2,
     "test_fit.py::test_every_shipped_config_trains": 4,
     "test_fit.py::test_what_only_the_libraries_can_judge_is_one_line_too": 33,

@@ -21,7 +21,7 @@ from lit_lossopt.tracking.reading.runs import Run, read_runs
 RUN = [
     "fit", "--data=DigitsDataModule", "--threads=1", "--trainer.max_epochs=3", "--data.batch_size=160",
     "--data.eval_batch_size=90", "--trainer.val_check_interval=4", "--allow-import=benchmarks",
-    "--tracking.patience=20",
+    "--tracking.patience=20", "--diagnostics=off",
 ]  # fmt: skip
 # On two classes: as many steps of a fifth of the images.
 EVERYTHING = [

@@ -13,8 +13,8 @@ from lit_lossopt.core.errors import UserError
 
 # A run that nothing limits is measured so often.
 _UNPLANNED = 500
-# Measurements of a run by default: so many, and beyond that one for so many steps.
-FEWEST, STEPS_EACH = 16, 600
+# Measurements of a run by default: 16. A short run has one in 20 steps, at least four, and a long one has one in 600.
+USUAL, FEWEST, SHORT_EACH, LONG_EACH = 16, 4, 20, 600
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Moments:
 
     Attributes:
         kind: ``every`` (each so many steps), ``first`` (the first so many), ``log`` (so many, evenly on a logarithmic
-            axis) or ``spread`` (so many, evenly; 0: 16, or one for 600 steps if those are more).
+            axis) or ``spread`` (so many, evenly; 0: 16, fewer in short runs and more in long ones).
         count: how many.
     """
 
@@ -42,7 +42,7 @@ class Moments:
             return range(self.count, planned + 1, self.count)
         if self.kind == "first":
             return range(1, min(self.count, planned) + 1)
-        count = self.count or max(FEWEST, planned // STEPS_EACH)
+        count = self.count or max(min(USUAL, planned // SHORT_EACH), FEWEST, planned // LONG_EACH)
         if planned < 1:
             return ()
         if count == 1:

@@ -63,13 +63,21 @@ def apart(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def buffers_kept(module: nn.Module) -> Iterator[None]:
-    """Give every buffer its value back, such as the running statistics of norms."""
-    kept = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    """Give every buffer its value back, such as the running statistics of norms.
+
+    Some modules write into their buffers, and some put another tensor in their place.
+    """
+    kept = [
+        (part, name, buffer, buffer.clone())
+        for part in module.modules()
+        for name, buffer in part.named_buffers(recurse=False)
+    ]
     try:
         yield
     finally:
-        for buffer, value in kept:
+        for part, name, buffer, value in kept:
             buffer.copy_(value)
+            setattr(part, name, buffer)
 
 
 def draw_examples(data: HasTrainingImages, count: int) -> Examples:

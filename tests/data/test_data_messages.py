@@ -22,9 +22,9 @@ TYPED_WRONG = [
     ("--data.mixing=MixUp --data.mixing.alpha=0", "data.mixing: MixUp alpha=0.0: must be positive"),
     (
         "--data.mixing=torchvision.transforms.v2.MixUp",
-        "data.mixing from the command line: torchvision.transforms.v2.MixUp is no Mixing\n",
+        "data.mixing from the command line: torchvision.transforms.v2.MixUp is not a Mixing\n",
     ),
-    ("--data.augmentation=[torch.optim.SGD]", "from the command line: torch.optim.SGD is no BatchTransform\n"),
+    ("--data.augmentation=[torch.optim.SGD]", "from the command line: torch.optim.SGD is not a BatchTransform\n"),
     ("--model.frozen_epochs=-1", "model.frozen_epochs=-1, model.backbone_lr_factor=1.0: the first must be at least 0"),
     ("--data=CIFAR10DataModule --data.urls=[]", "data.urls=[]: no address to fetch from; leave it out, or set"),
 ]

@@ -210,7 +210,9 @@ def test_findings_are_said_kept_and_taken_back_when_the_run_goes_on(capsys: pyte
 
 def test_a_run_that_was_stopped_says_nothing_yet(zygote: Zygote, empty_store: Path, tmp_path: Path) -> None:
     Attempts.store = empty_store
-    attempts = Attempts(zygote, tmp_path / "stopped", "--model.network=tests.support.troubled.BornDead", OWN)
+    attempts = Attempts(
+        zygote, tmp_path / "stopped", "--model.network=tests.support.troubled.BornDead", OWN, "--diagnostics=default"
+    )
     assert attempts.finish(**{MOMENT: "batch:9", SIGNAL: str(int(signal.SIGTERM))}) == names.Exit.TERMINATED
     assert names.TAG_FINDINGS not in read_at(attempts.folder).tags
     assert attempts.finish("--resume=auto") == 0

@@ -184,7 +184,8 @@ def one_weights(attempts: Attempts) -> dict[str, torch.Tensor]:
 
 def test_two_devices_give_the_losses_of_one(zygote: Zygote, tmp_path: Path) -> None:
     # 179 validation images in batches of 89: the last is of one image, and one rank has no share of it.
-    words = [*SAME, "--trainer.max_epochs=2", "--data.eval_batch_size=89"]
+    # Gradients are those of all ranks, and so is what is measured of them.
+    words = [*SAME, "--trainer.max_epochs=2", "--data.eval_batch_size=89", "--diagnostics=norm,flow"]
     devices = Devices(zygote, tmp_path / "two", *words)
     assert devices.finish() == 0, devices.output.read_text()
     alone = Attempts(zygote, tmp_path / "one", *words)
