@@ -25,7 +25,7 @@ from lit_lossopt.core.colours import COLOURS
 from lit_lossopt.tracking.reading.runs import read_runs
 
 IMAGES = 1293
-RATES = {"gradient descent": (0.2, 0.4), "with momentum 0.9": (0.02,)}
+RATES = {"gradient descent": (0.2, 0.4), "with momentum 0.9": (0.4,)}
 MOMENTUM = {"gradient descent": 0.0, "with momentum 0.9": 0.9}
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "edge_of_stability.png"
 
@@ -37,7 +37,7 @@ def words(rate: float, momentum: float, steps: int) -> list[str]:
         "--model.network=MiniCNN", "--model.network.dropout=0", "--model.criterion=MSELoss", "--model.optimizer=SGD",
         f"--model.optimizer.lr={rate}", f"--model.optimizer.momentum={momentum}", f"--trainer.max_steps={steps}",
         "--trainer.max_epochs=-1", "--trainer.check_val_every_n_epoch=100", "--checkpoints.every_minutes=60",
-        f"--diagnostics=norm,alpha@every:10,sharpness@every:{max(1, steps // 60)}", "--tracking.experiment=edge",
+        f"--diagnostics=norm,alpha@every:10,sharpness@every:{max(1, steps // 40)}", "--tracking.experiment=edge",
     ]  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def draw(arms: list[dict[str, Any]]) -> None:
     canvas.savefig(PICTURE, dpi=150)
 
 
-def main(steps: int = 1500) -> None:
+def main(steps: int = 400) -> None:
     """Train, write and draw."""
     home = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
