@@ -9,10 +9,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.help import Command, command_help, overview
+from lit_lossopt.core.closed_output import outliving_readers
 from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.paths import settle_home
@@ -25,24 +27,24 @@ SETTINGS = "[--config NAME] [--key=value ...]"
 COMMANDS = {
     "fit": Command(
         "train, and record every step's loss in MLflow",
-        "lit_lossopt.training.commands:fit", SETTINGS, takes_settings=True,
+        "lit_lossopt.training.commands:fit", SETTINGS, takes_settings=True, outlives_readers=True,
     ),
     "validate": Command(
         "evaluate trained weights on the validation images",
-        "lit_lossopt.training.commands:validate", SETTINGS, takes_settings=True,
+        "lit_lossopt.training.commands:validate", SETTINGS, takes_settings=True, outlives_readers=True,
     ),
     "test": Command(
         "evaluate trained weights on the test images, recorded in their run",
-        "lit_lossopt.training.commands:test", SETTINGS, takes_settings=True,
+        "lit_lossopt.training.commands:test", SETTINGS, takes_settings=True, outlives_readers=True,
     ),
     "predict": Command(
         "write a table of predictions: file, class, probabilities",
-        "lit_lossopt.training.commands:predict", SETTINGS, takes_settings=True,
+        "lit_lossopt.training.commands:predict", SETTINGS, takes_settings=True, outlives_readers=True,
     ),
     "lr-find": Command(
         "find a learning rate: a range test of what fit would train, its suggestion and its picture",
         "lit_lossopt.training.commands:lr_find", SETTINGS, "lit_lossopt.training.lr_find.request:FLAGS",
-        takes_settings=True,
+        takes_settings=True, outlives_readers=True,
     ),
     "compare": Command(
         "which arm converges faster, which oscillates: one table, one page, with intervals",
@@ -68,20 +70,20 @@ COMMANDS = {
         "compare losses, optimizers, rates and seeds by a plan, resumable",
         "lit_lossopt.sweeps.command:sweep",
         "--config PLAN [--config NAME ...] [--key=value ...]", "lit_lossopt.sweeps.options:FLAGS",
-        runs_others=True,
+        runs_others=True, outlives_readers=True,
     ),
     "sync": Command(
         "deliver to MLflow what a killed run or a lost server left behind",
         "lit_lossopt.tracking.sync:sync",
         "[RUN ...]",
         note="RUN is a run's id or the beginning of one. Without RUN, all runs are delivered. It is safe to repeat. "
-        "A run whose process was killed is marked KILLED.",
+        "A run whose process was killed is marked KILLED.", outlives_readers=True,
     ),
     "demo": Command(
         "the sweep of four optimizers on the embedded digits, by the plan sweep_quick",
         "lit_lossopt.sweeps.command:demo",
         "[--workers N] [--dry-run] …",
-        note="It takes the flags of sweep and lasts less than three minutes.", runs_others=True,
+        note="It takes the flags of sweep and lasts less than three minutes.", runs_others=True, outlives_readers=True,
     ),
     "configs": Command(
         "list the shipped configs and plans, and what each shows", "lit_lossopt.config.help:show_configs",
@@ -137,7 +139,8 @@ def _dispatch(words: list[str]) -> int:
     else:
         command = COMMANDS[name]
         run = _named(command.run)
-        return int(run(rest, main) if command.runs_others else run(rest))
+        with outliving_readers() if command.outlives_readers else nullcontext():
+            return int(run(rest, main) if command.runs_others else run(rest))
     return Exit.DONE
 
 

@@ -40,6 +40,7 @@ class Command:
         note: what else its help says.
         takes_settings: whether it takes the settings of ``fit``.
         runs_others: whether its function is also given the one that runs any command.
+        outlives_readers: whether it goes on when nobody reads its output any more, because it does more than print.
     """
 
     line: str
@@ -49,6 +50,7 @@ class Command:
     note: str = ""
     takes_settings: bool = False
     runs_others: bool = False
+    outlives_readers: bool = False
 
 
 FLAGS: dict[str, tuple[tuple[str, str], ...]] = {

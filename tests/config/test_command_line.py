@@ -18,6 +18,7 @@ from lit_lossopt.config.help import Command
 from lit_lossopt.config.signatures import FAMILIES, class_parameters, class_paths, full_class_path
 from lit_lossopt.inference.export.request import FLAGS
 from lit_lossopt.sweeps.engines.table import ENGINES
+from lit_lossopt.tracking.reading.runs import read_runs
 
 WITHOUT_EXTRA = dataclasses.replace(FAMILIES["model.optimizer"], more=None)
 
@@ -172,6 +173,17 @@ def test_output_may_be_cut_short() -> None:
     command = f"{sys.executable} -m lit_lossopt configs | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_when_its_reader_has_had_enough(store: Path, tmp_path: Path) -> None:
+    assert store
+    words = "fit --config sgd --config digits --trainer.max_epochs=3 --threads=1 --probe.images=0 --diagnostics=off"
+    command = f"set -o pipefail; {sys.executable} -m lit_lossopt {words} 2>&1 | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
+    (run,) = read_runs()
+    assert (run.status, run.metrics["time/epochs"]) == ("FINISHED", 3)
 
 
 @pytest.mark.parametrize("name", ["Lion", "pytorch_optimizer.Lion"])

@@ -1,0 +1,58 @@
+"""Work that goes on although nobody reads what it prints any more."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+
+class LastingStream:
+    """A text stream that says nothing more once its reader is gone, as in ``lossopt fit | head``.
+
+    Everything else is the stream's own.
+
+    Args:
+        stream: standard output or standard error.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, if anybody reads it."""
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._discard()
+            return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written, if anybody reads it."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._discard()
+
+    def _discard(self) -> None:
+        # What waits in the stream's buffer goes the same way, now or at the end of the process.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
+def outliving_readers() -> Iterator[None]:
+    """Let standard output and standard error lose their readers without an error."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = LastingStream(before[0]), LastingStream(before[1])
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        sys.stdout, sys.stderr = before
