@@ -92,6 +92,9 @@ def findings(histories: Histories, facts: Facts) -> list[Finding]:
     'dead ReLUs: 100 % of the units behind conv1 are zero for every example'
     """
     found = [finding for rule in RULES for finding in rule(histories, facts)]
+    # Where something else stops the gradients, a higher rate would not help.
+    if any(finding.kind in _STOPPING for finding in found):
+        found = [finding for finding in found if finding.kind is not Kind.SMALL_UPDATES]
     causes = {finding.kind: finding for finding in reversed(found)}
     cause = next((causes[kind] for kind in _CAUSES if kind in causes), None)
     if facts.verdict in {Verdict.COLLAPSED, Verdict.DIVERGED} and cause:
@@ -106,10 +109,8 @@ def _vanishing(histories: Histories, facts: Facts) -> Iterator[Finding]:
     below = [name for name, size in sizes.items() if size < VANISHING * largest]
     if below:
         share = min(sizes[name] for name in below) / largest
-        yield Finding(
-            Kind.VANISHING,
-            f"gradients vanish at {_listed(below)}: they are down to {significant(share)} of the largest layer's",
-        )
+        left = f"they are down to {significant(share)} of the largest layer's" if share else "nothing is left of them"
+        yield Finding(Kind.VANISHING, f"gradients vanish at {_listed(below)}: {left}")
 
 
 def _exploding(histories: Histories, facts: Facts) -> Iterator[Finding]:
@@ -225,6 +226,7 @@ RULES: tuple[Rule, ...] = (
     _dead, _saturated_softmax, _vanishing, _exploding, _saturated, _lost_digits, _overshooting, _large_updates,
     _small_updates,
 )  # fmt: skip
+_STOPPING = (Kind.VANISHING, Kind.DEAD, Kind.DYING, Kind.SATURATED_SOFTMAX, Kind.SATURATED, Kind.LOST_DIGITS)
 # What may explain a collapse, the most telling first, and in what words.
 _CAUSES: Mapping[Kind, str] = {
     Kind.DYING: "a learning rate that is too high",

@@ -58,6 +58,9 @@ def test_small_updates_are_none_where_the_run_has_learned() -> None:
     small = {f"{names.FLOW_UPDATE}/{layer}": [1e-4] * 12 for layer in LAYERS}
     assert kinds(healthy(**small)) == []
     assert kinds(healthy(**small, **{names.PROBE_LOSS: [2.3] * 11 + [2.25]})) == [Kind.SMALL_UPDATES]
+    # Where another cause is known, a higher rate is no advice.
+    dead = {f"{names.FLOW_DEAD}/conv1": [1.0] * 12}
+    assert kinds(healthy(**small, **dead, **{names.PROBE_LOSS: [2.3] * 12})) == [Kind.DEAD]
     # Without the probe nobody knows.
     assert kinds(healthy(**small, **{names.PROBE_LOSS: []})) == []
 
