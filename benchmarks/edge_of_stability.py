@@ -74,10 +74,10 @@ def draw(arms: list[dict[str, Any]]) -> None:
             axis.plot(*arm["curves"][key], color=COLOURS[place], label=f"rate {arm['rate']:g}{momentum}", linewidth=1.4)
         axes[0].axhline(2 * (1 + arm["momentum"]) / arm["rate"], color=COLOURS[place], linestyle=":", linewidth=1)
     axes[1].axhline(1, color="#595e66", linestyle=":", linewidth=1)
-    axes[0].set(ylabel="sharpness λ", title="Full-batch gradient descent on the digits. Dotted: the edge")
+    axes[0].set(ylabel="sharpness λ")
     axes[1].set(ylabel="stability needle")
     axes[2].set(ylabel="training loss", yscale="log", xlabel="step")
-    axes[0].legend(frameon=False, fontsize=9)
+    canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(arms), frameon=False)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     PICTURE.parent.mkdir(exist_ok=True)
