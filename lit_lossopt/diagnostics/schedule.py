@@ -13,8 +13,8 @@ from lit_lossopt.core.errors import UserError
 
 # A run that nothing limits is measured so often.
 _UNPLANNED = 500
-# Measurements of a run by default: 16. A short run has one in 20 steps, at least four, and a long one has one in 600.
-USUAL, FEWEST, SHORT_EACH, LONG_EACH = 16, 4, 20, 600
+# Measurements of a run by default: 12. A short run has one in 20 steps, at least four, and a long one has one in 800.
+USUAL, FEWEST, SHORT_EACH, LONG_EACH = 12, 4, 20, 800
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Moments:
 
     Attributes:
         kind: ``every`` (each so many steps), ``first`` (the first so many), ``log`` (so many, evenly on a logarithmic
-            axis) or ``spread`` (so many, evenly; 0: 16, fewer in short runs and more in long ones).
+            axis) or ``spread`` (so many, evenly; 0: 12, fewer in short runs and more in long ones).
         count: how many.
     """
 

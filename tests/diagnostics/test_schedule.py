@@ -21,7 +21,7 @@ def test_every_step_is_one_of_the_run_and_no_more_than_asked(kind: str, count: i
 
 
 @pytest.mark.parametrize(
-    ("planned", "expected"), [(10, 4), (80, 4), (200, 10), (320, 16), (5000, 16), (9600, 16), (60_000, 100)]
+    ("planned", "expected"), [(10, 4), (80, 4), (200, 10), (240, 12), (5000, 12), (9600, 12), (80_000, 100)]
 )
 def test_by_default_a_run_is_measured_often_enough_and_not_too_often(planned: int, expected: int) -> None:
     assert len(set(Moments("spread").steps(planned))) == expected

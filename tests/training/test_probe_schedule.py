@@ -19,13 +19,13 @@ def pair_starts(steps: list[int]) -> list[int]:
     return [first for first, second in pairwise(steps) if second == first + 1]
 
 
-@given(seed=SEEDS, planned=st.integers(0, 64), batch_size=SIZES, images=SIZES)
+@given(seed=SEEDS, planned=st.integers(0, 48), batch_size=SIZES, images=SIZES)
 def test_every_step_of_a_short_run(seed: int, planned: int, batch_size: int, images: int) -> None:
     assert list(probe_steps(seed, planned, batch_size, images)) == list(range(planned + 1))
 
 
 @settings(deadline=None)
-@given(seed=SEEDS, first=st.integers(0, 10_000), steps=st.integers(65, 60_000), batch_size=SIZES, images=SIZES)
+@given(seed=SEEDS, first=st.integers(0, 10_000), steps=st.integers(49, 60_000), batch_size=SIZES, images=SIZES)
 def test_one_pair_in_each_stratum_and_both_ends(
     seed: int, first: int, steps: int, batch_size: int, images: int
 ) -> None:
@@ -52,10 +52,10 @@ def test_one_pair_in_each_stratum_and_both_ends(
 
 @settings(deadline=None)
 @given(seed=SEEDS, planned=st.integers(5_000, 200_000))
-def test_two_per_cent_from_five_thousand_steps_on(seed: int, planned: int) -> None:
+def test_its_share_from_five_thousand_steps_on(seed: int, planned: int) -> None:
     probes = len(list(probe_steps(seed, planned, batch_size=64, images=256)))
     assert probes >= 2 * FEWEST_PAIRS
-    assert probes * 256 / (3 * 64) <= 0.02 * planned
+    assert probes * 256 / (3 * 64) <= 0.0135 * planned
 
 
 @settings(deadline=None)
@@ -65,7 +65,7 @@ def test_more_than_the_fewest_pairs_cost_two_per_cent_at_most(
 ) -> None:
     if number_of_pairs(planned, batch_size, images) > FEWEST_PAIRS:
         probes = len(list(probe_steps(seed, planned, batch_size, images)))
-        assert probes * images / (3 * batch_size) <= 0.02 * planned
+        assert probes * images / (3 * batch_size) <= 0.0135 * planned
 
 
 @settings(deadline=None)
@@ -84,16 +84,16 @@ def test_without_a_limit_there_is_no_end_and_the_same_share(
 
 @pytest.mark.parametrize(
     ("planned", "batch_size", "images", "pairs"),
-    [(5_000, 64, 256, 36), (4_000, 64, 256, 32), (50_000, 64, 256, 374), (5_000, 256, 256, 149), (5_000, 64, 32, 299)],
+    [(5_000, 64, 256, 24), (4_000, 64, 256, 24), (50_000, 64, 256, 242), (5_000, 256, 256, 96), (5_000, 64, 32, 194)],
 )
 def test_numbers_of_pairs_worked_out_by_hand(planned: int, batch_size: int, images: int, pairs: int) -> None:
-    # A pair costs 2 · images / (3 · batch_size) steps; 2 % of the steps, less one pair for both ends.
-    assert max(32, int(0.02 * planned / (2 * images / (3 * batch_size))) - 1) == pairs
+    # A pair costs 2 · images / (3 · batch_size) steps; 1.3 % of the steps, less one pair for both ends.
+    assert max(24, int(0.013 * planned / (2 * images / (3 * batch_size))) - 1) == pairs
     assert number_of_pairs(planned, batch_size, images) == pairs
 
 
 def test_seeds_differ_and_pairs_are_spread_over_their_strata() -> None:
     runs = [list(probe_steps(seed, 5_000, 64, 256)) for seed in range(40)]
     assert len({tuple(run) for run in runs}) == 40
-    places = [start * 36 % 5_000 / 5_000 for run in runs for start in pair_starts(run)]
+    places = [start * 24 % 5_000 / 5_000 for run in runs for start in pair_starts(run)]
     assert 0.45 < sum(places) / len(places) < 0.55

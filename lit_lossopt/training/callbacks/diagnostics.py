@@ -87,6 +87,7 @@ class Diagnostics(pl.Callback):
         self._histories: dict[str, tuple[list[int], list[float]]] = {}
         self._due: dict[str, Callable[[int], bool]] = {}
         self._measured: list[str] = []
+        self._parameters: list[nn.Parameter] = []
         self._looked = -1
         self._before: list[Tensor] = []
         self._gradients: list[Tensor] = []
@@ -125,6 +126,8 @@ class Diagnostics(pl.Callback):
         self._due = {name: plan(moments, planned) for name, moments in wanted.items()}
         self._update = [tensor.to(pl_module.device) for tensor in self._update]
         self._batches, self._losses, self._looked = [], [], trainer.global_step
+        # Once: to walk through all modules takes longer than the norm.
+        self._parameters = list(pl_module.parameters())
         if "trajectory" in self._due and trainer.global_step == 0:
             self._keep_weights(trainer, pl_module, 0)
 
@@ -147,7 +150,7 @@ class Diagnostics(pl.Callback):
             return
         self._looked = step
         if "norm" in self._due and self._due["norm"](step):
-            gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+            gradients = [p.grad for p in self._parameters if p.grad is not None]
             if gradients:
                 self.step_values.add(names.GRAD_NORM, norm(gradients), step)
         if self._measured or self._compares(step) or self._is_compared(step):
