@@ -25,8 +25,8 @@ def probe_steps(seed: int, planned: int | None, batch_size: int, images: int, fi
 
     The run is cut into equal strata. In each of them one pair (n, n+1) begins, at a step drawn from the seed. Of two
     neighbouring strata one pair begins at an even step and one at an odd step. The run's first step and its last
-    planned step are added. There are 24 pairs, or as many more as cost 1.3 % of the run. Where strata would be no longer
-    than a pair, every step is measured, as in a run of up to 48 steps.
+    planned step are added. There are 24 pairs, or as many more as cost 1.3 % of the run. Where strata would be no
+    longer than a pair, every step is measured, as in a run of up to 48 steps.
 
     A probe is a forward pass, about a third of a step, and so costs ``images / (3 · batch_size)`` steps.
 
