@@ -72,7 +72,12 @@ The default bundle and the probe loss together, in the first {found["window_step
 
 
 def _bundles(name: str) -> str:
-    return ", ".join(f"`{bundle}`" for bundle, names in BUNDLES.items() if name in names) or "on request"
+    return (
+        ", ".join(
+            f"`{bundle}`" for bundle, names in BUNDLES.items() if name in [one.partition("@")[0] for one in names]
+        )
+        or "on request"
+    )
 
 
 def _number(value: float) -> str:

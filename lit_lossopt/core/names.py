@@ -79,6 +79,7 @@ GRADIENT_SQUARE = "step/gradient_square"
 SHARPNESS = "sharpness/eigenvalue"
 SHARPNESS_RESIDUAL = "sharpness/residual"
 NEEDLE = "sharpness/needle"
+NEEDLE_RESIDUAL = "sharpness/needle_residual"
 
 RANGE_SMOOTHED = "range_test/smoothed_loss"
 RANGE_SUGGESTION = "range_test/suggestion"

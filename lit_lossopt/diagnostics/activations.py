@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +78,8 @@ class ActivationWatch(TorchFunctionMode):
     """Looks at each activation while a network computes.
 
     It is used as a context. Whether an activation is a module or a function makes no difference, and nothing of what
-    is computed changes. An activation is named by the layer that was computed last before it.
+    is computed changes. An activation is named by the layer that was computed last before it, or ``input``. The second
+    one behind a layer has the name with ``.2``, and so on.
 
     Args:
         layers: of the network.
@@ -91,7 +93,15 @@ class ActivationWatch(TorchFunctionMode):
         super().__init__()
         self.shares: dict[tuple[str, str], Tensor] = {}
         self._owner = {id(parameter): name for name, own in layers.items() for parameter in own}
-        self._latest = ""
+        self._latest = "input"
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def __enter__(self) -> Self:
+        """Begin a pass."""
+        self._latest = "input"
+        self._counts.clear()
+        super().__enter__()  # type: ignore[no-untyped-call]  # torch's
+        return self
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -103,5 +113,8 @@ class ActivationWatch(TorchFunctionMode):
                 self._latest = self._owner[id(argument)]
         if func in _KINDS and isinstance(result, Tensor) and result.ndim > 1:
             quantity, share = _KINDS[func]
-            self.shares[quantity, self._latest] = share(result.detach())
+            self._counts[quantity, self._latest] += 1
+            number = self._counts[quantity, self._latest]
+            name = self._latest if number == 1 else f"{self._latest}.{number}"
+            self.shares[quantity, name] = share(result.detach())
         return result

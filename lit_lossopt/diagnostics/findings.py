@@ -18,7 +18,9 @@ from lit_lossopt.core.numbers import per_cent, significant
 
 Histories = Mapping[str, tuple[Sequence[int], Sequence[float]]]
 
-# A layer's gradient, as a share of the largest one of all layers. Healthy runs of MiniCNN show 0.17 and more.
+# What a loss learns itself, as a layer.
+CRITERION = "criterion"
+# A layer's gradient, as a share of the largest one of the layers behind it. Healthy runs of MiniCNN show 0.17 and more.
 VANISHING = 1e-3
 # A layer's gradient, as a multiple of the last layer's.
 EXPLODING = 1e3
@@ -34,6 +36,8 @@ LARGE_UPDATE = 1.0
 # Share of steps after which their own batch's loss is higher. Healthy runs show up to an eighth. So many steps are
 # needed, but for a run that has diverged, which ends early.
 OVERSHOOTING, FEWEST_STEPS = 1 / 3, 8
+# Changes of a loss that rounding makes.
+ROUNDING = 1e-6
 # Share of the weights that updates leave as they were.
 LOST_DIGITS = 0.95
 
@@ -83,6 +87,11 @@ class Facts:
     verdict: Verdict = Verdict.COMPLETED
     half: bool = False
 
+    @property
+    def network(self) -> tuple[str, ...]:
+        """The layers without what the loss learns itself, whose gradients have a size of their own."""
+        return tuple(layer for layer in self.layers if layer != CRITERION)
+
 
 def findings(histories: Histories, facts: Facts) -> list[Finding]:
     """Return what was found, the cause of a collapse or divergence first.
@@ -95,27 +104,33 @@ def findings(histories: Histories, facts: Facts) -> list[Finding]:
     # Where something else stops the gradients, a higher rate would not help.
     if any(finding.kind in _STOPPING for finding in found):
         found = [finding for finding in found if finding.kind is not Kind.SMALL_UPDATES]
-    causes = {finding.kind: finding for finding in reversed(found)}
-    cause = next((causes[kind] for kind in _CAUSES if kind in causes), None)
-    if facts.verdict in {Verdict.COLLAPSED, Verdict.DIVERGED} and cause:
-        return [Finding(Kind.CAUSE, f"the run {facts.verdict}; the likely cause is {_CAUSES[cause.kind]}"), *found]
+    kinds = {finding.kind for finding in found}
+    cause = next((words for kind, words in _CAUSES.get(facts.verdict, {}).items() if kind in kinds), None)
+    if cause:
+        return [Finding(Kind.CAUSE, f"the run {facts.verdict}; the likely cause is {cause}"), *found]
     return found
 
 
 def _vanishing(histories: Histories, facts: Facts) -> Iterator[Finding]:
-    """Look for layers that hardly any gradient reaches."""
-    sizes = _by_layer(histories, names.FLOW_GRADIENT, facts.layers)
-    largest = max(sizes.values(), default=0.0)
-    below = [name for name, size in sizes.items() if size < VANISHING * largest]
+    """Look for layers that hardly any gradient reaches from the layers behind them."""
+    sizes = _by_layer(histories, names.FLOW_GRADIENT, facts.network)
+    below: dict[str, float] = {}
+    last = behind = next(reversed(sizes.values()), 0.0)
+    for name, size in reversed(sizes.items()):
+        if size < VANISHING * behind:
+            below[name] = size / behind
+        # Beside a layer that explodes the others are small, and do not vanish.
+        if not last or size <= EXPLODING * last:
+            behind = max(behind, size)
     if below:
-        share = min(sizes[name] for name in below) / largest
-        left = f"they are down to {significant(share)} of the largest layer's" if share else "nothing is left of them"
-        yield Finding(Kind.VANISHING, f"gradients vanish at {_listed(below)}: {left}")
+        share = min(below.values())
+        left = f"they are down to {significant(share)} of those behind it" if share else "nothing is left of them"
+        yield Finding(Kind.VANISHING, f"gradients vanish at {_listed(list(reversed(below)))}: {left}")
 
 
 def _exploding(histories: Histories, facts: Facts) -> Iterator[Finding]:
     """Look for layers whose gradient is much larger than the last layer's."""
-    sizes = _by_layer(histories, names.FLOW_GRADIENT, facts.layers)
+    sizes = _by_layer(histories, names.FLOW_GRADIENT, facts.network)
     last = next(reversed(sizes.values()), 0.0)
     above = [name for name, size in sizes.items() if last and size > EXPLODING * last]
     if above:
@@ -147,7 +162,8 @@ def _saturated(histories: Histories, facts: Facts) -> Iterator[Finding]:
 
 def _saturated_softmax(histories: Histories, facts: Facts) -> Iterator[Finding]:
     """Look for a squared error behind a softmax that is sure of itself before it has learned."""
-    for name in facts.layers:
+    # Its own at the end, not those of an attention.
+    for name in facts.network[-1:]:
         values = _finite(histories, f"{names.FLOW_SOFTMAX}/{name}")
         early = bool(values) and (
             values[0] >= SATURATED or (facts.verdict == Verdict.COLLAPSED and median(values) >= SATURATED)
@@ -171,21 +187,23 @@ def _small_updates(histories: Histories, facts: Facts) -> Iterator[Finding]:
     if most < SMALL_UPDATE and probe and not learned:
         yield Finding(
             Kind.SMALL_UPDATES,
-            f"updates are too small for the weights: no layer moves by more than {significant(most)} of its size; the "
-            "learning rate may be too low",
+            "updates are too small for the weights: in the first quarter of the run no layer moves by more than "
+            f"{significant(most)} of its size, in the median; the learning rate may be too low",
         )
 
 
 def _large_updates(histories: Histories, facts: Facts) -> Iterator[Finding]:
     """Look for a step that moves all weights together by more than their size."""
-    moves = [
-        list(zip(_values(histories, names.FLOW_UPDATE, name), _values(histories, names.FLOW_WEIGHT, name), strict=True))
-        for name in facts.layers
-    ]
+    layers: dict[int, list[tuple[float, float]]] = {}
+    for name in facts.network:
+        sizes = dict(zip(*histories.get(f"{names.FLOW_WEIGHT}/{name}", ((), ())), strict=True))
+        for step, ratio in zip(*histories.get(f"{names.FLOW_UPDATE}/{name}", ((), ())), strict=True):
+            if isfinite(ratio) and step in sizes:
+                layers.setdefault(step, []).append((ratio * sizes[step], sizes[step]))
     together = [
-        hypot(*(ratio * size for ratio, size in step if isfinite(ratio))) / hypot(*(size for _, size in step))
-        for step in zip(*filter(None, moves), strict=False)
-        if hypot(*(size for _, size in step)) > 0
+        hypot(*(moved for moved, _ in own)) / hypot(*(size for _, size in own))
+        for own in layers.values()
+        if any(size > 0 for _, size in own)
     ]
     most = max(filter(isfinite, together), default=0.0)
     if most > LARGE_UPDATE:
@@ -199,7 +217,7 @@ def _large_updates(histories: Histories, facts: Facts) -> Iterator[Finding]:
 def _overshooting(histories: Histories, facts: Facts) -> Iterator[Finding]:
     """Look for steps that raise the loss of their own batch time and again."""
     changes = _finite(histories, names.LOSS_CHANGE)
-    above = sum(change > 0 for change in changes)
+    above = sum(change > ROUNDING for change in changes)
     enough = len(changes) >= (1 if facts.verdict == Verdict.DIVERGED else FEWEST_STEPS)
     if enough and above >= OVERSHOOTING * len(changes):
         yield Finding(
@@ -227,22 +245,30 @@ RULES: tuple[Rule, ...] = (
     _small_updates,
 )  # fmt: skip
 _STOPPING = (Kind.VANISHING, Kind.DEAD, Kind.DYING, Kind.SATURATED_SOFTMAX, Kind.SATURATED, Kind.LOST_DIGITS)
-# What may explain a collapse, the most telling first, and in what words.
-_CAUSES: Mapping[Kind, str] = {
-    Kind.DYING: "a learning rate that is too high",
-    Kind.DEAD: "ReLUs that were dead from the start",
-    Kind.SATURATED_SOFTMAX: "a saturated squared error",
-    Kind.LOST_DIGITS: "the digits that half precision loses",
-    Kind.LARGE_UPDATES: "a learning rate that is too high",
-    Kind.OVERSHOOTING: "a learning rate that is too high",
-    Kind.VANISHING: "gradients that vanish",
-    Kind.SATURATED: "saturated activations",
-    Kind.SMALL_UPDATES: "a learning rate that is too low",
+_TOO_HIGH = "a learning rate that is too high"
+# What may explain how a run ended, the most telling first, and in what words. ReLUs are seen behind the first step,
+# which may have killed them. So a step that is far too large comes before them.
+_CAUSES: Mapping[Verdict, Mapping[Kind, str]] = {
+    Verdict.DIVERGED: {
+        Kind.LARGE_UPDATES: _TOO_HIGH,
+        Kind.OVERSHOOTING: _TOO_HIGH,
+        Kind.DYING: _TOO_HIGH,
+        Kind.EXPLODING: "gradients that explode",
+        Kind.LOST_DIGITS: "the digits that half precision loses",
+    },
+    Verdict.COLLAPSED: {
+        Kind.DYING: _TOO_HIGH,
+        Kind.LARGE_UPDATES: _TOO_HIGH,
+        Kind.OVERSHOOTING: _TOO_HIGH,
+        Kind.SATURATED_SOFTMAX: "a saturated squared error",
+        Kind.DEAD: "ReLUs that were dead from the start",
+        Kind.LOST_DIGITS: "the digits that half precision loses",
+        Kind.EXPLODING: "gradients that explode",
+        Kind.VANISHING: "gradients that vanish",
+        Kind.SATURATED: "saturated activations",
+        Kind.SMALL_UPDATES: "a learning rate that is too low",
+    },
 }
-
-
-def _values(histories: Histories, name: str, layer: str) -> Sequence[float]:
-    return histories.get(f"{name}/{layer}", ((), ()))[1]
 
 
 def _finite(histories: Histories, name: str) -> list[float]:

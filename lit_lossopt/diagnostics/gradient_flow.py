@@ -18,9 +18,13 @@ def norm(tensors: Sequence[Tensor]) -> Tensor:
     >>> norm([torch.tensor([3.0]), torch.tensor([[4.0]])]).item()
     5.0
     """
-    # In half precision the norm itself may be too large.
-    wide = [tensor.detach().float() if tensor.dtype.itemsize < 4 else tensor.detach() for tensor in tensors]
-    return torch.nn.utils.get_total_norm(wide)
+    # In half precision the norm itself may be too large. torch's get_total_norm takes twice as long on a CPU.
+    norms = [
+        torch.linalg.vector_norm(one.detach(), dtype=torch.float32 if one.dtype.itemsize < 4 else None)
+        for one in tensors
+    ]
+    total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return total
 
 
 def update_ratio(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:

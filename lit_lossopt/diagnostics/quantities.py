@@ -26,10 +26,12 @@ def flow(view: StepView) -> Values:
     """Yield each layer's norms, update ratio and lost digits."""
     gradients, before = dict(view.by_layer(view.gradients)), dict(view.by_layer(view.before))
     for name, own in view.layers.items():
-        yield f"{names.FLOW_GRADIENT}/{name}", norm(gradients[name])
+        # A layer that the loss does not depend on has no gradient that could vanish.
+        if name not in view.idle:
+            yield f"{names.FLOW_GRADIENT}/{name}", norm(gradients[name])
+            yield f"{names.FLOW_LOST}/{name}", lost_digits(gradients[name], before[name], own)
         yield f"{names.FLOW_WEIGHT}/{name}", norm(before[name])
         yield f"{names.FLOW_UPDATE}/{name}", update_ratio(before[name], own)
-        yield f"{names.FLOW_LOST}/{name}", lost_digits(gradients[name], before[name], own)
 
 
 def activations(view: StepView) -> Values:
@@ -42,7 +44,7 @@ def step_alpha(view: StepView) -> Values:
     """Yield α of the step, and how much the step changes the loss of its own batch."""
     behind = view.behind
     slopes = (
-        slope_along(view.gradients, view.update, view.length),
+        view.missing * slope_along(view.gradients, view.update, view.length),
         slope_along(behind.gradients, view.update, view.length),
     )
     yield names.ALPHA, alpha((view.loss, behind.loss), slopes, view.length)
@@ -60,19 +62,21 @@ def noise(view: StepView) -> Values:
 
 def sharpness(view: StepView) -> Values:
     """Yield the largest eigenvalue of the Hessian with its residual, and the stability needle where it is known."""
+    used = view.used_parameters
     with torch.enable_grad():
-        product = hessian_product(view.fixed_loss(), view.parameters)
-    start = view.start(sum(parameter.numel() for parameter in view.parameters))
+        product = hessian_product(view.fixed_loss(), used)
+    start = view.start(sum(parameter.numel() for parameter in used))
     found = largest_eigenvalue(product, start)
     yield names.SHARPNESS, found.value
     yield names.SHARPNESS_RESIDUAL, found.residual
-    stability = stability_of(view.optimizer, view.parameters)
+    stability = stability_of(view.optimizer, used)
     if stability is not None:
         needle = stability.needle(found.value)
         if needle is None:
-            preconditioned = largest_eigenvalue(stability.product(product, view.parameters), start)
-            needle = preconditioned.value / stability.edge
+            found = largest_eigenvalue(stability.product(product, used), start)
+            needle = found.value / stability.edge
         yield names.NEEDLE, needle
+        yield names.NEEDLE_RESIDUAL, found.residual
 
 
 def layer_sharpness(view: StepView) -> Values:

@@ -27,7 +27,8 @@ QUANTITIES: Mapping[str, tuple[tuple[Moments, ...], str]] = {
 }
 BUNDLES: Mapping[str, tuple[str, ...]] = {
     "off": (),
-    "default": ("norm", "flow", "activations", "alpha"),
+    # The gradient is read from memory for its norm, which takes a hundredth of a step.
+    "default": ("norm@every:5", "flow", "activations", "alpha"),
     "full": ("norm", "flow", "activations", "alpha", "cosine", "noise", "sharpness", "trajectory"),
 }
 Request = Mapping[str, tuple[Moments, ...]]
@@ -52,12 +53,14 @@ def parse_request(text: str | bool) -> Request:
     for word in spelled.replace(" ", "").split(","):
         name, at, moments = word.partition("@")
         asked = BUNDLES.get(name, (name,))
-        for quantity in asked:
+        for member in asked:
+            quantity, _, usual = member.partition("@")
             if quantity not in QUANTITIES:
                 known = (*BUNDLES, *QUANTITIES)
                 raise UserError(
                     f"diagnostics={spelled}: there is no {name!r}{did_you_mean(name, known)}; there are: "
                     f"{', '.join(known)}"
                 )
-            request[quantity] = parse_moments(moments, spelled) if at else QUANTITIES[quantity][0]
+            given = moments if at else usual
+            request[quantity] = parse_moments(given, spelled) if at or usual else QUANTITIES[quantity][0]
     return request

@@ -42,6 +42,9 @@ def hessian_product(loss: Tensor, parameters: Sequence[Tensor]) -> Product:
     Args:
         loss: a scalar that depends on the parameters.
         parameters: P values in all.
+
+    Raises:
+        RuntimeError: at the first product, where the gradient has no derivative of its own.
     """
     gradients = torch.autograd.grad(loss, list(parameters), create_graph=True, allow_unused=True)
     known = [(g, p) for g, p in zip(gradients, parameters, strict=True) if g is not None and g.requires_grad]
@@ -49,15 +52,17 @@ def hessian_product(loss: Tensor, parameters: Sequence[Tensor]) -> Product:
     used = {id(parameter) for _, parameter in known}
 
     def product(vector: Tensor) -> Tensor:
-        parts = [part.view_as(p) for part, p in zip(torch.split(vector, sizes), parameters, strict=True)]
+        parts = [part.view_as(p).to(p.dtype) for part, p in zip(torch.split(vector, sizes), parameters, strict=True)]
         if not known:
             return torch.zeros_like(vector)
         along = [part for part, p in zip(parts, parameters, strict=True) if id(p) in used]
         found = torch.autograd.grad(
             [g for g, _ in known], list(parameters), along, retain_graph=True, allow_unused=True
         )
+        if all(one is None for one in found):
+            raise RuntimeError("some part of the network can be differentiated once only")
         flat = [torch.zeros_like(p) if one is None else one for one, p in zip(found, parameters, strict=True)]
-        return torch.cat([one.detach().flatten() for one in flat])
+        return torch.cat([one.detach().flatten() for one in flat]).to(vector.dtype)
 
     return product
 

@@ -19,9 +19,9 @@ def alpha(losses: tuple[Tensor, Tensor], slopes: tuple[Tensor, Tensor], length: 
 
     A parabola q(τ) = μ0 + μ1 τ + μ2 τ² is fitted along the step, with equal weights, to the loss and its slope at both
     ends. Its minimum lies at τ* = −μ1 / (2 μ2), and the result is length / τ* − 1. So −1 is no move, 0 the minimum,
-    above 0 beyond it, and 1 the same height on the far side. Where the parabola has no minimum (μ2 ≤ 0) the loss still
-    falls at the end of the step, and the result is −1. A step that goes uphill from its start has left the minimum
-    behind it: 10, which is also the largest value.
+    above 0 beyond it, and 1 the same height on the far side. Where the parabola has no minimum (μ2 ≤ 0) there is none
+    to pass, and the result is −1. A step that goes uphill from its start has left the minimum behind it: 10, which is
+    also the largest value. It is NaN where a loss or the step is not finite.
 
     >>> half = torch.tensor(0.5)  # of w² / 2, from 1 over 0 to -1
     >>> alpha((half, half), (torch.tensor(-1.0), torch.tensor(1.0)), torch.tensor(2.0)).item()
@@ -47,7 +47,7 @@ def alpha(losses: tuple[Tensor, Tensor], slopes: tuple[Tensor, Tensor], length: 
     beyond = (2 * curvature * t / -slope - 1).clamp_max(MOST)
     uphill = torch.full_like(t, MOST)
     found = torch.where(curvature <= 0, -one, torch.where(slope >= 0, uphill, beyond))
-    return torch.where(t > 0, found, -one)
+    return torch.where(t == 0, -one, found)
 
 
 def slope_along(gradients: Sequence[Tensor], update: Sequence[Tensor], length: Tensor) -> Tensor:

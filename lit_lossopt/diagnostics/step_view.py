@@ -40,7 +40,9 @@ class StepView:
     Attributes:
         layers: the trainable parameters, which hold the weights behind the step.
         before: the weights before the step, in the order of the parameters.
-        gradients: those that the step used, before any clipping.
+        used_gradients: those that the step used, before any clipping. None where a parameter has none.
+        missing: what they are to be multiplied by, to be those of the mean over the step's batches.
+        all_layers: also those that do not train.
         loss: of the step's batch before the step.
         optimizer: with its state behind the step.
         batches: yields the loss of each batch of the step, computed anew.
@@ -52,7 +54,9 @@ class StepView:
 
     layers: Layers
     before: list[Tensor]
-    gradients: list[Tensor]
+    used_gradients: list[Tensor | None]
+    missing: float
+    all_layers: Layers
     loss: Tensor
     optimizer: Optimizer
     batches: Callable[[], Iterator[Tensor]]
@@ -67,6 +71,23 @@ class StepView:
         return [parameter for own in self.layers.values() for parameter in own]
 
     @cached_property
+    def gradients(self) -> list[Tensor]:
+        """The gradients that the step used, zero where a parameter has none."""
+        pairs = zip(self.used_gradients, self.parameters, strict=True)
+        return [torch.zeros_like(p) if gradient is None else gradient for gradient, p in pairs]
+
+    @cached_property
+    def used_parameters(self) -> list[nn.Parameter]:
+        """The parameters of which the step used a gradient."""
+        return [p for p, gradient in zip(self.parameters, self.used_gradients, strict=True) if gradient is not None]
+
+    @cached_property
+    def idle(self) -> set[str]:
+        """The layers of which the step used no gradient."""
+        used = iter(self.used_gradients)
+        return {name for name, own in self.layers.items() if not [1 for _ in own if next(used) is not None]}
+
+    @cached_property
     def update(self) -> list[Tensor]:
         """Weights behind the step less those before it."""
         return [new.detach() - old for new, old in zip(self.parameters, self.before, strict=True)]
@@ -79,7 +100,7 @@ class StepView:
     @cached_property
     def behind(self) -> Behind:
         """The step's batch, looked at again."""
-        losses, sums, watch = [], [torch.zeros_like(p) for p in self.parameters], ActivationWatch(self.layers)
+        losses, sums, watch = [], [torch.zeros_like(p) for p in self.parameters], ActivationWatch(self.all_layers)
         batches = self.batches()
         while True:
             with watch:

@@ -35,6 +35,9 @@ def recompute(network: nn.Module, norms: Sequence[_BatchNorm], batches: Iterable
         norms: of the network.
         batches: images ``[N, C, H, W]`` as the network takes them.
     """
+    given = list(batches)
+    if not given:
+        return
     momenta = [norm.momentum for norm in norms]
     try:
         for norm in norms:
@@ -43,7 +46,7 @@ def recompute(network: nn.Module, norms: Sequence[_BatchNorm], batches: Iterable
             norm.momentum = None
             norm.train()
         with torch.no_grad():
-            for images in batches:
+            for images in given:
                 network(images)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):

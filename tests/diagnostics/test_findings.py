@@ -48,10 +48,45 @@ def test_a_healthy_run_has_none_whatever_its_verdict() -> None:
     ],
 )  # fmt: skip
 def test_each_rule_at_its_threshold(changed: dict[str, list[float]], kind: Kind) -> None:
-    found = kinds(healthy(**changed))
-    assert kind in found
-    # What vanishes beside a layer that explodes is said too.
-    assert set(found) - {kind} <= {Kind.VANISHING}
+    assert kinds(healthy(**changed)) == [kind]
+
+
+def test_what_explodes_makes_nothing_vanish_and_may_be_the_cause() -> None:
+    explodes = healthy(**{f"{names.FLOW_GRADIENT}/conv1": [1e5] * 12})
+    assert kinds(explodes, verdict=Verdict.DIVERGED) == [Kind.CAUSE, Kind.EXPLODING]
+
+
+def test_what_cannot_make_a_run_diverge_is_not_its_cause() -> None:
+    vanishes = healthy(**{f"{names.FLOW_GRADIENT}/conv1": [1e-6] * 12})
+    assert kinds(vanishes, verdict=Verdict.DIVERGED) == [Kind.VANISHING]
+    assert kinds(vanishes, verdict=Verdict.COLLAPSED) == [Kind.CAUSE, Kind.VANISHING]
+
+
+def test_what_the_loss_learns_is_no_layer_of_the_network() -> None:
+    learned = healthy() | {f"{names.FLOW_GRADIENT}/criterion": ([1, 2], [1e-7, 1e-7])}
+    assert findings(learned, Facts("Temperature", (*LAYERS, "criterion"))) == []
+
+
+def test_relus_that_the_first_step_killed_point_to_the_rate() -> None:
+    killed = {f"{names.FLOW_DEAD}/linear": [1.0] * 12}
+    large = {f"{names.FLOW_UPDATE}/{layer}": [50.0] + [0.0] * 11 for layer in LAYERS}
+    found = findings(healthy(**killed, **large), Facts("MSELoss", LAYERS, Verdict.COLLAPSED))
+    assert found[0].sentence.endswith("a learning rate that is too high")
+
+
+def test_updates_of_all_layers_are_joined_by_their_steps() -> None:
+    # The others are frozen at first, and begin when the head has moved.
+    late = {
+        f"{quantity}/{layer}": ([9, 12], values)
+        for layer in LAYERS[:2]
+        for quantity, values in ((names.FLOW_UPDATE, [0.01, 0.01]), (names.FLOW_WEIGHT, [5.0, 5.0]))
+    }
+    head = healthy(**{f"{names.FLOW_UPDATE}/linear": [3.0] + [0.01] * 11}) | late
+    assert kinds(head) == [Kind.LARGE_UPDATES]
+
+
+def test_changes_that_rounding_makes_are_no_overshoot() -> None:
+    assert kinds(healthy(**{names.LOSS_CHANGE: [1e-9] * 12})) == []
 
 
 def test_small_updates_are_none_where_the_run_has_learned() -> None:

@@ -67,6 +67,9 @@ def test_a_concave_stretch_goes_down_for_ever_and_a_step_uphill_has_left_the_min
     assert float(alpha((one, -one), (-half, -one), two)) == -1
     assert float(alpha((one, two), (half, one), one)) == MOST
     assert float(alpha((one, one), (-half, half), torch.tensor(0.0))) == -1
+    nothing = torch.tensor(torch.nan)
+    assert torch.isnan(alpha((one, nothing), (-half, half), one))
+    assert torch.isnan(alpha((one, one), (-half, half), nothing))
 
 
 def test_cosine_is_that_of_all_tensors_together() -> None:

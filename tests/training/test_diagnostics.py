@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from benchmarks.killing.attempts import EVERYTHING, Attempts, assert_equal, last_state, read_at
@@ -120,6 +122,120 @@ def test_each_value_is_that_of_a_loop_written_out() -> None:
             history = run.histories[name]
             (logged,) = history.values[history.steps == step]
             assert logged == pytest.approx(float(value), rel=2e-3, abs=1e-6), (name, step)
+
+
+def test_a_step_of_several_batches_is_looked_at_with_all_of_them() -> None:
+    rate = 0.05
+    # Eight batches in steps of three, three and two: Lightning divides the last gradient by three as well.
+    run = trained(
+        "--config=sgd", f"--model.optimizer.lr={rate}", "--model.network=MiniCNN", "--model.network.dropout=0",
+        "--trainer.accumulate_grad_batches=3", "--diagnostics=alpha@every:1", "--trainer.max_epochs=1",
+    )  # fmt: skip
+    data = DigitsDataModule(batch_size=160)
+    data.prepare_data()
+    data.setup("fit")
+    network = LossOptModule(in_channels=1, image_size=8).network.eval()
+    parameters = list(network.parameters())
+    batches = [data.on_after_batch_transfer(batch, 0) for batch in data.train_dataloader()]
+    for step, together in enumerate((batches[:3], batches[3:6], batches[6:8]), start=1):
+
+        def loss(own: list[tuple[torch.Tensor, torch.Tensor]] = together) -> torch.Tensor:
+            return torch.stack([functional.cross_entropy(network(images), labels) for images, labels in own]).mean()
+
+        before = loss()
+        gradients = torch.autograd.grad(before, parameters)
+        update = [-rate * gradient * len(together) / 3 for gradient in gradients]
+        with torch.no_grad():
+            for parameter, change in zip(parameters, update, strict=True):
+                parameter.add_(change)
+        after = loss()
+        behind = torch.autograd.grad(after, parameters)
+        length = torch.cat([one.flatten() for one in update]).norm()
+        slopes = slope_along(gradients, update, length), slope_along(behind, update, length)
+        expected = alpha((before.detach(), after.detach()), slopes, length)
+        assert run.histories[names.LOSS_CHANGE].values[step - 1] == pytest.approx(
+            float((after - before).detach()), rel=2e-3
+        )
+        assert run.histories[names.ALPHA].values[step - 1] == pytest.approx(float(expected), rel=5e-3)
+
+
+class Odd(nn.Module):
+    """Has a layer that nothing uses, two ReLUs behind one layer, and attention."""
+
+    def __init__(self, image_size: int = 8, num_outputs: int = 10) -> None:
+        super().__init__()
+        self.first, self.unused = nn.Linear(image_size, 16), nn.Linear(4, 4)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.head = nn.Linear(16, num_outputs)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rows = torch.relu(torch.relu(self.first(images.flatten(1, 2))) - 0.1)
+        seen, _ = self.attention(rows, rows, rows, need_weights=False)
+        outputs: torch.Tensor = self.head(functional.scaled_dot_product_attention(seen, seen, seen).mean(1))
+        return outputs
+
+
+def test_layers_that_nothing_uses_and_attention_are_no_trouble(capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained("--config=adam", "--model.network=tests.training.test_diagnostics.Odd", OWN, "--diagnostics=full")
+    assert f"{names.FLOW_WEIGHT}/unused" in run.metrics
+    assert f"{names.FLOW_GRADIENT}/unused" not in run.metrics
+    assert {f"{names.FLOW_DEAD}/first", f"{names.FLOW_DEAD}/first.2", names.SHARPNESS, names.NEEDLE} <= set(run.metrics)
+    said = capsys.readouterr()
+    assert "vanish" not in said.out
+    assert "cannot be measured" not in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--trainer.precision=bf16-true", "--diagnostics=full"],
+        ["--model.frozen_epochs=1"],
+        ["--data.batch_size=3", "--trainer.limit_train_batches=4", "--diagnostics=noise@every:1", NORMS, OWN],
+        ["--trainer.max_steps=1", "--diagnostics=full"],
+    ],
+)
+def test_unusual_trainings_are_measured_and_recorded_whole(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained("--config=adam", *words)
+    assert run.status == "FINISHED"
+    assert not {names.TAG_LOST, names.TAG_REFUSED, names.TAG_UNDELIVERED} & set(run.tags)
+    assert "cannot be measured" not in capsys.readouterr().err
+    assert not [name for name in run.metrics if name.endswith("/")]
+
+
+class Flat(torch.autograd.Function):
+    """Doubles a tensor. Its derivative has none."""
+
+    @staticmethod
+    def forward(_: Any, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(_: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return 2 * gradient
+
+
+class Once(nn.Module):
+    """Can be differentiated once."""
+
+    def __init__(self, image_size: int = 8, num_outputs: int = 10) -> None:
+        super().__init__()
+        self.linear = nn.Linear(image_size**2, num_outputs)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = Flat.apply(self.linear(images.flatten(1)))
+        return outputs
+
+
+def test_what_a_network_does_not_allow_is_left_out_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained("--config=sgd", "--model.network=tests.training.test_diagnostics.Once", OWN, "--diagnostics=full")
+    said = [line for line in capsys.readouterr().err.splitlines() if "cannot be measured here" in line]
+    assert len(said) == 1
+    assert "the diagnostic sharpness" in said[0]
+    assert names.ALPHA in run.metrics
+    assert names.SHARPNESS not in run.metrics
 
 
 def test_values_stand_at_the_steps_that_were_asked_for() -> None:

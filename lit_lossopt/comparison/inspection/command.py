@@ -19,7 +19,7 @@ from lit_lossopt.comparison.inspection.summary import LayerRow, layer_rows, sent
 from lit_lossopt.comparison.metric import choose_metric, higher_is_better
 from lit_lossopt.comparison.pipeline import compare_arms
 from lit_lossopt.comparison.report.terminal import PIPED_WIDTH
-from lit_lossopt.comparison.report.verdict import final, speed
+from lit_lossopt.comparison.report.verdict import final
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
@@ -46,7 +46,7 @@ def inspect(words: Sequence[str]) -> int:
             raise UserError(f"inspect: there are no curves of {run.name or run.run_id}. {error}") from error
         comparison = None
     if comparison:
-        said += [*speed(comparison), *final(comparison)]
+        said += final(comparison)
     _show(run, said)
     if comparison and options.html:
         _write(comparison, said, options.html)

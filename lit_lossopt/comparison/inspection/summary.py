@@ -11,12 +11,14 @@ import numpy as np
 from lit_lossopt.comparison.measures.diagnostics import by_layer, findings_of, is_shown
 from lit_lossopt.core import names
 from lit_lossopt.core.names import Status, Verdict
-from lit_lossopt.core.numbers import counted, per_cent, significant
+from lit_lossopt.core.numbers import per_cent, significant
 from lit_lossopt.diagnostics.findings import Facts, findings
 from lit_lossopt.tracking.reading.runs import Run
 
 # Precisions whose weights have 16 bits.
 _HALF = ("16-true", "bf16-true")
+# Measurements that a mean of the noise scale's parts needs.
+_ENOUGH = 8
 
 
 @dataclass(frozen=True)
@@ -95,18 +97,18 @@ def _steps(run: Run) -> Iterator[str]:
         yield f"In the median a step ends {where} the minimum along it (α = {significant(middle, 2)})."
     if len(changes):
         raised = int(np.count_nonzero(changes > 0))
-        yield f"{raised or 'None'} of {counted(len(changes), 'measured step')} raised the loss of their own batch."
+        yield f"{raised or 'None'} of {len(changes)} measured steps raised the loss of their own batch."
 
 
 def _noise(run: Run) -> Iterator[str]:
     traces, squares = _values(run, names.NOISE_TRACE), _values(run, names.GRADIENT_SQUARE)
     if len(traces) and len(squares):
         trace, square = float(np.mean(traces)), float(np.mean(squares))
-        if square > 0:
+        if len(traces) < _ENOUGH or square <= 0:
+            yield "The gradient noise scale is not known from so few steps."
+        else:
             size = significant(trace / square, 2)
             yield f"The gradient noise scale is about {size} images: much larger batches would gain little."
-        else:
-            yield "The gradients are mostly noise: a gradient noise scale cannot be given."
 
 
 def _sharpness(run: Run) -> Iterator[str]:
@@ -114,8 +116,7 @@ def _sharpness(run: Run) -> Iterator[str]:
     if len(sharpness):
         yield f"The sharpness is {significant(sharpness[0])} at first and {significant(sharpness[-1])} at the end."
     if len(needles):
-        highest = float(np.max(needles[len(needles) // 2 :]))
-        yield f"In its second half the stability needle reaches {significant(highest, 2)}, where 1 is the edge."
+        yield f"At the end the stability needle is at {significant(needles[-1], 2)}, where 1 is the edge."
 
 
 def _values(run: Run, name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

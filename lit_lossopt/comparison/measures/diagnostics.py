@@ -28,7 +28,7 @@ class ArmFinding:
     Attributes:
         kind: which rule.
         runs: how many runs have it.
-        of: how many runs the arm has.
+        of: how many runs of the arm have concluded something from their diagnostics.
         sentence: of the first of them.
     """
 
@@ -81,7 +81,8 @@ def findings_of_arm(runs: Sequence[Run]) -> list[ArmFinding]:
         # Of several layers the first one speaks for all.
         for kind, sentence in dict(reversed(findings_of(run))).items():
             sentences.setdefault(kind, []).append(sentence)
-    found = [ArmFinding(kind, len(said), len(runs), said[0]) for kind, said in sentences.items()]
+    concluded = sum(names.TAG_FINDINGS in run.tags for run in runs)
+    found = [ArmFinding(kind, len(said), concluded, said[0]) for kind, said in sentences.items()]
     order = {kind: place for place, kind in enumerate(dict.fromkeys(k for run in runs for k, _ in findings_of(run)))}
     return sorted(found, key=lambda one: (-one.runs, order[one.kind]))
 

@@ -62,10 +62,11 @@ def step_geometry(comparison: Comparison) -> Figure | None:
 def stability(comparison: Comparison) -> Figure | None:
     """Show how near training comes to the edge of stability.
 
-    The needle is the sharpness times the rate, over what the optimizer can bear. Full-batch training rises to 1 and
-    stays there. Training on batches stays below, and the gap says nothing. For Adam and RMSprop the sharpness is that
-    of the preconditioned Hessian, which the needle alone shows. Line: median over the arm's runs that were measured;
-    band: the lowest and the highest run.
+    The needle is the sharpness times the rate, divided by the largest value at which the optimizer is still stable. In
+    full-batch training it rises to 1 and stays there. In training on batches it usually stays below, and the gap says
+    nothing. Adam and RMSprop scale each weight by its own gradients. Their needle is that of the scaled Hessian, and it
+    is far above 1 while some weights have hardly had a gradient, as in the first steps. Line: median over the arm's
+    runs that were measured; band: the lowest and the highest run.
     """
     panels = [
         panel

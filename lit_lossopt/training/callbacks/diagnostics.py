@@ -11,12 +11,14 @@ from typing import Any, Protocol, runtime_checkable
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
 
 from lit_lossopt.core import names
+from lit_lossopt.core.errors import described
 from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.core.terminal_text import tell
-from lit_lossopt.diagnostics.findings import Facts, findings
+from lit_lossopt.diagnostics.findings import CRITERION, Facts, findings
 from lit_lossopt.diagnostics.gradient_flow import norm
 from lit_lossopt.diagnostics.layers import layers_of
 from lit_lossopt.diagnostics.quantities import ANEW, MEASURES
@@ -88,9 +90,10 @@ class Diagnostics(pl.Callback):
         self._due: dict[str, Callable[[int], bool]] = {}
         self._measured: list[str] = []
         self._parameters: list[nn.Parameter] = []
-        self._looked = -1
+        # Whether this batch ends a step; others only add to its gradients.
+        self._stepping = False
         self._before: list[Tensor] = []
-        self._gradients: list[Tensor] = []
+        self._gradients: list[Tensor | None] = []
         self._batches: list[tuple[Batch, int]] = []
         self._losses: list[Tensor] = []
         # The update of the step before, for the angle between two.
@@ -120,12 +123,12 @@ class Diagnostics(pl.Callback):
         if ranks.several():
             wanted = {name: moments for name, moments in wanted.items() if name not in ANEW}
         planned = planned_length(trainer, trainer.num_training_batches).steps
-        for logger in trainer.loggers if wanted and trainer.global_step == 0 else ():
+        for logger in trainer.loggers if wanted else ():
             if isinstance(logger, Recorder):
                 logger.log_tags({names.TAG_LAYERS: _as_tag(_layers(pl_module))})
         self._due = {name: plan(moments, planned) for name, moments in wanted.items()}
         self._update = [tensor.to(pl_module.device) for tensor in self._update]
-        self._batches, self._losses, self._looked = [], [], trainer.global_step
+        self._batches, self._losses, self._stepping = [], [], False
         # Once: to walk through all modules takes longer than the norm.
         self._parameters = list(pl_module.parameters())
         if "trajectory" in self._due and trainer.global_step == 0:
@@ -146,9 +149,9 @@ class Diagnostics(pl.Callback):
         Optimizers such as LBFGS come here several times in a step, and the first counts.
         """
         step = trainer.global_step + 1
-        if not self._due or step == self._looked:
+        if not self._due or self._stepping:
             return
-        self._looked = step
+        self._stepping = True
         if "norm" in self._due and self._due["norm"](step):
             gradients = [p.grad for p in self._parameters if p.grad is not None]
             if gradients:
@@ -157,7 +160,7 @@ class Diagnostics(pl.Callback):
             assert isinstance(pl_module, HasBatchLoss)
             parameters = _parameters(pl_module)
             self._before = [parameter.detach().clone() for parameter in parameters]
-            self._gradients = [torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for p in parameters]
+            self._gradients = [None if p.grad is None else p.grad.detach().clone() for p in parameters]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -167,9 +170,9 @@ class Diagnostics(pl.Callback):
             output: TrainingOutput = outputs
             self._losses.append(output["loss_before"])
             self._batches.append((batch, batch_number(trainer)))
-        step = trainer.global_step
-        if step != self._looked or not self._due:
+        if not self._stepping:
             return
+        step, self._stepping = trainer.global_step, False
         if self._before:
             started = settled_time(pl_module.device)
             self._measure(trainer, pl_module, step)
@@ -212,11 +215,10 @@ class Diagnostics(pl.Callback):
             try:
                 for metric, value in MEASURES[name](view):
                     self.step_values.add(metric, torch.as_tensor(value, device=module.device), step)
-            except Exception as error:
-                error.add_note(
-                    f"met while the diagnostic {name} of step {step} was measured; --diagnostics=off omits it"
-                )
-                raise
+            except Exception as error:  # noqa: BLE001  # whatever a network raises, training goes on without it
+                reason = f"the diagnostic {name} cannot be measured here and is left out ({described(error)})"
+                tell(f"lossopt: {reason}", sys.stderr)
+                del self._due[name]
         if self._compares(step):
             self.step_values.add(names.COSINE, cosine(view.update, self._update), step)
         self._update, self._update_step = (view.update, step) if self._is_compared(step) else ([], -1)
@@ -227,7 +229,9 @@ class Diagnostics(pl.Callback):
         return StepView(
             layers=_layers(module),
             before=self._before,
-            gradients=self._gradients,
+            used_gradients=self._gradients,
+            missing=self._missing(trainer),
+            all_layers=layers_of(module.network, frozen=True),
             loss=torch.stack(self._losses).mean() if self._losses else torch.zeros((), device=module.device),
             optimizer=trainer.optimizers[0],
             batches=look.batches,
@@ -236,6 +240,15 @@ class Diagnostics(pl.Callback):
             fixed_loss=look.fixed_loss,
             start=look.start,
         )
+
+    def _missing(self, trainer: pl.Trainer) -> float:
+        """Return what gradients are to be multiplied by, to be those of the mean over the step's batches.
+
+        The last batches of an epoch may be fewer than are accumulated, and Lightning divides by that number all the
+        same.
+        """
+        batches, accumulated = len(self._batches), trainer.accumulate_grad_batches
+        return accumulated / batches if 0 < batches < accumulated else 1.0
 
     def _keep_weights(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         assert isinstance(module, HasBatchLoss)
@@ -281,7 +294,8 @@ class _Look:
 
     def halves(self) -> Iterator[Tensor]:
         """Yield the losses of the halves of the last batch."""
-        if self.batch_size >= 2:
+        # A norm needs two images.
+        if self.batch_size >= 4:
             (images, labels), number = self.given[-1]
             half = self.batch_size // 2
             yield from self._losses([((part(images), part(labels)), number) for part in _halves(half)])
@@ -294,7 +308,9 @@ class _Look:
         examples = draw_examples(data, self.images)
         batch = examples.images.to(module.device), examples.labels.to(module.device)
         precision = self.trainer.precision_plugin
-        with apart(data.seed, module.device), evaluating(module), precision.forward_context():
+        # The fast kernels of attention cannot be differentiated twice.
+        twice = sdpa_kernel(SDPBackend.MATH)
+        with apart(data.seed, module.device), evaluating(module), precision.forward_context(), twice:
             images, labels = data.on_after_batch_transfer(batch, 0)
             return module.loss(module(images), labels)
 
@@ -321,7 +337,7 @@ def _halves(half: int) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], T
 def _layers(module: HasBatchLoss) -> dict[str, tuple[nn.Parameter, ...]]:
     """Return the layers of the network, and what the loss learns as the last one."""
     learned = tuple(parameter for parameter in module.criterion.parameters() if parameter.requires_grad)
-    return {**layers_of(module.network), **({"criterion": learned} if learned else {})}
+    return {**layers_of(module.network), **({CRITERION: learned} if learned else {})}
 
 
 def _as_tag(layers: Iterable[str]) -> str:

@@ -89,11 +89,12 @@ class OptimizerPhases(pl.Callback):
 
 def _training_images(data: HasTrainingImages, module: nn.Module) -> Iterator[Tensor]:
     """Yield batches of training images, normalised, on the network's device."""
-    examples = draw_examples(data, BATCHES * data.batch_size)
+    # One image alone has no variance.
+    size = max(2, data.batch_size)
+    examples = draw_examples(data, BATCHES * size)
     device = next(module.parameters()).device
-    batches = (torch.split(part, data.batch_size) for part in (examples.images, examples.labels))
+    batches = (torch.split(part, size) for part in (examples.images, examples.labels))
     for images, labels in zip(*batches, strict=True):
-        # One image alone has no variance.
         if len(images) > 1:
             yield data.on_after_batch_transfer((images.to(device), labels.to(device)), 0)[0]
 
