@@ -27,8 +27,8 @@ QUANTITIES: Mapping[str, tuple[tuple[Moments, ...], str]] = {
 }
 BUNDLES: Mapping[str, tuple[str, ...]] = {
     "off": (),
-    # The gradient is read from memory for its norm, which takes a hundredth of a step.
-    "default": ("norm@every:5", "flow", "activations", "alpha"),
+    # The gradient is read from memory for its norm, which takes up to a fiftieth of a step.
+    "default": ("norm@every:10", "flow", "activations", "alpha"),
     "full": ("norm", "flow", "activations", "alpha", "cosine", "noise", "sharpness", "trajectory"),
 }
 Request = Mapping[str, tuple[Moments, ...]]

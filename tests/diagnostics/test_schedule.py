@@ -42,7 +42,7 @@ def test_several_moments_are_joined() -> None:
 def test_a_later_word_wins_and_a_bundle_takes_moments() -> None:
     assert parse_request("full,flow@every:3")["flow"] == (Moments("every", 3),)
     assert set(parse_request("full,flow@every:3")) == set(BUNDLES["full"])
-    assert parse_request("default")["norm"] == (Moments("every", 5),)
+    assert parse_request("default")["norm"] == (Moments("every", 10),)
     assert parse_request("default,norm")["norm"] == parse_request("full")["norm"] == (Moments("every", 1),)
     assert set(map(len, parse_request("default@first:2").values())) == {1}
     assert parse_request("off") == parse_request(text=False) == {}
