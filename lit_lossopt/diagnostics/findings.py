@@ -194,24 +194,28 @@ def _small_updates(histories: Histories, facts: Facts) -> Iterator[Finding]:
 
 def _large_updates(histories: Histories, facts: Facts) -> Iterator[Finding]:
     """Look for a step that moves all weights together by more than their size."""
-    layers: dict[int, list[tuple[float, float]]] = {}
-    for name in facts.network:
-        sizes = dict(zip(*histories.get(f"{names.FLOW_WEIGHT}/{name}", ((), ())), strict=True))
-        for step, ratio in zip(*histories.get(f"{names.FLOW_UPDATE}/{name}", ((), ())), strict=True):
-            if isfinite(ratio) and step in sizes:
-                layers.setdefault(step, []).append((ratio * sizes[step], sizes[step]))
-    together = [
-        hypot(*(moved for moved, _ in own)) / hypot(*(size for _, size in own))
-        for own in layers.values()
-        if any(size > 0 for _, size in own)
-    ]
-    most = max(filter(isfinite, together), default=0.0)
+    most = max(filter(isfinite, _moves_together(histories, facts)), default=0.0)
     if most > LARGE_UPDATE:
         yield Finding(
             Kind.LARGE_UPDATES,
             f"updates are too large: a step moved the weights by {significant(most)} times their own size; "
             "the learning rate may be too high",
         )
+
+
+def _moves_together(histories: Histories, facts: Facts) -> list[float]:
+    """Return ‖Δw‖ / ‖w‖ of all layers together, for each measured step."""
+    layers: dict[int, list[tuple[float, float]]] = {}
+    for name in facts.network:
+        sizes = dict(zip(*histories.get(f"{names.FLOW_WEIGHT}/{name}", ((), ())), strict=True))
+        for step, ratio in zip(*histories.get(f"{names.FLOW_UPDATE}/{name}", ((), ())), strict=True):
+            if isfinite(ratio) and step in sizes:
+                layers.setdefault(step, []).append((ratio * sizes[step], sizes[step]))
+    return [
+        hypot(*(moved for moved, _ in own)) / hypot(*(size for _, size in own))
+        for own in layers.values()
+        if any(size > 0 for _, size in own)
+    ]
 
 
 def _overshooting(histories: Histories, facts: Facts) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from lit_lossopt.core import names
 from lit_lossopt.diagnostics.gradient_flow import lost_digits, norm, update_ratio
 from lit_lossopt.diagnostics.noise_scale import noise_and_signal
-from lit_lossopt.diagnostics.sharpness import hessian_product, largest_eigenvalue
+from lit_lossopt.diagnostics.sharpness import Eigenvalue, Product, hessian_product, largest_eigenvalue
 from lit_lossopt.diagnostics.stability import stability_of
 from lit_lossopt.diagnostics.step_geometry import alpha, slope_along
 from lit_lossopt.diagnostics.step_view import StepView
@@ -69,11 +69,16 @@ def sharpness(view: StepView) -> Values:
     found = largest_eigenvalue(product, start)
     yield names.SHARPNESS, found.value
     yield names.SHARPNESS_RESIDUAL, found.residual
-    stability = stability_of(view.optimizer, used)
+    yield from _needle(view, product, start, found)
+
+
+def _needle(view: StepView, product: Product, start: Tensor, found: Eigenvalue) -> Values:
+    """Yield the stability needle and its residual, if the optimizer's edge is known."""
+    stability = stability_of(view.optimizer, view.used_parameters)
     if stability is not None:
         needle = stability.needle(found.value)
         if needle is None:
-            found = largest_eigenvalue(stability.product(product, used), start)
+            found = largest_eigenvalue(stability.product(product, view.used_parameters), start)
             needle = found.value / stability.edge
         yield names.NEEDLE, needle
         yield names.NEEDLE_RESIDUAL, found.residual

@@ -6,7 +6,8 @@ before an evaluation (facebookresearch/schedule_free, issue 60).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,14 @@ def recompute(network: nn.Module, norms: Sequence[_BatchNorm], batches: Iterable
     given = list(batches)
     if not given:
         return
+    with _gathering(norms), torch.no_grad():
+        for images in given:
+            network(images)
+
+
+@contextmanager
+def _gathering(norms: Sequence[_BatchNorm]) -> Iterator[None]:
+    """Let norms gather statistics from nothing on."""
     momenta = [norm.momentum for norm in norms]
     try:
         for norm in norms:
@@ -45,9 +54,7 @@ def recompute(network: nn.Module, norms: Sequence[_BatchNorm], batches: Iterable
             # The mean over all batches, instead of one that forgets.
             norm.momentum = None
             norm.train()
-        with torch.no_grad():
-            for images in given:
-                network(images)
+        yield
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -107,14 +107,7 @@ def _table(rows: Sequence[LayerRow], *, plain: bool) -> Table:
         title="layers, outputs first: medians over the measured steps",
         title_justify="left", title_style="", box=None if plain else box.SIMPLE_HEAD, padding=(0, 1),
     )  # fmt: skip
-    columns = {
-        "gradient": [significant(row.gradient) for row in rows],
-        "weights": [significant(row.weights) for row in rows],
-        "update ratio": [significant(row.update, 2) for row in rows],
-        "dead": [shown_share(row.dead) for row in rows],
-        "saturated": [shown_share(row.saturated) for row in rows],
-    }
-    known = {heading: cells for heading, cells in columns.items() if any(cells)}
+    known = _columns(rows)
     table.add_column("layer", overflow="fold")
     for heading in known:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -122,6 +115,18 @@ def _table(rows: Sequence[LayerRow], *, plain: bool) -> Table:
         cells = (cells[place] for cells in known.values())
         table.add_row(Text(on_one_line(rows[place].name)), *map(Text, cells))
     return table
+
+
+def _columns(rows: Sequence[LayerRow]) -> dict[str, list[str]]:
+    """Return heading → cells, for those columns that have any."""
+    columns = {
+        "gradient": [significant(row.gradient) for row in rows],
+        "weights": [significant(row.weights) for row in rows],
+        "update ratio": [significant(row.update, 2) for row in rows],
+        "dead": [shown_share(row.dead) for row in rows],
+        "saturated": [shown_share(row.saturated) for row in rows],
+    }
+    return {heading: cells for heading, cells in columns.items() if any(cells)}
 
 
 def _write(comparison: Comparison, said: Sequence[str], place: str) -> None:

@@ -87,19 +87,25 @@ def _heat_figure(comparison: Comparison, key: str, quantity: str, title: str, la
         for arm in comparison.arms[:MOST_ARMS]
         if len((found := by_layer((trial.run for trial in arm.trials), quantity)).steps)
     ]
-    values = np.concatenate([[nan], *(found.values.ravel() for _, found in measured)])
+    ends = _scale(np.concatenate([[nan], *(found.values.ravel() for _, found in measured)]))
+    if ends is None:
+        return None
+    panels = tuple(
+        Panel(arm.name, _STEPS, label, heat=Heat(found.steps, found.layers, found.values, ends, label))
+        for arm, found in measured
+    )
+    return Figure(key, title, _extremes(measured, label), panels)
+
+
+def _scale(values: Floats) -> tuple[float, float] | None:
+    """Return the ends of the scale of all panels, or None where nothing is positive."""
     positive = values[np.isfinite(values) & (values > 0)]
     if not len(positive):
         return None
     low, high = float(positive.min()), float(positive.max())
     # What vanishes altogether would take all colours from the rest.
     low = max(low, high * 1e-8)
-    ends = (low, high) if high > 1.01 * low else (low / 2, high * 2)
-    panels = tuple(
-        Panel(arm.name, _STEPS, label, heat=Heat(found.steps, found.layers, found.values, ends, label))
-        for arm, found in measured
-    )
-    return Figure(key, title, _extremes(measured, label), panels)
+    return (low, high) if high > 1.01 * low else (low / 2, high * 2)
 
 
 def _extremes(measured: Sequence[tuple[Arm, ByLayer]], label: str) -> str:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import described
-from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.diagnostics.findings import CRITERION, Facts, findings
 from lit_lossopt.diagnostics.gradient_flow import norm
@@ -26,13 +24,13 @@ from lit_lossopt.diagnostics.request import Request
 from lit_lossopt.diagnostics.schedule import plan
 from lit_lossopt.diagnostics.step_geometry import cosine
 from lit_lossopt.diagnostics.step_view import StepView
-from lit_lossopt.losses.checks import evaluating
 from lit_lossopt.tracking.recording import Recorder
 from lit_lossopt.training.callbacks.health_watch import DivergedError, HealthWatch
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.distributed import collectives as ranks
-from lit_lossopt.training.looking import HasTrainingImages, apart, buffers_kept, draw_examples, settled_time
+from lit_lossopt.training.looking import settled_time
 from lit_lossopt.training.loop_state import batch_number
+from lit_lossopt.training.second_look import Batch, HasBatchLoss, SecondLook
 from lit_lossopt.training.step_output import TrainingOutput
 from lit_lossopt.training.training_length import planned_length
 
@@ -42,26 +40,6 @@ FIXED_IMAGES = 256
 _TAG_LENGTH = 7500
 # What findings are made from.
 _HEARD = (f"{names.FLOW}/", "step/", "sharpness/", names.PROBE_LOSS)
-Batch = tuple[Tensor, Tensor]
-
-
-@runtime_checkable
-class HasBatchLoss(Protocol):
-    """A module whose loss can be computed again."""
-
-    network: nn.Module
-    criterion: nn.Module
-    seed: int
-
-    @property
-    def begins_run(self) -> bool:
-        """Whether a checkpoint's weights begin a run of their own."""
-
-    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of outputs ``[N, M]`` for labels ``[N]``."""
-
-    def loss_of_batch(self, batch: Batch, number: int) -> Tensor:
-        """Return the loss of a batch with the dropout of its number."""
 
 
 class Diagnostics(pl.Callback):
@@ -119,14 +97,7 @@ class Diagnostics(pl.Callback):
             return
         if pl_module.begins_run:
             self._histories, self._update, self._update_step = {}, [], -1
-        wanted = self.request if trainer.is_global_zero and trainer.loggers else {}
-        if ranks.several():
-            wanted = {name: moments for name, moments in wanted.items() if name not in ANEW}
-        planned = planned_length(trainer, trainer.num_training_batches).steps
-        for logger in trainer.loggers if wanted else ():
-            if isinstance(logger, Recorder):
-                logger.log_tags({names.TAG_LAYERS: _as_tag(_layers(pl_module))})
-        self._due = {name: plan(moments, planned) for name, moments in wanted.items()}
+        self._plan(trainer, pl_module)
         self._update = [tensor.to(pl_module.device) for tensor in self._update]
         self._batches, self._losses, self._stepping = [], [], False
         # Once: to walk through all modules takes longer than the norm.
@@ -157,10 +128,7 @@ class Diagnostics(pl.Callback):
             if gradients:
                 self.step_values.add(names.GRAD_NORM, norm(gradients), step)
         if self._measured or self._compares(step) or self._is_compared(step):
-            assert isinstance(pl_module, HasBatchLoss)
-            parameters = _parameters(pl_module)
-            self._before = [parameter.detach().clone() for parameter in parameters]
-            self._gradients = [None if p.grad is None else p.grad.detach().clone() for p in parameters]
+            self._keep_before(pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -193,6 +161,17 @@ class Diagnostics(pl.Callback):
         if isinstance(exception, DivergedError):
             self._conclude(trainer, pl_module)
 
+    def _plan(self, trainer: pl.Trainer, module: HasBatchLoss) -> None:
+        """Decide what is measured when, and tell the loggers of which layers."""
+        wanted = self.request if trainer.is_global_zero and trainer.loggers else {}
+        if ranks.several():
+            wanted = {name: moments for name, moments in wanted.items() if name not in ANEW}
+        for logger in trainer.loggers if wanted else ():
+            if isinstance(logger, Recorder):
+                logger.log_tags({names.TAG_LAYERS: _as_tag(_layers(module))})
+        planned = planned_length(trainer, trainer.num_training_batches).steps
+        self._due = {name: plan(moments, planned) for name, moments in wanted.items()}
+
     def _hear(self, name: str, step: int, value: float) -> None:
         if name.startswith(_HEARD):
             steps, values = self._histories.setdefault(name, ([], []))
@@ -200,6 +179,12 @@ class Diagnostics(pl.Callback):
             if not steps or step > steps[-1]:
                 steps.append(step)
                 values.append(value)
+
+    def _keep_before(self, module: pl.LightningModule) -> None:
+        assert isinstance(module, HasBatchLoss)
+        parameters = _parameters(module)
+        self._before = [parameter.detach().clone() for parameter in parameters]
+        self._gradients = [None if p.grad is None else p.grad.detach().clone() for p in parameters]
 
     def _compares(self, step: int) -> bool:
         """Return whether the angle to the update of the step before is measured."""
@@ -225,7 +210,7 @@ class Diagnostics(pl.Callback):
 
     def _view(self, trainer: pl.Trainer, module: pl.LightningModule) -> StepView:
         assert isinstance(module, HasBatchLoss)
-        look = _Look(trainer, module, self._batches, self.images)
+        look = SecondLook(trainer, module, self._batches, self.images)
         return StepView(
             layers=_layers(module),
             before=self._before,
@@ -273,65 +258,6 @@ class Diagnostics(pl.Callback):
         for logger in trainer.loggers:
             if isinstance(logger, Recorder):
                 logger.set_findings([(str(finding.kind), finding.sentence) for finding in found])
-
-
-class _Look:
-    """Computes losses anew without a trace in training."""
-
-    def __init__(
-        self, trainer: pl.Trainer, module: pl.LightningModule, batches: list[tuple[Batch, int]], images: int
-    ) -> None:
-        self.trainer = trainer
-        self.images = images
-        self.module = module
-        self.given = batches
-        # Of the last batch, without one example where their number is odd.
-        self.batch_size = len(batches[-1][0][1]) // 2 * 2 if batches else 0
-
-    def batches(self) -> Iterator[Tensor]:
-        """Yield the loss of each batch of the step, with its own dropout."""
-        yield from self._losses(self.given)
-
-    def halves(self) -> Iterator[Tensor]:
-        """Yield the losses of the halves of the last batch."""
-        # A norm needs two images.
-        if self.batch_size >= 4:
-            (images, labels), number = self.given[-1]
-            half = self.batch_size // 2
-            yield from self._losses([((part(images), part(labels)), number) for part in _halves(half)])
-
-    def fixed_loss(self) -> Tensor:
-        """Return the loss of fixed training images, those of the probe, in evaluation mode."""
-        data, module = self.trainer.datamodule, self.module  # type: ignore[attr-defined]  # set by fit
-        if not isinstance(data, HasTrainingImages) or not isinstance(module, HasBatchLoss):
-            raise TypeError("data whose training images cannot be drawn have no fixed images")
-        examples = draw_examples(data, self.images)
-        batch = examples.images.to(module.device), examples.labels.to(module.device)
-        precision = self.trainer.precision_plugin
-        # The fast kernels of attention cannot be differentiated twice.
-        twice = sdpa_kernel(SDPBackend.MATH)
-        with apart(data.seed, module.device), evaluating(module), precision.forward_context(), twice:
-            images, labels = data.on_after_batch_transfer(batch, 0)
-            return module.loss(module(images), labels)
-
-    def start(self, length: int) -> Tensor:
-        """Return a random vector, a function of the seed alone."""
-        generator = torch.Generator().manual_seed(derive_seed(int(getattr(self.module, "seed", 0)), "eigenvector"))
-        return torch.randn(length, generator=generator).to(self.module.device)
-
-    def _losses(self, batches: list[tuple[Batch, int]]) -> Iterator[Tensor]:
-        module = self.module
-        assert isinstance(module, HasBatchLoss)
-        # Running statistics get their values back only when the caller has taken its gradients.
-        with apart(0, module.device), buffers_kept(module):
-            for batch, number in batches:
-                with torch.enable_grad(), self.trainer.precision_plugin.forward_context():
-                    loss = module.loss_of_batch(batch, number)
-                yield loss
-
-
-def _halves(half: int) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    return lambda tensor: tensor[:half], lambda tensor: tensor[half : 2 * half]
 
 
 def _layers(module: HasBatchLoss) -> dict[str, tuple[nn.Parameter, ...]]:
