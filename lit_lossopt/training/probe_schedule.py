@@ -13,7 +13,9 @@ from itertools import count
 
 from lit_lossopt.core.seeds import derive_seed
 
-FEWEST_PAIRS = 24
+# A run of so many steps is long. A shorter one takes little time in any case, and so has more pairs.
+LONG = 5_000
+PAIRS_OF_SHORT, PAIRS_OF_LONG = 32, 24
 # In thousandths of the run. With the default diagnostics it is 2 % from about 5,000 steps on.
 COST = 13
 
@@ -25,8 +27,8 @@ def probe_steps(seed: int, planned: int | None, batch_size: int, images: int, fi
 
     The run is cut into equal strata. In each of them one pair (n, n+1) begins, at a step drawn from the seed. Of two
     neighbouring strata one pair begins at an even step and one at an odd step. The run's first step and its last
-    planned step are added. There are 24 pairs, or as many more as cost 1.3 % of the run. Where strata would be no
-    longer than a pair, every step is measured, as in a run of up to 48 steps.
+    planned step are added. There are 32 pairs, from 5,000 steps on 24, or as many more as cost 1.3 % of the run. Where
+    strata would be no longer than a pair, every step is measured, as in a run of up to 64 steps.
 
     A probe is a forward pass, about a third of a step, and so costs ``images / (3 · batch_size)`` steps.
 
@@ -65,7 +67,8 @@ def number_of_pairs(steps: int, batch_size: int, images: int) -> int:
 
     The first and the last step together cost as much as a pair.
     """
-    return max(FEWEST_PAIRS, COST * steps * 3 * batch_size // (2000 * images) - 1)
+    fewest = PAIRS_OF_SHORT if steps < LONG else PAIRS_OF_LONG
+    return max(fewest, COST * steps * 3 * batch_size // (2000 * images) - 1)
 
 
 def _starts(seed: int, boundaries: Iterator[int]) -> Iterator[int]:
