@@ -68,8 +68,7 @@ are measured at the same step.
 
 {table(heads, rows)}
 The default bundle and the probe loss together, in the first {found["window_steps"]} steps of a run of
-{found["planned_steps"]:,}. It was measured while `norm` was taken at every fifth step. By the table above, every tenth
-step saves 0.2 % of this. The machine's own speed changed by a third meanwhile, so only the last row tells. In four
+{found["planned_steps"]:,}. The machine's own speed changed by a third meanwhile, so only the last row tells. In four
 digits it is {share:.4f}, so that both cost {per_mille / 10:.1f} % of a plain run.
 
 {ratios(dict(found), "python -m benchmarks.diagnostics")}"""
