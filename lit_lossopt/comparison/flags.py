@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from argparse import ArgumentError, ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 
-from lit_lossopt.config.flags import Flag, add_flags
-from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.config.flags import Flag, parse_flags
+from lit_lossopt.core.errors import UserError
 
 
 def parse(words: Sequence[str]) -> Namespace:
@@ -16,20 +16,7 @@ def parse(words: Sequence[str]) -> Namespace:
     Raises:
         UserError: an unknown flag, a missing or a wrong value, or flags that exclude each other.
     """
-    parser = ArgumentParser(prog="lossopt compare", add_help=False, allow_abbrev=False, exit_on_error=False)
-    add_flags(parser, FLAGS)
-    try:
-        options, left = parser.parse_known_args(list(words))
-    except ArgumentError as error:
-        raise UserError(f"compare {error.argument_name}: {error.message}") from error
-    if left:
-        word = left[0].partition("=")[0]
-        near = (
-            did_you_mean(word, [flag.name for flag in FLAGS])
-            if word.startswith("-")
-            else "; names follow their flag, as --experiment NAME"
-        )
-        raise UserError(f"compare {left[0]}: no such flag{near}; see: lossopt compare --help")
+    options = parse_flags("compare", words, FLAGS, hint="; names follow their flag, as --experiment NAME")
     if options.runs and (options.filter or options.experiment):
         raise UserError("compare --runs names the runs already: leave out --experiment and --filter")
     return options

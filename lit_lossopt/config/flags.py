@@ -5,10 +5,12 @@ The parser, the help and the completion of a command all read the same rows.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, _ActionsContainer
+from argparse import ArgumentError, ArgumentParser, Namespace, _ActionsContainer
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from lit_lossopt.core.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,34 @@ class Flag:
         '--html FILE'
         """
         return f"{self.name} {self.value}".rstrip()
+
+
+def parse_flags(command: str, words: Sequence[str], flags: Sequence[Flag], *names: str, hint: str = "") -> Namespace:
+    """Return what was typed behind a command.
+
+    Args:
+        command: its name.
+        words: what stands behind it.
+        flags: that it declares.
+        *names: of words without a flag, each of which may be left out.
+        hint: what helps with a word that is no flag.
+
+    Raises:
+        UserError: an unknown flag, a missing or a wrong value, or flags that exclude each other.
+    """
+    parser = ArgumentParser(prog=f"lossopt {command}", add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name in names:
+        parser.add_argument(name, nargs="?")
+    add_flags(parser, flags)
+    try:
+        options, left = parser.parse_known_args(list(words))
+    except ArgumentError as error:
+        raise UserError(f"{command} {error.argument_name}: {error.message}") from error
+    if left:
+        word = left[0].partition("=")[0]
+        near = did_you_mean(word, [flag.name for flag in flags]) if word.startswith("-") else hint
+        raise UserError(f"{command} {left[0]}: no such flag{near}; see: lossopt {command} --help")
+    return options
 
 
 def add_flags(parser: ArgumentParser, flags: Sequence[Flag]) -> None:

@@ -7,6 +7,7 @@ pure function in a file of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 
 import torch
 from torch import Tensor
@@ -53,7 +54,8 @@ def step_alpha(view: StepView) -> Values:
 
 def noise(view: StepView) -> Values:
     """Yield the two parts of the gradient noise scale, with the weights behind the step."""
-    halves = [view.gradients_of(loss) for loss in view.halves()]
+    with closing(view.halves()) as losses:
+        halves = [view.gradients_of(loss) for loss in losses]
     if halves:
         trace, square = noise_and_signal(halves[0], halves[1], view.batch_size)
         yield names.NOISE_TRACE, trace

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +14,8 @@ from torch.optim import Optimizer
 from lit_lossopt.diagnostics.activations import ActivationWatch
 from lit_lossopt.diagnostics.gradient_flow import norm
 from lit_lossopt.diagnostics.layers import Layers
+
+Losses = Generator[Tensor, None, None]
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ class StepView:
     all_layers: Layers
     loss: Tensor
     optimizer: Optimizer
-    batches: Callable[[], Iterator[Tensor]]
-    halves: Callable[[], Iterator[Tensor]]
+    batches: Callable[[], Losses]
+    halves: Callable[[], Losses]
     batch_size: int
     fixed_loss: Callable[[], Tensor]
     start: Callable[[int], Tensor]
@@ -101,14 +104,15 @@ class StepView:
     def behind(self) -> Behind:
         """The step's batch, looked at again."""
         losses, sums, watch = [], [torch.zeros_like(p) for p in self.parameters], ActivationWatch(self.all_layers)
-        batches = self.batches()
-        while True:
-            with watch:
-                loss = next(batches, None)
-            if loss is None:
-                break
-            losses.append(loss.detach())
-            torch._foreach_add_(sums, self.gradients_of(loss))  # as torch's own optimizers do
+        # Closed here whatever happens, so that random streams and buffers are as before.
+        with closing(self.batches()) as batches:
+            while True:
+                with watch:
+                    loss = next(batches, None)
+                if loss is None:
+                    break
+                losses.append(loss.detach())
+                torch._foreach_add_(sums, self.gradients_of(loss))  # as torch's own optimizers do
         torch._foreach_div_(sums, len(losses))
         return Behind(torch.stack(losses).mean(), sums, watch.shares)
 

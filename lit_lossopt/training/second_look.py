@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import lightning.pytorch as pl
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lit_lossopt.core.seeds import derive_seed
+from lit_lossopt.diagnostics.step_view import Losses
 from lit_lossopt.losses.checks import evaluating
 from lit_lossopt.training.looking import HasTrainingImages, apart, buffers_kept, draw_examples
 
@@ -58,11 +59,11 @@ class SecondLook:
         self.given = batches
         self.batch_size = len(batches[-1][0][1]) // 2 * 2 if batches else 0
 
-    def batches(self) -> Iterator[Tensor]:
+    def batches(self) -> Losses:
         """Yield the loss of each batch of the step, with its own dropout."""
         yield from self._losses(self.given)
 
-    def halves(self) -> Iterator[Tensor]:
+    def halves(self) -> Losses:
         """Yield the losses of the halves of the last batch."""
         # A norm needs two images.
         if self.batch_size >= 4:
@@ -89,7 +90,7 @@ class SecondLook:
         generator = torch.Generator().manual_seed(derive_seed(int(getattr(self.module, "seed", 0)), "eigenvector"))
         return torch.randn(length, generator=generator).to(self.module.device)
 
-    def _losses(self, batches: list[tuple[Batch, int]]) -> Iterator[Tensor]:
+    def _losses(self, batches: list[tuple[Batch, int]]) -> Losses:
         module = self.module
         assert isinstance(module, HasBatchLoss)
         # Running statistics get their values back only when the caller has taken its gradients.

@@ -46,7 +46,8 @@ def test_without_a_run_the_newest_training_is_meant(
     ("words", "said"),
     [
         (["nothing-like-it"], "there is no such run"),
-        (["--htm", "x.html"], "there is no such flag"),
+        (["--htm", "x.html"], "no such flag (did you mean '--html'?)"),
+        (["one", "two"], "inspect two: no such flag; one run at a time is inspected"),
         (["--metric", "val/nonsense"], "val/nonsense"),
     ],
 )

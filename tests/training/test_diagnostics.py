@@ -74,20 +74,25 @@ def test_what_is_trained_is_the_same_to_the_bit(kind: str) -> None:
     assert off.tags[names.TAG_TRIAL_KEY] == measured.tags[names.TAG_TRIAL_KEY]
 
 
+def twin() -> tuple[nn.Module, list[tuple[torch.Tensor, torch.Tensor]]]:
+    """Return the network and the batches of the first epoch, for a loop that is written out."""
+    data = DigitsDataModule(batch_size=160)
+    data.prepare_data()
+    data.setup("fit")
+    batches = [data.on_after_batch_transfer(batch, 0) for batch in data.train_dataloader()]
+    return LossOptModule(in_channels=1, image_size=8).network.eval(), batches
+
+
 def test_each_value_is_that_of_a_loop_written_out() -> None:
     rate = 0.05
     run = trained(
         "--config=sgd", f"--model.optimizer.lr={rate}", "--model.network=MiniCNN", "--model.network.dropout=0",
         "--diagnostics=flow@every:1,alpha@every:1,norm,cosine@every:1,noise@every:1",
     )  # fmt: skip
-    data = DigitsDataModule(batch_size=160)
-    data.prepare_data()
-    data.setup("fit")
-    network = LossOptModule(in_channels=1, image_size=8).network.eval()
+    network, batches = twin()
     parameters = list(network.parameters())
     before_last: list[torch.Tensor] = []
-    for step, batch in enumerate(data.train_dataloader(), start=1):
-        images, labels = data.on_after_batch_transfer(batch, 0)
+    for step, (images, labels) in enumerate(batches, start=1):
         old = [p.detach().clone() for p in parameters]
         loss = functional.cross_entropy(network(images), labels)
         gradients = torch.autograd.grad(loss, parameters)
@@ -131,12 +136,8 @@ def test_a_step_of_several_batches_is_looked_at_with_all_of_them() -> None:
         "--config=sgd", f"--model.optimizer.lr={rate}", "--model.network=MiniCNN", "--model.network.dropout=0",
         "--trainer.accumulate_grad_batches=3", "--diagnostics=alpha@every:1", "--trainer.max_epochs=1",
     )  # fmt: skip
-    data = DigitsDataModule(batch_size=160)
-    data.prepare_data()
-    data.setup("fit")
-    network = LossOptModule(in_channels=1, image_size=8).network.eval()
+    network, batches = twin()
     parameters = list(network.parameters())
-    batches = [data.on_after_batch_transfer(batch, 0) for batch in data.train_dataloader()]
     for step, together in enumerate((batches[:3], batches[3:6], batches[6:8]), start=1):
 
         def loss(own: list[tuple[torch.Tensor, torch.Tensor]] = together) -> torch.Tensor:
@@ -236,6 +237,9 @@ def test_what_a_network_does_not_allow_is_left_out_with_one_line(capsys: pytest.
     assert "the diagnostic sharpness" in said[0]
     assert names.ALPHA in run.metrics
     assert names.SHARPNESS not in run.metrics
+    off = trained("--config=sgd", "--model.network=tests.training.test_diagnostics.Once", OWN, "--diagnostics=off")
+    before, after = weights_of(off), weights_of(run)
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_values_stand_at_the_steps_that_were_asked_for() -> None:

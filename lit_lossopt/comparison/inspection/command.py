@@ -6,6 +6,7 @@ A run comes in. What is known of why it behaves so is printed, and written to a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 from rich import box
 from rich.console import Console
@@ -69,8 +70,7 @@ def _alone(run: Run, metric: str | None) -> Comparison:
     """Return the comparison of a run with no other, for its curves."""
     chosen = choose_metric([run], metric)
     higher = higher_is_better(chosen, None)
-    rate = run.params.get("optimizer.lr", "nan")
-    arm = ArmRuns(run.name or run.run_id, run.name, {}, _number(rate), (run,))
+    arm = ArmRuns(run.name or run.run_id, run.name, {}, nan, (run,))
     return compare_arms(
         [arm],
         title=run.name or run.run_id,
@@ -80,13 +80,6 @@ def _alone(run: Run, metric: str | None) -> Comparison:
         by=(),
         runs_address=runs_address(),
     )
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
 
 
 def _show(run: Run, said: Sequence[str]) -> None:

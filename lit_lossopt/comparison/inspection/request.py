@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentError, ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 
-from lit_lossopt.config.flags import Flag, add_flags
-from lit_lossopt.core.errors import UserError
+from lit_lossopt.config.flags import Flag, parse_flags
 
 FLAGS = (
     Flag("--html", "FILE", "the page: findings, gradient flow, step geometry and curves; works without a network"),
@@ -20,13 +19,4 @@ def parse(words: Sequence[str]) -> Namespace:
     Raises:
         UserError: something else was typed.
     """
-    parser = ArgumentParser(prog="lossopt inspect", add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("run", nargs="?")
-    add_flags(parser, FLAGS)
-    try:
-        options, left = parser.parse_known_args(list(words))
-    except ArgumentError as error:
-        raise UserError(f"inspect: {error}") from error
-    if left:
-        raise UserError(f"inspect: {' '.join(left)}: there is no such flag. Give one run, --html FILE or --metric NAME")
-    return options
+    return parse_flags("inspect", words, FLAGS, "run", hint="; one run at a time is inspected")

@@ -12,7 +12,7 @@ from lit_lossopt.comparison.measures.diagnostics import by_layer, findings_of, i
 from lit_lossopt.core import names
 from lit_lossopt.core.names import Status, Verdict
 from lit_lossopt.core.numbers import per_cent, significant
-from lit_lossopt.diagnostics.findings import Facts, findings
+from lit_lossopt.diagnostics.findings import ROUNDING, Facts, findings
 from lit_lossopt.tracking.reading.runs import Run
 
 # Precisions whose weights have 16 bits.
@@ -96,7 +96,7 @@ def _steps(run: Run) -> Iterator[str]:
         where = "before" if middle < 0 else "behind"
         yield f"In the median a step ends {where} the minimum along it (α = {significant(middle, 2)})."
     if len(changes):
-        raised = int(np.count_nonzero(changes > 0))
+        raised = int(np.count_nonzero(changes > ROUNDING))
         yield f"{raised or 'None'} of {len(changes)} measured steps raised the loss of their own batch."
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as pl
@@ -128,7 +129,8 @@ class Diagnostics(pl.Callback):
             if gradients:
                 self.step_values.add(names.GRAD_NORM, norm(gradients), step)
         if self._measured or self._compares(step) or self._is_compared(step):
-            self._keep_before(pl_module)
+            with self._paused(pl_module.device):
+                self._keep_before(pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -142,12 +144,12 @@ class Diagnostics(pl.Callback):
             return
         step, self._stepping = trainer.global_step, False
         if self._before:
-            started = settled_time(pl_module.device)
-            self._measure(trainer, pl_module, step)
-            self.step_values.paused_seconds += settled_time(pl_module.device) - started
+            with self._paused(pl_module.device):
+                self._measure(trainer, pl_module, step)
         self._before, self._gradients, self._batches, self._losses = [], [], [], []
         if "trajectory" in self._due and self._due["trajectory"](step):
-            self._keep_weights(trainer, pl_module, step)
+            with self._paused(pl_module.device):
+                self._keep_weights(trainer, pl_module, step)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what was found."""
@@ -171,6 +173,13 @@ class Diagnostics(pl.Callback):
                 logger.log_tags({names.TAG_LAYERS: _as_tag(_layers(module))})
         planned = planned_length(trainer, trainer.num_training_batches).steps
         self._due = {name: plan(moments, planned) for name, moments in wanted.items()}
+
+    @contextmanager
+    def _paused(self, device: torch.device) -> Iterator[None]:
+        """Take the time meanwhile for none of training."""
+        started = settled_time(device)
+        yield
+        self.step_values.paused_seconds += settled_time(device) - started
 
     def _hear(self, name: str, step: int, value: float) -> None:
         if name.startswith(_HEARD):
