@@ -21,6 +21,7 @@ from lit_lossopt.core import names
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.diagnostics.step_geometry import alpha, slope_along
 from lit_lossopt.tracking.reading.runs import Run, read_runs
+from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.module import LossOptModule
 
 OWN = "--allow-import=tests"
@@ -127,6 +128,30 @@ def test_each_value_is_that_of_a_loop_written_out() -> None:
             history = run.histories[name]
             (logged,) = history.values[history.steps == step]
             assert logged == pytest.approx(float(value), rel=2e-3, abs=1e-6), (name, step)
+
+
+def test_a_step_that_moves_nothing_changes_no_loss() -> None:
+    # With any other dropout than that of the step, the second look would see another loss.
+    run = trained("--config=sgd", "--model.optimizer.lr=0", "--diagnostics=alpha@every:1")
+    assert set(run.histories[names.LOSS_CHANGE].values) == {0.0}
+    assert set(run.histories[names.ALPHA].values) == {-1.0}
+
+
+def test_the_time_of_snapshots_and_measurements_is_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each look at the clock finds an hour more.
+    hours = iter(range(0, 3600 * 1000, 3600))
+    monkeypatch.setattr("lit_lossopt.training.callbacks.diagnostics.settled_time", lambda _: float(next(hours)))
+    paused: list[float] = []
+    watched = StepValues.on_train_end
+
+    def on_train_end(values: StepValues, *arguments: Any) -> None:
+        paused.append(values.paused_seconds)
+        watched(values, *arguments)
+
+    monkeypatch.setattr(StepValues, "on_train_end", on_train_end)
+    trained("--config=sgd", "--probe.images=0", "--diagnostics=trajectory@first:3,flow@first:2")
+    # Four snapshots with that of the start, and for two steps the copies before and the measurement behind.
+    assert round(paused[0] / 3600) == 4 + 2 * 2
 
 
 def test_a_step_of_several_batches_is_looked_at_with_all_of_them() -> None:

@@ -8,7 +8,7 @@ from math import isfinite, nan
 
 import numpy as np
 
-from lit_lossopt.comparison.measures.diagnostics import by_layer, findings_of, is_shown
+from lit_lossopt.comparison.measures.diagnostics import by_layer, findings_of, has_concluded, is_shown
 from lit_lossopt.core import names
 from lit_lossopt.core.names import Status, Verdict
 from lit_lossopt.core.numbers import per_cent, significant
@@ -69,7 +69,7 @@ def _found(run: Run) -> Iterator[str]:
     if not any(map(is_shown, run.metrics)):
         yield "No diagnostics were measured. Train with --diagnostics=default, or full."
         return
-    concluded = names.TAG_FINDINGS in run.tags
+    concluded = has_concluded(run)
     found = [sentence for _, sentence in findings_of(run)] if concluded else _found_so_far(run)
     yield from (f"{sentence[:1].upper()}{sentence[1:]}." for sentence in found)
     if not found:

@@ -74,6 +74,14 @@ def findings_of(run: Run) -> list[tuple[str, str]]:
         return []
 
 
+def has_concluded(run: Run) -> bool:
+    """Return whether a run's diagnostics were judged at its end.
+
+    A run that goes on has taken that back: its tag is empty.
+    """
+    return bool(run.tags.get(names.TAG_FINDINGS))
+
+
 def findings_of_arm(runs: Sequence[Run]) -> list[ArmFinding]:
     """Return what was found in an arm's runs, the most frequent first."""
     sentences: dict[str, list[str]] = {}
@@ -81,7 +89,7 @@ def findings_of_arm(runs: Sequence[Run]) -> list[ArmFinding]:
         # Of several layers the first one speaks for all.
         for kind, sentence in dict(reversed(findings_of(run))).items():
             sentences.setdefault(kind, []).append(sentence)
-    concluded = sum(names.TAG_FINDINGS in run.tags for run in runs)
+    concluded = sum(map(has_concluded, runs))
     found = [ArmFinding(kind, len(said), concluded, said[0]) for kind, said in sentences.items()]
     order = {kind: place for place, kind in enumerate(dict.fromkeys(k for run in runs for k, _ in findings_of(run)))}
     return sorted(found, key=lambda one: (-one.runs, order[one.kind]))

@@ -104,7 +104,8 @@ class Diagnostics(pl.Callback):
         # Once: to walk through all modules takes longer than the norm.
         self._parameters = list(pl_module.parameters())
         if "trajectory" in self._due and trainer.global_step == 0:
-            self._keep_weights(trainer, pl_module, 0)
+            with self._paused(pl_module.device):
+                self._keep_weights(trainer, pl_module, 0)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
