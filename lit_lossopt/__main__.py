@@ -58,6 +58,14 @@ COMMANDS = {
         "[RUN] [--html FILE]", "lit_lossopt.comparison.inspection.request:FLAGS",
         "RUN is a run's id or the beginning of one. Without it, the newest training is meant.",
     ),
+    "landscape": Command(
+        "the loss as a landscape, and the paths of several optimizers over it, as picture and 3-D page",
+        "lit_lossopt.landscape.command:landscape",
+        "[RUN ...] [--config PLAN] [--html FILE] [--picture FILE]", "lit_lossopt.landscape.request:FLAGS",
+        "RUN is a run's id or the beginning of one. Without it, the newest experiment's runs of one seed are taken. "
+        "Runs need snapshots of their weights: train with --diagnostics=trajectory, or full.",
+        runs_others=True, outlives_readers=True,
+    ),
     "export": Command(
         "write a trained network for other programs: .safetensors, .onnx, .pt2; or log it as an MLflow model",
         "lit_lossopt.inference.export.command:export",

@@ -44,28 +44,36 @@ class Flag:
         return f"{self.name} {self.value}".rstrip()
 
 
-def parse_flags(command: str, words: Sequence[str], flags: Sequence[Flag], *names: str, hint: str = "") -> Namespace:
+def parse_flags(
+    command: str, words: Sequence[str], flags: Sequence[Flag], *names: str, hint: str = "", takes_rest: bool = False
+) -> Namespace:
     """Return what was typed behind a command.
+
+    >>> parse_flags("inspect", ["3f2a"], [Flag("--html", "FILE", "the page")], "run").run
+    '3f2a'
 
     Args:
         command: its name.
         words: what stands behind it.
         flags: that it declares.
-        *names: of words without a flag, each of which may be left out.
+        *names: of words without a flag, each of which may be left out. A name that ends in ``*`` takes several.
         hint: what helps with a word that is no flag.
+        takes_rest: whether unknown words are kept as ``rest``, for another command.
 
     Raises:
         UserError: an unknown flag, a missing or a wrong value, or flags that exclude each other.
     """
     parser = ArgumentParser(prog=f"lossopt {command}", add_help=False, allow_abbrev=False, exit_on_error=False)
     for name in names:
-        parser.add_argument(name, nargs="?")
+        parser.add_argument(name.rstrip("*"), nargs="*" if name.endswith("*") else "?")
     add_flags(parser, flags)
     try:
-        options, left = parser.parse_known_args(list(words))
+        options, left = parser.parse_known_intermixed_args(list(words))
     except ArgumentError as error:
         raise UserError(f"{command} {error.argument_name}: {error.message}") from error
-    if left:
+    if takes_rest:
+        options.rest = left
+    elif left:
         word = left[0].partition("=")[0]
         near = did_you_mean(word, [flag.name for flag in flags]) if word.startswith("-") else hint
         raise UserError(f"{command} {left[0]}: no such flag{near}; see: lossopt {command} --help")

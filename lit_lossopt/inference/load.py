@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, cast
 
 import jsonargparse
 import torch
@@ -33,7 +33,7 @@ from lit_lossopt.core.errors import Notice, UserError, described, one_line
 from lit_lossopt.core.paths import given_path, is_file
 from lit_lossopt.inference.classifier import TrainedClassifier
 from lit_lossopt.inference.saved import Saved, read_saved
-from lit_lossopt.losses import contract_of
+from lit_lossopt.losses import LossContract, contract_of
 from lit_lossopt.networks.mini_cnn import NetworkFactory, build_network
 from lit_lossopt.networks.torchvision_network import weights_left_unread
 from lit_lossopt.training.checkpoint_file import previous_of
@@ -115,19 +115,8 @@ def built(saved: Saved, allow: Sequence[str] = (), device: str | torch.device = 
     Raises:
         UserError: the config names classes that are not allowed or do not exist, or the weights do not fit them.
     """
-    chosen = {name: saved.config["model"][name] for name in ("network", "criterion")}
-    factory, criterion = _instantiated(chosen, saved.path, allow)
-    try:
-        contract = contract_of(criterion)
-        with torch.random.fork_rng(devices=[]), weights_left_unread():
-            network = build_network(
-                factory,
-                in_channels=len(saved.scale),
-                image_size=saved.image_size,
-                num_outputs=contract.num_outputs(len(saved.classes)),
-            )
-    except Exception as error:  # a person's own class may raise anything
-        raise UserError(f"{saved.path}: its network cannot be built ({described(error)})") from error
+    sizes = Sizes(len(saved.scale), saved.image_size, len(saved.classes))
+    network, _, contract = network_and_loss(saved.config, sizes, saved.path, allow)
     try:
         network.load_state_dict(saved.weights)
     except RuntimeError as error:
@@ -137,22 +126,80 @@ def built(saved: Saved, allow: Sequence[str] = (), device: str | torch.device = 
     return TrainedClassifier(network, saved, contract)
 
 
-def _instantiated(chosen: Mapping[str, Any], path: Path, allow: Sequence[str]) -> tuple[NetworkFactory, nn.Module]:
-    """Return the network's factory and the loss, made as the command line makes them."""
-    tree = {"model": dict(chosen)}
+class Sizes(NamedTuple):
+    """What a network learns of its data.
+
+    Attributes:
+        in_channels: channels C of the images.
+        image_size: their height and width in pixels.
+        num_classes: number of classes K.
+    """
+
+    in_channels: int
+    image_size: int
+    num_classes: int
+
+
+def network_and_loss(
+    config: Mapping[str, Any], sizes: Sizes, path: Path, allow: Sequence[str] = ()
+) -> tuple[nn.Module, nn.Module, LossContract]:
+    """Return the untrained network of a run, its loss, and the contract of that loss.
+
+    Args:
+        config: the run's resolved config.
+        sizes: those of its data.
+        path: where the config was found, for messages.
+        allow: packages whose classes the config may name, beside torch's and this one.
+
+    Raises:
+        UserError: the config names classes that are not allowed or do not exist.
+    """
+    chosen = {name: config["model"][name] for name in ("network", "criterion")}
+    model = instantiated(
+        {"model": chosen}, {"model.network": NetworkFactory, "model.criterion": nn.Module}, path, allow
+    )
+    criterion: nn.Module = model["model"]["criterion"]
+    try:
+        contract = contract_of(criterion)
+        with torch.random.fork_rng(devices=[]), weights_left_unread():
+            network = build_network(
+                model["model"]["network"],
+                in_channels=sizes.in_channels,
+                image_size=sizes.image_size,
+                num_outputs=contract.num_outputs(sizes.num_classes),
+            )
+    except Exception as error:  # a person's own class may raise anything
+        raise UserError(f"{path}: its network cannot be built ({described(error)})") from error
+    return network, criterion, contract
+
+
+def instantiated(
+    tree: dict[str, Any], types: Mapping[str, Any], path: Path, allow: Sequence[str] = ()
+) -> Mapping[str, Any]:
+    """Return what a config names, made as the command line makes it.
+
+    Args:
+        tree: the part of the config.
+        types: key → the type that stands there.
+        path: where the config was found, for messages.
+        allow: packages whose classes the config may name, beside torch's and this one.
+
+    Raises:
+        UserError: it names classes that are not allowed or do not exist, or one of them cannot be made.
+    """
     check_imports(tree, str(path), allow)
     register_types()
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--model.network", type=NetworkFactory)
-    parser.add_argument("--model.criterion", type=nn.Module)
+    for key, kind in types.items():
+        parser.add_argument(f"--{key}", type=kind)
     try:
         with _imports_restricted_to([*ALLOWED_IMPORTS, *allow]):
-            model = parser.instantiate_classes(parser.parse_object(tree)).model
+            made = parser.instantiate_classes(parser.parse_object(tree))
     except (ArgumentError, ValueError, TypeError, ImportError) as error:
-        raise UserError(readable(str(error), Settings(tree, {"model": str(path)}), {})) from error
+        raise UserError(readable(str(error), Settings(tree, {next(iter(tree)): str(path)}), {})) from error
     except Exception as error:
-        raise UserError(f"{path}: its network or its loss cannot be made ({described(error)})") from error
-    return model.network, model.criterion
+        raise UserError(f"{path}: what its config names cannot be made ({described(error)})") from error
+    return cast("Mapping[str, Any]", made)
 
 
 @contextmanager

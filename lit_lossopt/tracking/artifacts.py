@@ -1,6 +1,6 @@
-"""The checkpoints of a run, found by its id.
+"""The files of a run, found by its id.
 
-The beginning of an id will do. Checkpoints on other machines are downloaded.
+The beginning of an id will do. Files on other machines are downloaded.
 """
 
 from __future__ import annotations
@@ -30,14 +30,22 @@ _BEGINNING = re.compile("[0-9a-f]{1,32}")
 
 @contextmanager
 def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Yield a run's id and a folder with the wanted checkpoints.
+    """Yield a run's id and a folder with the wanted checkpoints; see ``artifact_folder``."""
+    with artifact_folder(run, names.CHECKPOINT_FOLDER, wanted) as found:
+        yield found
+
+
+@contextmanager
+def artifact_folder(run: str, folder: str, wanted: Sequence[str] | None = None) -> Iterator[tuple[str, Path]]:
+    """Yield a run's id and a folder with the wanted files.
 
     Those that the run does not have are left out. If the artifacts are remote, they are downloaded to a temporary
     folder, which is removed at the end.
 
     Args:
         run: its id, or the beginning of one, in the tracking store.
-        wanted: names of files.
+        folder: among its artifacts. Empty: the topmost.
+        wanted: names of files. None: all that are there.
 
     Raises:
         UserError: there is no such run, several begin so, or the store does not answer.
@@ -54,11 +62,11 @@ def checkpoint_folder(run: str, wanted: Sequence[str]) -> Iterator[tuple[str, Pa
         try:
             client = Store(uri).client
             known_run = _find(client, run)
-            folder = _with_files(client, known_run, wanted, Path(temporary))
+            place = _with_files(client, known_run, folder, wanted, Path(temporary))
         except STORE_ERRORS as error:
             reason = one_line(str(error), 200)
             raise UserError(f"{run}: {uri} cannot be asked for it ({reason}); name a checkpoint file") from error
-        yield str(known_run.info.run_id), folder
+        yield str(known_run.info.run_id), place
 
 
 def _find(client: MlflowClient, run: str) -> Run:
@@ -102,18 +110,18 @@ def _local(client: MlflowClient, uri: str) -> Path | None:
     return next((place for place in places if place.is_dir()), places[0] if places else None)
 
 
-def _with_files(client: MlflowClient, run: Run, wanted: Sequence[str], temporary: Path) -> Path:
+def _with_files(client: MlflowClient, run: Run, folder: str, wanted: Sequence[str] | None, temporary: Path) -> Path:
     """Return a folder with the wanted files.
 
     It is the temporary one if they come from another machine.
     """
     local = _local(client, str(run.info.artifact_uri))
     if local:
-        return local / names.CHECKPOINT_FOLDER
+        return local / folder
     set_default_variables(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false")
-    there = {item.path for item in client.list_artifacts(run.info.run_id, names.CHECKPOINT_FOLDER)}
-    for name in wanted:
-        path = f"{names.CHECKPOINT_FOLDER}/{name}"
-        if path in there:
-            Path(client.download_artifacts(run.info.run_id, path, str(temporary))).replace(temporary / name)
+    for item in client.list_artifacts(run.info.run_id, folder or None):
+        name = item.path.rpartition("/")[2]
+        if not item.is_dir and (wanted is None or name in wanted):
+            downloaded = Path(client.download_artifacts(run.info.run_id, item.path, str(temporary)))
+            downloaded.replace(temporary / name)
     return temporary

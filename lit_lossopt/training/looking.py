@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,13 @@ from lit_lossopt.core.seeds import derive_seed
 class Examples(Protocol):
     """Images ``[N, C, H, W]`` uint8 and labels ``[N]`` int64."""
 
-    images: Tensor
-    labels: Tensor
+    @property
+    def images(self) -> Tensor:
+        """The images."""
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels."""
 
     def __len__(self) -> int:
         """Return N."""
@@ -33,7 +38,7 @@ class HasTrainingImages(Protocol):
     batch_size: int
     seed: int
 
-    def images(self, split: str) -> Examples:
+    def images(self, split: Literal["train"]) -> Examples:
         """Return the images of a split."""
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, Tensor]:

@@ -48,7 +48,7 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
         "contrasts": [_contrast_row(one) for one in (*comparison.finals, *comparison.speeds, *comparison.oscillations)],
         "curves": [row for trial in trials for row in _curve_rows(trial, comparison.axis)],
     }
-    return [_write(folder / f"{name}.csv", rows) for name, rows in tables.items()]
+    return [write_rows(folder / f"{name}.csv", rows) for name, rows in tables.items()]
 
 
 def _arm_row(arm: Arm, comparison: Comparison) -> Row:
@@ -155,7 +155,14 @@ def _spread(name: str, estimate: Estimate) -> Row:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high, f"{name}_n": estimate.n}
 
 
-def _write(path: Path, rows: Sequence[Row]) -> Path:
+def write_rows(path: Path, rows: Sequence[Row]) -> Path:
+    """Write rows under one line of heads, which are all that any row has. Return the file.
+
+    A number that is not known is an empty cell.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     heads = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, heads, restval="")

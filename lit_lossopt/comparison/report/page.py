@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def page(comparison: Comparison, words: Sequence[str]) -> str:
     shown = [thinned(figure, MOST_POINTS if figure.many_points else MOST_POINTS // 2) for figure in figures(comparison)]
     scripts = [Markup(text) for text in (get_plotlyjs(), *map(_template, SCRIPTS))]  # noqa: S704  # our own files
     return (
-        _environment()
+        environment(_template)
         .get_template("page.html")
         .render(
             comparison=comparison,
@@ -69,7 +69,7 @@ def page(comparison: Comparison, words: Sequence[str]) -> str:
             significant=significant,
             css=Markup(_template("page.css")),  # noqa: S704  # our own file
             scripts=scripts,
-            policy=_policy(scripts),
+            policy=policy(scripts),
             page_data=script_json({"styles": style_data(styles), "most": 8}),
             styles=styles,
             look=look,
@@ -89,9 +89,16 @@ def page(comparison: Comparison, words: Sequence[str]) -> str:
     )
 
 
-def _environment() -> Environment:
+def environment(template: Callable[[str], str]) -> Environment:
+    """Return what renders a page.
+
+    Values are escaped, and control characters in them are spelled out.
+
+    Args:
+        template: name → text of a template.
+    """
     made = Environment(
-        loader=FunctionLoader(_template),
+        loader=FunctionLoader(template),
         autoescape=True,
         finalize=_shown,
         undefined=StrictUndefined,
@@ -204,7 +211,7 @@ def run_link(address: str, trial: Trial) -> str:
     return address.format(experiment_id=trial.run.experiment_id, run_id=trial.run.run_id)
 
 
-def _policy(scripts: Sequence[str]) -> str:
+def policy(scripts: Sequence[str]) -> str:
     """Return the policy of what the page may do.
 
     It may run these scripts, style itself and show pictures that it holds.

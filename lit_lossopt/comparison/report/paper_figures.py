@@ -27,15 +27,15 @@ from lit_lossopt.comparison.report.figures import figures, looks
 MOST_ARMS = 8
 RAW_POINTS = 40_000
 WIDTH, HEIGHT, DOTS_PER_INCH = 7.2, 3.6, 200
-_DASHES: dict[str, Any] = {
+DASHES: dict[str, Any] = {
     "solid": "-", "dash": (0, (5, 2.5)), "dashdot": (0, (6, 2, 1.5, 2)), "dot": (0, (1.2, 1.6)),
     "longdash": (0, (9, 3)), "longdashdot": (0, (9, 2, 1.5, 2)),
 }  # fmt: skip
-_MARKERS = {
+MARKERS = {
     "circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "triangle-down": "v", "pentagon": "p",
     "hexagon": "h", "star": "*",
 }  # fmt: skip
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e3e3e3",
     "axes.axisbelow": True, "svg.fonttype": "none", "svg.hashsalt": "lit_lossopt", "axes.titlesize": 9,
     "axes.edgecolor": "#595e66", "text.parse_math": False,
@@ -74,7 +74,7 @@ def write_figures(comparison: Comparison, folder: Path, formats: Sequence[str] =
 def write_figure(figure: Figure, look: Mapping[str, int], folder: Path, formats: Sequence[str]) -> list[Path]:
     """Write one figure in each format, and return the files."""
     paths = [folder / f"{figure.key}.{ending}" for ending in formats]
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         canvas = draw(figure, look)
         for path in paths:
             # Without a date the same comparison gives the same file.
@@ -208,8 +208,8 @@ def _draw_raws(axes: Axes, panel: Panel, key: str, look: Mapping[str, int]) -> N
 def _draw_line(axes: Axes, line: Line, key: str, look: Style) -> None:
     few = len(line.y) <= 12
     axes.plot(
-        line.x[key], line.y, color=look.colour, linestyle=_DASHES[look.dash], linewidth=1.5, zorder=3,
-        marker=_MARKERS[look.marker] if few else None, markersize=4,
+        line.x[key], line.y, color=look.colour, linestyle=DASHES[look.dash], linewidth=1.5, zorder=3,
+        marker=MARKERS[look.marker] if few else None, markersize=4,
         drawstyle="steps-post" if line.steps else "default",
     )  # fmt: skip
     if len(line.low):
@@ -219,7 +219,7 @@ def _draw_line(axes: Axes, line: Line, key: str, look: Style) -> None:
 
 def _draw_dots(axes: Axes, dots: Dots, rows: bool, look: Style) -> None:
     size = 45 if dots.strong else 16
-    marker = "X" if dots.crossed else _MARKERS[look.marker]
+    marker = "X" if dots.crossed else MARKERS[look.marker]
     away = (-0.18 if dots.strong else 0.12) if rows else 0.0
     x, y = (dots.y, dots.x + away) if rows else (dots.x, dots.y)
     opacity = 1.0 if dots.strong or dots.crossed else 0.6
@@ -242,12 +242,12 @@ def _draw_mark(axes: Axes, mark: Mark, look: Mapping[str, int]) -> None:
         across = axes.get_yaxis_transform()
         axes.text(0.01, y0, mark.text, transform=across, va="bottom", fontsize=8, color=colour)
     else:
-        dash = _DASHES[style(look[mark.arm]).dash] if mark.arm else "--"
+        dash = DASHES[style(look[mark.arm]).dash] if mark.arm else "--"
         axes.axvline(x0, color=colour, linewidth=1, linestyle=dash)
 
 
 def _handle(look: Style) -> Line2D:
-    dash, marker = _DASHES[look.dash], _MARKERS[look.marker]
+    dash, marker = DASHES[look.dash], MARKERS[look.marker]
     return Line2D([], [], color=look.colour, linestyle=dash, marker=marker, markersize=4, linewidth=1.5)
 
 

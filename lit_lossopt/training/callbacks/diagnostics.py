@@ -25,6 +25,7 @@ from lit_lossopt.diagnostics.request import Request
 from lit_lossopt.diagnostics.schedule import plan
 from lit_lossopt.diagnostics.step_geometry import cosine
 from lit_lossopt.diagnostics.step_view import StepView
+from lit_lossopt.diagnostics.trajectory import encoded
 from lit_lossopt.tracking.recording import Recorder
 from lit_lossopt.training.callbacks.health_watch import DivergedError, HealthWatch
 from lit_lossopt.training.callbacks.step_values import StepValues
@@ -78,11 +79,18 @@ class Diagnostics(pl.Callback):
         # The update of the step before, for the angle between two.
         self._update: list[Tensor] = []
         self._update_step = -1
+        # The weights that the run began with, where snapshots are taken: these say how far each has moved.
+        self._start: dict[str, Tensor] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was measured, and the last update if the next one is compared with it."""
+        """Return what was measured, and what the next measurements are compared with."""
         histories = {name: (list(steps), list(values)) for name, (steps, values) in self._histories.items()}
-        return {"histories": histories, "update": self._update, "update_step": self._update_step}
+        return {
+            "histories": histories,
+            "update": self._update,
+            "update_step": self._update_step,
+            "start": self._start,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
@@ -90,6 +98,7 @@ class Diagnostics(pl.Callback):
             name: (list(steps), list(values)) for name, (steps, values) in state_dict["histories"].items()
         }
         self._update, self._update_step = list(state_dict["update"]), state_dict["update_step"]
+        self._start = dict(state_dict.get("start", {}))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Plan what is measured when."""
@@ -97,15 +106,16 @@ class Diagnostics(pl.Callback):
             self._due = {}
             return
         if pl_module.begins_run:
-            self._histories, self._update, self._update_step = {}, [], -1
+            self._histories, self._update, self._update_step, self._start = {}, [], -1, {}
         self._plan(trainer, pl_module)
         self._update = [tensor.to(pl_module.device) for tensor in self._update]
         self._batches, self._losses, self._stepping = [], [], False
         # Once: to walk through all modules takes longer than the norm.
         self._parameters = list(pl_module.parameters())
-        if "trajectory" in self._due and trainer.global_step == 0:
+        if "trajectory" in self._due and (pl_module.begins_run or trainer.global_step == 0):
             with self._paused(pl_module.device):
-                self._keep_weights(trainer, pl_module, 0)
+                self._keep_weights(trainer, pl_module, trainer.global_step)
+                self._start = _on_cpu(pl_module.network)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -248,7 +258,7 @@ class Diagnostics(pl.Callback):
     def _keep_weights(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
         assert isinstance(module, HasBatchLoss)
         content = io.BytesIO()
-        torch.save({name: value.detach().cpu() for name, value in module.network.state_dict().items()}, content)
+        torch.save(encoded(module.network.state_dict(), self._start), content)
         for logger in trainer.loggers:
             if isinstance(logger, Recorder):
                 logger.log_content(content.getvalue(), f"step_{step:08}.pt", names.TRAJECTORY_FOLDER)
@@ -282,6 +292,11 @@ def _as_tag(layers: Iterable[str]) -> str:
     while len(text := json.dumps(listed)) > _TAG_LENGTH:
         listed = listed[: len(listed) * 9 // 10]
     return text
+
+
+def _on_cpu(network: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of all tensors of a network."""
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
 def _parameters(module: HasBatchLoss) -> list[nn.Parameter]:

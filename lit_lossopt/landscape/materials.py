@@ -1,0 +1,130 @@
+"""The network, the loss and the images of a run, made anew from its config."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lit_lossopt.config.strict_yaml import load_config
+from lit_lossopt.core import names
+from lit_lossopt.core.class_paths import as_named_now
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.data import ImageDataModule
+from lit_lossopt.inference.load import Sizes, instantiated, network_and_loss
+from lit_lossopt.landscape.surface import LossSurface
+from lit_lossopt.tracking.artifacts import artifact_folder
+from lit_lossopt.training.looking import draw_examples
+
+PROBE_IMAGES = 256
+# Settings of data that change no image.
+_BESIDE = {"batch_size", "eval_batch_size", "augmentation", "mixing", "drop_last", "seed"}
+
+
+def config_of(run_id: str) -> dict[str, Any]:
+    """Return the resolved config of a run.
+
+    Raises:
+        UserError: it has none, or it cannot be read.
+    """
+    with artifact_folder(run_id, "", [names.CONFIG_ARTIFACT]) as (_, folder):
+        path = folder / names.CONFIG_ARTIFACT
+        if not path.is_file():
+            raise UserError(f"landscape: the run {run_id} keeps no {path.name}, so its network cannot be made anew")
+        config: dict[str, Any] = _with_paths_of_now(load_config(path, str(path)))
+        return config
+
+
+def same_loss(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Refuse runs whose losses or images differ.
+
+    Args:
+        configs: each with the name of its run.
+
+    Raises:
+        UserError: two of them differ.
+    """
+    (first, one), *others = configs
+    for other, two in others:
+        for what, key in (("losses", _loss_of), ("images", _images_of)):
+            if key(one) != key(two):
+                raise UserError(
+                    f"landscape: {first} and {other} were trained on different {what}, and a map shows one loss of one "
+                    "set of images. Name runs that share them"
+                )
+
+
+def same_images(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    """Return whether the probe losses of two runs are of the same images."""
+    keys = ("seed_everything", "probe")
+    return _images_of(one) == _images_of(two) and all(one.get(key) == two.get(key) for key in keys)
+
+
+def images_of(config: Mapping[str, Any]) -> int:
+    """Return how many images a run's probe loss has, or the usual number if it has none."""
+    return int((config.get("probe") or {}).get("images") or PROBE_IMAGES)
+
+
+def surface_of(
+    config: Mapping[str, Any], path: Path, images: int, allow: Sequence[str] = (), device: str = "cpu"
+) -> LossSurface:
+    """Return the loss of a run's network on its training images.
+
+    Args:
+        config: of the run.
+        path: where it comes from, for messages.
+        images: how many; they are drawn as those of the probe loss.
+        allow: packages whose classes the config may name.
+        device: where it is computed.
+
+    Raises:
+        UserError: data, network or loss cannot be made, or the loss has parameters of its own.
+    """
+    data = _data(config, path, allow)
+    sizes = Sizes(data.in_channels, data.image_size, data.num_classes)
+    network, criterion, contract = network_and_loss(config, sizes, path, allow)
+    if any(parameter.requires_grad for parameter in criterion.parameters()):
+        raise UserError(
+            f"landscape: {type(criterion).__name__} learns parameters of its own, so its surface moves while a "
+            "network is trained. There is no map of it"
+        )
+    examples = draw_examples(data, images)
+    parts = math.ceil(len(examples) / data.batch_size)
+    pieces = zip(examples.images.tensor_split(parts), examples.labels.tensor_split(parts), strict=True)
+    batches = [data.on_after_batch_transfer(piece, 0) for piece in pieces]
+    network = network.to(memory_format=torch.channels_last)
+    try:
+        return LossSurface(network, criterion, contract, batches, data.seed, device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"landscape --device {device}: {str(error).splitlines()[0]}") from error
+
+
+def _data(config: Mapping[str, Any], path: Path, allow: Sequence[str]) -> ImageDataModule:
+    settings = {**config["data"], "init_args": {**config["data"].get("init_args", {})}}
+    settings["init_args"]["seed"] = config["seed_everything"]
+    made = instantiated({"data": settings}, {"data": ImageDataModule}, path, allow)
+    data: ImageDataModule = made["data"]
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def _loss_of(config: Mapping[str, Any]) -> Any:
+    return config["model"]["criterion"]
+
+
+def _images_of(config: Mapping[str, Any]) -> Any:
+    given = config["data"].get("init_args") or {}
+    return config["data"]["class_path"], {name: value for name, value in given.items() if name not in _BESIDE}
+
+
+def _with_paths_of_now(value: Any) -> Any:
+    """Return a config in which every class has today's path."""
+    if isinstance(value, dict):
+        return {key: _with_paths_of_now(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with_paths_of_now(one) for one in value]
+    return as_named_now(value) if isinstance(value, str) else value

@@ -1,0 +1,178 @@
+"""What a map of the loss shows, before anything draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_lossopt.landscape.plane import Plane, Projection, explained, principal_plane
+from lit_lossopt.landscape.surface import LossSurface
+from lit_lossopt.landscape.trajectory_files import Trajectory, logged_losses
+
+Floats = NDArray[np.float64]
+_NONE: Floats = np.empty(0)
+# Room around the paths, in shares of the longer side.
+_MARGIN = 0.14
+# The shorter side has at least this share of the longer one.
+_SLIMMEST = 0.55
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """One optimizer's path over the map.
+
+    Attributes:
+        name: of its arm.
+        run_id: of its run.
+        steps: ``[n]``, of the snapshots.
+        x: ``[n]``, along the first axis.
+        y: ``[n]``, along the second.
+        losses: ``[n]``, at the weights that the run had.
+        on_plane: ``[n]``, at their feet in the plane.
+        distances: ``[n]``, from the plane.
+        moved: ``[n]``, from the start.
+        explained: share of its squared distances from the start that lies in the plane.
+        logged_steps: ``[m]``, at which the run logged its probe loss.
+        logged: ``[m]``, that loss; empty where it is of other images.
+    """
+
+    name: str
+    run_id: str
+    steps: Floats
+    x: Floats
+    y: Floats
+    losses: Floats
+    on_plane: Floats
+    distances: Floats
+    moved: Floats
+    explained: float
+    logged_steps: Floats = field(default_factory=lambda: _NONE)
+    logged: Floats = field(default_factory=lambda: _NONE)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The loss on a plane, and the paths over it.
+
+    Attributes:
+        title: experiment or run.
+        loss_name: of the loss.
+        images: whose mean loss it is.
+        labels: of both axes.
+        x: ``[nx]``.
+        y: ``[ny]``.
+        losses: ``[ny, nx]``, infinite or NaN where they are.
+        walks: the paths; none on a random plane.
+        explained: share of all squared distances from the start that lies in the plane; NaN on a random plane.
+        notes: what a reader must know.
+    """
+
+    title: str
+    loss_name: str
+    images: int
+    labels: tuple[str, str]
+    x: Floats
+    y: Floats
+    losses: Floats
+    walks: tuple[Walk, ...] = ()
+    explained: float = nan
+    notes: tuple[str, ...] = ()
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The smallest and the largest finite loss, of the map and of the walks."""
+        known = np.concatenate([self.losses.ravel(), *(walk.losses for walk in self.walks)])
+        known = known[np.isfinite(known)]
+        return (float(known.min()), float(known.max())) if len(known) else (nan, nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """The loss along the straight line between two runs.
+
+    Attributes:
+        title: of both.
+        loss_name: of the loss.
+        images: whose mean loss it is.
+        places: ``[n]``, 0 at the first run and 1 at the second.
+        losses: ``[n]``.
+        names: of the runs.
+        ends: the loss of each with the running statistics that it had.
+        logged: the last probe loss that each logged, NaN where it is of other images or another step.
+    """
+
+    title: str
+    loss_name: str
+    images: int
+    places: Floats
+    losses: Floats
+    names: tuple[str, str]
+    ends: tuple[float, float]
+    logged: tuple[float, float]
+
+    @property
+    def barrier(self) -> float:
+        """How far the loss rises above the straight line between both ends (Frankle et al. 2020)."""
+        between = (1 - self.places) * self.losses[0] + self.places * self.losses[-1]
+        return float(np.max(self.losses - between))
+
+
+def walked_plane(
+    walks: Sequence[Trajectory],
+    surface: LossSurface,
+    points: int,
+    about: Mapping[str, Any],
+    tell: Callable[[int], object] = lambda _: None,
+) -> Scene:
+    """Return the plane through paths, with the loss on it.
+
+    Args:
+        walks: with the same start.
+        surface: of their loss.
+        points: along the longer axis.
+        about: the other attributes of ``Scene``.
+        tell: called with the number of points behind each row.
+
+    Raises:
+        UserError: the snapshots lie on a line.
+    """
+    plane, projections = principal_plane(walks, surface.trained)
+    shown = tuple(_walk(walk, one, plane, surface) for walk, one in zip(walks, projections, strict=True))
+    x, y = _extent(np.concatenate([one.places for one in projections]), points)
+    losses = surface.grid(plane, x, y, tell)
+    return Scene(x=x, y=y, losses=losses, walks=shown, explained=explained(projections), **about)
+
+
+def _walk(walk: Trajectory, projection: Projection, plane: Plane, surface: LossSurface) -> Walk:
+    logged_steps, logged = logged_losses(walk.run)
+    return Walk(
+        name=walk.name,
+        run_id=walk.run.run_id,
+        steps=np.asarray(walk.steps, np.float64),
+        x=projection.places[:, 0],
+        y=projection.places[:, 1],
+        losses=np.asarray([surface.of_snapshot(walk.weights(place)) for place in range(len(walk))]),
+        on_plane=surface.along(plane, projection.places.tolist()),
+        distances=projection.distances,
+        moved=projection.moved,
+        explained=projection.explained,
+        logged_steps=logged_steps,
+        logged=logged,
+    )
+
+
+def _extent(places: Floats, points: int) -> tuple[Floats, Floats]:
+    """Return the grid's coordinates: around all places, square meshes, not too slim."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    longest = float((high - low).max())
+    half = np.maximum((high - low) / 2 + _MARGIN * longest, _SLIMMEST * (0.5 + _MARGIN) * longest)
+    middle = (low + high) / 2
+    mesh = 2 * float(half.max()) / (points - 1)
+    counts = [max(3, round(2 * float(side) / mesh) + 1) for side in half]
+    x, y = (centre + mesh * (np.arange(count) - (count - 1) / 2) for centre, count in zip(middle, counts, strict=True))
+    return x, y

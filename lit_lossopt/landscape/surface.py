@@ -1,0 +1,105 @@
+"""The loss of a network at any weights, on fixed training images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lit_lossopt.diagnostics.trajectory import Weights
+from lit_lossopt.landscape.plane import Plane
+from lit_lossopt.losses.contract import LossContract, loss_of
+from lit_lossopt.training.batch_statistics import norms_in_training, recompute
+from lit_lossopt.training.looking import apart
+
+Floats = NDArray[np.float64]
+
+
+class LossSurface:
+    """Computes the loss of fixed images at any weights, in evaluation mode.
+
+    A network whose norms keep running statistics has none for weights that were never trained with. There they are
+    computed anew from the images themselves (Izmailov et al. 2018). A snapshot has its own.
+
+    Args:
+        network: made for the images; its weights are overwritten.
+        criterion: the loss, which learns nothing.
+        contract: of the loss.
+        batches: normalised images ``[N, C, H, W]`` and labels ``[N]`` of each batch.
+        seed: of networks that draw in evaluation.
+        device: where it is computed.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        criterion: nn.Module,
+        contract: LossContract,
+        batches: Sequence[tuple[Tensor, Tensor]],
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.norms = list(norms_in_training(network.train()).values())
+        self.network = network.requires_grad_(requires_grad=False).to(self.device).eval()
+        self.criterion, self.contract, self.seed = criterion.to(self.device).eval(), contract, seed
+        kind = next((p.dtype for p in self.network.parameters()), torch.float32)
+        self.batches = [(images.to(self.device, kind), labels.to(self.device)) for images, labels in batches]
+        # Each tensor once: a network may use one under two names.
+        own = {name for name, _ in [*self.network.named_parameters(), *self.network.named_buffers()]}
+        self._state = {name: value for name, value in self.network.state_dict().items() if name in own}
+
+    @property
+    def trained(self) -> list[str]:
+        """Names of the tensors that a training changes by steps."""
+        return [name for name, _ in self.network.named_parameters()]
+
+    def of_snapshot(self, weights: Weights) -> float:
+        """Return the loss of a network as a run had it, with its own running statistics."""
+        self._set(weights)
+        return float(self._loss())
+
+    def at(self, plane: Plane, *place: float) -> float:
+        """Return the loss at a place of a plane."""
+        return float(self._at(plane, place))
+
+    def along(self, plane: Plane, places: Iterable[Sequence[float]]) -> Floats:
+        """Return the losses at places ``[n]``."""
+        losses = [self._at(plane, place) for place in places]
+        return np.asarray(torch.stack(losses).cpu() if losses else [], np.float64)
+
+    def grid(self, plane: Plane, x: Floats, y: Floats, tell: Callable[[int], object] = lambda _: None) -> Floats:
+        """Return the losses at a grid ``[len(y), len(x)]``.
+
+        Args:
+            plane: two axes.
+            x: along the first axis.
+            y: along the second.
+            tell: called with the number of points behind each row.
+        """
+        rows = []
+        for up in y:
+            rows.append(self.along(plane, [(along, up) for along in x]))
+            tell(len(x))
+        return np.stack(rows)
+
+    def _at(self, plane: Plane, place: Sequence[float]) -> Tensor:
+        self._set(plane.at(*(float(part) for part in place)))
+        with apart(self.seed, self.device):
+            recompute(self.network, self.norms, (images for images, _ in self.batches) if self.norms else ())
+        return self._loss()
+
+    def _set(self, weights: Weights) -> None:
+        for name, value in self._state.items():
+            value.copy_(weights[name])
+
+    @torch.no_grad()
+    def _loss(self) -> Tensor:
+        """Return the loss of all images at once: a mean of means would not do for a loss that weighs classes."""
+        with apart(self.seed, self.device):
+            outputs = torch.cat([self.network(images) for images, _ in self.batches])
+            labels = torch.cat([labels for _, labels in self.batches])
+            return loss_of(self.criterion, self.contract, outputs, labels).detach()

@@ -1,0 +1,130 @@
+"""The snapshots of runs, read from their files.
+
+Files are mapped into memory, so that a walk of hundreds of snapshots takes no more of it than one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.diagnostics.trajectory import Weights, decoded
+from lit_lossopt.tracking.artifacts import artifact_folder
+from lit_lossopt.tracking.reading.runs import Run
+
+_FILE = re.compile(r"step_(\d+)\.pt")
+HOW = "train with --diagnostics=trajectory, or full"
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The snapshots of one run.
+
+    Attributes:
+        name: of the run's arm.
+        run: the run.
+        steps: ``[n]``, rising; the first is where training began.
+        contents: of the ``n`` files.
+        start: the weights of the first.
+    """
+
+    name: str
+    run: Run
+    steps: tuple[int, ...]
+    contents: tuple[Mapping[str, Any], ...]
+    start: Weights
+
+    def __len__(self) -> int:
+        """Return the number of snapshots."""
+        return len(self.steps)
+
+    def weights(self, place: int) -> dict[str, Tensor]:
+        """Return all tensors of a snapshot."""
+        return decoded(self.contents[place], self.start)
+
+
+def read_trajectory(run: Run, name: str, folder: Path) -> Trajectory | None:
+    """Return the snapshots in a folder up to the first with weights that are not finite.
+
+    None means that there are none.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    files = sorted((int(match[1]), path) for path in folder.glob("*.pt") if (match := _FILE.fullmatch(path.name)))
+    steps: list[int] = []
+    contents: list[Mapping[str, Any]] = []
+    start: Weights = {}
+    for step, path in files:
+        content = _content(path)
+        start = start or decoded(content, {})
+        weights = decoded(content, start)
+        if not all(bool(value.isfinite().all()) for value in weights.values() if value.is_floating_point()):
+            break
+        steps.append(step)
+        contents.append(content)
+    return Trajectory(name, run, tuple(steps), tuple(contents), start) if steps else None
+
+
+@contextmanager
+def trajectories(runs: Sequence[tuple[str, Run]]) -> Iterator[list[Trajectory]]:
+    """Yield the snapshots of those runs that have any.
+
+    Files on other machines are downloaded for the time being.
+
+    Args:
+        runs: each with the name of its arm.
+    """
+    with ExitStack() as stack:
+        found = []
+        for name, run in runs:
+            _, folder = stack.enter_context(artifact_folder(run.run_id, names.TRAJECTORY_FOLDER))
+            trajectory = read_trajectory(run, name, folder)
+            if trajectory:
+                found.append(trajectory)
+        yield found
+
+
+def check_common_start(walks: Sequence[Trajectory]) -> None:
+    """Refuse runs that do not begin with the same weights.
+
+    Raises:
+        UserError: two of them differ.
+    """
+    first = walks[0]
+    for other in walks[1:]:
+        if other.start.keys() != first.start.keys() or any(
+            other.start[name].shape != value.shape for name, value in first.start.items()
+        ):
+            raise UserError(f"landscape: {first.name} and {other.name} have different networks, so no plane holds both")
+        if not all(torch.equal(other.start[name], value) for name, value in first.start.items()):
+            raise UserError(
+                f"landscape: {first.name} ({first.run.run_id[:8]}) and {other.name} ({other.run.run_id[:8]}) do not "
+                "begin with the same weights. Name runs of the same seed_everything and the same network"
+            )
+
+
+def logged_losses(run: Run) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]:
+    """Return the steps and values of the probe loss that a run has logged."""
+    history = run.histories.get(names.PROBE_LOSS)
+    if history is None:
+        return np.empty(0), np.empty(0)
+    return history.steps.astype(np.float64), history.values
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    try:
+        content: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises whatever it stumbles on
+        raise UserError(f"{path}: not a whole snapshot ({one_line(str(error), 100)}). Remove it") from error
+    return content
