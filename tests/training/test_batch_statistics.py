@@ -58,7 +58,7 @@ def test_what_is_kept_are_the_statistics_of_the_weights_that_are_evaluated(store
     data = DigitsDataModule()
     data.prepare_data()
     data.setup("fit")
-    examples = draw_examples(data, 16 * data.batch_size)  # type: ignore[arg-type]  # its splits have names
+    examples = draw_examples(data, 16 * data.batch_size)
     images, _ = data.on_after_batch_transfer((examples.images, examples.labels), 0)
     norm = network.features[1]
     assert isinstance(norm, nn.BatchNorm2d)
