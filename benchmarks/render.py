@@ -14,6 +14,7 @@ from benchmarks.claims_section import claims_section
 from benchmarks.diagnostics_section import costs_section, edge_section, geometry_section
 from benchmarks.foreign_section import foreign_section
 from benchmarks.harness import RESULTS
+from benchmarks.landscape_section import landscape_section
 from benchmarks.live_section import live_section
 from benchmarks.reference import NOTE, between_marks, reference_page, table
 from benchmarks.study_section import sweep_study
@@ -54,6 +55,7 @@ def pages() -> dict[str, str]:
             callbacks_section(_load("lightning_callbacks")),
         ),
         "diagnostics.md": diagnostics_page((DOCS / "diagnostics.md").read_text(encoding="utf-8")),
+        "landscape.md": landscape_page((DOCS / "landscape.md").read_text(encoding="utf-8")),
         "measures.md": between_marks(
             (DOCS / "measures.md").read_text(encoding="utf-8"), "claims", claims_section(_load("claims"))
         ),
@@ -82,6 +84,14 @@ def diagnostics_page(page: str) -> str:
         if (RESULTS / f"{name}.json").is_file():
             page = between_marks(page, mark, section(_load(name)))
     return page
+
+
+def landscape_page(page: str) -> str:
+    """Return the page on landscapes, with what a grid was measured to take."""
+    # Not before it was measured.
+    if not (RESULTS / "landscape.json").is_file():
+        return page
+    return between_marks(page, "landscape", landscape_section(_load("landscape")))
 
 
 def results_page(study: dict[str, Any], last_batch: dict[str, Any], pairs: dict[str, Any], sweep: str) -> str:

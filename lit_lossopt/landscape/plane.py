@@ -64,28 +64,29 @@ class Projection(NamedTuple):
     moved: Floats
 
     @property
-    def explained(self) -> float:
+    def share(self) -> float:
         """The share of the squared distances from the start that lies in the plane; NaN where nothing moved."""
-        return explained([self])
+        total = float(np.sum(self.moved**2))
+        return 1 - float(np.sum(self.distances**2)) / total if total > 0 else float("nan")
 
 
 def explained(projections: Sequence[Projection]) -> float:
-    """Return the share of all squared distances from the start that lies in the plane.
+    """Return the share of what the paths moved that lies in the plane, in the mean over the paths.
 
     >>> flat = Projection(np.array([[3.0, 0.0]]), np.array([4.0]), np.array([5.0]))
     >>> round(explained([flat]), 2)
     0.36
     """
-    total = sum(float(np.sum(one.moved**2)) for one in projections)
-    outside = sum(float(np.sum(one.distances**2)) for one in projections)
-    return 1 - outside / total if total > 0 else float("nan")
+    shares = [one.share for one in projections if one.share == one.share]
+    return sum(shares) / len(shares) if shares else float("nan")
 
 
 def principal_plane(walks: Sequence[Trajectory], trained: Sequence[str]) -> tuple[Plane, list[Projection]]:
     """Return the plane through the common start that holds most of what the paths moved.
 
-    Its axes are the first two principal components of all snapshots about the start, of length 1. Of all planes
-    through the start it leaves the smallest sum of squared distances.
+    Its axes are the first two principal components of all snapshots about the start, of length 1. Every path counts
+    alike, however far it went: its squared distances from the start are divided by their sum. So no other plane through
+    the start has a larger ``explained``.
 
     Args:
         walks: with the same start.
@@ -94,16 +95,19 @@ def principal_plane(walks: Sequence[Trajectory], trained: Sequence[str]) -> tupl
     Raises:
         UserError: the snapshots lie on a line.
     """
-    products = sum((rows @ rows.T for _, rows in _moves(walks, trained)), np.zeros(()))
-    values, vectors = np.linalg.eigh(products)
+    products: Floats = sum((rows @ rows.T for _, rows in _moves(walks, trained)), np.zeros(()))
+    weights = _weights(walks, np.diag(products))
+    values, vectors = np.linalg.eigh(products * np.outer(weights, weights))
     sizes = np.sqrt(np.clip(values[-1:-3:-1], 0, None))
     if len(values) < 2 or sizes[-1] <= 1e-6 * sizes[0]:
         raise UserError("landscape: the snapshots lie on one line, so they give no plane. Take more of them")
-    chosen = vectors[:, -1:-3:-1] * _signs(vectors[:, -1:-3:-1])
-    axes = _combined(walks, trained, chosen / sizes)
-    places, moved = chosen * sizes, np.sqrt(np.clip(np.diag(products), 0, None))
+    # An axis is a combination of the moves, and a place is the product of a move with an axis.
+    shares = weights[:, None] * vectors[:, -1:-3:-1] / sizes
+    places = products @ shares
+    signs = _signs(places)
+    places, moved = places * signs, np.sqrt(np.clip(np.diag(products), 0, None))
     distances = np.sqrt(np.clip(moved**2 - np.sum(places**2, axis=1), 0, None))
-    return Plane(walks[0].start, axes), _by_walk(walks, places, distances, moved)
+    return Plane(walks[0].start, _combined(walks, trained, shares * signs)), _by_walk(walks, places, distances, moved)
 
 
 def random_plane(weights: Weights, trained: Sequence[str], seed: int) -> Plane:
@@ -178,9 +182,17 @@ def _combined(walks: Sequence[Trajectory], trained: Sequence[str], shares: Float
     return tuple({name: axis[name].view(walks[0].start[name].shape) for name in trained} for axis in axes)
 
 
-def _signs(vectors: Floats) -> Floats:
+def _weights(walks: Sequence[Trajectory], squares: Floats) -> Floats:
+    """Return what the moves are multiplied by, so that the squares of each path have the sum 1 ``[snapshots]``."""
+    ends = np.cumsum([len(walk) for walk in walks])[:-1]
+    totals = [np.full(len(part), part.sum()) for part in np.split(squares, ends)]
+    total: Floats = np.concatenate(totals)
+    return np.where(total > 0, 1 / np.sqrt(np.where(total > 0, total, 1.0)), 0.0)
+
+
+def _signs(places: Floats) -> Floats:
     """Return the signs with which most of the paths lie on the positive side: the sign of an eigenvector is open."""
-    signs = np.sign(vectors.sum(axis=0))
+    signs = np.sign(places.sum(axis=0))
     return np.where(signs == 0, 1.0, signs)
 
 

@@ -68,7 +68,7 @@ class Scene:
         y: ``[ny]``.
         losses: ``[ny, nx]``, infinite or NaN where they are.
         walks: the paths; none on a random plane.
-        explained: share of all squared distances from the start that lies in the plane; NaN on a random plane.
+        explained: mean over the walks of theirs; NaN on a random plane.
         notes: what a reader must know.
     """
 
@@ -160,7 +160,7 @@ def _walk(walk: Trajectory, projection: Projection, plane: Plane, surface: LossS
         on_plane=surface.along(plane, projection.places.tolist()),
         distances=projection.distances,
         moved=projection.moved,
-        explained=projection.explained,
+        explained=projection.share,
         logged_steps=logged_steps,
         logged=logged,
     )

@@ -22,6 +22,8 @@ from lit_lossopt.diagnostics.trajectory import Weights, decoded
 from lit_lossopt.tracking.artifacts import artifact_folder
 from lit_lossopt.tracking.reading.runs import Run
 
+# Snapshots of a run at most: a path is smooth by then, and every pair of snapshots of all runs is multiplied.
+MOST = 200
 _FILE = re.compile(r"step_(\d+)\.pt")
 HOW = "train with --diagnostics=trajectory, or full"
 
@@ -56,13 +58,15 @@ class Trajectory:
 def read_trajectory(run: Run, name: str, folder: Path) -> Trajectory | None:
     """Return the snapshots in a folder up to the first with weights that are not finite.
 
-    None means that there are none.
+    Of more than 200 so many are taken, evenly by their number, with the first and the last. None means that there are
+    none.
 
     Raises:
         UserError: a file is damaged.
     """
     files = sorted((int(match[1]), path) for path in folder.glob("*.pt") if (match := _FILE.fullmatch(path.name)))
     steps: list[int] = []
+    files = [files[place] for place in _evenly(len(files))]
     contents: list[Mapping[str, Any]] = []
     start: Weights = {}
     for step, path in files:
@@ -120,6 +124,15 @@ def logged_losses(run: Run) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.n
     if history is None:
         return np.empty(0), np.empty(0)
     return history.steps.astype(np.float64), history.values
+
+
+def _evenly(count: int) -> list[int]:
+    """Return places among so many, at most ``MOST``, with both ends.
+
+    >>> _evenly(3)
+    [0, 1, 2]
+    """
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, MOST))})
 
 
 def _content(path: Path) -> Mapping[str, Any]:

@@ -88,10 +88,11 @@ def _lead(scene: Scene) -> str:
 
 def _fidelity(scene: Scene) -> str:
     share = per_cent(scene.explained) if isfinite(scene.explained) else UNKNOWN
+    mean = ", in the mean over the runs" if len(scene.walks) > 1 else ""
     much = "" if scene.explained >= _LITTLE else " It says little of the paths."
     return (
-        f"The map is a plane that holds {share} of what the weights moved. The true loss of a run is that at its own "
-        f"weights, which lie off the plane.{much}"
+        f"The map is a plane that holds {share} of what the weights moved{mean}. The true loss of a run is that at its "
+        f"own weights, which lie off the plane.{much}"
     )
 
 

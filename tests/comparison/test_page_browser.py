@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,22 +11,11 @@ from benchmarks.killing.waiting import wait_until
 from benchmarks.sample_comparison import WORDS, comparison
 from lit_lossopt.comparison.report.page import write_page
 from lit_lossopt.comparison.report.tables import arm_table
+from tests.support.chromium import MARKS, asked_for, set_device, set_scheme, started
 
 pytest.importorskip("selenium")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(
-        not CHROMIUM or not DRIVER, reason="no Chromium with its driver: apt-get install chromium-driver"
-    ),
-    # Selenium leaves the driver's pipes to the garbage collector.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = MARKS
 MADE = comparison(arms=5, seeds=4, steps=300)
-OPTIONS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --window-size=1280,900"
-)
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +27,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium.webdriver import Chrome, ChromeOptions
-    from selenium.webdriver.chrome.service import Service
-
-    options = ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    for option in (*OPTIONS.split(), f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = Chrome(options=options, service=Service(DRIVER))
+    chrome = started(tmp_path_factory.mktemp("browser"), "--disable-gpu")
     yield chrome
     chrome.quit()
 
@@ -56,8 +35,8 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def browser(driver: Any, address: str) -> Iterator[Any]:
     """Return the browser with the page fresh in it: light, and as wide as a desk's."""
-    _device(driver, 1280, 900)
-    _scheme(driver, "light")
+    set_device(driver, 1280, 900)
+    set_scheme(driver, "light")
     driver.get(address)
     wait_until(lambda: _plots(driver, "metric") == 2)
     yield driver
@@ -68,10 +47,7 @@ def test_it_opens_without_a_complaint_and_asks_for_nothing(browser: Any) -> None
     keys = ("metric", "target", "loss", "oscillation", "sensitivity", "budget")
     wait_until(lambda: all(_plots(browser, key) for key in keys))
     assert [entry for entry in browser.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}] == []
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
-    # Pages of the browser's own new tab aside.
-    own = [address for address in asked if not address.startswith("chrome")]
+    own = asked_for(browser)
     assert {address.partition(":")[0] for address in own} <= {"file", "data", "blob"}
     assert [address for address in own if address.startswith("file:")]
 
@@ -197,7 +173,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen_and_is_remembered(brows
         return str(browser.execute_script("return document.querySelector('#metric .plot')._fullLayout.font.color"))
 
     light, ink = ground(), text_colour()
-    _scheme(browser, "dark")
+    set_scheme(browser, "dark")
     wait_until(lambda: text_colour() != ink)
     dark = ground()
     assert dark != light
@@ -228,7 +204,7 @@ def test_it_can_be_used_with_the_keyboard(browser: Any) -> None:
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(browser: Any) -> None:
-    _device(browser, 390, 844, mobile=True)
+    set_device(browser, 390, 844)
     browser.refresh()
     wait_until(lambda: all(_plots(browser, key) for key in ("metric", "loss", "oscillation", "budget")))
     widths = (
@@ -244,7 +220,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Any) -> None:
 
 
 def test_it_is_printed_in_light_with_every_figure(browser: Any) -> None:
-    _scheme(browser, "dark")
+    set_scheme(browser, "dark")
     browser.execute_script(
         "addEventListener('beforeprint', () => { window.shown = [...document.querySelectorAll('.plot')]"
         ".map((plot) => [plot._fullLayout.font.color, plot._fullLayout.width]); })"
@@ -275,14 +251,3 @@ def _raw_traces(browser: Any) -> int:
             "return document.querySelector('#loss .plot').data.filter(t => t.raw !== undefined).length"
         )
     )
-
-
-def _device(browser: Any, width: int, height: int, *, mobile: bool = False) -> None:
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": mobile})
-
-
-def _scheme(browser: Any, name: str) -> None:
-    features = [{"name": "prefers-color-scheme", "value": name}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})

@@ -24,6 +24,7 @@ from lit_lossopt.__main__ import main
 from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.data import DigitsDataModule, ImageFolderDataModule
 from lit_lossopt.networks.mini_cnn import MiniCNN
+from lit_lossopt.tracking.artifacts import artifact_folder
 from tests.conftest import FinishedRun
 from tests.support.mlflow_ui import mlflow_ui
 from tests.support.saved_networks import write_network
@@ -296,11 +297,16 @@ def test_a_run_on_a_server_is_downloaded(
         run = client.create_run(client.create_experiment("remote")).info
         assert run.artifact_uri.startswith("mlflow-artifacts:")
         client.log_artifacts(run.run_id, str(digits_run.checkpoints), "checkpoints")
+        client.log_artifacts(run.run_id, str(digits_run.folder / "pictures"), "pictures")
         before = set(tmp_path.iterdir())
         best, last = load(run.run_id[:9]).saved, load(run.run_id[:9], "last").saved
         assert (best.run, best.step) == (run.run_id, load(digits_run.folder).saved.step)
         assert (last.run, last.step) == (run.run_id, 60)
         assert set(tmp_path.iterdir()) == before
+        with artifact_folder(run.run_id, "pictures") as (_, folder):
+            files = {path.name for path in (digits_run.folder / "pictures").iterdir()}
+            assert {path.name for path in folder.iterdir()} == files
+        assert not folder.exists()
         assert main(["export", run.run_id, "--log"]) == 0
         (logged,) = client.search_logged_models([run.experiment_id])
         assert logged.source_run_id == run.run_id

@@ -99,7 +99,7 @@
   const truthOn = () => pressed(document.querySelector("[data-switch=truth]"));
   const narrow = () => root.clientWidth < 700;
   const config = { displayModeBar: false, responsive: true };
-  const HOME = { eye: { x: 0.95, y: -1.25, z: 0.95 }, center: { x: 0, y: 0, z: -0.2 }, up: { x: 0, y: 0, z: 1 } };
+  const HOME = { eye: { x: 0.95, y: -1.25, z: 0.95 }, center: { x: 0, y: 0, z: -0.08 }, up: { x: 0, y: 0, z: 1 } };
   const ABOVE = { eye: { x: 0, y: -0.01, z: 2.1 }, center: { x: 0, y: 0, z: 0 }, up: { x: 0, y: 1, z: 0 } };
   let camera = HOME;
 
@@ -176,7 +176,7 @@
       data.push({ mode: "lines", x: parts.way.x, y: parts.way.y, line: { color: tint, width: 3 }, hoverinfo: "skip" });
       data.push({ mode: "markers", x: parts.walker.x, y: parts.walker.y, text: parts.walker.text, marker: { color: tint, size: 12, symbol: scene.styles[walk.look].marker, line: { color: look.halo, width: 1.5 } }, hovertemplate: "%{text}<extra></extra>" });
     }
-    const annotations = walks.length ? [{ x: walks[0].x[0], y: walks[0].y[0], text: "start", showarrow: false, xanchor: "right", yanchor: "bottom", xshift: -6, font: { size: 12, color: look.ink } }] : [];
+    const annotations = walks.length ? [{ x: walks[0].x[0], y: walks[0].y[0], text: "start", showarrow: false, xanchor: "right", yanchor: "bottom", xshift: narrow() ? 10 : -6, yshift: narrow() ? 4 : 0, font: { size: 12, color: look.ink } }] : [];
     Plotly.react(map, data, {
       ...flatLayout(look), annotations,
       xaxis: { ...flatAxis(look, scene.labels[0]), constrain: "domain", showgrid: false, range: [x[0], x[x.length - 1]] },
@@ -194,7 +194,7 @@
       const text = Array.from(walk.steps, (step) => words(walk, at(walk, step)));
       data.push({ x: Array.from(walk.steps), y: Array.from(walk.losses), text, mode: "lines", line: { color: tint, width: 2.2 }, hovertemplate: "%{text}<extra></extra>" });
       data.push({ x: Array.from(walk.steps), y: Array.from(walk.on_plane), mode: "lines", line: { color: tint, width: 1.4, dash: "dot" }, hoverinfo: "skip" });
-      data.push({ x: Array.from(walk.logged_steps), y: Array.from(walk.logged), mode: "markers", marker: { color: tint, size: 5, symbol: "x-thin-open" }, opacity: 0.7, hovertemplate: "logged at step %{x}: %{y:.4g}<extra></extra>" });
+      data.push({ x: Array.from(walk.logged_steps), y: Array.from(walk.logged), mode: "markers", marker: { color: tint, size: 4, symbol: "x-thin-open" }, opacity: 0.55, hovertemplate: "logged at step %{x}: %{y:.4g}<extra></extra>" });
       const here = at(walk, now);
       data.push({ x: [here.step], y: [here.loss], mode: "markers", marker: { color: tint, size: 11, symbol: scene.styles[walk.look].marker, line: { color: look.halo, width: 1.5 } }, hoverinfo: "skip" });
     }
@@ -244,6 +244,7 @@
 
   // Playing: the whole way in twelve seconds.
   const SECONDS = 12;
+  const SLOWEST = 0.1;
   const play = document.getElementById("play");
   let playing = null;
   function stop() {
@@ -255,7 +256,8 @@
   function frame(time) {
     if (!playing) return;
     playing.before ??= time;
-    const step = now + (time - playing.before) / 1000 / SECONDS * last;
+    // A slow machine plays more slowly, and leaves nothing out.
+    const step = now + Math.min((time - playing.before) / 1000, SLOWEST) / SECONDS * last;
     playing.before = time;
     move(Math.min(step, last));
     if (step >= last) stop();
