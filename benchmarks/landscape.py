@@ -38,12 +38,14 @@ def measure(size: int, channels: int, images: int, points: int) -> dict[str, Any
     network = MiniCNN(in_channels=channels, image_size=size).to(memory_format=torch.channels_last)
     criterion = torch.nn.CrossEntropyLoss()
     pixels = torch.randn(images, channels, size, size).contiguous(memory_format=torch.channels_last)
-    batches = list(zip(pixels.split(64), torch.randint(10, (images,)).split(64), strict=True))
+    labels = torch.randint(10, (images,))
+    parts = range(0, images, 64)
+    batches = [(pixels[first : first + 64], labels[first : first + 64]) for first in parts]
     surface = LossSurface(network, criterion, contract_of(criterion), batches)
     plane = random_plane(network.state_dict(), surface.trained, seed=0)
     side = torch.linspace(-1, 1, points).double().numpy()
     surface.at(plane, 0.0, 0.0)
-    started, wall = time.process_time(), time.monotonic()
+    started = time.process_time()
     with torch.no_grad():
         for _ in range(_PASSES):
             for images_of_batch, _labels in batches:

@@ -21,7 +21,8 @@ def landscape_section(found: Mapping[str, Any]) -> str:
         for name, case in found["cases"].items()
     ]
     heads = ["images", "processor time", "wall time", "over plain passes", "memory of the process"]
+    points = found["points"]
     return f"""{table(heads, rows)}
-MiniCNN, {found["points"]} × {found["points"]} points, one thread. “Over plain passes” is the processor time over that of as many
-passes of the network over the same images, in the same process. Most of the memory is torch itself. Other work ran on
-the machine, so the wall time is an upper bound. Made by `python -m benchmarks.landscape`."""
+MiniCNN, {points} × {points} points, one thread. “Over plain passes” is the processor time over that of as many passes
+of the network over the same images, in the same process. Most of the memory is torch itself. Other work ran on the
+machine, so the wall time is an upper bound. Made by `python -m benchmarks.landscape`."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,22 @@ from tqdm import tqdm
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
+from lit_lossopt.core.numbers import listed, named
 from lit_lossopt.core.paths import given_path
-from lit_lossopt.inference.load import find_saved
 from lit_lossopt.landscape.choice import chosen_runs, fewest, named_runs
-from lit_lossopt.landscape.materials import config_of, images_of, same_images, same_loss, surface_of
+from lit_lossopt.landscape.materials import (
+    config_of,
+    images_of,
+    last_weights,
+    loss_differs,
+    same_images,
+    surface_of,
+)
 from lit_lossopt.landscape.plane import line_between, random_plane
 from lit_lossopt.landscape.request import LINE, RANDOM, Request
 from lit_lossopt.landscape.scene import Profile, Scene, walked_plane
 from lit_lossopt.landscape.surface import LossSurface
-from lit_lossopt.landscape.trajectory_files import HOW, Trajectory, check_common_start, logged_losses, trajectories
+from lit_lossopt.landscape.trajectory_files import HOW, Trajectory, start_differs, trajectories
 from lit_lossopt.tracking.reading.runs import Run, experiments_of, read_runs
 
 
@@ -49,46 +55,82 @@ def _plane(request: Request) -> Scene:
     runs = chosen_runs(request)
     chosen, note = (runs, "") if request.runs else fewest(runs)
     with trajectories(chosen) as found:
-        missing = [name for name, run in chosen if run.run_id not in {walk.run.run_id for walk in found}]
+        there = {walk.run.run_id for walk in found}
+        missing = [name for name, run in chosen if run.run_id not in there]
         if not found or (request.runs and missing):
-            who = missing[0] if missing else "the experiment"
+            who = missing[0] if request.runs else "the experiment"
             raise UserError(f"landscape: {who} has no snapshots of its weights. To take them, {HOW}")
-        check_common_start(found)
-        configs = [(walk.name, config_of(walk.run.run_id)) for walk in found]
-        same_loss(configs)
-        first = configs[0][1]
-        surface = _surface(request, first, found[0].run.run_id)
-        walks = [_with_logged(walk, config, first, request) for walk, (_, config) in zip(found, configs, strict=True)]
-        left = f"Without snapshots, and so not on the map: {', '.join(missing)}." if missing else ""
-        notes = tuple(filter(None, (note, left)))
+        configs = {walk.run.run_id: config_of(walk.run.run_id) for walk in found}
+        walks, apart = _on_one_map(found, configs, named=bool(request.runs))
+        first = configs[walks[0].run.run_id]
+        surface = _surface(request, first, walks[0].run)
+        logged = [_with_logged(walk, configs[walk.run.run_id], first, request) for walk in walks]
+        without = f"Without snapshots, and so not on the map: {named(missing)}." if missing else ""
+        notes = tuple(filter(None, (note, without, apart)))
         with _progress(request.points**2, surface) as tell:
-            return walked_plane(walks, surface, request.points, _about(found[0].run, surface, notes), tell)
+            return walked_plane(logged, surface, request.points, _about(walks[0].run, surface, notes), tell)
+
+
+def _on_one_map(
+    found: Sequence[Trajectory], configs: Mapping[str, Mapping[str, Any]], *, named: bool
+) -> tuple[list[Trajectory], str]:
+    """Return the runs that share a map, and a sentence on those that do not.
+
+    Where runs were named, all have to share it. Otherwise those that share it with the newest run are taken.
+
+    Raises:
+        UserError: two runs that were named share none.
+    """
+    reference = found[0] if named else found[-1]
+    config = configs[reference.run.run_id]
+    reasons = {
+        walk.run.run_id: loss_differs(config, configs[walk.run.run_id]) or start_differs(reference, walk)
+        for walk in found
+    }
+    apart = [walk for walk in found if reasons[walk.run.run_id]]
+    if named and apart:
+        raise UserError(
+            f"landscape: {_both(reference, apart[0])} {reasons[apart[0].run.run_id]}, so they share no map. Name runs "
+            "of one seed_everything, one network, one loss and the same images"
+        )
+    shared = [walk for walk in found if not reasons[walk.run.run_id]]
+    left = listed([f"{walk.name} ({walk.run.run_id[:8]})" for walk in apart[:3]])
+    more = f" and {len(apart) - 3} more" if len(apart) > 3 else ""
+    note = f"{left}{more} share no map with {reference.name}: other weights at the start, loss or images."
+    return shared, note if apart else ""
+
+
+def _both(first: Trajectory, other: Trajectory) -> str:
+    return f"{first.name} ({first.run.run_id[:8]}) and {other.name} ({other.run.run_id[:8]})"
 
 
 def _random(request: Request) -> Scene:
-    (_, run), surface, weights = _ends(request)[0], *_materials(request)
-    plane = random_plane(weights[0], surface.trained, request.seed or 0)
+    ((name, run),) = _ends(request)
+    config, weights = last_weights(run)
+    surface = _surface(request, config, run)
+    plane = random_plane(weights, surface.trained, request.seed or 0)
     side = np.linspace(-request.reach, request.reach, request.points)
     with _progress(len(side) ** 2, surface) as tell:
         losses = surface.grid(plane, side, side, tell)
     labels = ("along a random direction, in sizes of the weights", "along another one")
-    return Scene(x=side, y=side, losses=losses, **{**_about(run, surface, ()), "labels": labels})
+    return Scene(x=side, y=side, losses=losses, **{**_about(run, surface, ()), "title": name, "labels": labels})
 
 
 def _line(request: Request) -> Profile:
     (first, one), (second, two) = _ends(request)
-    surface, (start, end) = _materials(request)
+    (config, start), (other, end) = last_weights(one), last_weights(two)
+    reason = loss_differs(config, other)
+    if reason:
+        raise UserError(f"landscape --line: {first} and {second} {reason}, so no loss is that of both")
+    surface = _surface(request, config, one)
     places = np.linspace(0.0, 1.0, request.points)
-    losses = surface.along(line_between(start, end, surface.trained), [(place,) for place in places])
     return Profile(
-        title=f"{first} to {second}",
         loss_name=_loss_name(one),
         images=_count(surface),
         places=places,
-        losses=losses,
+        losses=surface.along(line_between(start, end, surface.trained), [(place,) for place in places]),
         names=(first, second),
         ends=(surface.of_snapshot(start), surface.of_snapshot(end)),
-        logged=(_last_logged(one, request), _last_logged(two, request)),
     )
 
 
@@ -96,31 +138,15 @@ def _ends(request: Request) -> list[tuple[str, Run]]:
     return named_runs(read_runs(run_ids=request.runs, metrics=[names.PROBE_LOSS, names.TRAIN_LOSS]))
 
 
-def _materials(request: Request) -> tuple[LossSurface, list[dict[str, Any]]]:
-    """Return the surface of the first run, and the last weights of every run that is named."""
-    saved = [find_saved(run.run_id, "last") for _, run in _ends(request)]
-    same_loss([(name, one.config) for (name, _), one in zip(_ends(request), saved, strict=True)])
-    first = saved[0]
-    images = request.images or images_of(first.config)
-    surface = surface_of(first.config, first.path, images, request.allowed, request.device)
-    return surface, [dict(one.weights) for one in saved]
-
-
-def _surface(request: Request, config: dict[str, Any], run_id: str) -> LossSurface:
+def _surface(request: Request, config: Mapping[str, Any], run: Run) -> LossSurface:
     images = request.images or images_of(config)
-    return surface_of(config, Path(f"run {run_id[:8]}"), images, request.allowed, request.device)
+    return surface_of(config, Path(f"run {run.run_id[:8]}"), images, request.allowed, request.device)
 
 
-def _with_logged(walk: Trajectory, config: dict[str, Any], first: dict[str, Any], request: Request) -> Trajectory:
+def _with_logged(walk: Trajectory, config: Mapping[str, Any], first: Mapping[str, Any], request: Request) -> Trajectory:
     """Return a path without the logged losses where those are of other images."""
     alike = same_images(config, first) and request.images in (0, images_of(config))
     return walk if alike else replace(walk, run=replace(walk.run, histories={}))
-
-
-def _last_logged(run: Run, request: Request) -> float:
-    """Return the probe loss that a run logged last."""
-    steps, losses = logged_losses(run)
-    return float(losses[-1]) if len(steps) and not request.images else nan
 
 
 def _about(run: Run, surface: LossSurface, notes: Sequence[str]) -> dict[str, Any]:

@@ -14,9 +14,12 @@ from lit_lossopt.core import names
 from lit_lossopt.core.class_paths import as_named_now
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.data import ImageDataModule
-from lit_lossopt.inference.load import Sizes, instantiated, network_and_loss
+from lit_lossopt.diagnostics.trajectory import Weights
+from lit_lossopt.inference.load import Sizes, find_saved, instantiated, network_and_loss
 from lit_lossopt.landscape.surface import LossSurface
+from lit_lossopt.landscape.trajectory_files import trajectories
 from lit_lossopt.tracking.artifacts import artifact_folder
+from lit_lossopt.tracking.reading.runs import Run
 from lit_lossopt.training.looking import draw_examples
 
 PROBE_IMAGES = 256
@@ -38,23 +41,28 @@ def config_of(run_id: str) -> dict[str, Any]:
         return config
 
 
-def same_loss(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Refuse runs whose losses or images differ.
+def loss_differs(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
+    """Return how the losses of two runs differ, or an empty text if they are one loss of one set of images."""
+    if one["model"]["criterion"] != two["model"]["criterion"]:
+        return "were trained on different losses"
+    return "" if _images_of(one) == _images_of(two) else "were trained on different images"
 
-    Args:
-        configs: each with the name of its run.
+
+def last_weights(run: Run) -> tuple[dict[str, Any], Weights]:
+    """Return the config of a run and its last weights: those of its checkpoint, or else of its last snapshot.
 
     Raises:
-        UserError: two of them differ.
+        UserError: it has neither.
     """
-    (first, one), *others = configs
-    for other, two in others:
-        for what, key in (("losses", _loss_of), ("images", _images_of)):
-            if key(one) != key(two):
-                raise UserError(
-                    f"landscape: {first} and {other} were trained on different {what}, and a map shows one loss of one "
-                    "set of images. Name runs that share them"
-                )
+    try:
+        saved = find_saved(run.run_id, "last")
+    except UserError:
+        # Trials of a sweep keep no checkpoints.
+        with trajectories([(run.name, run)]) as found:
+            if not found:
+                raise
+            return config_of(run.run_id), found[0].weights(-1)
+    return dict(saved.config), saved.weights
 
 
 def same_images(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
@@ -110,10 +118,6 @@ def _data(config: Mapping[str, Any], path: Path, allow: Sequence[str]) -> ImageD
     data.prepare_data()
     data.setup("fit")
     return data
-
-
-def _loss_of(config: Mapping[str, Any]) -> Any:
-    return config["model"]["criterion"]
 
 
 def _images_of(config: Mapping[str, Any]) -> Any:

@@ -96,24 +96,20 @@ class Profile:
     """The loss along the straight line between two runs.
 
     Attributes:
-        title: of both.
         loss_name: of the loss.
         images: whose mean loss it is.
         places: ``[n]``, 0 at the first run and 1 at the second.
         losses: ``[n]``.
         names: of the runs.
         ends: the loss of each with the running statistics that it had.
-        logged: the last probe loss that each logged, NaN where it is of other images or another step.
     """
 
-    title: str
     loss_name: str
     images: int
     places: Floats
     losses: Floats
     names: tuple[str, str]
     ends: tuple[float, float]
-    logged: tuple[float, float]
 
     @property
     def barrier(self) -> float:

@@ -99,23 +99,15 @@ def trajectories(runs: Sequence[tuple[str, Run]]) -> Iterator[list[Trajectory]]:
         yield found
 
 
-def check_common_start(walks: Sequence[Trajectory]) -> None:
-    """Refuse runs that do not begin with the same weights.
-
-    Raises:
-        UserError: two of them differ.
-    """
-    first = walks[0]
-    for other in walks[1:]:
-        if other.start.keys() != first.start.keys() or any(
-            other.start[name].shape != value.shape for name, value in first.start.items()
-        ):
-            raise UserError(f"landscape: {first.name} and {other.name} have different networks, so no plane holds both")
-        if not all(torch.equal(other.start[name], value) for name, value in first.start.items()):
-            raise UserError(
-                f"landscape: {first.name} ({first.run.run_id[:8]}) and {other.name} ({other.run.run_id[:8]}) do not "
-                "begin with the same weights. Name runs of the same seed_everything and the same network"
-            )
+def start_differs(first: Trajectory, other: Trajectory) -> str:
+    """Return how the starts of two runs differ, or an empty text if they are the same to the bit."""
+    if other.start.keys() != first.start.keys() or any(
+        other.start[name].shape != value.shape for name, value in first.start.items()
+    ):
+        return "have different networks"
+    if not all(torch.equal(other.start[name], value) for name, value in first.start.items()):
+        return "do not begin with the same weights"
+    return ""
 
 
 def logged_losses(run: Run) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]:

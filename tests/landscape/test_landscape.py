@@ -184,6 +184,27 @@ def test_runs_that_share_no_map_are_one_line(kind: str, capsys: pytest.CaptureFi
     assert said in line
 
 
+def test_of_an_experiment_those_are_taken_that_share_a_map_with_the_newest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (
+        [],
+        ["--model.optimizer=SGD"],
+        ["--model.criterion=MSELoss"],
+        ["--diagnostics=off", "--model.optimizer=SGD"],
+    ):
+        assert main([*WALK, "--tracking.experiment=mixed", "--trainer.max_epochs=1", *words]) == 0
+    first, second, squared, _ = (run.run_id for run in read_runs("mixed"))
+    capsys.readouterr()
+    assert main(["landscape", *FAST]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"({first[:8]})" in said
+    assert f"({second[:8]})" in said
+    assert "share no map with" in said
+    assert f"({squared[:8]})" not in said
+    assert "Without snapshots, and so not on the map" in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -228,4 +249,9 @@ def test_a_plan_trains_only_what_is_missing(
     again = [run for run in read_runs("landscape") if names.TAG_PLAN not in run.tags]
     assert [run.run_id for run in again] == [run.run_id for run in runs]
     assert Path("first.html").read_bytes() == Path("second.html").read_bytes()
+    # Trials keep no checkpoint: their last snapshots are the ends.
+    assert not list(Path("mlruns/landscape").glob("*/artifacts/checkpoints/last.ckpt"))
+    capsys.readouterr()
+    assert main(["landscape", "--line", *(run.run_id for run in runs[:2]), *FAST]) == 0
+    assert "The loss of 32 training images is" in capsys.readouterr().out
     assert tmp_path / "landscape.png" == Path("landscape.png").absolute()
