@@ -9,7 +9,7 @@ from lit_lossopt.comparison.grouping.arms import group
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Status
-from lit_lossopt.landscape.request import MOST_RUNS, Request
+from lit_lossopt.landscape.request import Request
 from lit_lossopt.tracking.reading.runs import Run, find_experiment, read_runs
 
 _METRICS = (names.PROBE_LOSS, names.TRAIN_LOSS)
@@ -31,9 +31,9 @@ def chosen_runs(request: Request) -> list[tuple[str, Run]]:
 
 
 def named_runs(runs: Sequence[Run]) -> list[tuple[str, Run]]:
-    """Return the newest run of each arm with the arm's name, in the order in which they began.
+    """Return each run with the name of its arm.
 
-    Runs that were named one by one may share an arm. Then the beginning of their ids stands behind it.
+    Where several are of one arm, the beginning of the run's id stands behind it.
     """
     names_of = {run.run_id: arm.name for arm in group(runs).arms for run in arm.runs} if runs else {}
     given = [(names_of.get(run.run_id) or run.name or run.run_id[:8], run) for run in runs]
@@ -41,16 +41,8 @@ def named_runs(runs: Sequence[Run]) -> list[tuple[str, Run]]:
     return [(f"{name} {run.run_id[:6]}" if often[name] > 1 else name, run) for name, run in given]
 
 
-def fewest(walks: Sequence[tuple[str, Run]]) -> tuple[list[tuple[str, Run]], str]:
-    """Return as many runs as a map can show, and a sentence if some are left out."""
-    if len(walks) <= MOST_RUNS:
-        return list(walks), ""
-    note = f"Of {len(walks)} runs the first {MOST_RUNS} are shown. Name others by their ids."
-    return list(walks[:MOST_RUNS]), note
-
-
 def _of_one_seed(runs: Sequence[Run], seed: int | None, experiment: str) -> list[Run]:
-    """Return the newest run of each arm with one seed: the one asked for, or that of the most runs."""
+    """Return the runs of one seed: the one asked for, or that of the most runs."""
     seeds = Counter(run.tags.get(names.TAG_SEED, "") for run in runs)
     if not seeds or (seed is not None and str(seed) not in seeds):
         known = ", ".join(sorted(seeds)) or "none"
@@ -58,12 +50,7 @@ def _of_one_seed(runs: Sequence[Run], seed: int | None, experiment: str) -> list
         raise UserError(f"landscape: there is no training{asked} in {experiment}. Seeds there: {known}")
     most = max(seeds.values())
     wanted = str(seed) if seed is not None else min((key for key in seeds if seeds[key] == most), key=_as_number)
-    # A run that is repeated to the same settings takes the place of the earlier one.
-    newest: dict[str, Run] = {}
-    for run in runs:
-        if run.tags.get(names.TAG_SEED, "") == wanted and run.status != Status.SCHEDULED:
-            newest[run.tags.get(names.TAG_TRIAL_KEY, run.run_id)] = run
-    return list(newest.values())
+    return [run for run in runs if run.tags.get(names.TAG_SEED, "") == wanted and run.status != Status.SCHEDULED]
 
 
 def _as_number(seed: str) -> tuple[int, str]:

@@ -19,7 +19,7 @@ from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.numbers import listed, named
 from lit_lossopt.core.paths import given_path
-from lit_lossopt.landscape.choice import chosen_runs, fewest, named_runs
+from lit_lossopt.landscape.choice import chosen_runs, named_runs
 from lit_lossopt.landscape.materials import (
     config_of,
     images_of,
@@ -29,7 +29,7 @@ from lit_lossopt.landscape.materials import (
     surface_of,
 )
 from lit_lossopt.landscape.plane import line_between, random_plane
-from lit_lossopt.landscape.request import LINE, RANDOM, Request
+from lit_lossopt.landscape.request import LINE, MOST_RUNS, RANDOM, Request
 from lit_lossopt.landscape.scene import Profile, Scene, walked_plane
 from lit_lossopt.landscape.surface import LossSurface
 from lit_lossopt.landscape.trajectory_files import HOW, Trajectory, start_differs, trajectories
@@ -52,16 +52,19 @@ def draw(request: Request) -> int:
 
 
 def _plane(request: Request) -> Scene:
-    runs = chosen_runs(request)
-    chosen, note = (runs, "") if request.runs else fewest(runs)
-    with trajectories(chosen) as found:
-        there = {walk.run.run_id for walk in found}
+    chosen = chosen_runs(request)
+    with trajectories(chosen) as all_found:
+        found, note = (all_found, "") if request.runs else _newest_of_each(all_found)
+        there = {walk.run.run_id for walk in all_found}
         missing = [name for name, run in chosen if run.run_id not in there]
         if not found or (request.runs and missing):
             who = missing[0] if request.runs else "the experiment"
             raise UserError(f"landscape: {who} has no snapshots of its weights. To take them, {HOW}")
         configs = {walk.run.run_id: config_of(walk.run.run_id) for walk in found}
         walks, apart = _on_one_map(found, configs, named=bool(request.runs))
+        walks = [
+            replace(walk, name=name) for walk, (name, _) in zip(walks, named_runs([w.run for w in walks]), strict=True)
+        ]
         first = configs[walks[0].run.run_id]
         surface = _surface(request, first, walks[0].run)
         logged = [_with_logged(walk, configs[walk.run.run_id], first, request) for walk in walks]
@@ -71,32 +74,40 @@ def _plane(request: Request) -> Scene:
             return walked_plane(logged, surface, request.points, _about(walks[0].run, surface, notes), tell)
 
 
+def _newest_of_each(found: Sequence[Trajectory]) -> tuple[list[Trajectory], str]:
+    """Return the newest run of each setting, as many as a map can show, and a sentence if some are left out."""
+    newest = list({walk.run.tags.get(names.TAG_TRIAL_KEY, walk.run.run_id): walk for walk in found}.values())
+    if len(newest) <= MOST_RUNS:
+        return newest, ""
+    return newest[:MOST_RUNS], f"Of {len(newest)} runs the first {MOST_RUNS} are shown. Name others by their ids."
+
+
 def _on_one_map(
     found: Sequence[Trajectory], configs: Mapping[str, Mapping[str, Any]], *, named: bool
 ) -> tuple[list[Trajectory], str]:
     """Return the runs that share a map, and a sentence on those that do not.
 
-    Where runs were named, all have to share it. Otherwise those that share it with the newest run are taken.
+    Where runs were named, all have to share it. Otherwise the largest set that does is taken, and of two equal
+    ones the newer one.
 
     Raises:
         UserError: two runs that were named share none.
     """
-    reference = found[0] if named else found[-1]
-    config = configs[reference.run.run_id]
-    reasons = {
-        walk.run.run_id: loss_differs(config, configs[walk.run.run_id]) or start_differs(reference, walk)
-        for walk in found
-    }
-    apart = [walk for walk in found if reasons[walk.run.run_id]]
+
+    def reason(one: Trajectory, two: Trajectory) -> str:
+        return loss_differs(configs[one.run.run_id], configs[two.run.run_id]) or start_differs(one, two)
+
+    sets = [[walk for walk in found if not reason(walk, other)] for other in found]
+    shared = sets[0] if named else max(reversed(sets), key=len)
+    apart = [walk for walk in found if walk not in shared]
     if named and apart:
         raise UserError(
-            f"landscape: {_both(reference, apart[0])} {reasons[apart[0].run.run_id]}, so they share no map. Name runs "
-            "of one seed_everything, one network, one loss and the same images"
+            f"landscape: {_both(found[0], apart[0])} {reason(found[0], apart[0])}, so they share no map. Name runs of "
+            "one seed_everything, one network, one loss and the same images"
         )
-    shared = [walk for walk in found if not reasons[walk.run.run_id]]
     left = listed([f"{walk.name} ({walk.run.run_id[:8]})" for walk in apart[:3]])
     more = f" and {len(apart) - 3} more" if len(apart) > 3 else ""
-    note = f"{left}{more} share no map with {reference.name}: other weights at the start, loss or images."
+    note = f"{left}{more}: not on the map, as weights at the start, loss or images are others."
     return shared, note if apart else ""
 
 

@@ -43,12 +43,13 @@ class Heights:
 def heights_of(scene: Scene) -> Heights:
     """Return the scale for a map.
 
-    Above one and a half times the loss at the start the map is flat, if it has walks.
+    Above one and a half times the loss at the start, and above all walks on the plane, the map is flat. True losses may
+    be higher.
     """
     low, high = scene.range
     if scene.walks:
         starts = max(float(walk.losses[0]) for walk in scene.walks)
-        tops = max(float(np.max(walk.losses)) for walk in scene.walks)
+        tops = max(float(np.nanmax(walk.on_plane)) for walk in scene.walks)
         high = min(high, max(_ABOVE_START * starts, tops)) if starts > 0 else high
     logarithmic = low > 0 and high / low >= _MUCH
     return Heights(low, high, logarithmic, tuple(_levels(low, high, logarithmic)))

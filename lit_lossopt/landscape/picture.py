@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from lit_lossopt.comparison.report.figure_spec import style
 from lit_lossopt.comparison.report.paper_figures import DASHES, DOTS_PER_INCH, MARKERS, STYLE, shortened
@@ -18,7 +19,7 @@ from lit_lossopt.core.numbers import per_cent, significant
 from lit_lossopt.landscape.heights import Heights, heights_of
 from lit_lossopt.landscape.scene import Profile, Scene, Walk
 
-WIDTH, HEIGHT = 9.0, 4.9
+WIDTH, HEIGHT = 9.0, 5.2
 # Pale on the heights, blue in the valley: every colour of a walk is seen on both.
 GROUND = LinearSegmentedColormap.from_list("ground", ["#9dbfdd", "#c4dae9", "#e4eae8", "#f4ebd8", "#f8ecd6"])
 _SOFT = "#595e66"
@@ -72,7 +73,7 @@ def _map_figure(scene: Scene) -> Figure:
             "start", (float(scene.walks[0].x[0]), float(scene.walks[0].y[0])), (-7, 0), textcoords="offset points",
             fontsize=8.5, color="#1c1e21", zorder=7, ha="right", va="center",
         )  # fmt: skip
-        _draw_losses(canvas.add_subplot(cells[0, 1]), scene, heights)
+        _draw_losses(canvas.add_subplot(cells[0, 1]), scene)
         _draw_distances(canvas.add_subplot(cells[1, 1]), scene)
         canvas.legend(
             [_handle(place) for place in range(len(scene.walks))], [shortened(walk.name, 40) for walk in scene.walks],
@@ -96,7 +97,7 @@ def _draw_ground(axes: Axes, scene: Scene, heights: Heights) -> None:
         axes.clabel(lines, fontsize=7, fmt=significant, colors=_SOFT)
     axes.set_aspect("equal")
     axes.set(xlabel=_axis(scene.labels[0]), ylabel=_axis(scene.labels[1]))
-    held = f"; the plane holds {per_cent(scene.explained)} of the walks" if scene.walks else ""
+    held = f"\nthe plane holds {per_cent(scene.explained)} of what the weights moved" if scene.walks else ""
     axes.set_title(f"{_loss_label(scene.loss_name, scene.images)}{held}", loc="left", color=_SOFT, fontsize=8.5)
 
 
@@ -111,15 +112,16 @@ def _draw_walk(axes: Axes, walk: Walk, place: int) -> None:
     )  # fmt: skip
 
 
-def _draw_losses(axes: Axes, scene: Scene, heights: Heights) -> None:
+def _draw_losses(axes: Axes, scene: Scene) -> None:
     for place, walk in enumerate(scene.walks):
         look = style(place)
         axes.plot(walk.steps, walk.losses, color=look.colour, linewidth=1.5, zorder=3)
         axes.plot(walk.steps, walk.on_plane, color=look.colour, linewidth=1, linestyle=DASHES["dot"], zorder=2)
-    if heights.logarithmic:
+    if all(np.all(values > 0) for walk in scene.walks for values in (walk.losses, walk.on_plane)):
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.minorticks_off()
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("loss at the weights; dotted: on the plane", loc="left", color=_SOFT, fontsize=8.5)
 
 

@@ -16,10 +16,8 @@ from lit_lossopt.landscape.trajectory_files import Trajectory, logged_losses
 
 Floats = NDArray[np.float64]
 _NONE: Floats = np.empty(0)
-# Room around the paths, in shares of the longer side.
+# Room around the paths, in shares of their longer side.
 _MARGIN = 0.14
-# The shorter side has at least this share of the longer one.
-_SLIMMEST = 0.55
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +128,7 @@ def walked_plane(
     Args:
         walks: with the same start.
         surface: of their loss.
-        points: along the longer axis.
+        points: along each axis.
         about: the other attributes of ``Scene``.
         tell: called with the number of points behind each row.
 
@@ -163,12 +161,8 @@ def _walk(walk: Trajectory, projection: Projection, plane: Plane, surface: LossS
 
 
 def _extent(places: Floats, points: int) -> tuple[Floats, Floats]:
-    """Return the grid's coordinates: around all places, square meshes, not too slim."""
+    """Return the grid's coordinates: a square around all places."""
     low, high = places.min(axis=0), places.max(axis=0)
-    longest = float((high - low).max())
-    half = np.maximum((high - low) / 2 + _MARGIN * longest, _SLIMMEST * (0.5 + _MARGIN) * longest)
-    middle = (low + high) / 2
-    mesh = 2 * float(half.max()) / (points - 1)
-    counts = [max(3, round(2 * float(side) / mesh) + 1) for side in half]
-    x, y = (centre + mesh * (np.arange(count) - (count - 1) / 2) for centre, count in zip(middle, counts, strict=True))
+    half = (0.5 + _MARGIN) * float((high - low).max())
+    x, y = (centre + np.linspace(-half, half, points) for centre in (low + high) / 2)
     return x, y

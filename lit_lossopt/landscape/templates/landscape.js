@@ -200,7 +200,7 @@
     }
     const yaxis = flatAxis(look, scene.lossName);
     const ends = Numbers.ends(walks.flatMap((walk) => [...walk.losses, ...walk.on_plane]).filter((value) => value > 0));
-    const scale = scene.log && positive ? { type: "log", tickformat: "~g", dtick: Math.log10(ends[1] / ends[0]) > 2.5 ? 1 : "D2" } : {};
+    const scale = positive ? { type: "log", tickformat: "~g", dtick: Math.log10(ends[1] / ends[0]) > 2.5 ? 1 : "D2" } : {};
     Plotly.react(curves, data, { ...flatLayout(look), xaxis: flatAxis(look, "step"), yaxis: { ...yaxis, ...scale } }, config);
   }
 
