@@ -39,6 +39,7 @@
   let systemDark = prefersDark.matches;
   let printing = false;
   let now = last;
+  let playing = null;
 
   const isDark = () => !printing && (root.dataset.theme ? root.dataset.theme === "dark" : systemDark);
   const theme = () => THEMES[isDark() ? "dark" : "light"];
@@ -99,7 +100,28 @@
   const truthOn = () => pressed(document.querySelector("[data-switch=truth]"));
   const narrow = () => root.clientWidth < 700;
   const config = { displayModeBar: false, responsive: true };
-  const HOME = { eye: { x: 0.95, y: -1.25, z: 0.95 }, center: { x: 0, y: 0, z: -0.08 }, up: { x: 0, y: 0, z: 1 } };
+  // Of eight sides the one with the lowest rim in front, so that no wall hides the valley.
+  function bestSide() {
+    const border = [];
+    z.forEach((row, r) => row.forEach((value, c) => {
+      if (r === 0 || c === 0 || r === y.length - 1 || c === x.length - 1) {
+        border.push([2 * c / (x.length - 1) - 1, 2 * r / (y.length - 1) - 1, value ?? highest]);
+      }
+    }));
+    const rim = (angle) => {
+      let [sum, weight] = [0, 0];
+      for (const [bx, by, value] of border) {
+        const facing = Math.max(0, bx * Math.cos(angle) + by * Math.sin(angle)) ** 2;
+        sum += facing * value;
+        weight += facing;
+      }
+      return sum / weight;
+    };
+    const angles = [-53, -8, 37, 82, 127, 172, 217, 262].map((degrees) => degrees * Math.PI / 180);
+    return angles.reduce((best, angle) => (rim(angle) < rim(best) - 0.02 * (highest - lowest) ? angle : best));
+  }
+  const side = bestSide();
+  const HOME = { eye: { x: 1.52 * Math.cos(side), y: 1.52 * Math.sin(side), z: 1.05 }, center: { x: 0, y: 0, z: -0.08 }, up: { x: 0, y: 0, z: 1 } };
   const ABOVE = { eye: { x: 0, y: -0.01, z: 2.1 }, center: { x: 0, y: 0, z: 0 }, up: { x: 0, y: 1, z: 0 } };
   let camera = HOME;
 
@@ -170,11 +192,9 @@
       });
     }
     for (const walk of shown()) {
-      const parts = moving(walk, now);
       const tint = colour(walk);
-      data.push({ mode: "lines", x: wholeWay(walk).x, y: wholeWay(walk).y, line: { color: tint, width: 1.5 }, opacity: 0.45, hoverinfo: "skip" });
-      data.push({ mode: "lines", x: parts.way.x, y: parts.way.y, line: { color: tint, width: 3 }, hoverinfo: "skip" });
-      data.push({ mode: "markers", x: parts.walker.x, y: parts.walker.y, text: parts.walker.text, marker: { color: tint, size: 12, symbol: scene.styles[walk.look].marker, line: { color: look.halo, width: 1.5 } }, hovertemplate: "%{text}<extra></extra>" });
+      const said = Array.from(walk.steps, (step) => words(walk, at(walk, step)));
+      data.push({ mode: "lines+markers", x: Array.from(walk.x), y: Array.from(walk.y), text: said, line: { color: tint, width: 1.5 }, marker: { color: tint, size: 3 }, opacity: 0.5, hovertemplate: "%{text}<extra></extra>" });
     }
     const annotations = walks.length ? [{ x: walks[0].x[0], y: walks[0].y[0], text: "start", showarrow: false, xanchor: "right", yanchor: "bottom", xshift: narrow() ? 10 : -6, yshift: narrow() ? 4 : 0, font: { size: 12, color: look.ink } }] : [];
     Plotly.react(map, data, {
@@ -195,8 +215,6 @@
       data.push({ x: Array.from(walk.steps), y: Array.from(walk.losses), text, mode: "lines", line: { color: tint, width: 2.2 }, hovertemplate: "%{text}<extra></extra>" });
       data.push({ x: Array.from(walk.steps), y: Array.from(walk.on_plane), mode: "lines", line: { color: tint, width: 1.4, dash: "dot" }, hoverinfo: "skip" });
       data.push({ x: Array.from(walk.logged_steps), y: Array.from(walk.logged), mode: "markers", marker: { color: tint, size: 4, symbol: "x-thin-open" }, opacity: 0.55, hovertemplate: "logged at step %{x}: %{y:.4g}<extra></extra>" });
-      const here = at(walk, now);
-      data.push({ x: [here.step], y: [here.loss], mode: "markers", marker: { color: tint, size: 11, symbol: scene.styles[walk.look].marker, line: { color: look.halo, width: 1.5 } }, hoverinfo: "skip" });
     }
     const yaxis = flatAxis(look, scene.lossName);
     const ends = Numbers.ends(walks.flatMap((walk) => [...walk.losses, ...walk.on_plane]).filter((value) => value > 0));
@@ -204,29 +222,74 @@
     Plotly.react(curves, data, { ...flatLayout(look), xaxis: flatAxis(look, "step"), yaxis: { ...yaxis, ...scale } }, config);
   }
 
-  // One frame: only what moves is drawn anew.
+  // Plotly computes every trace of a figure anew when one of them changes, far too slowly for a film. So what moves over
+  // the flat figures is drawn by hand, and on the relief only the traces that move are told.
+  function overlay(place) {
+    const { xaxis, yaxis } = place._fullLayout;
+    place.style.position = "relative";
+    place.layer ??= place.appendChild(document.createElementNS(SVG, "svg"));
+    if (place.layer.parentNode !== place) place.append(place.layer);
+    const box = { left: xaxis._offset, top: yaxis._offset, width: xaxis._length, height: yaxis._length };
+    place.layer.setAttribute("class", "walkers");
+    for (const [side, value] of Object.entries(box)) place.layer.style[side] = `${value}px`;
+    return { layer: place.layer, px: (value) => xaxis.d2p(value), py: (value) => yaxis.d2p(value) };
+  }
+  const SVG = "http://www.w3.org/2000/svg";
+  const shapes = {
+    circle: (r) => `M${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0`,
+    square: (r) => `M${-r},${-r}h${2 * r}v${2 * r}h${-2 * r}z`,
+    diamond: (r) => `M0,${-1.3 * r}L${1.3 * r},0L0,${1.3 * r}L${-1.3 * r},0z`,
+    "triangle-up": (r) => `M0,${-1.2 * r}L${1.1 * r},${r * 0.8}L${-1.1 * r},${r * 0.8}z`,
+    "triangle-down": (r) => `M0,${1.2 * r}L${1.1 * r},${-r * 0.8}L${-1.1 * r},${-r * 0.8}z`,
+  };
+  function drawn(attributes) {
+    const path = document.createElementNS(SVG, "path");
+    for (const [name, value] of Object.entries(attributes)) path.setAttribute(name, value);
+    return path;
+  }
+  function moveOver(place, parts, way, spot) {
+    const { layer, px, py } = overlay(place);
+    const halo = theme().halo;
+    layer.replaceChildren(...parts.flatMap(({ walk, part }) => {
+      const tint = colour(walk);
+      const [sx, sy] = spot(part);
+      const symbol = (shapes[scene.styles[walk.look].marker] || shapes.circle)(6);
+      const marker = drawn({ d: symbol, transform: `translate(${px(sx)},${py(sy)})`, fill: tint, stroke: halo, "stroke-width": 1.5, "data-x": sx, "data-y": sy });
+      if (!way) return [marker];
+      const line = part.way.x.map((value, i) => `${i ? "L" : "M"}${px(value).toFixed(1)},${py(part.way.y[i]).toFixed(1)}`).join("");
+      return [drawn({ d: line, fill: "none", stroke: halo, "stroke-width": 5, "stroke-opacity": 0.6 }), drawn({ d: line, fill: "none", stroke: tint, "stroke-width": 3 }), marker];
+    }));
+  }
+  function moveRelief(parts) {
+    const inside = relief._fullLayout.scene?._scene;
+    const changes = parts.flatMap(({ part }, i) =>
+      ["way", "walker", "plumb", "truth"].map((kind, k) => [2 + 5 * i + k, part[kind]]));
+    for (const [index, { x: xs, y: ys, z: zs, text }] of changes) {
+      const change = { x: xs, y: ys, z: zs, ...(text ? { text } : {}) };
+      Object.assign(relief.data[index], change);
+      const full = relief._fullData[index];
+      const trace = inside?.traces?.[full.uid];
+      if (!trace?.update) continue;
+      Object.assign(full, change);
+      if (full.visible === true) trace.update(full);
+    }
+    if (inside?.glplot?.redraw) inside.glplot.redraw();
+    else Plotly.redraw(relief);
+  }
   function move(step) {
     now = step;
-    document.getElementById("step").value = step;
+    const slider = document.getElementById("step");
+    if (!slider) return;
+    slider.value = step;
     document.getElementById("step-text").textContent = `step ${Math.round(step)}`;
-    const parts = shown().map((walk) => moving(walk, step));
-    if (!parts.length) return;
-    const gather = (kinds, key) => parts.flatMap((part) => kinds.map((kind) => part[kind][key]));
-    const places = (from, each, kinds) => parts.flatMap((_, i) => kinds.map((kind) => from + each * i + kind));
-    const kinds = ["way", "walker", "plumb", "truth"];
-    if (relief.ready && seen(relief)) {
-      Plotly.restyle(relief, { x: gather(kinds, "x"), y: gather(kinds, "y"), z: gather(kinds, "z") }, places(1, 5, [1, 2, 3, 4]));
-      Plotly.restyle(relief, { text: gather(["walker", "truth"], "text") }, places(1, 5, [2, 4]));
-    }
-    if (seen(map)) Plotly.restyle(map, { x: gather(["way", "walker"], "x"), y: gather(["way", "walker"], "y") }, places(1 + scene.levels.length, 3, [1, 2]));
-    if (curves && seen(curves)) {
-      const here = parts.map((part) => part.way.here);
-      Plotly.restyle(curves, { x: here.map((one) => [one.step]), y: here.map((one) => [one.loss]) }, places(0, 4, [3]));
-    }
+    const parts = shown().map((walk) => ({ walk, part: moving(walk, step) }));
+    if (relief.ready && !printing && seen(relief)) moveRelief(parts);
+    if (seen(map)) moveOver(map, parts, true, (part) => [part.way.here.x, part.way.here.y]);
+    if (seen(curves)) moveOver(curves, parts, false, (part) => [part.way.here.step, part.way.here.loss]);
   }
   function seen(place) {
     const { top, bottom } = place.getBoundingClientRect();
-    return bottom > 0 && top < innerHeight;
+    return printing || (bottom > 0 && top < innerHeight);
   }
 
   function drawAll() {
@@ -240,13 +303,16 @@
     }
     drawMap();
     drawCurves();
+    move(now);
   }
+  // A figure that comes into sight, or that was zoomed, shows where the walkers are now.
+  addEventListener("scroll", () => { if (!playing) move(now); }, { passive: true });
+  addEventListener("resize", () => setTimeout(() => move(now), 300));
 
   // Playing: the whole way in twelve seconds.
   const SECONDS = 12;
   const SLOWEST = 0.1;
   const play = document.getElementById("play");
-  let playing = null;
   function stop() {
     playing = null;
     press(play, false);
@@ -317,6 +383,7 @@
   let theirs = null;
   try { theirs = localStorage.getItem("lossopt-theme"); } catch { /* private browsing */ }
   setTheme(theirs);
-  addEventListener("beforeprint", () => { printing = true; if (playing) stop(); drawMap(); drawCurves(); });
+  for (const place of [map, curves]) place?.on?.("plotly_afterplot", () => move(now));
+  addEventListener("beforeprint", () => { printing = true; if (playing) stop(); drawMap(); drawCurves(); move(now); });
   addEventListener("afterprint", () => { printing = false; drawAll(); });
 })();
