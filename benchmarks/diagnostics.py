@@ -90,7 +90,7 @@ def train(request: Request, probe_images: int, steps: int, seed: int) -> tuple[T
     data = RandomImages(batch_size=BATCH, validate_on_test=True, seed=seed)
     data.setup("fit")
     values, probe, window = StepValues(), TimedProbe(probe_images), Window(steps)
-    probe.step_values = values
+    probe.join(values)
     timed = TimedDiagnostics(request, values, HealthWatch())
     settings = {**TRAINER_DEFAULTS, "max_epochs": -1, "max_steps": PLANNED, "num_sanity_val_steps": 0}
     quiet: dict[str, Any] = {"limit_val_batches": 0, "enable_progress_bar": False, "enable_checkpointing": False}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_lossopt.tracking.addresses import absolute_uri, check_uri, sqlite_path, tame_client
-from lit_lossopt.tracking.journal import Entry
+from lit_lossopt.tracking.journal_lines import Entry
 from lit_lossopt.tracking.places import store_here
 from lit_lossopt.tracking.run_store import StoreError, understood
 from lit_lossopt.tracking.store_process import ProcessGoneError, StoreProcess, let_go, running_process

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from lit_lossopt.core import names
 from lit_lossopt.core.files import is_locked, try_lock_byte
-from lit_lossopt.tracking.journal import LOG, Journal, JournalBusyError, iterate_entries
+from lit_lossopt.tracking.journal import Journal, JournalBusyError
+from lit_lossopt.tracking.journal_reading import LOG, iterate_entries
 
 # Of which one byte for each set of settings is locked while a run of them is being resumed or begun.
 CLAIMS = ".claims"

@@ -71,7 +71,7 @@ class RunDescription(SaveConfigCallback):
         if lost:
             raise UserError(f"{lost[1]}={lost[2]}: cannot be written to config.yaml, so the run could not be repeated")
         config = resolved_config(self.parser, self.config)
-        pl_module.run_config = json.dumps(redact_leaves(config))
+        pl_module.keep_config(json.dumps(redact_leaves(config)))
         if not isinstance(logger, RunLogger) or not trainer.is_global_zero:
             return
         if logger.version:
