@@ -255,7 +255,7 @@ class Delivery:
 
 def _read_postponed(journal: Path) -> list[Entry]:
     try:
-        found: list[Entry] = json.loads((journal / POSTPONED).read_text(encoding="utf-8"))
+        postponed: list[Entry] = json.loads((journal / POSTPONED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return found
+    return postponed

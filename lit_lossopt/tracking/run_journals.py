@@ -36,8 +36,8 @@ def journal_of(root: Path, run: str) -> Path:
 
     If there is none, the run's id names a new folder.
     """
-    found = journals_of(root, run, beginnings=False)
-    return found[0] if found else root / run
+    journals = journals_of(root, run, beginnings=False)
+    return journals[0] if journals else root / run
 
 
 def journals_of(root: Path, run: str, *, beginnings: bool = True) -> list[Path]:

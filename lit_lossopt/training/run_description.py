@@ -127,8 +127,8 @@ def resolved_config(parser: Any, config: Any) -> dict[str, Any]:
     What was parsed is not checked a second time.
     """
     plain = _without_functions(config)
-    found: dict[str, Any] = json.loads(parser.dump(plain, skip_unset=False, format="json", skip_validation=True))
-    return found
+    resolved: dict[str, Any] = json.loads(parser.dump(plain, skip_unset=False, format="json", skip_validation=True))
+    return resolved
 
 
 def _without_functions(config: Any) -> Any:
