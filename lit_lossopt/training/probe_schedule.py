@@ -16,7 +16,7 @@ from lit_lossopt.core.seeds import derive_seed
 # A run of so many steps is long. A shorter one takes little time in any case, and so has more pairs.
 LONG = 5_000
 PAIRS_OF_SHORT, PAIRS_OF_LONG = 32, 20
-# In thousandths of the run. With the default diagnostics it is less than 2 % from about 5,000 steps on.
+# In thousandths of the run. With the default diagnostics it is about 2 % from about 5,000 steps on.
 COST = 11
 
 
