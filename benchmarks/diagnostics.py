@@ -3,7 +3,8 @@
 Run: ``python -m benchmarks.diagnostics``. MiniCNN on random 32×32 images, batch 64, one thread, SGD with momentum. Each
 quantity is measured alone at every second step, and its processor time is taken around everything that is done for it:
 the copies before the step and the passes behind it. Then the beginning of a run of 5,000 steps is trained with the
-default diagnostics and the probe loss, and without both.
+default diagnostics and the probe loss, and without both. From what its parts cost follows what the whole run costs: a
+window has not exactly its share of the moments at which something is measured.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from benchmarks.harness import interleave, ratio, write
 from benchmarks.probe import IMAGES, PLANNED, WANTED, WARM_UP, WINDOW, TimedProbe, Window
 from benchmarks.throughput import BATCH, RandomImages
 from lit_lossopt.diagnostics.request import QUANTITIES, Request, parse_request
+from lit_lossopt.diagnostics.schedule import plan
 from lit_lossopt.training.callbacks.diagnostics import Diagnostics
 from lit_lossopt.training.callbacks.health_watch import HealthWatch
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.cli import TRAINER_DEFAULTS
 from lit_lossopt.training.library_messages import quieten
 from lit_lossopt.training.module import LossOptModule
+from lit_lossopt.training.probe_schedule import probe_steps
 
 # What Cockpit's authors published for the network 3c3d on a CPU, as multiples of a plain step (Schneider et al. 2021).
 COCKPIT = {"alpha": 2.5, "sharpness": 72.0, "economy every 64 steps": 1.08}
@@ -50,23 +53,36 @@ class TimedDiagnostics(Diagnostics):
 
     seconds = 0.0
     measured = 0
+    # Of the seconds, those of steps whose batch is looked at again, and how many steps these were.
+    looking = 0.0
+    looks = 0
+
+    def on_train_batch_start(self, trainer: Any, *arguments: Any) -> None:
+        """Note what is due."""
+        before = time.process_time()
+        super().on_train_batch_start(trainer, *arguments)
+        self._count(trainer, before, looks=False)
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         """Keep what the step will change."""
         before = time.process_time()
         super().on_before_optimizer_step(trainer, pl_module, optimizer)
-        self._count(trainer, before)
+        self._count(trainer, before, looks=bool(self._before))
 
     def on_train_batch_end(self, trainer: Any, *arguments: Any) -> None:
         """Measure."""
-        before, due = time.process_time(), bool(self._before) or "norm" in self._due
+        before, looks, norm = time.process_time(), bool(self._before), "norm" in self._due
         super().on_train_batch_end(trainer, *arguments)
-        self._count(trainer, before)
-        self.measured += due and trainer.global_step > WARM_UP
-
-    def _count(self, trainer: Any, before: float) -> None:
+        self._count(trainer, before, looks=looks)
         if trainer.global_step > WARM_UP:
-            self.seconds += time.process_time() - before - CLOCK
+            self.measured += looks or norm
+            self.looks += looks
+
+    def _count(self, trainer: Any, before: float, *, looks: bool) -> None:
+        if trainer.global_step > WARM_UP:
+            seconds = time.process_time() - before - CLOCK
+            self.seconds += seconds
+            self.looking += seconds if looks else 0.0
 
 
 def train(request: Request, probe_images: int, steps: int, seed: int) -> tuple[TimedDiagnostics, TimedProbe, Window]:
@@ -74,7 +90,7 @@ def train(request: Request, probe_images: int, steps: int, seed: int) -> tuple[T
     data = RandomImages(batch_size=BATCH, validate_on_test=True, seed=seed)
     data.setup("fit")
     values, probe, window = StepValues(), TimedProbe(probe_images), Window(steps)
-    probe.step_values = values
+    probe.join(values)
     timed = TimedDiagnostics(request, values, HealthWatch())
     settings = {**TRAINER_DEFAULTS, "max_epochs": -1, "max_steps": PLANNED, "num_sanity_val_steps": 0}
     quiet: dict[str, Any] = {"limit_val_batches": 0, "enable_progress_bar": False, "enable_checkpointing": False}
@@ -99,11 +115,17 @@ def alone(quantity: str, repeats: int) -> list[float]:
 
 
 class Together:
-    """Windows with the default diagnostics and the probe, and without."""
+    """Windows with the default diagnostics and the probe, and without.
+
+    Attributes:
+        shares: of a window's processor time, what goes into neither.
+        whole_shares: the same of all planned steps, by what the parts cost in the window.
+    """
 
     def __init__(self) -> None:
         self.processor: dict[str, list[float]] = {"nothing": [], "default and probe": []}
         self.shares: list[float] = []
+        self.whole_shares: list[float] = []
 
     def train(self, arm: str) -> float:
         """Return steps a second of one window."""
@@ -114,7 +136,19 @@ class Together:
         self.processor[arm].append(WINDOW / window.processor)
         if measures:
             self.shares.append(1 - (timed.seconds + sum(probe.seconds)) / window.processor)
+            self.whole_shares.append(whole_run(timed, probe, window))
         return WINDOW / window.wall
+
+
+def whole_run(timed: TimedDiagnostics, probe: TimedProbe, window: Window) -> float:
+    """Return the share of a whole run's processor time that goes into neither the diagnostics nor the probe."""
+    looked_at = plan(parse_request("default")["flow"], PLANNED)
+    looks = sum(looked_at(step) for step in range(1, PLANNED + 1))
+    probes = statistics.fmean(len(list(probe_steps(seed, PLANNED, BATCH, IMAGES))) for seed in range(20))
+    each_step = (timed.seconds - timed.looking) / WINDOW
+    both = PLANNED * each_step + looks * timed.looking / timed.looks + probes * statistics.fmean(probe.seconds)
+    plain = PLANNED * (window.processor - timed.seconds - sum(probe.seconds)) / WINDOW
+    return plain / (plain + both)
 
 
 def main(repeats: int = 5) -> None:
@@ -133,6 +167,7 @@ def main(repeats: int = 5) -> None:
         ratio("with / without, wall time", wall["default and probe"], wall["nothing"], wanted=WANTED),
         ratio("with / without, processor time", processor["default and probe"], processor["nothing"], WANTED),
         ratio("processor time but for both / all of it", together.shares, [1.0] * repeats, WANTED),
+        ratio("the same of the whole run", together.whole_shares, [1.0] * repeats, WANTED),
     ]
     for one in found:
         print(f"{one.name}: {one.median:.4f} [{one.low:.4f} to {one.high:.4f}], wanted at least {one.wanted}")

@@ -58,7 +58,7 @@ def costs_section(found: Mapping[str, Any], ratios: Callable[[dict[str, Any], st
     ]
     heads = ["quantity", "in", "steps that a measurement costs", "Cockpit on 3c3d"]
     share = found["ratios"][-1]["median"]
-    per_mille = 1000 * (1 / share - 1)
+    cost, most, least = (100 * (1 / found["ratios"][-1][end] - 1) for end in ("median", "low", "high"))
     economy = found["cockpit"]["economy every 64 steps"]
     return f"""MiniCNN on 32×32 images, batch 64, one thread, processor time. A step with a measurement takes one step
 and as much more as the table says. Cockpit's authors published runtimes on a CPU for another network (3c3d), as
@@ -68,8 +68,9 @@ are measured at the same step.
 
 {table(heads, rows)}
 The default bundle and the probe loss together, in the first {found["window_steps"]} steps of a run of
-{found["planned_steps"]:,}. The machine's own speed changed by a third meanwhile, so only the last row tells. In four
-digits it is {share:.4f}, so that both cost {per_mille / 10:.1f} % of a plain run.
+{found["planned_steps"]:,}. Other programs were running on the machine, so only the last two rows tell. The last one is
+for the whole run, computed from what each part costs in the window. In four digits it is {share:.4f}, so that both cost
+{cost:.2f} % of a plain run, from {least:.2f} to {most:.2f} % over the repetitions.
 
 {ratios(dict(found), "python -m benchmarks.diagnostics")}"""
 

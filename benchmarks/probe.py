@@ -79,7 +79,7 @@ class Measurements:
         data = RandomImages(batch_size=BATCH, validate_on_test=True, seed=len(self.processor[arm]))
         data.setup("fit")
         values, probe, window = StepValues(), TimedProbe(ARMS[arm]), Window()
-        probe.step_values = values
+        probe.join(values)
         settings = {**TRAINER_DEFAULTS, "max_epochs": -1, "max_steps": PLANNED, "num_sanity_val_steps": 0}
         quiet: dict[str, Any] = {"limit_val_batches": 0, "enable_progress_bar": False, "enable_checkpointing": False}
         trainer = pl.Trainer(

@@ -14,7 +14,7 @@ from benchmarks.killing.pause import MARK, MOMENT
 from benchmarks.killing.stored import stored_points
 from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote, alive
-from lit_lossopt.tracking.journal import read_entries
+from lit_lossopt.tracking.journal_reading import read_entries
 from lit_lossopt.tracking.reading.runs import Run, read_runs
 
 # Three epochs of eight steps; validations of two batches after every fourth step.

@@ -40,13 +40,13 @@ def show_comparison(words: Sequence[str]) -> tuple[Comparison, Sequence[str]]:
         UserError: as from ``compare``.
     """
     options = parse(words)
-    found = find_runs(options)
-    if options.log and len(found.experiments) != 1:
-        count = len(found.experiments)
+    selected = find_runs(options)
+    if options.log and len(selected.experiments) != 1:
+        count = len(selected.experiments)
         raise UserError(
             f"--log: a comparison is kept in one experiment, but the runs are of {count}. Compare those of one"
         )
-    comparison = compared(found.runs, options, title=found.title)
+    comparison = compared(selected.runs, options, title=selected.title)
     sentences = answer(comparison)
     # Imported late, so that a mistyped flag is answered at once.
     from lit_lossopt.comparison.report.terminal import show
@@ -54,7 +54,7 @@ def show_comparison(words: Sequence[str]) -> tuple[Comparison, Sequence[str]]:
     show(comparison, sentences)
     _write(comparison, sentences, options.html, options.png, options.csv)
     if options.log:
-        _log(comparison, sentences, found.experiments[0])
+        _log(comparison, sentences, selected.experiments[0])
     if not options.html:
         print(f"\nWith curves and every number: {typed(['compare', *words, '--html', 'report.html'])}")
     return comparison, sentences

@@ -62,6 +62,10 @@ class SchedulePlan:
         """Whether the schedule's length is that of the training."""
         return bool(self._asked())
 
+    def end_at(self, planned: int | None) -> None:
+        """Take note of the count at which the training ends."""
+        self.planned = planned
+
     def made_for(self, optimizer: Optimizer) -> Any:
         """Return the schedule for an optimizer.
 

@@ -71,7 +71,8 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
     """
     from lit_lossopt.sweeps.engines.interruption import Interrupted, raised_sigterm
     from lit_lossopt.sweeps.progress import ShownEngine, SweepDisplay
-    from lit_lossopt.sweeps.protocol import Sweep, begin, best_by_arm, summary
+    from lit_lossopt.sweeps.protocol import Sweep, begin
+    from lit_lossopt.sweeps.summary import best_by_arm, summary
     from lit_lossopt.tracking.sweeps import SweepRuns
 
     engine, runs = engine_for(plan, options, main), SweepRuns(plan.experiment, plan.name)

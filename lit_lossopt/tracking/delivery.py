@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lit_lossopt.core import names
 from lit_lossopt.core.errors import one_line
 from lit_lossopt.core.redaction import redact
-from lit_lossopt.tracking.journal import (
-    FILES,
-    POSTPONED,
-    VERIFIED,
-    Entry,
-    Journal,
-    Stretch,
-    iterate_entries,
-    tags_entry,
-)
+from lit_lossopt.tracking.entries import apart, count_points
+from lit_lossopt.tracking.journal import Journal, Stretch
+from lit_lossopt.tracking.journal_lines import Entry
+from lit_lossopt.tracking.journal_reading import FILES, POSTPONED, VERIFIED, iterate_entries
 from lit_lossopt.tracking.places import home_of, moved_header
 from lit_lossopt.tracking.run_store import RunStore, is_final
 from lit_lossopt.tracking.unsent import remove_delivered
@@ -124,6 +116,18 @@ class Delivery:
                 (self.journal.folder / VERIFIED).write_text(f"{self.position}\n", encoding="ascii")
         return missing
 
+    def note(self, error: Exception) -> None:
+        """Keep the latest trouble in one line, without passwords."""
+        self.problem = one_line(redact(str(error)), 200)
+
+    def give_up(self) -> None:
+        """Send nothing more, because of the latest trouble."""
+        self.gone = self.problem
+
+    def send_again(self) -> None:
+        """Send everything again, to the same run."""
+        self.position = 0
+
     def start_over(self) -> None:
         """Send everything again, to a new run.
 
@@ -186,7 +190,7 @@ class Delivery:
 
     def _send_apart(self, entries: Sequence[Entry]) -> None:
         self.store.check_run(str(self.run_id))
-        for entry in _apart(entries):
+        for entry in apart(entries):
             try:
                 self.store.send(str(self.run_id), [entry], self.journal.folder)
             except Exception as error:
@@ -200,7 +204,7 @@ class Delivery:
         except Exception as error:
             self.store.check_run(str(self.run_id))
             self._file_failures += 1
-            self.problem = redact(one_line(str(error), 200))
+            self.note(error)
             if self._file_failures < FILE_TRIES and not is_final(error) and not isinstance(error, ImportError):
                 raise
             self._postpone([*self.postponed(), entry])
@@ -212,7 +216,7 @@ class Delivery:
             try:
                 self.store.send(str(self.run_id), [entry], self.journal.folder)
             except Exception as error:  # noqa: BLE001  # whatever it is, it is said at the end
-                self.problem = redact(one_line(str(error), 200))
+                self.note(error)
                 left.append(entry)
         if left != self.postponed():
             self._postpone(left)
@@ -251,56 +255,7 @@ class Delivery:
 
 def _read_postponed(journal: Path) -> list[Entry]:
     try:
-        found: list[Entry] = json.loads((journal / POSTPONED).read_text(encoding="utf-8"))
+        postponed: list[Entry] = json.loads((journal / POSTPONED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return found
-
-
-def count_points(entries: Iterable[Entry]) -> Counter[str]:
-    """Return metric → number of its points in a journal.
-
-    >>> dict(count_points([{"kind": "points", "points": [["train/loss", 0.5, 1, 1000]]}]))
-    {'train/loss': 1}
-    """
-    seen: Counter[str] = Counter()
-    for entry in entries:
-        if entry["kind"] == "points":
-            seen.update(point[0] for point in entry["points"])
-    return seen
-
-
-def last_steps(entries: Iterable[Entry]) -> dict[str, int]:
-    """Return metric → its last step in a journal.
-
-    Entries of kind ``stored`` count too. They tell of steps that only the store has, because the disk was full.
-    """
-    found: dict[str, int] = {}
-    for entry in entries:
-        for name, step in entry["steps"].items() if entry["kind"] == "stored" else ():
-            found[name] = max(step, found.get(name, -1))
-        for name, _, step, _ in entry["points"] if entry["kind"] == "points" else ():
-            found[name] = max(step, found.get(name, -1))
-    return found
-
-
-def _apart(entries: Sequence[Entry]) -> list[Entry]:
-    """Return entries of one metric, tag or parameter each.
-
-    Then one that is refused takes no other with it.
-    """
-    found: list[Entry] = []
-    for entry in entries:
-        if entry["kind"] == "points":
-            metrics = dict.fromkeys(point[0] for point in entry["points"])
-            found += [{"kind": "points", "points": [p for p in entry["points"] if p[0] == name]} for name in metrics]
-        elif entry["kind"] in ("params", "tags"):
-            found += [{"kind": entry["kind"], entry["kind"]: {n: v}} for n, v in entry[entry["kind"]].items()]
-        else:
-            found.append(entry)
-    return found
-
-
-def refusal_entry(refused: Sequence[str]) -> Entry:
-    """Return the entry of what the store refused."""
-    return tags_entry({names.TAG_REFUSED: f"{len(refused)}: {refused[0]}"})
+    return postponed

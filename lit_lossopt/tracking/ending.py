@@ -13,12 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from lit_lossopt.core import names
-from lit_lossopt.core.errors import one_line
 from lit_lossopt.core.names import Status, Verdict
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
-from lit_lossopt.tracking.delivery import Delivery, refusal_entry
-from lit_lossopt.tracking.journal import Entry, tags_entry
+from lit_lossopt.tracking.delivery import Delivery
+from lit_lossopt.tracking.entries import refusal_entry, tags_entry
+from lit_lossopt.tracking.journal_lines import Entry
 from lit_lossopt.tracking.lost_values import Lost, count_lost, stored_only
 from lit_lossopt.tracking.remote_store import RemoteStore
 from lit_lossopt.tracking.run_store import TROUBLES
@@ -180,7 +180,7 @@ def _verify(delivery: Delivery, expected: Mapping[str, int]) -> int:
             delivery.store.send(delivery.run_id, [refusal_entry(delivery.refused)], delivery.journal.folder)
         return delivery.verify(expected)
     except TROUBLES as error:
-        delivery.problem = one_line(redact(str(error)), 200)
+        delivery.note(error)
         return 0
 
 

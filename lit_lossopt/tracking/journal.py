@@ -18,21 +18,22 @@ import shutil
 import threading
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lit_lossopt.core.files import try_lock
 from lit_lossopt.core.redaction import redact_leaves
 from lit_lossopt.tracking.held_room import give_up_room, hold_room, read_held, write_held
 from lit_lossopt.tracking.journal_lines import Entry, from_line, to_line, whole_lines
+from lit_lossopt.tracking.journal_reading import (
+    DELIVERED,
+    FILES,
+    LOG,
+    read_delivered,
+)
 
-__all__ = [
-    "DELIVERED", "FILES", "LOG", "POSTPONED", "VERIFIED", "Entry", "Journal", "JournalBusyError", "iterate_entries",
-    "points_entry", "read_delivered", "read_entries", "tags_entry",
-]  # fmt: skip
-LOG, DELIVERED, FILES, VERIFIED, POSTPONED = "log.jsonl", "delivered", "files", "verified", "postponed"
 # Kept in memory while the disk takes no more; what comes beyond it is lost, counted, and said.
 MAX_UNWRITTEN = 20_000
 _KIND = re.compile(rb'[0-9a-f]{8} \{"kind":"(\w+)"')
@@ -277,57 +278,6 @@ class Journal:
             with suppress(OSError):
                 os.ftruncate(self._log, self._starts[-1])
                 self._torn = False
-
-
-def iterate_entries(folder: Path, position: int = 0) -> Iterator[Entry]:
-    """Yield the whole entries of a journal.
-
-    It may be open in another process.
-
-    Args:
-        folder: the journal's.
-        position: number of the first entry.
-    """
-    number = 0
-    for line in whole_lines(folder / LOG):
-        if number >= position:
-            yield from_line(line)
-        number += 1
-    yield from read_held(folder, number)[max(0, position - number) :]
-
-
-def entries_between(folder: Path, start: int, end: int) -> list[Entry]:
-    """Return the entries between two places in a journal's file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with (folder / LOG).open("rb") as file:
-        file.seek(start)
-        return [from_line(line) for line in file.read(end - start).splitlines(keepends=True)]
-
-
-def read_entries(folder: Path) -> list[Entry]:
-    """Return the whole entries of a journal."""
-    return list(iterate_entries(folder))
-
-
-def read_delivered(folder: Path) -> int:
-    """Return how many entries the store has confirmed."""
-    try:
-        return int((folder / DELIVERED).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return 0
-
-
-def points_entry(points: Sequence[Sequence[Any]]) -> Entry:
-    """Return an entry of points (name, value, step, milliseconds)."""
-    return {"kind": "points", "points": [list(point) for point in points]}
-
-
-def tags_entry(tags: Mapping[str, Any]) -> Entry:
-    """Return an entry of tags."""
-    return {"kind": "tags", "tags": {name: str(value) for name, value in tags.items()}}
 
 
 def _number(count: int) -> bytes:

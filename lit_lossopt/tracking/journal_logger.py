@@ -15,7 +15,9 @@ from lightning.pytorch.loggers import Logger
 
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.ending import say
-from lit_lossopt.tracking.journal import Entry, Journal, points_entry, tags_entry
+from lit_lossopt.tracking.entries import points_entry, tags_entry
+from lit_lossopt.tracking.journal import Journal
+from lit_lossopt.tracking.journal_lines import Entry
 from lit_lossopt.tracking.past import Past
 from lit_lossopt.tracking.recording import NewPoints, Point
 from lit_lossopt.tracking.writer import Writer

@@ -18,16 +18,13 @@ from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.names import Verdict
 from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
-from lit_lossopt.tracking.delivery import Delivery, count_points
+from lit_lossopt.tracking.delivery import Delivery
 from lit_lossopt.tracking.ending import Ending, conclude, experiment_of, say
+from lit_lossopt.tracking.entries import count_points
 from lit_lossopt.tracking.experiment import check_experiment
-from lit_lossopt.tracking.journal import (
-    Journal,
-    JournalBusyError,
-    iterate_entries,
-    read_entries,
-)
+from lit_lossopt.tracking.journal import Journal, JournalBusyError
 from lit_lossopt.tracking.journal_logger import JournalLogger, now
+from lit_lossopt.tracking.journal_reading import iterate_entries, read_entries
 from lit_lossopt.tracking.lost_values import Lost
 from lit_lossopt.tracking.past import read_past, tags_of_ending
 from lit_lossopt.tracking.places import local_artifacts
@@ -84,8 +81,7 @@ class RunLogger(JournalLogger):
         self._attached = False
         self._local_artifacts: Path | None = None
         self._ending = Ending()
-        # The run whose checkpoint a new run begins from.
-        self.continues = ""
+        self._begun_from = ""
         self.lost = Lost()
 
     @property
@@ -122,6 +118,10 @@ class RunLogger(JournalLogger):
         folder = self._local_artifacts or unsent_folder([*self._past.former_ids, str(self._id)])
         return folder / names.CHECKPOINT_FOLDER
 
+    def begin_from(self, run_id: str) -> None:
+        """Name the run whose checkpoint this new run begins from."""
+        self._begun_from = run_id
+
     @rank_zero_only
     def start(
         self,
@@ -150,8 +150,8 @@ class RunLogger(JournalLogger):
         header["uri"] = absolute_uri(self.tracking_uri)
         header["artifact_root"] = str(Path(names.RUNS_FOLDER).absolute())
         tags = {names.TAG_FRAMEWORK: "pytorch", **self._tags, **(tags or {})}
-        if self.continues:
-            tags[names.TAG_CONTINUES] = self.continues
+        if self._begun_from:
+            tags[names.TAG_CONTINUES] = self._begun_from
         self._add({"kind": "run", "journal": self._id, "milliseconds": now(), "tags": tags, **header})
         self.log_hyperparams(params or {})
         delivery = self._deliver()
@@ -187,7 +187,7 @@ class RunLogger(JournalLogger):
         self._journal = free_journal(run_id)
         self._id, self._attached = run_id, True
         self._local_artifacts = local_artifacts(artifacts, Path.cwd())
-        self._points.expected = count_points(iterate_entries(self._journal.folder))
+        self._points = NewPoints(count_points(iterate_entries(self._journal.folder)))
         self._add({"kind": "created", "run": run_id, "artifacts": artifacts, **self._address()})
         self._deliver()
         return run_id
@@ -237,7 +237,7 @@ class RunLogger(JournalLogger):
         try:
             self._id = run_id = self._store.find_run(run_id)
             artifacts = self._store.artifact_uri(run_id)
-            self._points.last_steps = self._store.last_steps(run_id)
+            self._points = NewPoints(self._past.points, self._store.last_steps(run_id))
         except TROUBLES as error:
             raise UserError(f"run {run_id} cannot be continued: {one_line(str(error), 200)}") from error
         self._add({"kind": "created", "run": run_id, "artifacts": artifacts, **self._address()})

@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lit_lossopt.tracking.delivery import Delivery, count_points, last_steps
-from lit_lossopt.tracking.journal import Entry, iterate_entries
+from lit_lossopt.tracking.delivery import Delivery
+from lit_lossopt.tracking.entries import count_points, last_steps
+from lit_lossopt.tracking.journal_lines import Entry
+from lit_lossopt.tracking.journal_reading import iterate_entries
 
 SHOWN = 4
 # Metrics whose last steps find a place in the room that a journal holds, beside its last words.
@@ -87,14 +89,13 @@ def count_lost(delivery: Delivery, expected: Mapping[str, int], found: Mapping[s
         last: number of entries at the end that have a place of their own.
     """
     journal = delivery.journal
-    lost = Lost()
     if not journal.is_short:
-        return lost
+        return Lost()
     memory = journal.in_memory()
     confirmed = max(0, delivery.position - (journal.size() - len(memory)))
     kept = count_points(iterate_entries(journal.folder))
     stored = Counter(found) if found is not None else kept + count_points(memory[:confirmed])
-    lost.points = Counter(expected) - (kept | stored)
+    lost = Lost(Counter(expected) - (kept | stored))
     unwritten = Counter(entry["kind"] for entry in memory[confirmed : len(memory) - last]) + journal.dropped
     for kind in _WORDS:
         lost.add(kind, unwritten[kind])

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from lit_lossopt.core import names
-from lit_lossopt.tracking.delivery import count_points, last_steps
 from lit_lossopt.tracking.ending import end_in_words
-from lit_lossopt.tracking.journal import Entry
+from lit_lossopt.tracking.entries import count_points, last_steps
+from lit_lossopt.tracking.journal_lines import Entry
 from lit_lossopt.tracking.lost_values import Lost, is_of_values
 from lit_lossopt.tracking.remote_store import RemoteStore
 from lit_lossopt.tracking.run_store import TROUBLES

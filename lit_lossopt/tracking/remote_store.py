@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_lossopt.tracking.addresses import absolute_uri, check_uri, sqlite_path, tame_client
-from lit_lossopt.tracking.journal import Entry
+from lit_lossopt.tracking.journal_lines import Entry
 from lit_lossopt.tracking.places import store_here
 from lit_lossopt.tracking.run_store import StoreError, understood
 from lit_lossopt.tracking.store_process import ProcessGoneError, StoreProcess, let_go, running_process
@@ -99,8 +99,8 @@ class RemoteStore:
 
     def counts_past(self, run_id: str) -> dict[str, int]:
         """Return metric → number of points, past a call that is stuck."""
-        found: dict[str, int] = self._past("counts", run_id)
-        return found
+        counts: dict[str, int] = self._past("counts", run_id)
+        return counts
 
     def experiment_past(self, run_id: str) -> str:
         """Return the id of a run's experiment, past a call that is stuck."""
@@ -112,8 +112,8 @@ class RemoteStore:
 
     def counts(self, run_id: str) -> dict[str, int]:
         """Return metric → number of points in the store."""
-        found: dict[str, int] = self._call("counts", run_id)
-        return found
+        counts: dict[str, int] = self._call("counts", run_id)
+        return counts
 
     def check_run(self, run_id: str) -> None:
         """Raise RunGoneError if the store does not have the run."""
@@ -129,8 +129,8 @@ class RemoteStore:
 
     def last_steps(self, run_id: str) -> dict[str, int]:
         """Return metric → the last step that the store holds."""
-        found: dict[str, int] = self._call("last_steps", run_id)
-        return found
+        steps: dict[str, int] = self._call("last_steps", run_id)
+        return steps
 
     def artifact_uri(self, run_id: str) -> str:
         """Return where a run's artifacts lie."""

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from lit_lossopt.core import names
 from lit_lossopt.core.files import is_locked, try_lock_byte
-from lit_lossopt.tracking.journal import LOG, Journal, JournalBusyError, iterate_entries
+from lit_lossopt.tracking.journal import Journal, JournalBusyError
+from lit_lossopt.tracking.journal_reading import LOG, iterate_entries
 
 # Of which one byte for each set of settings is locked while a run of them is being resumed or begun.
 CLAIMS = ".claims"
@@ -35,8 +36,8 @@ def journal_of(root: Path, run: str) -> Path:
 
     If there is none, the run's id names a new folder.
     """
-    found = journals_of(root, run, beginnings=False)
-    return found[0] if found else root / run
+    journals = journals_of(root, run, beginnings=False)
+    return journals[0] if journals else root / run
 
 
 def journals_of(root: Path, run: str, *, beginnings: bool = True) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.redaction import redact
-from lit_lossopt.tracking.journal import Entry
+from lit_lossopt.tracking.journal_lines import Entry
 
 # Answers that asking again does not change. Everything else may pass: a lock, a restart, a lost connection.
 _FINAL = {

@@ -25,7 +25,8 @@ from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Status
 from lit_lossopt.tracking.addresses import check_uri, is_server, local_path, sqlite_path, tame_client
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
-from lit_lossopt.tracking.journal import FILES, Entry, entries_between
+from lit_lossopt.tracking.journal_lines import Entry
+from lit_lossopt.tracking.journal_reading import FILES, entries_between
 from lit_lossopt.tracking.local_database import make_database, one_at_a_time
 from lit_lossopt.tracking.places import here, home_of, local_artifacts
 from lit_lossopt.tracking.run_store import RunGoneError

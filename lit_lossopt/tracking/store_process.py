@@ -130,7 +130,7 @@ class _Keeper:
     """The one process of this program, and how many want it."""
 
     def __init__(self) -> None:
-        self.may_fork = False
+        self._may_fork = False
         self.holders = 0
         self._process: StoreProcess | None = None
         self._lock = threading.Lock()
@@ -143,9 +143,13 @@ class _Keeper:
                 self._process = None
             if self._process is None or self._process.owner != os.getpid():
                 # Later, this process has threads.
-                fork, self.may_fork = self.may_fork, False
+                fork, self._may_fork = self._may_fork, False
                 self._process = StoreProcess(fork=fork)
             return self._process
+
+    def allow_fork(self) -> None:
+        """Say that this process may be forked, if it has imported MLflow already."""
+        self._may_fork = "mlflow" in sys.modules
 
     def end(self) -> None:
         """End the process, if there is one."""
@@ -165,7 +169,7 @@ def allow_fork() -> None:
 
     It may if it has imported MLflow already and started no threads yet.
     """
-    _keeper.may_fork = "mlflow" in sys.modules
+    _keeper.allow_fork()
 
 
 @contextmanager

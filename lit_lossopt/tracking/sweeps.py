@@ -234,16 +234,16 @@ class SweepRuns:
             self._store.keep(self.parent, file, "", Path.cwd())
 
     def _search(self, filter_string: str) -> list[Any]:
-        client, found, token = self._store.client, [], None
+        client, runs, token = self._store.client, [], None
         while True:
             page = client.search_runs(
                 [self._experiment_id], filter_string, max_results=1000, order_by=["attributes.start_time ASC"],
                 page_token=token,
             )  # fmt: skip
-            found += list(page)
+            runs += list(page)
             token = page.token
             if not token:
-                return found
+                return runs
 
     def _trial_run(self, run: Any) -> TrialRun:
         points = self._store.client.get_metric_history(run.info.run_id, _ACCURACY)

@@ -16,8 +16,11 @@ from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
-from lit_lossopt.tracking.delivery import Delivery, count_points
-from lit_lossopt.tracking.journal import LOG, VERIFIED, Entry, Journal, JournalBusyError, iterate_entries, tags_entry
+from lit_lossopt.tracking.delivery import Delivery
+from lit_lossopt.tracking.entries import count_points, tags_entry
+from lit_lossopt.tracking.journal import Journal, JournalBusyError
+from lit_lossopt.tracking.journal_lines import Entry
+from lit_lossopt.tracking.journal_reading import LOG, VERIFIED, iterate_entries
 from lit_lossopt.tracking.places import home_of, store_here
 from lit_lossopt.tracking.run_journals import journals_of
 from lit_lossopt.tracking.run_store import RunGoneError, is_final
@@ -145,7 +148,7 @@ def _verify(delivery: Delivery) -> str:
         missing = delivery.verify(expected)
         problem = ""
         if missing:
-            delivery.position = 0
+            delivery.send_again()
             problem = _run(delivery)
             missing = delivery.verify(expected)
         if delivery.postponed():

@@ -13,7 +13,7 @@ from typing import Any
 
 from lit_lossopt.core import names
 from lit_lossopt.core.names import RESULTS
-from lit_lossopt.tracking.journal import LOG, iterate_entries
+from lit_lossopt.tracking.journal_reading import LOG, iterate_entries
 
 
 @dataclass(frozen=True)

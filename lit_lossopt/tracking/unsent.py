@@ -13,7 +13,8 @@ from pathlib import Path
 from lit_lossopt.core import names
 from lit_lossopt.core.files import remove_parts
 from lit_lossopt.core.names import Status, Verdict
-from lit_lossopt.tracking.journal import Entry, read_entries
+from lit_lossopt.tracking.journal_lines import Entry
+from lit_lossopt.tracking.journal_reading import read_entries
 from lit_lossopt.tracking.places import here, home_of, local_artifacts
 
 UNSENT = "unsent"

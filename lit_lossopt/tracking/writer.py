@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from lit_lossopt.core.errors import UserError, one_line
-from lit_lossopt.core.redaction import redact
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.delivery import Delivery
 from lit_lossopt.tracking.run_store import RunGoneError, is_final
 
@@ -92,9 +91,9 @@ class Writer:
             except Exception as error:  # noqa: BLE001  # whatever it is, training goes on
                 failures += 1
                 finals = finals + 1 if is_final(error) else 0
-                self.delivery.problem = one_line(redact(str(error)), 200)
+                self.delivery.note(error)
                 if finals == FINAL_ANSWERS or isinstance(error, UserError | RunGoneError):
-                    self.delivery.gone = self.delivery.problem
+                    self.delivery.give_up()
                     self.created.set()
                     return
                 self._pause(min(LONGEST_WAIT, 0.25 * 2**failures))

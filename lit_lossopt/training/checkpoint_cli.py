@@ -113,11 +113,11 @@ class CheckpointCLI(LightningCLI):
         if self.command == "fit" and self.checkpoint:
             if self.continuation.changed:
                 check_left(self.trainer, self.checkpoint)
+            begins_run = logger is not None
             if logger and run_id:
-                continue_run(logger, run_id, self.continuation, force=self.resume == "force")
+                begins_run = not continue_run(logger, run_id, self.continuation, force=self.resume == "force")
             elif logger:
                 print("a new run begins from the checkpoint, which names none", flush=True)
-            begins_run = bool(logger and (logger.continues or not run_id))
             self.continuation = replace(self.continuation, begins_run=begins_run)
             self.model.go_on(self.continuation)
             self.checkpoints.go_on(self.continuation)

@@ -238,7 +238,7 @@ class LossOptCLI(CheckpointCLI):
     def _callbacks(self, given: Any, *, bar: bool) -> list[pl.Callback]:
         """Return this package's callbacks in their order."""
         self.checkpoints: RunCheckpoints = self._get(self.config_init, "checkpoints")
-        self.checkpoints.unrecorded = self.unrecorded
+        self.checkpoints.go_unrecorded(self.unrecorded)
         probe: ProbeLoss = self._get(self.config_init, "probe")
         request = parse_request(self._get(self.config_init, "diagnostics"))
         parts = parts_of(self.checkpoints, probe, request, given, trains=self.command == "fit", bar=bar)
@@ -266,7 +266,7 @@ class LossOptCLI(CheckpointCLI):
         self.datamodule.setup("fit")
         batches = len(self.datamodule.train_dataloader())
         length = planned_length(self.trainer, batches_of_epoch(self.trainer, batches))
-        self.model.schedule.planned = length.counted_in(self.model.schedule.unit)
+        self.model.schedule.end_at(length.counted_in(self.model.schedule.unit))
         if self.checkpoint:
             self.check_checkpoint()
         check_batches(self.trainer, batches)

@@ -78,10 +78,10 @@ def continuation_of(checkpoint: Mapping[str, Any], path: Path, now: Mapping[str,
     )
 
 
-def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bool) -> None:
-    """Go on with the checkpoint's run.
+def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bool) -> bool:
+    """Go on with the checkpoint's run, and return whether that can be.
 
-    Where that cannot be, say why and begin a new one from it.
+    Otherwise say why, and begin a new one from it.
 
     Raises:
         UserError: the run is being trained by another process, or cannot be read.
@@ -97,12 +97,13 @@ def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bo
         why = f"settings have changed (--resume force goes on with that run): {differing}"
     if how.weights_alone or (differing and not force):
         tell(f"a new run begins from the checkpoint of run {run_id}, because {why}{afresh}", sys.stdout)
-        logger.continues = run_id
-        return
+        logger.begin_from(run_id)
+        return False
     if differing:
         tell(f"settings have changed since: {differing}{afresh}", sys.stdout)
     attempt = logger.resume(run_id, how.logged)
     print(f"run {logger.version} goes on at step {how.step}, attempt {attempt}", flush=True)
+    return True
 
 
 def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:

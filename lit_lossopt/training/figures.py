@@ -88,7 +88,7 @@ def images_figure(images: NDArray[np.uint8], row_names: Sequence[str], title: st
     return figure
 
 
-def range_test_figure(rates: Sequence[float], losses: Sequence[float], found: RangeTest, title: str) -> Figure:
+def range_test_figure(rates: Sequence[float], losses: Sequence[float], range_test: RangeTest, title: str) -> Figure:
     """Return the drawing of a learning-rate range test.
 
     It has every loss, the smoothed curve, the suggestion, and where it diverges.
@@ -100,16 +100,16 @@ def range_test_figure(rates: Sequence[float], losses: Sequence[float], found: Ra
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(rate, loss, ".", color="0.65", markersize=4, label="loss of a step")
-    curve = rate < 1.2 * (found.diverges or np.inf)
-    axes.plot(rate[curve], found.smoothed[curve], color="C0", linewidth=2, label="smoothed")
-    if found.suggestion is not None:
-        at = int(np.argmin(np.abs(np.log(rate / found.suggestion))))
-        axes.axvline(found.suggestion, color="C2", linewidth=1)
-        axes.plot(rate[at], found.smoothed[at], "o", color="C2", label=f"suggestion {found.suggestion:.2g}")
-    if found.diverges is not None:
-        axes.axvspan(found.diverges, max(rate[-1], found.diverges * 1.01), color="C3", alpha=0.12)
-        axes.axvline(found.diverges, color="C3", linewidth=1, label=f"diverges from {found.diverges:.2g}")
-    calm = loss[(rate < (found.diverges or np.inf)) & np.isfinite(loss)]
+    curve = rate < 1.2 * (range_test.diverges or np.inf)
+    axes.plot(rate[curve], range_test.smoothed[curve], color="C0", linewidth=2, label="smoothed")
+    if range_test.suggestion is not None:
+        at = int(np.argmin(np.abs(np.log(rate / range_test.suggestion))))
+        axes.axvline(range_test.suggestion, color="C2", linewidth=1)
+        axes.plot(rate[at], range_test.smoothed[at], "o", color="C2", label=f"suggestion {range_test.suggestion:.2g}")
+    if range_test.diverges is not None:
+        axes.axvspan(range_test.diverges, max(rate[-1], range_test.diverges * 1.01), color="C3", alpha=0.12)
+        axes.axvline(range_test.diverges, color="C3", linewidth=1, label=f"diverges from {range_test.diverges:.2g}")
+    calm = loss[(rate < (range_test.diverges or np.inf)) & np.isfinite(loss)]
     if len(calm):
         room = max(float(np.ptp(calm)), 1e-6 * abs(float(calm[0])), 1e-12)
         axes.set_ylim(calm.min() - 0.05 * room, calm.max() + 0.35 * room)

@@ -65,7 +65,7 @@ class LossOptModule(pl.LightningModule):
     best_val_accuracy = 0.0
     plateau: ReduceLROnPlateau | None = None
     continuation: Continuation | None = None
-    run_config = ""
+    _run_config = ""
     _plateau_state: dict[str, Any] | None = None
     _checked = False
     _trained_steps = 0
@@ -113,6 +113,10 @@ class LossOptModule(pl.LightningModule):
     def go_on(self, continuation: Continuation) -> None:
         """Take note of the checkpoint that training goes on from."""
         self.continuation = continuation
+
+    def keep_config(self, config: str) -> None:
+        """Take the resolved config, which stands in every checkpoint."""
+        self._run_config = config
 
     @property
     def begins_run(self) -> bool:
@@ -273,7 +277,7 @@ class LossOptModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the loss's name, the config, and the state that a resumed run needs."""
         checkpoint[CRITERION_KEY] = type(self.criterion).__name__
-        checkpoint[CONFIG_KEY] = self.run_config
+        checkpoint[CONFIG_KEY] = self._run_config
         checkpoint[STATE_KEY] = {
             "best_val_accuracy": self.best_val_accuracy,
             "plateau": self.plateau.state_dict() if self.plateau else None,

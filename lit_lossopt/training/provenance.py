@@ -27,8 +27,8 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Return package → version, and Python's."""
-    found = {name: version for name in PACKAGES if (version := _version(name))}
-    return {"python": platform.python_version(), **found}
+    installed = {name: version for name in PACKAGES if (version := _version(name))}
+    return {"python": platform.python_version(), **installed}
 
 
 @cache

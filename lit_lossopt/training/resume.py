@@ -13,7 +13,9 @@ from pathlib import Path
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Status, Verdict
-from lit_lossopt.tracking.journal import LOG, Entry, JournalBusyError, iterate_entries, read_delivered, read_entries
+from lit_lossopt.tracking.journal import JournalBusyError
+from lit_lossopt.tracking.journal_lines import Entry
+from lit_lossopt.tracking.journal_reading import LOG, iterate_entries, read_delivered, read_entries
 from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.run_journals import claim, is_open_elsewhere
 from lit_lossopt.training.checkpoint_file import previous_of

@@ -71,7 +71,7 @@ class RunDescription(SaveConfigCallback):
         if lost:
             raise UserError(f"{lost[1]}={lost[2]}: cannot be written to config.yaml, so the run could not be repeated")
         config = resolved_config(self.parser, self.config)
-        pl_module.run_config = json.dumps(redact_leaves(config))
+        pl_module.keep_config(json.dumps(redact_leaves(config)))
         if not isinstance(logger, RunLogger) or not trainer.is_global_zero:
             return
         if logger.version:
@@ -127,8 +127,8 @@ def resolved_config(parser: Any, config: Any) -> dict[str, Any]:
     What was parsed is not checked a second time.
     """
     plain = _without_functions(config)
-    found: dict[str, Any] = json.loads(parser.dump(plain, skip_unset=False, format="json", skip_validation=True))
-    return found
+    resolved: dict[str, Any] = json.loads(parser.dump(plain, skip_unset=False, format="json", skip_validation=True))
+    return resolved
 
 
 def _without_functions(config: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import lightning.pytorch as pl
@@ -69,7 +68,8 @@ class SecondLook:
         if self.batch_size >= 4:
             (images, labels), number = self.given[-1]
             half = self.batch_size // 2
-            yield from self._losses([((part(images), part(labels)), number) for part in _halves(half)])
+            parts = slice(half), slice(half, 2 * half)
+            yield from self._losses([((images[part], labels[part]), number) for part in parts])
 
     def fixed_loss(self) -> Tensor:
         """Return the loss of fixed training images, those of the probe, in evaluation mode."""
@@ -99,7 +99,3 @@ class SecondLook:
                 with torch.enable_grad(), self.trainer.precision_plugin.forward_context():
                     loss = module.loss_of_batch(batch, number)
                 yield loss
-
-
-def _halves(half: int) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    return lambda tensor: tensor[:half], lambda tensor: tensor[half : 2 * half]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from lit_lossopt.comparison.measures.climb_back import climb_back
-from lit_lossopt.comparison.report.oscillation_words import oscillation
 from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.comparison.report.verdict.oscillation import oscillation
 from lit_lossopt.tracking.reading.runs import Run
 from tests.support.synthetic_runs import arm, compared, run
 

@@ -11,7 +11,7 @@ from benchmarks.sample_comparison import LAYERS, comparison
 from lit_lossopt.comparison.comparison import Comparison
 from lit_lossopt.comparison.measures.diagnostics import by_layer, findings_of, findings_of_arm, median_at
 from lit_lossopt.comparison.report.diagnostic_figures import gradient_flow, stability, step_geometry, update_ratio
-from lit_lossopt.comparison.report.verdict import reasons
+from lit_lossopt.comparison.report.verdict.answer import reasons
 from lit_lossopt.core import names
 from lit_lossopt.tracking.reading.runs import History, Run
 

@@ -16,7 +16,7 @@ from scipy import stats
 from benchmarks.claims import ACCURACY, EQUAL, NOISE, Kind, page
 from lit_lossopt.comparison.comparison import ArmRuns, Comparison, Contrast, Decision
 from lit_lossopt.comparison.pipeline import compare_arms
-from lit_lossopt.comparison.report.oscillation_words import oscillation
+from lit_lossopt.comparison.report.verdict.oscillation import oscillation
 from lit_lossopt.tracking.reading.records import History, Run
 
 PAGES = 2000

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from lit_lossopt.comparison.comparison import Comparison, Contrast
-from lit_lossopt.comparison.report import verdict as words
 from lit_lossopt.comparison.report.terminal import show
 from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.comparison.report.verdict import convergence as words
 from lit_lossopt.comparison.statistics.winners import against_best, claimed_besides, fastest, group_of_best
 from tests.comparison.test_compare_arms import three_arms
 from tests.support.synthetic_runs import STEPS, arm, arms_of, compared, run

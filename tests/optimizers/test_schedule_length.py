@@ -87,7 +87,7 @@ def test_a_longer_training_goes_on_with_the_rates_that_it_would_have_had(schedul
     def planned(length: int) -> tuple[SchedulePlan, torch.optim.Optimizer]:
         make = functools.partial(schedule, **{LENGTHS[schedule]: TRAINING}, **ARGUMENTS.get(schedule, {}))
         plan = SchedulePlan(make, "step", warmup)
-        plan.planned = length
+        plan.end_at(length)
         return plan, torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5, momentum=0.9)
 
     plan, optimizer = planned(30)
@@ -214,7 +214,7 @@ def test_the_planned_length_is_that_of_a_counting_loop(
 
 def test_without_the_word_a_schedule_is_left_as_it_is() -> None:
     plan = SchedulePlan(lambda one: lr_scheduler.ExponentialLR(one, gamma=0.5), "step", 0)
-    plan.planned = 7
+    plan.end_at(7)
     states: dict[str, Any] = {"lr_schedulers": [{"last_epoch": 3}]}
     plan.go_on(states, {"planned": 4, "begun": 0}, 3, afresh=False)
     assert states["lr_schedulers"]

@@ -81,7 +81,7 @@ def training_apart(words: list[str]) -> int:
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
-        store_process._keeper.may_fork = False
+        store_process._keeper._may_fork = False
         try:
             os._exit(main(words))
         finally:

@@ -34,7 +34,8 @@ from lit_lossopt.sweeps.engines.interruption import Interrupted, raised_sigterm
 from lit_lossopt.sweeps.lock import alone
 from lit_lossopt.sweeps.plan.file import Plan
 from lit_lossopt.sweeps.plan.points import LEARNING_RATE
-from lit_lossopt.sweeps.protocol import Sweep, begin, summary
+from lit_lossopt.sweeps.protocol import Sweep, begin
+from lit_lossopt.sweeps.summary import summary
 from lit_lossopt.sweeps.trial import Engine, Outcome, Trial, Watch
 from lit_lossopt.tracking.reading.runs import Run, read_history, read_runs
 from lit_lossopt.tracking.sweeps import SweepRuns

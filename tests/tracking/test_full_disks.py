@@ -20,7 +20,7 @@ from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote, alive
 from lit_lossopt.__main__ import main
 from lit_lossopt.core.names import Verdict
-from lit_lossopt.tracking.journal import read_entries
+from lit_lossopt.tracking.journal_reading import read_entries
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.reading.runs import Run, read_runs
 from tests.support.disks import fail, failing_disk, fill, free, memory_disk, take_inodes

@@ -14,7 +14,9 @@ import pytest
 
 from lit_lossopt.core import signals
 from lit_lossopt.core.files import is_locked, lock_file, try_lock, try_lock_byte, whole_file
-from lit_lossopt.tracking.journal import LOG, Journal, JournalBusyError, points_entry, read_delivered, read_entries
+from lit_lossopt.tracking.entries import points_entry
+from lit_lossopt.tracking.journal import Journal, JournalBusyError
+from lit_lossopt.tracking.journal_reading import LOG, read_delivered, read_entries
 
 
 def entry(number: int) -> dict[str, object]:

@@ -21,7 +21,8 @@ from benchmarks.killing.zygote import Zygote, alive
 from lit_lossopt.__main__ import main
 from lit_lossopt.core.names import Verdict
 from lit_lossopt.inference.load import find_saved
-from lit_lossopt.tracking.journal import JournalBusyError, read_entries
+from lit_lossopt.tracking.journal import JournalBusyError
+from lit_lossopt.tracking.journal_reading import read_entries
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.reading.runs import read_runs
 from lit_lossopt.tracking.run_journals import claim

@@ -13,7 +13,9 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 
 from benchmarks.killing.waiting import LONGEST, wait_until
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.tracking.journal import LOG, Journal, entries_between, points_entry, tags_entry
+from lit_lossopt.tracking.entries import points_entry, tags_entry
+from lit_lossopt.tracking.journal import Journal
+from lit_lossopt.tracking.journal_reading import LOG, entries_between
 from lit_lossopt.tracking.remote_store import DEATHS, RemoteStore
 from lit_lossopt.tracking.run_store import RunGoneError, StoreError, is_final, tell, understood
 from lit_lossopt.tracking.store_process import ProcessGoneError, StoreProcess, running_process

@@ -25,7 +25,7 @@ from benchmarks.killing.stored import stored_points
 from benchmarks.killing.waiting import wait_until
 from benchmarks.killing.zygote import Zygote
 from lit_lossopt.__main__ import main
-from lit_lossopt.tracking.journal import read_entries
+from lit_lossopt.tracking.journal_reading import read_entries
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.reading.runs import read_runs
 from tests.support.mlflow_ui import mlflow_ui

@@ -269,7 +269,7 @@ def through_trainer(
 ) -> Kept:
     """Train an epoch of digits; ``draws`` moves the global random stream on before it."""
     values, probe, logger = StepValues(), ProbeLoss(images), Kept()
-    probe.step_values = values
+    probe.join(values)
     before, after = callbacks[: len(callbacks) // 2], callbacks[len(callbacks) // 2 :]
     module = LossOptModule(functools.partial(network), in_channels=1, image_size=8)
     torch.rand(draws)

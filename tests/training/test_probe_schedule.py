@@ -55,17 +55,17 @@ def test_one_pair_in_each_stratum_and_both_ends(
 def test_its_share_from_five_thousand_steps_on(seed: int, planned: int) -> None:
     probes = len(list(probe_steps(seed, planned, batch_size=64, images=256)))
     assert probes >= 2 * PAIRS_OF_LONG
-    assert probes * 256 / (3 * 64) <= 0.0135 * planned
+    assert probes * 256 / (3 * 64) <= 0.0115 * planned
 
 
 @settings(deadline=None)
 @given(seed=SEEDS, planned=st.integers(1, 50_000), batch_size=SIZES, images=SIZES)
-def test_more_than_the_fewest_pairs_cost_two_per_cent_at_most(
+def test_more_than_the_fewest_pairs_cost_no_more_than_their_share(
     seed: int, planned: int, batch_size: int, images: int
 ) -> None:
     if number_of_pairs(planned, batch_size, images) > PAIRS_OF_SHORT:
         probes = len(list(probe_steps(seed, planned, batch_size, images)))
-        assert probes * images / (3 * batch_size) <= 0.0135 * planned
+        assert probes * images / (3 * batch_size) <= 0.0115 * planned
 
 
 @settings(deadline=None)
@@ -84,16 +84,16 @@ def test_without_a_limit_there_is_no_end_and_the_same_share(
 
 @pytest.mark.parametrize(
     ("planned", "batch_size", "images", "pairs"),
-    [(5_000, 64, 256, 24), (4_000, 64, 256, 32), (50_000, 64, 256, 242), (5_000, 256, 256, 96), (5_000, 64, 32, 194)],
+    [(5_000, 64, 256, 20), (4_000, 64, 256, 32), (50_000, 64, 256, 205), (5_000, 256, 256, 81), (5_000, 64, 32, 164)],
 )
 def test_numbers_of_pairs_worked_out_by_hand(planned: int, batch_size: int, images: int, pairs: int) -> None:
-    # A pair costs 2 · images / (3 · batch_size) steps; 1.3 % of the steps, less one pair for both ends.
-    assert max(24 if planned >= 5_000 else 32, int(0.013 * planned / (2 * images / (3 * batch_size))) - 1) == pairs
+    # A pair costs 2 · images / (3 · batch_size) steps; 1.1 % of the steps, less one pair for both ends.
+    assert max(20 if planned >= 5_000 else 32, int(0.011 * planned / (2 * images / (3 * batch_size))) - 1) == pairs
     assert number_of_pairs(planned, batch_size, images) == pairs
 
 
 def test_seeds_differ_and_pairs_are_spread_over_their_strata() -> None:
     runs = [list(probe_steps(seed, 5_000, 64, 256)) for seed in range(40)]
     assert len({tuple(run) for run in runs}) == 40
-    places = [start * 24 % 5_000 / 5_000 for run in runs for start in pair_starts(run)]
+    places = [start * 20 % 5_000 / 5_000 for run in runs for start in pair_starts(run)]
     assert 0.45 < sum(places) / len(places) < 0.55

@@ -12,7 +12,8 @@ import pytest
 from benchmarks.killing.attempts import RUN
 from benchmarks.killing.stored import stored_points
 from lit_lossopt.__main__ import main
-from lit_lossopt.tracking.journal import Journal, read_entries
+from lit_lossopt.tracking.journal import Journal
+from lit_lossopt.tracking.journal_reading import read_entries
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.reading.runs import Run, read_runs
 from lit_lossopt.training.checkpoint_file import read_verified

@@ -27,7 +27,10 @@ def training_losses(known: Iterable[str]) -> list[str]:
     losses = [name for name in known if _LOSS & set(words_of(name)) and set(words_of(name)) <= _LOSS | _TRAINING]
     of_batches = {name for name in losses if set(words_of(name)) & {"batch", "mini", "minibatch"}}
     # Where one is of batches by its name, the others are of epochs.
-    return sorted(losses, key=lambda name: (name not in of_batches, _place(name), "epoch" in words_of(name), name))
+    place = {name: number for number, name in enumerate(_FIRST)}
+    return sorted(
+        losses, key=lambda name: (name not in of_batches, place.get(name, len(place)), "epoch" in words_of(name), name)
+    )
 
 
 def evaluation_losses(known: Iterable[str]) -> list[str]:
@@ -43,7 +46,3 @@ def evaluation_losses(known: Iterable[str]) -> list[str]:
         for name in known
         if (words := set(words_of(name))) & _LOSS and words & _EVALUATION and words <= _LOSS | _EVALUATION | _MEANS
     )
-
-
-def _place(name: str) -> int:
-    return _FIRST.index(name) if name in _FIRST else len(_FIRST)

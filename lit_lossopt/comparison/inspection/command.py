@@ -20,7 +20,7 @@ from lit_lossopt.comparison.inspection.summary import LayerRow, layer_rows, sent
 from lit_lossopt.comparison.metric import choose_metric, higher_is_better
 from lit_lossopt.comparison.pipeline import compare_arms
 from lit_lossopt.comparison.report.terminal import PIPED_WIDTH
-from lit_lossopt.comparison.report.verdict import final
+from lit_lossopt.comparison.report.verdict.convergence import final
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit

@@ -45,9 +45,9 @@ class LayerRow:
 def layer_rows(run: Run) -> list[LayerRow]:
     """Return a row for each layer, from the images to the outputs."""
     quantities = (names.FLOW_GRADIENT, names.FLOW_WEIGHT, names.FLOW_UPDATE, names.FLOW_DEAD, names.FLOW_SATURATED)
-    found = [by_layer([run], quantity) for quantity in quantities]
-    columns = [{layer: _median(row) for layer, row in zip(one.layers, one.values, strict=True)} for one in found]
-    return [LayerRow(layer, *(column.get(layer, nan) for column in columns)) for layer in found[0].layers]
+    grids = [by_layer([run], quantity) for quantity in quantities]
+    columns = [{layer: _median(row) for layer, row in zip(grid.layers, grid.values, strict=True)} for grid in grids]
+    return [LayerRow(layer, *(column.get(layer, nan) for column in columns)) for layer in grids[0].layers]
 
 
 def sentences(run: Run) -> list[str]:
@@ -70,9 +70,9 @@ def _found(run: Run) -> Iterator[str]:
         yield "No diagnostics were measured. Train with --diagnostics=default, or full."
         return
     concluded = has_concluded(run)
-    found = [sentence for _, sentence in findings_of(run)] if concluded else _found_so_far(run)
-    yield from (f"{sentence[:1].upper()}{sentence[1:]}." for sentence in found)
-    if not found:
+    sentences = [sentence for _, sentence in findings_of(run)] if concluded else _found_so_far(run)
+    yield from (f"{sentence[:1].upper()}{sentence[1:]}." for sentence in sentences)
+    if not sentences:
         yield f"Its diagnostics {'found' if concluded else 'show'} nothing unusual{'' if concluded else ' so far'}."
 
 

@@ -90,9 +90,9 @@ def findings_of_arm(runs: Sequence[Run]) -> list[ArmFinding]:
         for kind, sentence in dict(reversed(findings_of(run))).items():
             sentences.setdefault(kind, []).append(sentence)
     concluded = sum(map(has_concluded, runs))
-    found = [ArmFinding(kind, len(said), concluded, said[0]) for kind, said in sentences.items()]
+    of_arm = [ArmFinding(kind, len(said), concluded, said[0]) for kind, said in sentences.items()]
     order = {kind: place for place, kind in enumerate(dict.fromkeys(k for run in runs for k, _ in findings_of(run)))}
-    return sorted(found, key=lambda one: (-one.runs, order[one.kind]))
+    return sorted(of_arm, key=lambda finding: (-finding.runs, order[finding.kind]))
 
 
 def by_layer(runs: Iterable[Run], quantity: str) -> ByLayer:

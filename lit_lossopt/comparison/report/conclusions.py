@@ -35,13 +35,13 @@ def windows(curves: Sequence[Sensitivity]) -> str:
 
     It is known only as far as rates were tried.
     """
-    known = [one for one in curves if isfinite(one.decades)]
+    known = [curve for curve in curves if isfinite(curve.decades)]
     if not known or len(known) > _MOST_NAMED:
         return ""
     widths = [
-        f"{one.family} {'at least ' * (one.open_low or one.open_high)}{significant(one.decades, 2)} decades around "
-        f"{significant(one.best_rate)}"
-        for one in known
+        f"{curve.family} {'at least ' * (curve.open_low or curve.open_high)}{significant(curve.decades, 2)} decades "
+        f"around {significant(curve.best_rate)}"
+        for curve in known
     ]
     return f"Windows of the rates that were tried: {listed(widths)}."
 
@@ -52,10 +52,10 @@ def best_of_budget(curves: Sequence[BudgetCurve], higher_is_better: bool) -> str
     There is an answer for one trial, and for as many as all arms have.
     """
     sign = 1 if higher_is_better else -1
-    shared = min(len(one.expected) for one in curves)
+    shared = min(len(curve.expected) for curve in curves)
     if not shared or len(curves) == 1:
         return ""
-    first, last = (max(curves, key=lambda one: sign * one.expected[k]).family for k in (0, shared - 1))
+    first, last = (max(curves, key=lambda curve: sign * curve.expected[k]).family for k in (0, shared - 1))
     some = "one gives" if shared == 1 else f"{shared} give"
     said = f"Of the trials that were made, {some} {last} the best expected value"
     return f"{said}." if first == last else f"{said}, and one gives it to {first}."

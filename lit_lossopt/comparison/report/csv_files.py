@@ -45,7 +45,9 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
     tables: dict[str, list[Row]] = {
         "arms": [_arm_row(arm, comparison) for arm in comparison.arms],
         "runs": [_trial_row(trial, comparison) for trial in trials],
-        "contrasts": [_contrast_row(one) for one in (*comparison.finals, *comparison.speeds, *comparison.oscillations)],
+        "contrasts": [
+            _contrast_row(contrast) for contrast in (*comparison.finals, *comparison.speeds, *comparison.oscillations)
+        ],
         "curves": [row for trial in trials for row in _curve_rows(trial, comparison.axis)],
     }
     return [write_rows(folder / f"{name}.csv", rows) for name, rows in tables.items()]
@@ -75,8 +77,8 @@ def _alike(arm: Arm, alike: Sequence[str], contrasts: Sequence[Contrast]) -> boo
     """
     if arm.name not in alike:
         return False
-    pairs = [one for one in contrasts if {one.first, one.second} == {arm.name, alike[0]}]
-    return arm.name == alike[0] or any(one.decision is not Decision.UNTESTED for one in pairs)
+    pairs = [contrast for contrast in contrasts if {contrast.first, contrast.second} == {arm.name, alike[0]}]
+    return arm.name == alike[0] or any(contrast.decision is not Decision.UNTESTED for contrast in pairs)
 
 
 def _trial_row(trial: Trial, comparison: Comparison) -> Row:

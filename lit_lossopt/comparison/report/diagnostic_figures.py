@@ -83,16 +83,16 @@ def stability(comparison: Comparison) -> Figure | None:
 
 def _heat_figure(comparison: Comparison, key: str, quantity: str, title: str, label: str) -> Figure | None:
     measured = [
-        (arm, found)
+        (arm, grid)
         for arm in comparison.arms[:MOST_ARMS]
-        if len((found := by_layer((trial.run for trial in arm.trials), quantity)).steps)
+        if len((grid := by_layer((trial.run for trial in arm.trials), quantity)).steps)
     ]
-    ends = _scale(np.concatenate([[nan], *(found.values.ravel() for _, found in measured)]))
+    ends = _scale(np.concatenate([[nan], *(grid.values.ravel() for _, grid in measured)]))
     if ends is None:
         return None
     panels = tuple(
-        Panel(arm.name, _STEPS, label, heat=Heat(found.steps, found.layers, found.values, ends, label))
-        for arm, found in measured
+        Panel(arm.name, _STEPS, label, heat=Heat(grid.steps, grid.layers, grid.values, ends, label))
+        for arm, grid in measured
     )
     return Figure(key, title, _extremes(measured, label), panels)
 
@@ -111,13 +111,13 @@ def _scale(values: Floats) -> tuple[float, float] | None:
 def _extremes(measured: Sequence[tuple[Arm, ByLayer]], label: str) -> str:
     """Return a sentence on the arm whose layers differ most, and on layers that have nothing at all."""
     spans, empty = [], []
-    for arm, found in measured:
-        middle = np.array([_middle(row) for row in found.values])
-        none = [layer for layer, value in zip(found.layers, middle, strict=True) if value == 0]
+    for arm, grid in measured:
+        middle = np.array([_middle(row) for row in grid.values])
+        none = [layer for layer, value in zip(grid.layers, middle, strict=True) if value == 0]
         empty += [f"In {arm.name} it is 0 at {named(none)}."] if none else []
         known = middle[np.isfinite(middle) & (middle > 0)]
         if len(known) > 1:
-            least = found.layers[int(np.nanargmin(np.where(middle > 0, middle, nan)))]
+            least = grid.layers[int(np.nanargmin(np.where(middle > 0, middle, nan)))]
             spans.append((float(known.max() / known.min()), arm.name, least))
     if not spans:
         return " ".join([f"The {label} of layers differs.", *empty]) if empty else ""

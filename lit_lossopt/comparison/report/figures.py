@@ -15,8 +15,7 @@ from operator import attrgetter
 import numpy as np
 
 from lit_lossopt.comparison.comparison import Comparison, Estimate, Trial
-from lit_lossopt.comparison.report import conclusions, oscillation_words
-from lit_lossopt.comparison.report import verdict as words
+from lit_lossopt.comparison.report import conclusions
 from lit_lossopt.comparison.report.diagnostic_figures import (
     gradient_flow,
     stability,
@@ -42,6 +41,8 @@ from lit_lossopt.comparison.report.series import (
     raw_losses,
 )
 from lit_lossopt.comparison.report.units import ripple_name, unit
+from lit_lossopt.comparison.report.verdict.convergence import final, speed
+from lit_lossopt.comparison.report.verdict.oscillation import oscillation as who_oscillates
 
 LABELS = {SECONDS: "training seconds", EXAMPLES: "examples seen"}
 
@@ -67,7 +68,7 @@ def metric(comparison: Comparison) -> Figure | None:
     panels = [replace(whole, axes=_axes(comparison, [axis for axis in axes if axis != SECONDS]))]
     if SECONDS in axes:
         panels.append(replace(whole, title="by training seconds", axes=_axes(comparison, [SECONDS])))
-    said = " ".join(words.final(comparison))
+    said = " ".join(final(comparison))
     return Figure("metric", f"{comparison.metric} at each evaluation", said, tuple(panels), many_points=False)
 
 
@@ -87,7 +88,7 @@ def target(comparison: Comparison) -> Figure | None:
     if any(isfinite(trial.seconds_to_target) for trial in _trials(comparison)):
         panels.append(row_panel(comparison, rows, "training seconds to target", seconds, seconds))
     title = f"{comparison.axis.capitalize()}s and seconds to the target"
-    return Figure("target", title, " ".join(words.speed(comparison)), tuple(panels))
+    return Figure("target", title, " ".join(speed(comparison)), tuple(panels))
 
 
 def loss(comparison: Comparison) -> Figure | None:
@@ -146,7 +147,7 @@ def oscillation(comparison: Comparison) -> Figure | None:
     if any(isfinite(trial.ripple) for trial in trials):
         ripple = attrgetter("ripple")
         panels.append(row_panel(comparison, names, f"{ripple_name(comparison)} of the loss", ripple, ripple))
-    said = " ".join(oscillation_words.oscillation(comparison))
+    said = " ".join(who_oscillates(comparison))
     climbs = any(isfinite(trial.climb_back) for trial in trials)
     title = "Oscillation" if climbs else "Roughness of the evaluations"
     return Figure("oscillation", title, said, tuple(panels)) if panels else None
@@ -163,11 +164,13 @@ def sensitivity(comparison: Comparison) -> Figure | None:
     if not comparison.sensitivity:
         return None
     shown = unit(comparison.metric)
-    lines = tuple(Line(one.family, {"rate": one.rates}, shown.factor * one.finals) for one in comparison.sensitivity)
-    dots = tuple(dot for one in comparison.sensitivity for dot in rate_dots(one, shown))
+    lines = tuple(
+        Line(curve.family, {"rate": curve.rates}, shown.factor * curve.finals) for curve in comparison.sensitivity
+    )
+    dots = tuple(dot for curve in comparison.sensitivity for dot in rate_dots(curve, shown))
     levels = window_levels(comparison.sensitivity, shown)
     marks = tuple(
-        mark for one, level in zip(comparison.sensitivity, levels, strict=True) for mark in rate_marks(one, level)
+        mark for curve, level in zip(comparison.sensitivity, levels, strict=True) for mark in rate_marks(curve, level)
     )
     label = f"final {comparison.metric}{shown.axis}"
     panel = Panel(
@@ -183,13 +186,15 @@ def budget(comparison: Comparison) -> Figure | None:
     With k trials to spend, take the arm whose line is best at k; where lines cross, the answer depends on the
     budget. Computed from the trials made, as if k of them had been drawn without replacement.
     """
-    curves = [one for one in comparison.budgets if len(one.expected)]
+    curves = [curve for curve in comparison.budgets if len(curve.expected)]
     if not curves:
         return None
     shown = unit(comparison.metric)
     lines = tuple(
-        Line(one.family, {"trials": np.arange(1.0, len(one.expected) + 1)}, shown.factor * one.expected, steps=True)
-        for one in curves
+        Line(
+            curve.family, {"trials": np.arange(1.0, len(curve.expected) + 1)}, shown.factor * curve.expected, steps=True
+        )
+        for curve in curves
     )
     panel = Panel(
         "",
@@ -214,8 +219,12 @@ def figures(comparison: Comparison) -> list[Figure]:
 
     Each says what to conclude from it.
     """
-    found = [(make, make(comparison)) for make in FIGURES] if comparison.arms else []
-    return [replace(figure, reading=_reading(make)) for make, figure in found if figure]
+    made = [(make, make(comparison)) for make in FIGURES] if comparison.arms else []
+    return [
+        replace(figure, reading=" ".join((make.__doc__ or "").partition("\n\n")[2].split()))
+        for make, figure in made
+        if figure
+    ]
 
 
 def looks(comparison: Comparison) -> Mapping[str, int]:
@@ -223,17 +232,13 @@ def looks(comparison: Comparison) -> Mapping[str, int]:
 
     A family looks like its best arm.
     """
-    found = {arm.name: place for place, arm in enumerate(comparison.arms)}
+    places = {arm.name: place for place, arm in enumerate(comparison.arms)}
     for arm in comparison.arms:
-        found.setdefault(arm.family, found[arm.name])
-    families = [*(one.family for one in comparison.sensitivity), *(one.family for one in comparison.budgets)]
+        places.setdefault(arm.family, places[arm.name])
+    families = [*(curve.family for curve in comparison.sensitivity), *(curve.family for curve in comparison.budgets)]
     for family in families:
-        found.setdefault(family, len(set(found.values())))
-    return found
-
-
-def _reading(make: Callable[[Comparison], Figure | None]) -> str:
-    return " ".join((make.__doc__ or "").partition("\n\n")[2].split())
+        places.setdefault(family, len(set(places.values())))
+    return places
 
 
 def _trials(comparison: Comparison) -> list[Trial]:

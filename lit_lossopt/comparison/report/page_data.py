@@ -53,7 +53,9 @@ def figure_data(figure: Figure, look: Mapping[str, int]) -> dict[str, Any]:
 
 def style_data(styles: Sequence[Style]) -> list[dict[str, str]]:
     """Return the styles as plain values."""
-    return [{"colour": one.colour, "dark": one.dark, "dash": one.dash, "marker": one.marker} for one in styles]
+    return [
+        {"colour": style.colour, "dark": style.dark, "dash": style.dash, "marker": style.marker} for style in styles
+    ]
 
 
 def _panel(panel: Panel, look: Mapping[str, int]) -> dict[str, Any]:

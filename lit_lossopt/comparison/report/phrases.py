@@ -27,7 +27,9 @@ def unequal_budgets(comparison: Comparison, contrasts: Sequence[Contrast]) -> st
 
     They are part of a sentence.
     """
-    names = list(dict.fromkeys(name for one in contrasts[:_MOST_NAMED] for name in (one.first, one.second)))
+    names = list(
+        dict.fromkeys(name for contrast in contrasts[:_MOST_NAMED] for name in (contrast.first, contrast.second))
+    )
     ends = {name: _budget(arm_named(comparison, name)) for name in names}
     known = [end for end in ends.values() if isfinite(end)]
     if not known or max(known) <= 1.01 * min(known):
@@ -96,22 +98,22 @@ def points(number: float, metric: str) -> str:
     return "one point" if text == "1" else f"{text} points"
 
 
-def size_interval(found: Estimate, metric: str) -> str:
+def size_interval(difference: Estimate, metric: str) -> str:
     """Return the interval of a difference that is not zero.
 
     Its ends are sizes, as `` [0.2 to 1.1]``.
     """
-    low, high = sorted((abs(found.low), abs(found.high)))
+    low, high = sorted((abs(difference.low), abs(difference.high)))
     return bracketed(low, high, lambda end: change(end, metric))
 
 
-def signed_interval(found: Estimate, metric: str) -> str:
+def signed_interval(difference: Estimate, metric: str) -> str:
     """Return the interval of a difference that may be zero.
 
     The difference is taken as positive, as in `` [−0.2 to 1.1]``.
     """
-    turn = -1 if found.value < 0 else 1
-    low, high = sorted((turn * found.low, turn * found.high))
+    turn = -1 if difference.value < 0 else 1
+    low, high = sorted((turn * difference.low, turn * difference.high))
     return bracketed(low, high, lambda end: f"{'−' if end < 0 else ''}{change(end, metric)}")
 
 
@@ -120,9 +122,9 @@ def evidence(claimed: Sequence[Contrast]) -> str:
 
     The p is adjusted for all that the page may claim.
     """
-    pairs = sorted({one.difference.n for one in claimed})
+    pairs = sorted({contrast.difference.n for contrast in claimed})
     seeds = counted(pairs[0], "seed") if len(pairs) == 1 else f"{spelled(pairs[0])} to {counted(pairs[-1], 'seed')}"
-    p = probability(max(one.p_adjusted for one in claimed))
+    p = probability(max(contrast.p_adjusted for contrast in claimed))
     each = "each " if len(claimed) > 1 else ""
     return f"({seeds}, {each}{p.replace('p =', 'p ≤') if each else p})"
 

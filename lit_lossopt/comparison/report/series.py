@@ -85,9 +85,9 @@ def loss_line(arm: Arm, axes: Sequence[str]) -> Line:
     filled = [trial for trial in arm.trials if len(trial.losses.steps) and np.isfinite(loss_places(trial)).all()]
     if not filled:
         return Line(arm.name, {axis: np.empty(0) for axis in axes}, np.empty(0))
-    found = [loss_places(trial) for trial in filled]
-    distance = min((float(np.median(np.diff(one))) for one in found if len(one) > 1), default=1.0)
-    first, last = min(float(one[0]) for one in found), max(float(one[-1]) for one in found)
+    places = [loss_places(trial) for trial in filled]
+    distance = min((float(np.median(np.diff(along))) for along in places if len(along) > 1), default=1.0)
+    first, last = min(float(along[0]) for along in places), max(float(along[-1]) for along in places)
     return _line(arm, filled, grid(first, last, unit=distance or 1.0), axes, smoothed)
 
 

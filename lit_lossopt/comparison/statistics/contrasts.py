@@ -129,7 +129,10 @@ def not_equal_by_accident(contrasts: Sequence[Contrast], arms: Sequence[Arm]) ->
     take its arm for the other.
     """
     broken = {arm.name for arm in arms if set(arm.verdicts) - {Verdict.COMPLETED}}
-    return [replace(one, equivalent=one.equivalent and not {one.first, one.second} & broken) for one in contrasts]
+    return [
+        replace(contrast, equivalent=contrast.equivalent and not {contrast.first, contrast.second} & broken)
+        for contrast in contrasts
+    ]
 
 
 def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) -> Contrast:

@@ -85,5 +85,8 @@ def median_of(values: Sequence[float]) -> Estimate:
 def _mean_oscillation(oscillations: Sequence[Oscillation]) -> Oscillation | None:
     if not oscillations:
         return None
-    table = [(one.deviation, one.mean_change, one.best_minus_final, one.drops) for one in oscillations]
+    table = [
+        (oscillation.deviation, oscillation.mean_change, oscillation.best_minus_final, oscillation.drops)
+        for oscillation in oscillations
+    ]
     return Oscillation(*(float(mean) for mean in np.mean(table, axis=0)))

@@ -95,11 +95,11 @@ class ApiReader:
         wanted = [
             (run.run_id, name) for run in runs for name in run.metrics if metrics is None or name in metrics
         ]  # fmt: skip
-        found: dict[str, dict[str, History]] = {run.run_id: {} for run in runs}
+        histories: dict[str, dict[str, History]] = {run.run_id: {} for run in runs}
         with ThreadPoolExecutor(_THREADS if is_server(self.uri) else 1) as threads:
             for (run_id, name), points in zip(wanted, threads.map(self._history, wanted), strict=True):
-                found[run_id][name] = points
-        return found
+                histories[run_id][name] = points
+        return histories
 
     def _history(self, wanted: tuple[str, str]) -> History:
         points = self._ask(lambda: self._client.get_metric_history(*wanted))

@@ -176,7 +176,7 @@ def _filtered(experiment_ids: Sequence[str], filter_string: str) -> list[Run]:
 
 
 def _named(runs: Sequence[Run], wanted: Sequence[str]) -> list[Run]:
-    found: dict[str, Run] = {}
+    by_id: dict[str, Run] = {}
     for word in wanted:
         matching = [run for run in runs if run.run_id.startswith(word)] if word else []
         # What a run was called before its store had answered.
@@ -184,5 +184,5 @@ def _named(runs: Sequence[Run], wanted: Sequence[str]) -> list[Run]:
         if len(matching) != 1:
             reason = f"{len(matching)} runs begin with it" if matching else "there is no such run"
             raise UserError(f"run {word!r}: {reason} in {tracking_uri()}")
-        found[matching[0].run_id] = matching[0]
-    return list(found.values())
+        by_id[matching[0].run_id] = matching[0]
+    return list(by_id.values())

@@ -96,7 +96,7 @@ class SqliteReader:
             runs: whose histories to read.
             metrics: of which metrics. None: of all that a run has.
         """
-        found: dict[str, dict[str, History]] = {}
+        histories: dict[str, dict[str, History]] = {}
         with self._connection() as connection:
             indexes = {str(row[1]) for row in connection.execute("PRAGMA index_list(metrics)")}
             # Left alone, sqlite does not look for the run first, and walks through all runs for each one of them.
@@ -105,12 +105,12 @@ class SqliteReader:
             question = f"SELECT {columns} WHERE run_uuid = ? AND key = ?"
             for run in runs:
                 wanted = [name for name in run.metrics if metrics is None or name in metrics]
-                found[run.run_id] = {}
+                histories[run.run_id] = {}
                 for name in wanted:
                     points = np.fromiter(connection.execute(question, [run.run_id, name]), _POINT)
                     values = np.where(points["is_nan"], np.nan, points["value"])
-                    found[run.run_id][name] = history(points["step"], values, points["milliseconds"])
-        return found
+                    histories[run.run_id][name] = history(points["step"], values, points["milliseconds"])
+        return histories
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -128,10 +128,10 @@ def _by_run(
 ) -> defaultdict[str, list[tuple[Any, ...]]]:
     column = "is_nan" if table == "latest_metrics" else "0"
     question = f"SELECT run_uuid, key, value, {column} FROM {table} WHERE run_uuid IN ({runs})"  # noqa: S608  # ours
-    found: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    rows: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for run_id, *row in connection.execute(question, values):
-        found[run_id].append(tuple(row))
-    return found
+        rows[run_id].append(tuple(row))
+    return rows
 
 
 def _record(row: Sequence[Any], params: Sequence[Any], tags: Sequence[Any], metrics: Sequence[Any]) -> Run:

@@ -70,10 +70,9 @@ class RunCheckpoints(Checkpoint):
         self.every_n_steps = every_n_steps
         self.every_minutes = every_minutes
         self.max_gigabytes = max_gigabytes
-        self.step_values: StepValues | None = None
         self.dirpath: str | None = None
-        # What switches the run's record off.
-        self.unrecorded = ""
+        self._step_values: StepValues | None = None
+        self._unrecorded = ""
         self._best = -1.0
         self._saved_step = 0
         self._saved_at = time.monotonic()
@@ -86,6 +85,14 @@ class RunCheckpoints(Checkpoint):
         self._failures = 0
         self.is_behind = False
 
+    def join(self, step_values: StepValues) -> None:
+        """Take what is sent before each checkpoint."""
+        self._step_values = step_values
+
+    def go_unrecorded(self, switch: str) -> None:
+        """Take note of what switches the run's record off."""
+        self._unrecorded = switch
+
     def go_on(self, continuation: Continuation) -> None:
         """Take note of the checkpoint that training goes on from."""
         self.continuation = continuation
@@ -97,7 +104,7 @@ class RunCheckpoints(Checkpoint):
         """
         if stage != "fit":
             return
-        folder = choose_folder(trainer, self.unrecorded) if trainer.is_global_zero else ""
+        folder = choose_folder(trainer, self._unrecorded) if trainer.is_global_zero else ""
         self.dirpath = str(trainer.strategy.broadcast(folder))
         check_apart(trainer.checkpoint_callbacks, self)
 
@@ -240,9 +247,9 @@ class RunCheckpoints(Checkpoint):
         return ranks.from_first(time.monotonic() - self._saved_at >= 60 * self.every_minutes)
 
     def _save_last(self, trainer: pl.Trainer, *, validation_due: bool = False, is_best: bool = False) -> bool:
-        if self.step_values:
+        if self._step_values:
             # The journal must never be behind a checkpoint.
-            self.step_values.flush(trainer, trainer.lightning_module)
+            self._step_values.flush(trainer, trainer.lightning_module)
         checkpoint = _state_of(trainer)
         if validation_due:
             checkpoint[names.VALIDATION_DUE_KEY] = True

@@ -65,7 +65,7 @@ class ProbeLoss(pl.Callback):
         if images < 0:
             raise UserError(f"probe.images={images}: must be at least 0, where 0 switches the probe loss off")
         self.images = images
-        self.step_values: StepValues | None = None
+        self._step_values: StepValues | None = None
         self._state: dict[str, int] = {"first": -1, "measured": -1, "next": -1, "images": 0}
         self._steps: Iterator[int] = iter(())
         self._next: int | None = None
@@ -73,6 +73,10 @@ class ProbeLoss(pl.Callback):
         # The other half of a pair that was begun under other settings.
         self._half = -1
         self._examples: Examples | None = None
+
+    def join(self, step_values: StepValues) -> None:
+        """Take what the values go to."""
+        self._step_values = step_values
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for a checkpoint.
@@ -146,7 +150,7 @@ class ProbeLoss(pl.Callback):
             self._state |= {"measured": step, "next": -1 if self._next is None else self._next}
 
     def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, step: int) -> None:
-        if self.step_values is None:
+        if self._step_values is None:
             return
         started = settled_time(module.device)
         try:
@@ -154,8 +158,8 @@ class ProbeLoss(pl.Callback):
         except Exception as error:
             error.add_note(f"met while the probe loss of step {step} was measured; {OFF}")
             raise
-        self.step_values.add(names.PROBE_LOSS, value, step)
-        self.step_values.paused_seconds += settled_time(module.device) - started
+        self._step_values.add(names.PROBE_LOSS, value, step)
+        self._step_values.paused_seconds += settled_time(module.device) - started
 
     def _loss(self, trainer: pl.Trainer, module: pl.LightningModule) -> Tensor:
         data, examples = trainer.datamodule, self._examples  # type: ignore[attr-defined]  # set by fit

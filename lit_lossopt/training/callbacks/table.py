@@ -100,7 +100,8 @@ def parts_of(
     """
     health = HealthWatch()
     step_values = StepValues(health.look)
-    checkpoints.step_values = probe.step_values = step_values
+    checkpoints.join(step_values)
+    probe.join(step_values)
     keeps = trains and trainer.get("enable_checkpointing") is not False and not trainer.get("fast_dev_run")
     return Parts(
         probe=probe,

@@ -17,6 +17,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
+from torch import nn
+from torch.optim import Optimizer
 
 from lit_lossopt.core import names
 from lit_lossopt.tracking.recording import Point, Recorder, send_points
@@ -37,17 +39,20 @@ class RangeSweep(pl.Callback):
 
     Args:
         rates: of each step, for the optimizer's own ``lr``.
-        title: of the picture.
     """
 
-    def __init__(self, rates: Sequence[float], title: str = "") -> None:
+    def __init__(self, rates: Sequence[float]) -> None:
         self.rates = list(rates)
-        self.title = title
+        self.title = ""
         self.losses: list[float] = []
         self.found: RangeTest | None = None
         self.picture: bytes = b""
         self._reference = 1.0
         self._first: list[float] = []
+
+    def call_after(self, optimizer: Optimizer, criterion: nn.Module) -> None:
+        """Call the picture after what is tested."""
+        self.title = f"{type(optimizer).__name__}, {type(criterion).__name__}"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the rates that the groups were made with."""
@@ -90,17 +95,17 @@ class RangeSweep(pl.Callback):
                 logger.log_content(self.picture, names.RANGE_PICTURE, names.PICTURE_FOLDER)
 
 
-def _points(found: RangeTest) -> list[Point]:
+def _points(range_test: RangeTest) -> list[Point]:
     now = time.time_ns() // 1_000_000
     values = {
-        names.RANGE_SUGGESTION: found.suggestion,
-        names.RANGE_BEGINS: found.begins,
-        names.RANGE_LOWEST: found.lowest,
-        names.RANGE_DIVERGES: found.diverges,
+        names.RANGE_SUGGESTION: range_test.suggestion,
+        names.RANGE_BEGINS: range_test.begins,
+        names.RANGE_LOWEST: range_test.lowest,
+        names.RANGE_DIVERGES: range_test.diverges,
     }
     smoothed = [
         Point(names.RANGE_SMOOTHED, float(value), step, now)
-        for step, value in enumerate(found.smoothed, start=1)
+        for step, value in enumerate(range_test.smoothed, start=1)
         if np.isfinite(value)
     ]
     return [*smoothed, *(Point(name, value, 0, now) for name, value in values.items() if value is not None)]

@@ -70,7 +70,7 @@ class RangeTestCLI(LossOptCLI):
             )
         if not float(optimizer.defaults.get("lr") or 0) > 0:
             raise UserError(f"{COMMAND}: {name} has no learning rate to scale; set model.optimizer.lr above 0")
-        self.sweep.title = f"{name}, {type(self.model.criterion).__name__}"
+        self.sweep.call_after(optimizer, self.model.criterion)
 
 
 class _Said(pl.Callback):
@@ -111,13 +111,17 @@ def find_rate(request: Request) -> int:
     return 0
 
 
-def answer(found: RangeTest) -> list[str]:
+def answer(range_test: RangeTest) -> list[str]:
     """Return what a range test says, one thought a line."""
-    end = f"diverges from {found.diverges:.2g}" if found.diverges is not None else "does not diverge in this range"
-    if found.suggestion is None:
-        return [f"no suggestion: {found.problem}", *([f"the loss {end}"] if found.begins is not None else [])]
-    falls = f"the loss falls between {found.begins:.2g} and {found.lowest:.2g}"
-    return [f"suggested learning rate {found.suggestion:.2g} (steepest descent; {falls}, {end})"]
+    end = (
+        f"diverges from {range_test.diverges:.2g}"
+        if range_test.diverges is not None
+        else "does not diverge in this range"
+    )
+    if range_test.suggestion is None:
+        return [f"no suggestion: {range_test.problem}", *([f"the loss {end}"] if range_test.begins is not None else [])]
+    falls = f"the loss falls between {range_test.begins:.2g} and {range_test.lowest:.2g}"
+    return [f"suggested learning rate {range_test.suggestion:.2g} (steepest descent; {falls}, {end})"]
 
 
 def scaled_rates(optimizer: torch.optim.Optimizer, rate: float) -> dict[str, float]:

@@ -83,9 +83,9 @@ def read_curve(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
     steepest = int(np.argmin(slope[: lowest + 1]))
     level = np.flatnonzero(smoothed[: steepest + 1] >= start - 0.1 * fall)
     begins = int(level[-1]) if len(level) else 0
-    found = {"begins": float(rate[begins]), "lowest": float(rate[lowest]), "diverges": diverges}
+    places = {"begins": float(rate[begins]), "lowest": float(rate[lowest]), "diverges": diverges}
     problem = _at_the_edge(steepest, lowest, len(rate))
-    return RangeTest(smoothed, None if problem else float(rate[steepest]), **found, problem=problem)
+    return RangeTest(smoothed, None if problem else float(rate[steepest]), **places, problem=problem)
 
 
 def geometric(lowest: float, highest: float, steps: int) -> list[float]:

@@ -1,8 +1,6 @@
-"""The answer in words.
+"""Sentences on convergence.
 
-It says what may be claimed, what may not, and what happened to runs.
-
-Every sentence follows from the decisions of contrasts. Captions of figures take these sentences, too.
+They say who reaches the target sooner, and who ends better.
 """
 
 from __future__ import annotations
@@ -11,8 +9,6 @@ from collections.abc import Sequence
 from math import isfinite, isnan
 
 from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Decision
-from lit_lossopt.comparison.measures.diagnostics import ArmFinding, findings_of_arm
-from lit_lossopt.comparison.report.oscillation_words import oscillation
 from lit_lossopt.comparison.report.phrases import (
     arm_named,
     bare,
@@ -24,35 +20,10 @@ from lit_lossopt.comparison.report.phrases import (
     unequal_budgets,
     within,
 )
-from lit_lossopt.comparison.report.unclaimed_words import equivalent, told_apart
-from lit_lossopt.comparison.statistics.family import LEAST_PAIRS
 from lit_lossopt.comparison.statistics.winners import claimed_besides
-from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.numbers import counted, listed, ratio, significant, some, spelled, times
 
-_USUAL_SEEDS = 8
 _MOST_LISTED = 4
-_MOST_ENDS = 6
-_MOST_FINDINGS = 3
-
-
-def answer(comparison: Comparison) -> tuple[str, ...]:
-    """Return what was found, one sentence for each thing.
-
-    The order is speed, final value, oscillation, equivalence, how runs ended, and what diagnostics found.
-
-    Only what the statistics claim is stated as a fact. Nothing is said about an order that is not claimed.
-    """
-    return (
-        *_unclaimable(comparison),
-        *speed(comparison),
-        *final(comparison),
-        *told_apart(comparison),
-        *oscillation(comparison),
-        *equivalent(comparison),
-        *_ends(comparison),
-        *reasons(comparison),
-    )
 
 
 def speed(comparison: Comparison) -> list[str]:
@@ -83,7 +54,7 @@ def _no_speed(comparison: Comparison) -> str:
 
 def _compared_speed(comparison: Comparison, goal: str) -> list[str]:
     others = claimed_besides(comparison.speeds, comparison.alike_speed)
-    besides = _besides([f"{one.first} is {_faster(one)}" for one in others], others)
+    besides = _besides([f"{contrast.first} is {_faster(contrast)}" for contrast in others], others)
     if not comparison.alike_speed:
         return [f"No arm is first to {goal}, since over shared seeds each is behind another.", *besides]
     return [*_soonest(comparison, goal), *besides]
@@ -91,10 +62,10 @@ def _compared_speed(comparison: Comparison, goal: str) -> list[str]:
 
 def _soonest(comparison: Comparison, goal: str) -> list[str]:
     first = arm_named(comparison, comparison.alike_speed[0])
-    claimed = [one for one in comparison.speeds if one.claimed and one.first == first.name]
+    claimed = [contrast for contrast in comparison.speeds if contrast.claimed and contrast.first == first.name]
     if not claimed:
         return [f"No arm can be said to reach {goal} sooner than all others.", *_medians(comparison, goal)]
-    ahead = some([_faster(one) for one in claimed])
+    ahead = some([_faster(contrast) for contrast in claimed])
     budgets = unequal_budgets(comparison, claimed)
     reaches = f"{first.name} reaches {goal} {_to_target(first, comparison)}"
     return [f"{reaches}, seed by seed {ahead}{budgets} {evidence(claimed)}."]
@@ -105,7 +76,8 @@ def final(comparison: Comparison) -> list[str]:
     side = "above" if comparison.higher_is_better else "below"
     others = claimed_besides(comparison.finals, comparison.alike)
     besides = _besides(
-        [f"{one.first} ends {_difference(one, comparison)} {side} {one.second}" for one in others], others
+        [f"{contrast.first} ends {_difference(contrast, comparison)} {side} {contrast.second}" for contrast in others],
+        others,
     )
     if len(comparison.arms) == 1:
         return [f"It ends at {_level(comparison.arms[0], comparison)}."]
@@ -116,11 +88,11 @@ def final(comparison: Comparison) -> list[str]:
     if not comparison.alike:
         return ["No arm ends best, since over shared seeds each is behind another.", *besides]
     best = arm_named(comparison, comparison.alike[0])
-    claimed = [one for one in comparison.finals if one.claimed and one.first == best.name]
+    claimed = [contrast for contrast in comparison.finals if contrast.claimed and contrast.first == best.name]
     if not claimed:
         said = f"No arm can be said to end better than all others in {metric_of(comparison)}."
         return [said, *_means(comparison), *besides]
-    ahead = some([f"{_difference(one, comparison)} {side} {one.second}" for one in claimed])
+    ahead = some([f"{_difference(contrast, comparison)} {side} {contrast.second}" for contrast in claimed])
     ends = "ends best, at" if len(comparison.alike) == 1 else "ends at"
     budgets = unequal_budgets(comparison, claimed)
     return [
@@ -185,7 +157,9 @@ def _besides(said: Sequence[str], claims: Sequence[Contrast]) -> list[str]:
 def _by_all_runs(comparison: Comparison, best: Arm) -> list[str]:
     """Return a remark where the best mean is not the named arm's."""
     top = comparison.arms[0]
-    if top.name == best.name or not any(one.claimed and one.second == top.name for one in comparison.finals):
+    if top.name == best.name or not any(
+        contrast.claimed and contrast.second == top.name for contrast in comparison.finals
+    ):
         return []
     level = quantity(top.final.value, comparison)
     return [f"The mean over all runs of {top.name} is better, {level}, but over shared seeds it is behind."]
@@ -214,62 +188,9 @@ def _faster(contrast: Contrast) -> str:
 
 
 def _difference(contrast: Contrast, comparison: Comparison) -> str:
-    found, metric = contrast.difference, comparison.metric
-    return f"{points(found.value, metric)}{size_interval(found, metric)}"
-
-
-def _ends(comparison: Comparison) -> list[str]:
-    said: list[list[str]] = []
-    for arm in comparison.arms:
-        runs = len(arm.trials)
-        ended = {
-            verdict: count
-            for verdict in (Verdict.DIVERGED, Verdict.COLLAPSED)
-            if (count := arm.verdicts.get(verdict, 0))
-        }
-        if runs == 1 and ended:
-            said.append([f"The only run of {arm.name} {next(iter(ended))}."])
-        elif ended:
-            said.append([f"{count} of {runs} runs of {arm.name} {verdict}." for verdict, count in ended.items()])
-    left = len(said) - _MOST_ENDS
-    more = [f"Runs of {counted(left, 'more arm')} diverged or collapsed."] if left > 0 else []
-    return [*(sentence for who in said[:_MOST_ENDS] for sentence in who), *more]
-
-
-def reasons(comparison: Comparison) -> list[str]:
-    """Say what diagnostics found in each arm, so that "slower" comes with its reason."""
-    said: list[str] = []
-    for arm in comparison.arms:
-        found = findings_of_arm([trial.run for trial in arm.trials])[:_MOST_FINDINGS]
-        runs = [f"{one.sentence}{_in_runs(one)}" for one in found]
-        said += [f"Diagnostics of {arm.name}: {'. Also: '.join(runs)}."] if runs else []
-    left = len(said) - _MOST_ENDS
-    more = [f"Diagnostics found something in {counted(left, 'more arm')}."] if left > 0 else []
-    return [*said[:_MOST_ENDS], *more]
-
-
-def _in_runs(finding: ArmFinding) -> str:
-    return "" if finding.of == 1 else f" (in {finding.runs} of {finding.of} runs; the numbers are of one)"
-
-
-def _unclaimable(comparison: Comparison) -> list[str]:
-    """Say why nothing can be claimed, if nothing can."""
-    made = [*comparison.finals, *comparison.speeds]
-    if len(comparison.arms) == 1 or any(one.test or one.decision is Decision.SAME for one in made):
-        return []
-    shared = max((one.difference.n for one in made), default=0)
-    needed = f"At least {spelled(LEAST_PAIRS)} that arms share are needed, better {spelled(_USUAL_SEEDS)}."
-    if not shared:
-        return [f"No claim can be made, since the arms share no seed. {needed}"]
-    if shared < LEAST_PAIRS:
-        return [f"No claim can be made with {counted(shared, 'seed')}. {needed}"]
-    least = max((one.seeds_needed or 0 for one in made), default=0)
-    many = f"{comparison.comparisons:,} comparisons with {counted(shared, 'seed')}"
-    return [
-        f"No claim can be made. Among {many} some pairs stand out because their seeds agree by chance.",
-        f"At least {spelled(least)} seeds are needed, or fewer arms.",
-    ]
+    difference, metric = contrast.difference, comparison.metric
+    return f"{points(difference.value, metric)}{size_interval(difference, metric)}"
 
 
 def _all_are(contrasts: Sequence[Contrast], decision: Decision) -> bool:
-    return all(one.decision is decision for one in contrasts)
+    return all(contrast.decision is decision for contrast in contrasts)

@@ -1,4 +1,4 @@
-"""Sentences on what is not claimed.
+"""Sentences on equivalence and on what is not claimed.
 
 They say who cannot be told apart, who is equivalent, and how many seeds a claim would need.
 """
@@ -30,14 +30,14 @@ def told_apart(comparison: Comparison) -> list[str]:
     sentences = []
     for names, contrasts, what in groups:
         best = names[0] if names else ""
-        pairs = [one for one in contrasts if best in {one.first, one.second}]
-        same = [_other(one, best) for one in pairs if one.decision is Decision.SAME]
-        open_ = [one for one in pairs if one.decision is Decision.OPEN]
-        never = [_other(one, best) for one in pairs if one.remark in {NEITHER, BEYOND}]
+        pairs = [contrast for contrast in contrasts if best in {contrast.first, contrast.second}]
+        same = [_other(contrast, best) for contrast in pairs if contrast.decision is Decision.SAME]
+        open_ = [contrast for contrast in pairs if contrast.decision is Decision.OPEN]
+        never = [_other(contrast, best) for contrast in pairs if contrast.remark in {NEITHER, BEYOND}]
         if never:
             who = _of_best(best, never, "cannot be compared", "with")
             sentences.append(f"{who} in speed. In each pair the shorter run ended before either got there.")
-        few = [_other(one, best) for one in pairs if one.remark in {TOO_FEW, NO_SHARED_SEED}]
+        few = [_other(contrast, best) for contrast in pairs if contrast.remark in {TOO_FEW, NO_SHARED_SEED}]
         if few and len(few) < len(pairs):
             who = _of_best(best, few, "share", "with")
             sentences.append(f"{who} too few seeds to be compared in {what}.")
@@ -46,7 +46,7 @@ def told_apart(comparison: Comparison) -> list[str]:
                 f"{_of_best(best, same, 'do not differ', 'from')} in {what}, which is the same at every seed."
             )
         if open_:
-            who = _of_best(best, [_other(one, best) for one in open_], str(Decision.OPEN), "from")
+            who = _of_best(best, [_other(contrast, best) for contrast in open_], str(Decision.OPEN), "from")
             sentences.append(f"{who} in {what}{unequal_budgets(comparison, open_)}.{_seeds_needed(open_)}")
     return sentences
 
@@ -58,21 +58,25 @@ def equivalent(comparison: Comparison) -> list[str]:
     """
     best = comparison.alike[0] if comparison.alike else ""
     pairs = [
-        one for one in comparison.finals if one.decision is Decision.EQUIVALENT and best in {one.first, one.second}
+        contrast
+        for contrast in comparison.finals
+        if contrast.decision is Decision.EQUIVALENT and best in {contrast.first, contrast.second}
     ]
     if not pairs:
         return []
     metric = comparison.metric
     margin = f"within the margin of {points(comparison.margin, metric)}"
     if len(pairs) == 1:
-        one = pairs[0]
-        size = f"They differ by {points(one.difference.value, metric)}{signed_interval(one.difference, metric)}"
-        return [f"{one.first} and {one.second} are equivalent in final {metric_of(comparison)}. {size}, {margin}."]
-    others = [
-        f"{_other(one, best)}, {points(one.difference.value, metric)}{signed_interval(one.difference, metric)}"
-        for one in pairs
-    ]
+        (contrast,) = pairs
+        both = f"{contrast.first} and {contrast.second}"
+        size = f"They differ by {_difference(contrast, metric)}"
+        return [f"{both} are equivalent in final {metric_of(comparison)}. {size}, {margin}."]
+    others = [f"{_other(contrast, best)}, {_difference(contrast, metric)}" for contrast in pairs]
     return [f"Equivalent to {best} in final {metric_of(comparison)}, {margin}, are {some(others, '; ')}."]
+
+
+def _difference(contrast: Contrast, metric: str) -> str:
+    return f"{points(contrast.difference.value, metric)}{signed_interval(contrast.difference, metric)}"
 
 
 def _of_best(best: str, others: Sequence[str], verb: str, preposition: str) -> str:
@@ -90,11 +94,11 @@ def _other(contrast: Contrast, name: str) -> str:
 
 
 def _seeds_needed(pairs: Sequence[Contrast]) -> str:
-    constant = [one.seeds_needed or 0 for one in pairs if one.test == SIGN_FLIP]
+    constant = [contrast.seeds_needed or 0 for contrast in pairs if contrast.test == SIGN_FLIP]
     if constant:
         which = "Every seed shows the same difference" if len(pairs) == 1 else "In some pairs every seed shows the same"
         return f" {which}. The sign-flip test, which decides then, needs {spelled(max(constant))} seeds."
-    known = sorted(one.seeds_needed for one in pairs if one.seeds_needed is not None)
+    known = sorted(contrast.seeds_needed for contrast in pairs if contrast.seeds_needed is not None)
     if not known or len(known) < len(pairs):
         return ""
     what = "A difference as small as this" if len(known) == 1 else "Differences as small as these"

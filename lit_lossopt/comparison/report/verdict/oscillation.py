@@ -23,10 +23,10 @@ def oscillation(comparison: Comparison) -> list[str]:
 
     Otherwise nothing is said.
     """
-    claimed = [one for one in comparison.oscillations if one.claimed]
+    claimed = [contrast for contrast in comparison.oscillations if contrast.claimed]
     if not claimed:
         return []
-    arms = {name for one in comparison.oscillations for name in (one.first, one.second)}
+    arms = {name for contrast in comparison.oscillations for name in (contrast.first, contrast.second)}
     if len(arms) == 2:
         return [f"{_more(claimed[0], comparison)} {evidence(claimed)}."]
     # Where an arm is not compared with all others, having no probe or other batches, none is most or least.
@@ -37,8 +37,8 @@ def oscillation(comparison: Comparison) -> list[str]:
         if len(arms) == len(comparison.arms)
     ]
     said = [f"{_extreme(name, comparison, most=most)} {evidence(claims)}." for name, claims, most in ends]
-    told = {id(one) for _, claims, _ in ends for one in claims}
-    left = [one for one in claimed if id(one) not in told]
+    told = {id(contrast) for _, claims, _ in ends for contrast in claims}
+    left = [contrast for contrast in claimed if id(contrast) not in told]
     return [*said, *_pairs(left, comparison)]
 
 
@@ -49,17 +49,17 @@ def _extremes(claimed: Sequence[Contrast], arms: set[str], *, most: bool) -> lis
     """
     extremes = []
     for name in sorted(arms):
-        against = [one for one in claimed if (one.second if most else one.first) == name]
+        against = [contrast for contrast in claimed if (contrast.second if most else contrast.first) == name]
         if len(against) == len(arms) - 1:
             extremes.append((name, against))
     return extremes
 
 
 def _pairs(claimed: Sequence[Contrast], comparison: Comparison) -> list[str]:
-    strongest = sorted(claimed, key=lambda one: one.p)[:_MOST_NAMED]
+    strongest = sorted(claimed, key=lambda contrast: contrast.p)[:_MOST_NAMED]
     left = len(claimed) - len(strongest)
     more = [f"So it is for {spelled(left)} more pair{'s' * (left > 1)}."] if left else []
-    return [*(f"{_more(one, comparison)} {evidence([one])}." for one in strongest), *more]
+    return [*(f"{_more(contrast, comparison)} {evidence([contrast])}." for contrast in strongest), *more]
 
 
 def _more(contrast: Contrast, comparison: Comparison) -> str:
@@ -96,7 +96,7 @@ def _levels(contrast: Contrast, comparison: Comparison) -> tuple[str, str]:
         for name in (contrast.second, contrast.first)
     )
     shared = [seed for seed in second if seed in first and isfinite(second[seed]) and isfinite(first[seed])]
-    values = [[found[seed] for seed in shared] for found in (second, first)]
+    values = [[by_seed[seed] for seed in shared] for by_seed in (second, first)]
     restless, calm = (_climbed(row) if climbing else points(fmean(row), comparison.metric) for row in values)
     return restless, calm
 
