@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,22 @@ def test_moderate_aliases_and_merge_keys_are_allowed() -> None:
 @pytest.mark.parametrize("text", ["a: b: c", "[1, 2", "@x", "%", "'", "C:\\data: x:", "C:", "{a,b}"])
 def test_a_flag_that_is_no_yaml_is_text(text: str) -> None:
     assert load_value(text, "--x") == text
+
+
+@given(text=st.text("0123456789aefnoxlrtuINF_./+-", min_size=1, max_size=8))
+@example(text="1_000")
+@example(text="0x1f")
+@example(text="1" * 5000)
+@example(text="a---")
+@settings(max_examples=500, deadline=None)
+def test_a_single_word_is_read_as_the_whole_reader_would(text: str) -> None:
+    def read(reader: Callable[[str, str], Any]) -> str:
+        try:
+            return repr(reader(text, "x"))
+        except UserError as error:
+            return str(error)
+
+    assert read(load_value) == read(load_strict)
 
 
 def test_not_finite_numbers_are_found_where_they_stand() -> None:
