@@ -183,7 +183,8 @@ def load_value(text: str, label: str) -> Any:
 def _word(text: str) -> Any:
     """Return what one plain word denotes."""
     loader = StrictLoader("")
-    return loader.construct_object(yaml.ScalarNode(loader.resolve(yaml.ScalarNode, text, (True, False)), text))
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # PyYAML's own
+    return loader.construct_object(yaml.ScalarNode(tag, text))
 
 
 def first_not_finite(value: Any, key: str = "") -> tuple[str, float] | None:
