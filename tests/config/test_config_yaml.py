@@ -226,7 +226,7 @@ def test_garbage_never_raises_anything_but_a_user_error(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     source = random.Random(0)
     alphabet = b"ab:-[]{}&*!|>%@`'\"#,? \n\t<.0\x85\xe2\x80\xa8\xff\x00"
-    for _ in range(3000):
+    for _ in range(1000):
         path.write_bytes(bytes(source.choice(alphabet) for _ in range(source.randrange(40))))
         try:
             load_config(path, "x.yaml")

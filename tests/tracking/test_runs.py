@@ -6,8 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
+from benchmarks.killing.waiting import LONGEST, wait_until
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.addresses import tracking_uri
 from lit_lossopt.tracking.reading.api import ApiReader
@@ -222,18 +222,17 @@ def test_a_server_gives_the_same_as_its_database(store: Path, monkeypatch: pytes
         assert find_experiment().name == "odd"
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(LONGEST)
     assert len(ours) == len(theirs) == 5
     for one, other in zip(ours, theirs, strict=True):
         same(one, other)
 
 
 def _await_server() -> None:
-    for _ in range(60):
-        try:
+    def answers() -> bool:
+        with suppress(UserError):
             find_experiment("odd")
-        except UserError:
-            time.sleep(1)
-        else:
-            return
-    raise TimeoutError
+            return True
+        return False
+
+    wait_until(answers, pause=1)

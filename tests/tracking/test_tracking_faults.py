@@ -378,9 +378,9 @@ def test_a_server_of_mlflow_started_first_does_no_harm(tmp_path: Path, monkeypat
     assert len(list(Path("mlruns/lit_lossopt").rglob("config.yaml"))) == 2
 
 
-def logged(*steps: int, name: str = "a", experiment: str = "one", patience: float = 60) -> RunLogger:
+def logged(*steps: int, name: str = "a", experiment: str = "one") -> RunLogger:
     """Return a logger that has logged a metric at some steps, its entries delivered."""
-    logger = RunLogger(experiment, patience=patience)
+    logger = RunLogger(experiment, patience=60)
     for step in steps:
         logger.log_metrics({name: float(step)}, step)
     return logger
@@ -413,7 +413,7 @@ def test_values_that_vanish_are_counted_tagged_and_brought_back(
 
 @pytest.mark.usefixtures("store")
 def test_what_the_store_refuses_for_itself_keeps_nothing_else_waiting(capsys: pytest.CaptureFixture[str]) -> None:
-    logger = RunLogger("one", patience=4)
+    logger = RunLogger("one", patience=60)
     logger.log_hyperparams({"p": "x"})
     logger.log_metrics({"acc@5": 0.5}, 1)
     logger.log_hyperparams({"p": "y", "q": "z"})
@@ -434,7 +434,7 @@ def test_files_that_cannot_be_stored_keep_no_values_waiting(
 ) -> None:
     taken = tmp_path / "taken"
     MlflowClient().create_experiment("one", taken.as_uri())
-    logger = logged(*range(100), patience=4)
+    logger = logged(*range(100))
     # It was a folder when the run began.
     shutil.rmtree(taken, ignore_errors=True)
     taken.write_text("a file where the folder belongs")
@@ -453,7 +453,7 @@ def test_files_that_cannot_be_stored_keep_no_values_waiting(
 
 @pytest.mark.usefixtures("store")
 def test_equal_values_within_a_millisecond_are_all_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    logger = RunLogger("one", patience=4)
+    logger = RunLogger("one", patience=60)
     for _ in range(200):
         logger.log_metrics({"epoch": 0.0}, 1)
     logger.finalize("success")
