@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from benchmarks.killing.zygote import Zygote
@@ -45,6 +44,9 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.delenv("LOSSOPT_TRACEBACK", raising=False)
+    # Here, because the process that only hands tests out to workers needs it not.
+    import torch
+
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -93,6 +95,7 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file of weights of ResNet-18, 1000 classes, as torchvision would fetch it."""
+    import torch
     from torchvision import models
 
     torch.manual_seed(1)
