@@ -94,6 +94,7 @@ def test_every_kind_of_training_has_its_pairs_whole(words: list[str], zygote: Zy
     assert_equal(attempts.folder, whole.folder)
 
 
+@pytest.mark.slow
 def test_more_epochs_leave_the_pair_that_was_begun_whole(zygote: Zygote, tmp_path: Path) -> None:
     longer = 13 * 8
     first = half(at_validation=False, more=longer)
