@@ -17,11 +17,11 @@ from benchmarks.killing.zygote import Zygote, alive
 from lit_lossopt.tracking.journal_reading import read_entries
 from lit_lossopt.tracking.reading.runs import Run, read_runs
 
-# Three epochs of eight steps; validations of two batches after every fourth step.
+# Three epochs of eight steps; validations of two batches after every fourth step. The probe is there, and small.
 RUN = [
     "fit", "--data=DigitsDataModule", "--threads=1", "--trainer.max_epochs=3", "--data.batch_size=160",
     "--data.eval_batch_size=90", "--trainer.val_check_interval=4", "--allow-import=benchmarks",
-    "--tracking.patience=20", "--diagnostics=off",
+    "--tracking.patience=20", "--diagnostics=off", "--probe.images=32",
 ]  # fmt: skip
 # On two classes: as many steps of a fifth of the images.
 EVERYTHING = [

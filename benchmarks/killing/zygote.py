@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,16 @@ class Zygote:
 
 
 def alive(process: int) -> bool:
-    """Return whether a process runs, and is not merely unburied."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    """Return whether a process runs, and is not merely unburied.
+
+    Its first thread may have ended before another, and until the last one has, its files and locks are held.
+    """
+    states = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                states.append((thread / "stat").read_text().rpartition(")")[2].split()[0])
+    return any(state not in "ZX" for state in states)
 
 
 def wait_until_dead(processes: Sequence[int], seconds: float = LONGEST) -> list[int]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,8 @@ RULES = (
     ),
     (_MERGE, r"^(?:<<)$", ["<"]),
 )
+# One plain word in YAML, whatever stands around it.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./+-]*")
 _LINE_ENDS = frozenset("\r\x85\u2028\u2029")
 
 
@@ -162,6 +166,10 @@ def load_value(text: str, label: str) -> Any:
 
     So is ``C:`` or ``{a,b}``, which YAML takes for keys without values.
     """
+    if _WORD.fullmatch(text):
+        # Most values are, and the parser asks for the same ones again and again.
+        with suppress(ValueError):
+            return _word(text)
     try:
         _check_shape(text, label)
     except yaml.YAMLError:
@@ -169,6 +177,14 @@ def load_value(text: str, label: str) -> Any:
     value = load_strict(text, label)
     keys_alone = isinstance(value, dict) and value and ": " not in text and all(one is None for one in value.values())
     return text if keys_alone else value
+
+
+@lru_cache(maxsize=1024)
+def _word(text: str) -> Any:
+    """Return what one plain word denotes."""
+    loader = StrictLoader("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # PyYAML's own
+    return loader.construct_object(yaml.ScalarNode(tag, text))
 
 
 def first_not_finite(value: Any, key: str = "") -> tuple[str, float] | None:

@@ -5,6 +5,9 @@ They are real images of 8×8 pixels, and come with the package, so no network is
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
@@ -54,7 +57,7 @@ class DigitsDataModule(ImageDataModule):
 
         Pixel values 0 … 16 are spread to 0 … 240.
         """
-        digits = load_digits()
+        digits = _digits()
         train, test = train_test_split(
             np.arange(len(digits.target)), test_size=TEST_FRACTION, stratify=digits.target, random_state=0
         )
@@ -62,3 +65,9 @@ class DigitsDataModule(ImageDataModule):
         pixels = (digits.images[index] * 15).astype(np.uint8)[..., np.newaxis]
         labels = torch.from_numpy(digits.target[index].astype(np.int64))
         return LabelledImages(as_images(pixels), labels, [f"digits/{i}" for i in index])
+
+
+@cache
+def _digits() -> Any:
+    """Return scikit-learn's arrays, which nobody changes; a run reads each split, and the table is text."""
+    return load_digits()

@@ -49,7 +49,11 @@ def confusion_figure(matrix: NDArray[np.integer[Any]], class_names: Sequence[str
         for row in range(size):
             for column in range(size):
                 colour = "white" if share[row, column] > 0.5 else "black"
-                axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=colour, fontsize=8)
+                count = axes.text(
+                    column, row, f"{matrix[row, column]}", ha="center", va="center", color=colour, fontsize=8
+                )
+                # It lies within its cell: the layout need not measure it, which takes a sixth of the time.
+                count.set_in_layout(False)
     return figure
 
 

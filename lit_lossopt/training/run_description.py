@@ -66,7 +66,8 @@ class RunDescription(SaveConfigCallback):
         logger = trainer.logger
         if not isinstance(pl_module, LossOptModule):
             return
-        text = self.parser.dump(_without_sweep(self.config), skip_unset=False)
+        # What was parsed is not checked a second time.
+        text = self.parser.dump(_without_sweep(self.config), skip_unset=False, skip_validation=True)
         lost = re.search(r"(\S+): Unable to serialize instance (.{0,60})", text)
         if lost:
             raise UserError(f"{lost[1]}={lost[2]}: cannot be written to config.yaml, so the run could not be repeated")
@@ -122,10 +123,7 @@ def _without_sweep(config: Any) -> Any:
 
 
 def resolved_config(parser: Any, config: Any) -> dict[str, Any]:
-    """Return a parsed config as plain values, defaults included.
-
-    What was parsed is not checked a second time.
-    """
+    """Return a parsed config as plain values, defaults included."""
     plain = _without_functions(config)
     resolved: dict[str, Any] = json.loads(parser.dump(plain, skip_unset=False, format="json", skip_validation=True))
     return resolved

@@ -97,7 +97,7 @@ def test_logging_any_arms_by_epoch_changes_no_verdict(which: list[bool]) -> None
         assert [one / unit for one in target_in_epochs(found)[name]] == pytest.approx(reached, rel=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.sampled_from(sorted(STYLES)), min_size=3, max_size=3), st.permutations(range(3)))
 def test_the_order_of_arms_changes_nothing(styles: list[str], order: list[int]) -> None:
     made = arms(dict(zip(TAU, styles, strict=True)), seeds=3)

@@ -345,7 +345,7 @@ def test_the_help_names_each_flag() -> None:
     [
         (["--help"], {"torch", "lightning", "mlflow", "numpy"}),
         ([], {"torch", "lightning", "mlflow"}),
-        (["--filter", "params.seed = '0'"], {"torch", "lightning"}),
+        pytest.param(["--filter", "params.seed = '0'"], {"torch", "lightning"}, marks=pytest.mark.slow),
     ],
 )
 def test_neither_torch_nor_lightning_is_imported(words: list[str], unwanted: set[str]) -> None:

@@ -20,6 +20,8 @@ from lit_lossopt.comparison.report.verdict.oscillation import oscillation
 from lit_lossopt.tracking.reading.records import History, Run
 
 PAGES = 2000
+# In the default tier a few pages show that the rule holds at all, and in the slow one more of them how well.
+pages_looked_at = pytest.mark.parametrize("pages", [PAGES // 50, pytest.param(PAGES // 20, marks=pytest.mark.slow)])
 EASY, HARD = 0.6, 0.698
 
 
@@ -51,10 +53,10 @@ def false_claims(kind: Kind, arms: int, seeds: int, pages: int, target: float | 
     return sum(claims_anything(compared(made, target)) for made in pages_of(kind, arms, seeds, pages))
 
 
+@pages_looked_at
 @pytest.mark.parametrize("name", EQUAL)
 @pytest.mark.parametrize(("arms", "seeds"), [(3, 6), (4, 8)])
-def test_pages_of_equal_arms_rarely_claim_anything(name: str, arms: int, seeds: int) -> None:
-    pages = PAGES // 20
+def test_pages_of_equal_arms_rarely_claim_anything(name: str, arms: int, seeds: int, pages: int) -> None:
     assert false_claims(EQUAL[name], arms, seeds, pages) <= most(pages)
 
 
@@ -66,9 +68,9 @@ def test_two_thousand_pages_of_equal_arms_rarely_claim_anything(name: str, arms:
     assert false_claims(EQUAL[name], arms, seeds, PAGES) <= most(PAGES)
 
 
+@pages_looked_at
 @pytest.mark.parametrize("noise", NOISE)
-def test_a_target_that_many_runs_never_reach_gives_no_false_claims(noise: str) -> None:
-    pages = PAGES // 20
+def test_a_target_that_many_runs_never_reach_gives_no_false_claims(noise: str, pages: int) -> None:
     made = pages_of(Kind(noise), 3, 8, pages)
     found = [compared(one, target=HARD) for one in made]
     missed = [any(sum(pair.missed) for pair in one.speeds) for one in found]
@@ -76,10 +78,10 @@ def test_a_target_that_many_runs_never_reach_gives_no_false_claims(noise: str) -
     assert sum(map(claims_anything, found)) <= most(pages)
 
 
+@pages_looked_at
 @pytest.mark.parametrize("noise", NOISE)
-def test_an_arm_far_apart_does_not_make_the_others_differ(noise: str) -> None:
+def test_an_arm_far_apart_does_not_make_the_others_differ(noise: str, pages: int) -> None:
     """Where the permutation test fails: it takes the far arm's distance for noise of a light tail."""
-    pages = PAGES // 20
     false = found_far = 0
     for made in pages_of(Kind(noise, far=True), 4, 8, pages):
         said = claimed(compared(made, EASY))
@@ -89,9 +91,9 @@ def test_an_arm_far_apart_does_not_make_the_others_differ(noise: str) -> None:
     assert found_far > 0.95 * pages
 
 
+@pages_looked_at
 @pytest.mark.parametrize("noise", NOISE)
-def test_a_difference_of_just_the_margin_is_rarely_called_equivalent(noise: str) -> None:
-    pages = PAGES // 20
+def test_a_difference_of_just_the_margin_is_rarely_called_equivalent(noise: str, pages: int) -> None:
     false = 0
     for made in pages_of(Kind(noise, points=0.01), 3, 8, pages):
         found = compared(made).finals

@@ -60,7 +60,7 @@ def test_what_cannot_be_inspected_is_one_line(words: list[str], said: str, capsy
 
 @pytest.mark.usefixtures("store")
 def test_a_run_without_diagnostics_and_one_with_a_cause(capsys: pytest.CaptureFixture[str]) -> None:
-    digits = ["fit", "--config=adam", "--config=digits", "--threads=1", "--trainer.max_epochs=3"]
+    digits = ["fit", "--config=adam", "--config=digits", "--threads=1", "--trainer.max_epochs=2"]
     assert main([*digits, "--diagnostics=off"]) == 0
     capsys.readouterr()
     assert main(["inspect"]) == 0

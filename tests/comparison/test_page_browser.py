@@ -1,4 +1,7 @@
-"""The page in a browser, as a person uses it; skipped where there is no Chromium."""
+"""The page in a browser, as a person uses it; skipped where there is no Chromium.
+
+The default tier opens, sorts and switches; every other use is in the slow one.
+"""
 
 from __future__ import annotations
 
@@ -73,6 +76,7 @@ def test_the_numbers_of_the_table_can_be_seen_and_sorted(browser: Any) -> None:
         assert numbers == sorted(numbers, reverse=expected_order < 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["metric", "sensitivity", "budget"])
 def test_an_axis_of_accuracies_ends_at_100_per_cent(browser: Any, key: str) -> None:
     browser.find_element("id", key).location_once_scrolled_into_view  # noqa: B018  # it scrolls
@@ -82,6 +86,7 @@ def test_an_axis_of_accuracies_ends_at_100_per_cent(browser: Any, key: str) -> N
     assert max(numbers) <= 100
 
 
+@pytest.mark.slow
 def test_trials_are_counted_in_whole_numbers(browser: Any) -> None:
     wait_until(lambda: _plots(browser, "budget") > 0)
     numbers = [float(text) for text in _ticks(browser, "budget", "x")]
@@ -98,6 +103,7 @@ def _ticks(browser: Any, key: str, axis: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_point_tells_its_arm_and_value(browser: Any) -> None:
     from selenium.webdriver import ActionChains
 
@@ -120,6 +126,7 @@ def test_a_point_tells_its_arm_and_value(browser: Any) -> None:
     assert text.rpartition(": ")[2].split(" ")[0] in said
 
 
+@pytest.mark.slow
 def test_axes_switch(browser: Any) -> None:
     def axes(key: str) -> list[str]:
         found = browser.execute_script(
@@ -151,6 +158,7 @@ def test_an_arm_is_switched_off_in_every_figure(browser: Any) -> None:
     )
 
 
+@pytest.mark.slow
 def test_zooming_draws_from_every_value(browser: Any) -> None:
     wait_until(lambda: _plots(browser, "loss"))
     inside = browser.execute_script(
@@ -165,6 +173,7 @@ def test_zooming_draws_from_every_value(browser: Any) -> None:
     assert inside[:4] == [44] * 4
 
 
+@pytest.mark.slow
 def test_the_theme_follows_the_system_until_it_is_chosen_and_is_remembered(browser: Any) -> None:
     def ground() -> str:
         return str(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
@@ -184,6 +193,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen_and_is_remembered(brows
     assert (ground(), text_colour()) == (light, ink)
 
 
+@pytest.mark.slow
 def test_it_can_be_used_with_the_keyboard(browser: Any) -> None:
     from selenium.webdriver import ActionChains, Keys
 
@@ -203,6 +213,7 @@ def test_it_can_be_used_with_the_keyboard(browser: Any) -> None:
     assert focused("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
+@pytest.mark.slow
 def test_a_phone_shows_it_without_scrolling_sideways(browser: Any) -> None:
     set_device(browser, 390, 844)
     browser.refresh()
@@ -219,6 +230,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Any) -> None:
     assert browser.execute_script("return document.querySelector('#metric .plot')._fullLayout.dragmode") is False
 
 
+@pytest.mark.slow
 def test_it_is_printed_in_light_with_every_figure(browser: Any) -> None:
     set_scheme(browser, "dark")
     browser.execute_script(

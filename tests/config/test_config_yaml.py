@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,22 @@ def test_a_flag_that_is_no_yaml_is_text(text: str) -> None:
     assert load_value(text, "--x") == text
 
 
+@given(text=st.text("0123456789aefnoxlrtuINF_./+-", min_size=1, max_size=8))
+@example(text="1_000")
+@example(text="0x1f")
+@example(text="1" * 5000)
+@example(text="a---")
+@settings(max_examples=500, deadline=None)
+def test_a_single_word_is_read_as_the_whole_reader_would(text: str) -> None:
+    def read(reader: Callable[[str, str], Any]) -> str:
+        try:
+            return repr(reader(text, "x"))
+        except UserError as error:
+            return str(error)
+
+    assert read(load_value) == read(load_strict)
+
+
 def test_not_finite_numbers_are_found_where_they_stand() -> None:
     assert first_not_finite({"a": [1.0, {"lr": float("inf")}]}) == ("a.1.lr", float("inf"))
     assert first_not_finite({"a": [1.0, "nan", True]}) is None
@@ -209,7 +226,7 @@ def test_garbage_never_raises_anything_but_a_user_error(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     source = random.Random(0)
     alphabet = b"ab:-[]{}&*!|>%@`'\"#,? \n\t<.0\x85\xe2\x80\xa8\xff\x00"
-    for _ in range(3000):
+    for _ in range(1000):
         path.write_bytes(bytes(source.choice(alphabet) for _ in range(source.randrange(40))))
         try:
             load_config(path, "x.yaml")

@@ -57,6 +57,7 @@ def test_the_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel: Pat
     assert set(names) == shipped | modules | templates
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_runs_a_config_by_bare_name_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     home = tmp_path / "environment"
     venv.create(home, with_pip=False)

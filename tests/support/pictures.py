@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from lit_lossopt.sweeps.engines import rehearsal
 from lit_lossopt.training.callbacks import pictures
+from tests.support.migrations import read_migrations_once
 
 
 def empty_figure(*_: Any, **__: Any) -> Figure:
@@ -16,6 +17,7 @@ def empty_figure(*_: Any, **__: Any) -> Figure:
 
 
 def rehearse() -> None:
-    """Prepare the process from which trainings are forked, and let these draw nothing."""
+    """Prepare the process from which trainings are forked, and let these draw nothing and open stores fast."""
     rehearsal.rehearse()
+    read_migrations_once()
     setattr(pictures, "confusion_figure", empty_figure)  # noqa: B010  # its module does not export it

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from benchmarks.killing.waiting import LONGEST
+
 _END = b"<all was read>"
 _CONTROL = re.compile(r"\x1b\[(\d*)([A-Za-z])|\x1b\[\?\d+[hl]|[\r\n]|[^\r\n\x1b]+")
 
@@ -107,7 +109,7 @@ class Terminal:
         """Type keys: the terminal echoes them, Ctrl-C as ``^C``; whom a signal goes to is the test's affair."""
         os.write(self._ours, keys)
 
-    def read_until(self, enough: Callable[[str], bool], seconds: float = 120.0) -> None:
+    def read_until(self, enough: Callable[[str], bool], seconds: float = LONGEST) -> None:
         """Wait until what was sent is enough.
 
         Raises:

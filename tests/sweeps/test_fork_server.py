@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.killing.waiting import LONGEST, wait_until
-from benchmarks.killing.zygote import wait_until_dead
+from benchmarks.killing.zygote import alive, wait_until_dead
 from lit_lossopt.sweeps.engines.fork_server import Ended, ForkServer, ServerGoneError, Started
 from tests.support.forked import THIS
 from tests.support.places import ROOT
@@ -159,3 +159,19 @@ def test_a_server_that_cannot_begin_says_why() -> None:
     with pytest.raises(ServerGoneError, match=r"exit status 1: ModuleNotFoundError: No module named 'nowhere'"):
         listen(server)
     server.close()
+
+
+FIRST_THREAD_ENDS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(3600,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_process_is_dead_when_its_last_thread_is() -> None:
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", FIRST_THREAD_ENDS]) as process:
+        stat = Path(f"/proc/{process.pid}/stat")
+        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z")
+        assert alive(process.pid)
+        process.kill()
+    assert not alive(process.pid)

@@ -17,7 +17,14 @@ from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.artifact_roots import check_artifact_root
 from lit_lossopt.tracking.reading.runs import read_runs
 
-FIT = ["fit", "--config=sgd", "--config=digits", "--threads=1", "--trainer.max_epochs=1"]
+FIT = [
+    "fit",
+    "--config=sgd",
+    "--config=digits",
+    "--threads=1",
+    "--trainer.max_steps=2",
+    "--trainer.limit_val_batches=1",
+]
 NO_BOTO = importlib.util.find_spec("boto3") is None
 
 UNUSABLE = [

@@ -22,6 +22,7 @@ from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
 from tests.conftest import FinishedRun
 
 FIT = ["fit", "--config=sgd", "--config=digits", "--threads=1", "--trainer.max_steps=30", "--trainer.max_epochs=-1"]
+FIT += ["--probe.images=64", "--diagnostics=off"]
 OFF = ("--tracking=false", "--tracking false", "--trainer.logger=false", "--config=untracked", "--config=no_logger")
 
 

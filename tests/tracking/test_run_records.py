@@ -114,13 +114,13 @@ def test_a_clock_that_was_set_back_gives_no_negative_gap(
     real = time.time_ns
     with monkeypatch.context() as patch:
         patch.setattr(time, "time_ns", lambda: real() + 172_667 * 10**9)
-        logger = RunLogger("one", patience=4)
+        logger = RunLogger("one", patience=60)
         logger.log_metrics({"a": 1.0}, 1)
         logger.set_verdict(Verdict.INTERRUPTED)
         logger.finalize("success")
     run_id = str(logger.version)
     for attempt in (2, 3):
-        again = RunLogger("one", patience=4)
+        again = RunLogger("one", patience=60)
         assert again.resume(run_id) == attempt
         again.log_metrics({"a": 1.0}, attempt)
         again.set_verdict(Verdict.INTERRUPTED)
@@ -158,7 +158,7 @@ def test_a_run_is_known_by_both_its_ids_and_what_waited_for_its_store_goes(
         assert main(["export", name, "--to", "model.safetensors", "--overwrite"]) == 0
         assert run.run_id in capsys.readouterr().out
     for name in (former, run.run_id):
-        logger = RunLogger(patience=4)
+        logger = RunLogger(patience=60)
         logger.resume(name)
         assert logger.version == run.run_id
         logger.set_verdict(Verdict.COMPLETED)
@@ -238,7 +238,7 @@ def test_a_journal_from_before_is_read_in_a_folder_that_was_moved(
     monkeypatch.chdir(tmp_path / "old")
     shutil.move(store, "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/old/mlflow.db")
-    logger = RunLogger("one", patience=4)
+    logger = RunLogger("one", patience=60)
     logger.log_metrics({"a": 1.0}, 1)
     logger.finalize("success")
     (journal,) = Path("mlruns/journal").glob("*/")

@@ -6,8 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +14,14 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
+from benchmarks.killing.waiting import LONGEST, wait_until
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.addresses import tracking_uri
 from lit_lossopt.tracking.reading.api import ApiReader
 from lit_lossopt.tracking.reading.records import Run, history
 from lit_lossopt.tracking.reading.runs import find_experiment, read_history, read_runs
 from lit_lossopt.tracking.reading.sqlite import SqliteReader
+from tests.support.mlflow_on_postgresql import free_port
 from tests.support.plain_runs import BEGAN, log_run
 
 ODD = [0.1, math.nan, math.inf, -math.inf, 5e-324, -0.0, 1 / 3, 1.7976931348623155e308]
@@ -199,6 +200,9 @@ def test_a_server_gives_the_same_as_its_database(store: Path, monkeypatch: pytes
     odd_runs()
     log_run("odd", {}, {"long": [(step, step / 7) for step in range(26_000)]})
     ours = read_runs("odd", metrics=None, deleted=True)
+    port = free_port()
+    # A history of so many points takes a loaded server longer than a person would wait for it.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(LONGEST)))
     server = subprocess.Popen(
         [
             sys.executable,
@@ -208,7 +212,7 @@ def test_a_server_gives_the_same_as_its_database(store: Path, monkeypatch: pytes
             "--backend-store-uri",
             f"sqlite:///{store}",
             "--port",
-            "5123",
+            str(port),
             "--workers",
             "1",
         ],
@@ -216,24 +220,23 @@ def test_a_server_gives_the_same_as_its_database(store: Path, monkeypatch: pytes
         stderr=subprocess.DEVNULL,
     )
     try:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5123")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
         _await_server()
         theirs = read_runs("odd", metrics=None, deleted=True)
         assert find_experiment().name == "odd"
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(LONGEST)
     assert len(ours) == len(theirs) == 5
     for one, other in zip(ours, theirs, strict=True):
         same(one, other)
 
 
 def _await_server() -> None:
-    for _ in range(60):
-        try:
+    def answers() -> bool:
+        with suppress(UserError):
             find_experiment("odd")
-        except UserError:
-            time.sleep(1)
-        else:
-            return
-    raise TimeoutError
+            return True
+        return False
+
+    wait_until(answers, pause=1)

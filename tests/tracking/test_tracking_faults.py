@@ -30,7 +30,9 @@ from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.reading.runs import read_runs
 from tests.support.mlflow_ui import mlflow_ui
 
-DIGITS = ["fit", "--config=sgd_momentum", "--config=digits", "--threads=1", "--tracking.patience=8"]
+# With a small probe, and no diagnostics: what is logged is not the point.
+DIGITS = ["fit", "--config=sgd_momentum", "--config=digits", "--threads=1", "--tracking.patience=60"]
+DIGITS += ["--probe.images=64", "--diagnostics=off"]
 HOLD = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
@@ -195,7 +197,8 @@ def test_a_server_that_misbehaves_gets_every_point_once(
     np.testing.assert_array_equal(stored(run.run_id), np.arange(1, 201))
     assert (run.status, run.tags["lossopt.verdict"]) == ("FINISHED", "completed")
     times = [p[3] for e in training.entries() if e["kind"] == "points" for p in e["points"] if p[0] == "train/loss"]
-    assert max(np.diff(times)) < 1000
+    # Half of the patience: whoever waited for the server would wait as long as that.
+    assert max(np.diff(times)) < 30_000
     found = weights(tmp_path)
     assert all(torch.equal(found[name], value) for name, value in undisturbed.items())
 
@@ -205,7 +208,8 @@ def test_a_server_that_never_returns_is_delivered_to_by_sync(
     server: Server, tmp_path: Path, zygote: Zygote, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.kill()
-    training = Training(zygote, tmp_path, "--trainer.max_epochs=3", MLFLOW_TRACKING_URI=server.uri)
+    words = ["--trainer.max_epochs=3", "--tracking.patience=8"]
+    training = Training(zygote, tmp_path, *words, MLFLOW_TRACKING_URI=server.uri)
     assert training.wait() == 0
     said = training.output.read_text()
     assert "does not answer" in said
@@ -376,7 +380,7 @@ def test_a_server_of_mlflow_started_first_does_no_harm(tmp_path: Path, monkeypat
 
 def logged(*steps: int, name: str = "a", experiment: str = "one") -> RunLogger:
     """Return a logger that has logged a metric at some steps, its entries delivered."""
-    logger = RunLogger(experiment, patience=4)
+    logger = RunLogger(experiment, patience=60)
     for step in steps:
         logger.log_metrics({name: float(step)}, step)
     return logger
@@ -409,7 +413,7 @@ def test_values_that_vanish_are_counted_tagged_and_brought_back(
 
 @pytest.mark.usefixtures("store")
 def test_what_the_store_refuses_for_itself_keeps_nothing_else_waiting(capsys: pytest.CaptureFixture[str]) -> None:
-    logger = RunLogger("one", patience=4)
+    logger = RunLogger("one", patience=60)
     logger.log_hyperparams({"p": "x"})
     logger.log_metrics({"acc@5": 0.5}, 1)
     logger.log_hyperparams({"p": "y", "q": "z"})
@@ -449,7 +453,7 @@ def test_files_that_cannot_be_stored_keep_no_values_waiting(
 
 @pytest.mark.usefixtures("store")
 def test_equal_values_within_a_millisecond_are_all_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    logger = RunLogger("one", patience=4)
+    logger = RunLogger("one", patience=60)
     for _ in range(200):
         logger.log_metrics({"epoch": 0.0}, 1)
     logger.finalize("success")

@@ -27,6 +27,7 @@ from lit_lossopt.training.module import LossOptModule
 
 OWN = "--allow-import=tests"
 SHORT = ["fit", "--data=DigitsDataModule", "--threads=1", "--trainer.max_epochs=2", "--data.batch_size=160"]
+SHORT += ["--probe.images=64"]
 NORMS = "--model.network=tests.support.troubled.WithNorms"
 
 

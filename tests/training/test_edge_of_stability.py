@@ -51,6 +51,8 @@ def descended(steps: int, images: int, every: int, *words: str) -> Run:
     return read_runs(metrics=None)[-1]
 
 
+# In the default tier, tests of sharpness and needle against slow twins show the same measurements.
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_on_two_digits_the_needle_rises_to_one_and_stays() -> None:
     run = descended(

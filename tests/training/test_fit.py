@@ -30,7 +30,8 @@ BATCHES = 20  # of 64 in the 1,293 training digits
 
 def fit(*words: str, epochs: int = 1) -> Run:
     """Train on digits and return the run."""
-    command = ["fit", *words, "--threads=1", f"--trainer.max_epochs={epochs}"]
+    # A small probe, unless the test asks for another.
+    command = ["fit", "--probe.images=64", *words, "--threads=1", f"--trainer.max_epochs={epochs}"]
     if not any(word.startswith("--data=") for word in words):
         command.append("--data=DigitsDataModule")
     assert main(command) == 0

@@ -19,7 +19,8 @@ from lit_lossopt.training.probe_schedule import probe_steps
 
 # Ten epochs of eight steps, and so not every step is measured.
 EPOCHS, PLANNED = 10, 80
-SELDOM = [*EVERYTHING, f"--trainer.max_epochs={EPOCHS}", "--trainer.val_check_interval=8"]
+MANY = "--probe.images=256"
+SELDOM = [*EVERYTHING, MANY, f"--trainer.max_epochs={EPOCHS}", "--trainer.val_check_interval=8"]
 LONG = [*SELDOM, "--checkpoints.every_n_steps=1"]
 STEPS = list(probe_steps(0, PLANNED, batch_size=32, images=256))
 
@@ -83,7 +84,7 @@ def test_killed_between_the_halves_of_a_pair_it_ends_as_if_it_had_not_been(
 )
 def test_every_kind_of_training_has_its_pairs_whole(words: list[str], zygote: Zygote, tmp_path: Path) -> None:
     given = [word for word in EVERYTHING if "lr_scheduler" not in word and "lr_warmup" not in word]
-    long = [*given, f"--trainer.max_epochs={EPOCHS}", "--checkpoints.every_n_steps=1", *words]
+    long = [*given, MANY, f"--trainer.max_epochs={EPOCHS}", "--checkpoints.every_n_steps=1", *words]
     whole = Attempts(zygote, tmp_path / "whole", *long)
     assert whole.finish() == 0, whole.output.read_text()
     attempts = Attempts(zygote, tmp_path / "run", *long)
@@ -93,6 +94,7 @@ def test_every_kind_of_training_has_its_pairs_whole(words: list[str], zygote: Zy
     assert_equal(attempts.folder, whole.folder)
 
 
+@pytest.mark.slow
 def test_more_epochs_leave_the_pair_that_was_begun_whole(zygote: Zygote, tmp_path: Path) -> None:
     longer = 13 * 8
     first = half(at_validation=False, more=longer)
@@ -112,8 +114,8 @@ def test_a_new_run_from_a_checkpoint_has_a_schedule_of_its_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
-    assert main([*RUN, *EVERYTHING]) == 0
-    assert main([*RUN, *EVERYTHING, "--ckpt_path=last", "--trainer.max_epochs=13"]) == 0
+    assert main([*RUN, *EVERYTHING, MANY]) == 0
+    assert main([*RUN, *EVERYTHING, MANY, "--ckpt_path=last", "--trainer.max_epochs=13"]) == 0
     begun, continuing = read_runs("lit_lossopt")
     np.testing.assert_array_equal(stored_points(begun.run_id, "train/probe_loss").steps, np.arange(25))
     found = stored_points(continuing.run_id, "train/probe_loss").steps.tolist()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
@@ -108,12 +109,13 @@ def _add_legend(canvas: Canvas, handles: Sequence[Any], labels: Sequence[str]) -
 
     It has as many columns as the figure is wide enough for.
     """
+    # Its width is known before the places of all else are, which take longest to find.
+    renderer = FigureCanvasAgg(canvas).get_renderer()  # type: ignore[no-untyped-call]  # matplotlib's own
     for columns in range(min(4, len(labels)), 0, -1):
         legend = canvas.legend(
             handles, labels, loc="outside upper center", ncols=columns, frameon=False, handlelength=3
         )
-        canvas.draw_without_rendering()
-        if legend.get_window_extent().width <= canvas.bbox.width or columns == 1:
+        if legend.get_window_extent(renderer).width <= canvas.bbox.width or columns == 1:
             return
         legend.remove()
 
