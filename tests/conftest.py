@@ -181,7 +181,6 @@ FEW_ROWS = {
     "test_probe_loss.py::test_the_last_value_is_that_of_the_last_checkpoint": 2,
     "test_probe_loss.py::test_the_last_planned_step_is_the_last_step_that_is_taken": 1,
     "test_probe_resume.py::test_killed_between_the_halves_of_a_pair_it_ends_as_if_it_had_not_been": 1,
-    "test_resume.py::test_killed_at_any_moment_it_ends_as_if_it_had_not_been": 2,
     "test_resume.py::test_every_kind_of_training_resumes": 1,
     "test_resume_signals.py::test_a_signal_at_any_moment_saves_and_training_goes_on_from_there": 1,
     "test_resolved_configs.py::test_what_a_run_keeps_is_accepted_and_resolves_equal": 4,

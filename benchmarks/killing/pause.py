@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 
+# A checkpoint that has not got its name yet; see ``core.files.part_of``.
+_CHECKPOINT = re.compile(r"\.(last|best)-\w+\.part")
 MARK, MOMENT, SIGNAL = "paused", "LOSSOPT_TEST_PAUSE", "LOSSOPT_TEST_SIGNAL"
 
 
@@ -17,7 +20,7 @@ class Halves(io.FileIO):
     """A file whose writes come in two halves, with a pause between them."""
 
     def __init__(self, path: Path, pause: PauseAt) -> None:
-        super().__init__(path, "xb")
+        super().__init__(path, "wb")
         self.pause = pause
 
     def write(self, data: Any) -> int:
@@ -48,7 +51,9 @@ class PauseAt(pl.Callback):
         if self.moment == "writing":
             opened = Path.open
             Path.open = lambda path, mode="r", *more, **options: (  # type: ignore[method-assign,assignment]
-                Halves(path, self) if mode == "xb" else opened(path, mode, *more, **options)
+                Halves(path, self)
+                if mode == "wb" and _CHECKPOINT.match(path.name)
+                else opened(path, mode, *more, **options)
             )
         if self.moment == "renaming":
             replace = Path.replace

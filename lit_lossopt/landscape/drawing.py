@@ -70,7 +70,8 @@ def _plane(request: Request) -> Scene:
         logged = [_with_logged(walk, configs[walk.run.run_id], first, request) for walk in walks]
         without = f"Without snapshots, and so not on the map: {named(missing)}." if missing else ""
         notes = tuple(filter(None, (note, without, apart)))
-        with _progress(request.points**2, surface) as tell:
+        snapshots = sum(map(len, walks))
+        with _progress(request.points**2 + 2 * snapshots, surface) as tell:
             return walked_plane(logged, surface, request.points, _about(walks[0].run, surface, notes), tell)
 
 
@@ -188,7 +189,6 @@ def _progress(points: int, surface: LossSurface) -> Iterator[Callable[[int], obj
         def tell(count: int) -> None:
             nonlocal done
             done += count
-            bar.total = max(bar.total, done)
             bar.update(count)
 
         yield tell

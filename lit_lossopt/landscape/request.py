@@ -27,7 +27,7 @@ FLAGS = (
     Flag("--reach", "X", "half width of a random plane, in sizes of the weights (1)", {"type": float, "default": 1.0}),
     Flag("--seed", "N", "of the runs where none is named (the smallest), or of random directions (0)", {"type": int}),
     Flag("--experiment", "NAME", "whose runs to take where none is named (the newest)"),
-    Flag("--config", "PLAN", "train what is missing of a plan first, as sweep does", {"action": "append"}),
+    Flag("--config", "PLAN", "train what is missing of a plan first, with any flags of sweep", {"action": "append"}),
     Flag("--device", "NAME", "where the loss is computed, as cuda (cpu)", {"default": "cpu"}),
     Flag("--threads", "N", "CPU threads (1, which is fastest for small images)", {"type": int, "default": 1}),
     Flag("--allow-import", "PACKAGE", "whose networks and losses may be made", {"action": "append"}),

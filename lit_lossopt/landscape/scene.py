@@ -130,21 +130,23 @@ def walked_plane(
         surface: of their loss.
         points: along each axis.
         about: the other attributes of ``Scene``.
-        tell: called with the number of points behind each row.
+        tell: called with the number of points behind each path and each row.
 
     Raises:
         UserError: the snapshots lie on a line.
     """
     plane, projections = principal_plane(walks, surface.trained)
-    shown = tuple(_walk(walk, one, plane, surface) for walk, one in zip(walks, projections, strict=True))
+    shown = tuple(_walk(walk, one, plane, surface, tell) for walk, one in zip(walks, projections, strict=True))
     x, y = _extent(np.concatenate([one.places for one in projections]), points)
     losses = surface.grid(plane, x, y, tell)
     return Scene(x=x, y=y, losses=losses, walks=shown, explained=explained(projections), **about)
 
 
-def _walk(walk: Trajectory, projection: Projection, plane: Plane, surface: LossSurface) -> Walk:
+def _walk(
+    walk: Trajectory, projection: Projection, plane: Plane, surface: LossSurface, tell: Callable[[int], object]
+) -> Walk:
     logged_steps, logged = logged_losses(walk.run)
-    return Walk(
+    shown = Walk(
         name=walk.name,
         run_id=walk.run.run_id,
         steps=np.asarray(walk.steps, np.float64),
@@ -158,6 +160,8 @@ def _walk(walk: Trajectory, projection: Projection, plane: Plane, surface: LossS
         logged_steps=logged_steps,
         logged=logged,
     )
+    tell(2 * len(walk))
+    return shown
 
 
 def _extent(places: Floats, points: int) -> tuple[Floats, Floats]:

@@ -53,7 +53,8 @@ MOMENTS = [
     *[("saving", count) for count in range(1, SAVES + 1)],
     *[("writing", count) for count in range(1, WRITES + 1)],
 ]
-FEW = [("batch", 7), ("batch", 8), ("validation", 5), ("writing", 2), ("saving", 9)]
+# One of each kind but the one that is shown by its neighbours.
+FEW = [("batch", 8), ("writing", 2), ("saving", 9)]
 
 
 @pytest.mark.parametrize(
