@@ -59,9 +59,9 @@ COMMANDS = {
         "RUN is a run's id or the beginning of one. Without it, the newest training is meant.",
     ),
     "landscape": Command(
-        "the loss as a landscape, and the paths of several optimizers over it, as picture and 3-D page",
+        "the loss as a landscape with the paths of optimizers: a map, and a page in 3-D",
         "lit_lossopt.landscape.command:landscape",
-        "[RUN ...] [--config PLAN] [--html FILE] [--picture FILE]", "lit_lossopt.landscape.request:FLAGS",
+        "[RUN ...] [--config PLAN] [--picture FILE]", "lit_lossopt.landscape.request:FLAGS",
         "RUN is a run's id or the beginning of one. Without it, the newest experiment's runs of one seed are taken. "
         "Runs need snapshots of their weights: train with --diagnostics=trajectory, or full.",
         runs_others=True, outlives_readers=True,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lit_lossopt.config.words import prepare
+from lit_lossopt.diagnostics.request import parse_request
 from lit_lossopt.sweeps.plan.file import GRID, Plan
 from lit_lossopt.sweeps.plan.key import whole_tree
 from lit_lossopt.sweeps.plan.trials import REPEAT, Reach, on_grids, repeats, search_trials
@@ -56,12 +57,14 @@ def cost(trial: Trial) -> Cost:
     data = tree["data"]["class_path"].rpartition(".")[2]
     arguments, trainer = tree["data"].get("init_args") or {}, tree.get("trainer") or {}
     try:
-        return _cost(data, arguments, trainer, tree["model"]["network"])
+        return _cost(data, arguments, trainer, tree["model"]["network"], tree.get("diagnostics", "default"))
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return _UNKNOWN
 
 
-def _cost(data: str, arguments: Mapping[str, Any], trainer: Mapping[str, Any], network: Mapping[str, Any]) -> Cost:
+def _cost(
+    data: str, arguments: Mapping[str, Any], trainer: Mapping[str, Any], network: Mapping[str, Any], diagnostics: Any
+) -> Cost:
     if data not in _DATA:
         return _UNKNOWN
     images, side, channels, rate = _DATA[data]
@@ -75,7 +78,16 @@ def _cost(data: str, arguments: Mapping[str, Any], trainer: Mapping[str, Any], n
     seconds = _AROUND + (steps * batch + evaluations * present * held * _EVALUATION_SHARE) / rate
     weights = _mini_cnn(side, channels) if network["class_path"].endswith(".MiniCNN") else math.nan
     kept = _COPIES * weights * _BYTES_OF_PARAMETER if not network.get("init_args") else math.nan
-    return Cost(seconds, _BYTES_OF_RUN + steps * _BYTES_OF_STEP, kept)
+    return Cost(seconds, _BYTES_OF_RUN + steps * _BYTES_OF_STEP + _snapshots(diagnostics, round(steps), weights), kept)
+
+
+def _snapshots(diagnostics: Any, steps: int, weights: float) -> float:
+    """Return the bytes of a run's snapshots: the first whole, the others in half."""
+    moments = parse_request(diagnostics).get("trajectory")
+    if moments is None:
+        return 0.0
+    taken = {step for some in moments for step in some.steps(steps)}
+    return weights * (4 + 2 * len(taken))
 
 
 def _part(wanted: Any, batches: int) -> int:

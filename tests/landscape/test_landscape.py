@@ -247,6 +247,13 @@ def test_a_plan_trains_only_what_is_missing(
     again = [run for run in read_runs("landscape") if names.TAG_PLAN not in run.tags]
     assert [run.run_id for run in again] == [run.run_id for run in runs]
     assert Path("first.html").read_bytes() == Path("second.html").read_bytes()
+    # And a dry run says what they take on the disk.
+    capsys.readouterr()
+    assert main(["sweep", *words[1:3], "--dry-run"]) == 0
+    said = re.search(r"disk: about (\d+) MB", capsys.readouterr().out)
+    assert said
+    taken = sum(path.stat().st_size for path in Path("mlruns/landscape").rglob("*.pt")) / 1e6
+    assert int(said[1]) == pytest.approx(taken, rel=0.25)
     # Trials keep no checkpoint: their last snapshots are the ends.
     assert not list(Path("mlruns/landscape").glob("*/artifacts/checkpoints/last.ckpt"))
     capsys.readouterr()

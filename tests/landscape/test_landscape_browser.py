@@ -1,4 +1,7 @@
-"""The page of a landscape in a browser, as a person uses it; skipped where there is no Chromium."""
+"""The page of a landscape in a browser, as a person uses it; skipped where there is no Chromium.
+
+The default tier opens it and scrubs; every other use is in the slow one.
+"""
 
 from __future__ import annotations
 
@@ -128,6 +131,7 @@ def test_scrubbing_moves_the_walkers_everywhere(browser: Any) -> None:
         assert browser.find_element("id", "step-text").text == f"step {step}"
 
 
+@pytest.mark.slow
 def test_it_plays_from_the_start_to_the_end_and_pauses(browser: Any) -> None:
     # Without the view in 3-D: software would take a second for each frame of it.
     browser.execute_script("document.getElementById('plot-relief').ready = false")
@@ -159,6 +163,7 @@ def test_it_plays_from_the_start_to_the_end_and_pauses(browser: Any) -> None:
     wait_until(lambda: button.text == "Play")
 
 
+@pytest.mark.slow
 def test_a_walk_is_switched_off_in_every_figure(browser: Any) -> None:
     count = "return [...document.querySelectorAll('.plot')].map((p) => p.data.length)"
     before = browser.execute_script(count)
@@ -169,6 +174,7 @@ def test_a_walk_is_switched_off_in_every_figure(browser: Any) -> None:
     assert walker(browser, "plot-relief") == pytest.approx([float(adam.x[5]), float(adam.y[5])], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_true_loss_can_be_left_out(browser: Any) -> None:
     visible = "return document.getElementById('plot-relief').data.filter((t) => t.visible === false).length"
     assert browser.execute_script(visible) == 0
@@ -176,6 +182,7 @@ def test_the_true_loss_can_be_left_out(browser: Any) -> None:
     assert browser.execute_script(visible) == 4
 
 
+@pytest.mark.slow
 def test_dark_and_on_a_phone_without_scrolling_sideways(browser: Any) -> None:
     set_device(browser, 390, 844)
     set_scheme(browser, "dark")
@@ -189,6 +196,7 @@ def test_dark_and_on_a_phone_without_scrolling_sideways(browser: Any) -> None:
     assert browser.execute_script(ink) == "#1c1e21"
 
 
+@pytest.mark.slow
 def test_without_webgl_the_map_is_there_all_the_same(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("plain")
     write_page(scene(), folder / "bowl.html")
@@ -203,6 +211,7 @@ def test_without_webgl_the_map_is_there_all_the_same(tmp_path_factory: pytest.Te
         chrome.quit()
 
 
+@pytest.mark.slow
 def test_it_is_printed_in_light_without_the_view_in_3d(browser: Any) -> None:
     set_scheme(browser, "dark")
     browser.execute_script(

@@ -50,10 +50,9 @@ def test_the_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel: Pat
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
     shipped = {f"lit_lossopt/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "lit_lossopt").rglob("*.py")}
-    templates = {
-        str(path.relative_to(ROOT)) for path in (ROOT / "lit_lossopt" / "comparison" / "report" / "templates").iterdir()
-    }
-    assert len(templates) == 6
+    folders = [ROOT / "lit_lossopt" / place / "templates" for place in ("comparison/report", "landscape")]
+    templates = {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
+    assert len(templates) == 9
     assert set(names) == shipped | modules | templates
 
 
