@@ -168,7 +168,7 @@ def test_a_walk_is_switched_off_in_every_figure(browser: Any) -> None:
     count = "return [...document.querySelectorAll('.plot')].map((p) => p.data.length)"
     before = browser.execute_script(count)
     browser.find_element("css selector", ".chip[data-look='0']").click()
-    wait_until(lambda: browser.execute_script(count) == [before[0] - 5, before[1] - 1, before[2] - 3])
+    wait_until(lambda: browser.execute_script(count) == [before[0] - 5, before[1] - 3, before[2] - 1])
     scrub(browser, 50)
     adam = scene().walks[1]
     assert walker(browser, "plot-relief") == pytest.approx([float(adam.x[5]), float(adam.y[5])], abs=1e-3)

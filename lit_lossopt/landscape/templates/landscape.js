@@ -319,23 +319,24 @@
     if (play) play.textContent = "Play";
     move(now);
   }
-  function frame(time) {
-    if (!playing) return;
+  function frame(time, film) {
+    // One that was paused and played again has a new film, and the old one ends.
+    if (!playing || playing !== film) return;
     playing.before ??= time;
     // A slow machine plays more slowly, and leaves nothing out.
     const step = now + Math.min((time - playing.before) / 1000, SLOWEST) / SECONDS * last;
     playing.before = time;
     move(Math.min(step, last));
     if (step >= last) stop();
-    else requestAnimationFrame(frame);
+    else requestAnimationFrame((next) => frame(next, film));
   }
   play?.addEventListener("click", () => {
     if (playing) { stop(); return; }
     if (now >= last) now = 0;
-    playing = {};
+    const film = playing = {};
     press(play, true);
     play.textContent = "Pause";
-    requestAnimationFrame(frame);
+    requestAnimationFrame((next) => frame(next, film));
   });
   document.getElementById("step")?.addEventListener("input", (event) => {
     if (playing) stop();
