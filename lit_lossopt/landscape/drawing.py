@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +33,7 @@ from lit_lossopt.landscape.materials import (
 )
 from lit_lossopt.landscape.plane import line_between, random_plane
 from lit_lossopt.landscape.request import LINE, MOST_RUNS, RANDOM, Request
-from lit_lossopt.landscape.scene import Profile, Scene, walked_plane
+from lit_lossopt.landscape.scene import ANEW, Profile, Scene, walked_plane
 from lit_lossopt.landscape.surface import LossSurface
 from lit_lossopt.landscape.trajectory_files import HOW, Trajectory, start_differs, trajectories
 from lit_lossopt.tracking.reading.runs import Run, experiments_of, read_runs
@@ -44,6 +47,7 @@ def draw(request: Request) -> int:
     """
     # Before anything is computed: two threads that wait for each other are many times slower than one.
     torch.set_num_threads(request.threads)
+    _check_places(request)
     if request.kind == LINE:
         _show_profile(request, _line(request))
     else:
@@ -53,34 +57,44 @@ def draw(request: Request) -> int:
 
 def _plane(request: Request) -> Scene:
     chosen = chosen_runs(request)
-    with trajectories(chosen) as all_found:
-        found, note = (all_found, "") if request.runs else _newest_of_each(all_found)
-        there = {walk.run.run_id for walk in all_found}
-        missing = [name for name, run in chosen if run.run_id not in there]
-        if not found or (request.runs and missing):
-            who = missing[0] if request.runs else "the experiment"
-            raise UserError(f"landscape: {who} has no snapshots of its weights. To take them, {HOW}")
+    notes: list[str] = []
+    problem = None if request.runs else lambda name, error: notes.append(f"{name} is not on the map. {error}.")
+    with trajectories(chosen, problem) as all_found:
+        found = all_found if request.runs else _newest_of_each(all_found)
+        notes += _without_snapshots(chosen, all_found, request)
         configs = {walk.run.run_id: config_of(walk.run.run_id) for walk in found}
         walks, apart = _on_one_map(found, configs, named=bool(request.runs))
-        walks = [
-            replace(walk, name=name) for walk, (name, _) in zip(walks, named_runs([w.run for w in walks]), strict=True)
-        ]
+        walks, cut = walks[:MOST_RUNS], walks[MOST_RUNS:]
+        if cut:
+            apart += f" There is room for {MOST_RUNS} runs. Left out: {named([walk.name for walk in cut])}."
+        called = named_runs([walk.run for walk in walks])
+        walks = [replace(walk, name=name) for walk, (name, _) in zip(walks, called, strict=True)]
         first = configs[walks[0].run.run_id]
         surface = _surface(request, first, walks[0].run)
+        surface.check(walks[0].start, walks[0].name)
         logged = [_with_logged(walk, configs[walk.run.run_id], first, request) for walk in walks]
-        without = f"Without snapshots, and so not on the map: {named(missing)}." if missing else ""
-        notes = tuple(filter(None, (note, without, apart)))
-        snapshots = sum(map(len, walks))
-        with _progress(request.points**2 + 2 * snapshots, surface) as tell:
-            return walked_plane(logged, surface, request.points, _about(walks[0].run, surface, notes), tell)
+        about = _about(walks[0].run, surface, tuple(filter(None, (*notes, apart.strip()))))
+        with _progress(request.points**2 + 2 * sum(map(len, walks)), surface) as tell:
+            return walked_plane(logged, surface, request.points, about, tell)
 
 
-def _newest_of_each(found: Sequence[Trajectory]) -> tuple[list[Trajectory], str]:
-    """Return the newest run of each setting, as many as a map can show, and a sentence if some are left out."""
-    newest = list({walk.run.tags.get(names.TAG_TRIAL_KEY, walk.run.run_id): walk for walk in found}.values())
-    if len(newest) <= MOST_RUNS:
-        return newest, ""
-    return newest[:MOST_RUNS], f"Of {len(newest)} runs the first {MOST_RUNS} are shown. Name others by their ids."
+def _without_snapshots(chosen: Sequence[tuple[str, Run]], found: Sequence[Trajectory], request: Request) -> list[str]:
+    """Return a sentence on runs that have no snapshots.
+
+    Raises:
+        UserError: one of them was named, or no run has any.
+    """
+    there = {walk.run.run_id for walk in found}
+    missing = [name for name, run in chosen if run.run_id not in there]
+    if not found or (request.runs and missing):
+        who = missing[0] if request.runs else "the experiment"
+        raise UserError(f"landscape: {who} has no snapshots of its weights. To take them, {HOW}")
+    return [f"Without snapshots, and so not on the map: {named(missing)}."] if missing else []
+
+
+def _newest_of_each(found: Sequence[Trajectory]) -> list[Trajectory]:
+    """Return the newest run of each setting."""
+    return list({walk.run.tags.get(names.TAG_TRIAL_KEY, walk.run.run_id): walk for walk in found}.values())
 
 
 def _on_one_map(
@@ -120,12 +134,20 @@ def _random(request: Request) -> Scene:
     ((name, run),) = _ends(request)
     config, weights = last_weights(run)
     surface = _surface(request, config, run)
-    plane = random_plane(weights, surface.trained, request.seed or 0)
+    surface.check(weights, name)
+    plane = random_plane(weights, surface.filters, request.seed or 0)
     side = np.linspace(-request.reach, request.reach, request.points)
     with _progress(len(side) ** 2, surface) as tell:
         losses = surface.grid(plane, side, side, tell)
+    if not np.isfinite(losses).any():
+        raise UserError(
+            f"landscape --random: no loss around the last weights of {name} is finite. Take a smaller --reach"
+        )
+    about = _about(run, surface, (ANEW,) if surface.norms else ())
     labels = ("along a random direction, in sizes of the weights", "along another one")
-    return Scene(x=side, y=side, losses=losses, **{**_about(run, surface, ()), "title": name, "labels": labels})
+    return Scene(
+        x=side, y=side, losses=losses, middle=surface.of_snapshot(weights), **{**about, "title": name, "labels": labels}
+    )
 
 
 def _line(request: Request) -> Profile:
@@ -135,6 +157,9 @@ def _line(request: Request) -> Profile:
     if reason:
         raise UserError(f"landscape --line: {first} and {second} {reason}, so no loss is that of both")
     surface = _surface(request, config, one)
+    for weights, name in ((start, first), (end, second)):
+        surface.check(weights, name)
+    others = f"Both losses are of the training images of {first}. {second} was trained with another seed."
     places = np.linspace(0.0, 1.0, request.points)
     return Profile(
         loss_name=_loss_name(one),
@@ -143,6 +168,7 @@ def _line(request: Request) -> Profile:
         losses=surface.along(line_between(start, end, surface.trained), [(place,) for place in places]),
         names=(first, second),
         ends=(surface.of_snapshot(start), surface.of_snapshot(end)),
+        notes=(*([] if same_images(config, other) else [others]), *([ANEW] if surface.norms else [])),
     )
 
 
@@ -224,11 +250,33 @@ def _show_profile(request: Request, profile: Profile) -> None:
         _written("--csv", request.tables, partial(write_profile_table, profile))
 
 
-def _written(flag: str, place: str, write: Callable[[Path], object]) -> None:
+def _check_places(request: Request) -> None:
+    """Refuse places that cannot be written, before anything is computed.
+
+    Raises:
+        UserError: one of them.
+    """
+    files = {"--picture": str(request.picture), "--html": request.page}
+    for flag, place in {**files, "--csv": request.tables}.items():
+        if place:
+            _written(flag, place, partial(_try, folder=flag == "--csv"), silent=True)
+
+
+def _try(path: Path, *, folder: bool) -> None:
+    target = path if folder else path.parent
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=target):
+        pass
+    if not folder and path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
+def _written(flag: str, place: str, write: Callable[[Path], object], *, silent: bool = False) -> None:
     path = given_path(place)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
     except OSError as error:
         raise UserError(f"landscape {flag} {place}: cannot be written: {error.strerror or error}") from error
-    print(f"{flag.removeprefix('--')}: {place}")
+    if not silent:
+        print(f"{flag.removeprefix('--')}: {place}")

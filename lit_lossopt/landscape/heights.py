@@ -28,12 +28,14 @@ class Heights:
         high: the largest.
         logarithmic: whether heights are logarithms.
         levels: losses with a line, rising.
+        cuts: whether the map has losses above ``high``.
     """
 
     low: float
     high: float
     logarithmic: bool
     levels: tuple[float, ...]
+    cuts: bool = False
 
     def cut(self, losses: Floats) -> Floats:
         """Return losses between ``low`` and ``high``; infinite ones are as high as can be, and NaN stays."""
@@ -46,13 +48,15 @@ def heights_of(scene: Scene) -> Heights:
     Above one and a half times the loss at the start, and above all walks on the plane, the map is flat. True losses may
     be higher.
     """
-    low, high = scene.range
+    low, highest = scene.range
+    high = highest
     if scene.walks:
         starts = max(float(walk.losses[0]) for walk in scene.walks)
         tops = max(float(np.nanmax(walk.on_plane)) for walk in scene.walks)
         high = min(high, max(_ABOVE_START * starts, tops)) if starts > 0 else high
     logarithmic = low > 0 and high / low >= _MUCH
-    return Heights(low, high, logarithmic, tuple(_levels(low, high, logarithmic)))
+    cuts = bool(np.any(scene.losses > high))
+    return Heights(low, high, logarithmic, tuple(_levels(low, high, logarithmic)), cuts)
 
 
 def _levels(low: float, high: float, logarithmic: bool) -> list[float]:

@@ -54,14 +54,13 @@ def last_weights(run: Run) -> tuple[dict[str, Any], Weights]:
     Raises:
         UserError: it has neither.
     """
-    try:
-        saved = find_saved(run.run_id, "last")
-    except UserError:
-        # Trials of a sweep keep no checkpoints.
-        with trajectories([(run.name, run)]) as found:
-            if not found:
-                raise
+    with artifact_folder(run.run_id, names.CHECKPOINT_FOLDER, ["last.ckpt"]) as (_, folder):
+        has_checkpoint = any(folder.glob("last*.ckpt"))
+    # Trials of a sweep keep no checkpoints.
+    with trajectories([] if has_checkpoint else [(run.name, run)]) as found:
+        if found:
             return config_of(run.run_id), found[0].weights(-1)
+    saved = find_saved(run.run_id, "last")
     return dict(saved.config), saved.weights
 
 

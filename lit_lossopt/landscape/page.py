@@ -55,6 +55,7 @@ def page(scene: Scene) -> str:
             explained=per_cent(scene.explained) if scene.walks else "",
             start=significant(float(scene.walks[0].losses[0])) if scene.walks else "",
             last=int(max((walk.steps[-1] for walk in scene.walks), default=0)),
+            cut=significant(heights_of(scene).high) if heights_of(scene).cuts else "",
             heads=HEADS,
             rows=[(place, walk, row_of(walk)) for place, walk in enumerate(scene.walks)],
             styles=styles,
@@ -72,7 +73,7 @@ def _data(scene: Scene) -> dict[str, Any]:
     return {
         "x": packed(scene.x),
         "y": packed(scene.y),
-        "losses": packed(_masked(heights.cut(scene.losses)).ravel()),
+        "losses": packed(_masked(scene.losses).ravel()),
         "log": heights.logarithmic,
         "low": heights.low,
         "high": heights.high,

@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from lit_lossopt.comparison.report.figure_spec import style
 from lit_lossopt.comparison.report.paper_figures import DASHES, DOTS_PER_INCH, MARKERS, STYLE, shortened
+from lit_lossopt.core.files import whole_file
 from lit_lossopt.core.numbers import per_cent, significant
 from lit_lossopt.landscape.heights import Heights, heights_of
 from lit_lossopt.landscape.scene import Profile, Scene, Walk
@@ -98,6 +99,8 @@ def _draw_ground(axes: Axes, scene: Scene, heights: Heights) -> None:
     axes.set_aspect("equal")
     axes.set(xlabel=_axis(scene.labels[0]), ylabel=_axis(scene.labels[1]))
     held = f"\nthe plane holds {per_cent(scene.explained)} of what the weights moved" if scene.walks else ""
+    if heights.cuts:
+        held += f"; cut off above {significant(heights.high)}"
     axes.set_title(f"{_loss_label(scene.loss_name, scene.images)}{held}", loc="left", color=_SOFT, fontsize=8.5)
 
 
@@ -149,7 +152,7 @@ def _loss_label(name: str, images: int) -> str:
 
 
 def _save(canvas: Figure, path: Path) -> None:
-    with rc_context(STYLE):
+    with rc_context(STYLE), whole_file(path) as part:
         # Without a date the same scene gives the same file.
         metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
-        canvas.savefig(path, dpi=DOTS_PER_INCH, metadata=metadata)
+        canvas.savefig(part, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH, metadata=metadata)

@@ -20,8 +20,8 @@ from lit_lossopt.diagnostics.trajectory import Weights
 from lit_lossopt.landscape.trajectory_files import Trajectory
 
 Floats = NDArray[np.float64]
-# Numbers of a tensor that are looked at in all snapshots at once.
-_COLUMNS = 1 << 16
+# Numbers that are looked at in all snapshots at once: 32 MB.
+_NUMBERS = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +95,19 @@ def principal_plane(walks: Sequence[Trajectory], trained: Sequence[str]) -> tupl
     Raises:
         UserError: the snapshots lie on a line.
     """
-    products: Floats = sum((rows @ rows.T for _, rows in _moves(walks, trained)), np.zeros(()))
+    total = sum((rows @ rows.T for _, rows in _moves(walks, trained)), torch.zeros((), dtype=torch.float64))
+    products: Floats = total.numpy()
     weights = _weights(walks, np.diag(products))
-    values, vectors = np.linalg.eigh(products * np.outer(weights, weights))
+    # By torch, as numpy's threads are not those that were asked for.
+    values, vectors = (
+        part.numpy() for part in torch.linalg.eigh(torch.from_numpy(products * np.outer(weights, weights)))
+    )
     sizes = np.sqrt(np.clip(values[-1:-3:-1], 0, None))
     if len(values) < 2 or sizes[-1] <= 1e-6 * sizes[0]:
-        raise UserError("landscape: the snapshots lie on one line, so they give no plane. Take more of them")
+        raise UserError(
+            "landscape: the snapshots lie on one line, so they give no plane. Take more of them, such as "
+            "--diagnostics=trajectory@spread:40"
+        )
     # An axis is a combination of the moves, and a place is the product of a move with an axis.
     shares = weights[:, None] * vectors[:, -1:-3:-1] / sizes
     places = products @ shares
@@ -110,22 +117,22 @@ def principal_plane(walks: Sequence[Trajectory], trained: Sequence[str]) -> tupl
     return Plane(walks[0].start, _combined(walks, trained, shares * signs)), _by_walk(walks, places, distances, moved)
 
 
-def random_plane(weights: Weights, trained: Sequence[str], seed: int) -> Plane:
+def random_plane(weights: Weights, filters: Sequence[str], seed: int) -> Plane:
     """Return a plane along two random directions that are as large as the weights.
 
-    Each filter, which is a row of a weight of two or more dimensions, gets the norm of the filter at the origin. Biases
-    and the weights of norms stay as they are (Li et al. 2018).
+    Each filter, which is a row of a weight, gets the norm of the filter at the origin. All else stays as it is, such as
+    biases and the weights of norms (Li et al. 2018).
 
     Args:
         weights: in the middle.
-        trained: names of the tensors that directions may have.
+        filters: names of the tensors that directions have, of two or more dimensions.
         seed: of the directions.
     """
     generator = torch.Generator().manual_seed(seed)
     axes = []
     for _ in range(2):
-        drawn = {name: torch.randn(weights[name].shape, generator=generator) for name in trained}
-        axes.append({name: filter_normalised(drawn[name], weights[name]) for name in trained if weights[name].ndim > 1})
+        drawn = {name: torch.randn(weights[name].shape, generator=generator) for name in filters}
+        axes.append({name: filter_normalised(drawn[name], weights[name].float()) for name in filters})
     return Plane(weights, tuple(axes))
 
 
@@ -153,16 +160,17 @@ def line_between(first: Weights, second: Weights, trained: Sequence[str]) -> Pla
     """
     if any(name not in second or second[name].shape != first[name].shape for name in trained):
         raise UserError("landscape --line: the two runs have different networks, so no line joins them")
-    return Plane(first, ({name: second[name] - first[name] for name in trained},))
+    return Plane(first, ({name: second[name].float() - first[name].float() for name in trained},))
 
 
-def _moves(walks: Sequence[Trajectory], trained: Sequence[str]) -> Iterator[tuple[tuple[str, slice], Floats]]:
+def _moves(walks: Sequence[Trajectory], trained: Sequence[str]) -> Iterator[tuple[tuple[str, slice], Tensor]]:
     """Yield parts of how far all snapshots are from the start, ``[snapshots, columns]``, each with its place."""
+    columns = max(256, _NUMBERS // sum(map(len, walks)))
     for name in trained:
-        for first in range(0, walks[0].start[name].numel(), _COLUMNS):
-            part = slice(first, first + _COLUMNS)
+        for first in range(0, walks[0].start[name].numel(), columns):
+            part = slice(first, first + columns)
             rows = [_move(content, walk.start, name, part) for walk in walks for content in walk.contents]
-            yield (name, part), torch.stack(rows).double().numpy()
+            yield (name, part), torch.stack(rows).double()
 
 
 def _move(content: Mapping[str, Any], start: Weights, name: str, part: slice) -> Tensor:
@@ -177,8 +185,8 @@ def _combined(walks: Sequence[Trajectory], trained: Sequence[str], shares: Float
     """Return combinations of all moves, one for each column of ``shares [snapshots, 2]``."""
     axes = tuple({name: torch.empty(walks[0].start[name].numel()) for name in trained} for _ in range(shares.shape[1]))
     for (name, part), rows in _moves(walks, trained):
-        for axis, combined in zip(axes, shares.T @ rows, strict=True):
-            axis[name][part] = torch.from_numpy(combined).float()
+        for axis, combined in zip(axes, torch.from_numpy(shares.T.copy()) @ rows, strict=True):
+            axis[name][part] = combined.float()
     return tuple({name: axis[name].view(walks[0].start[name].shape) for name in trained} for axis in axes)
 
 

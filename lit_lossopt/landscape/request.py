@@ -25,7 +25,7 @@ FLAGS = (
     Flag("--random", "", "a random plane around one RUN", {"action": "store_true", "group": "kind"}),
     Flag("--line", "", "the straight line between two RUNs", {"action": "store_true", "group": "kind"}),
     Flag("--reach", "X", "half width of a random plane, in sizes of the weights (1)", {"type": float, "default": 1.0}),
-    Flag("--seed", "N", "of the runs where none is named (the smallest), or of random directions (0)", {"type": int}),
+    Flag("--seed", "N", "of the runs where none is named (the most runs), or of random directions (0)", {"type": int}),
     Flag("--experiment", "NAME", "whose runs to take where none is named (the newest)"),
     Flag("--config", "PLAN", "train what is missing of a plan first, with any flags of sweep", {"action": "append"}),
     Flag("--device", "NAME", "where the loss is computed, as cuda (cpu)", {"default": "cpu"}),
@@ -78,12 +78,13 @@ def parse(words: Sequence[str]) -> Request:
         UserError: something else was typed, or values that cannot be.
     """
     with_plan = any(word.partition("=")[0] == "--config" for word in words)
-    given = parse_flags(COMMAND, words, FLAGS, "runs*", takes_rest=with_plan)
+    # With a plan there are no runs to name: a word without dashes is the value of a flag of sweep.
+    given = parse_flags(COMMAND, words, FLAGS, *(() if with_plan else ("runs*",)), takes_rest=with_plan)
     kind = RANDOM if given.random else LINE if given.line else PLANE
     points = POINTS * (2 if kind == LINE else 1) if given.points is None else given.points
     request = Request(
         kind=kind,
-        runs=tuple(given.runs),
+        runs=() if with_plan else tuple(given.runs),
         page=given.html or ("" if kind == LINE or given.picture else "landscape.html"),
         picture=given_path(given.picture or "landscape.png"),
         tables=given.csv or "",
@@ -122,7 +123,12 @@ def _check_runs(request: Request) -> None:
         raise UserError(f"{COMMAND} --random: name one run, the middle of the plane")
     if request.kind == LINE and request.page:
         raise UserError(f"{COMMAND} --html: a line has a picture and no page; leave it out")
-    if request.plan and request.runs:
-        raise UserError(f"{COMMAND} --config: a plan names its runs itself; leave out {request.runs[0]}")
+    if request.plan and request.experiment:
+        raise UserError(
+            f"{COMMAND} --experiment {request.experiment}: a plan trains in an experiment of its own. Take "
+            f"--tracking.experiment={request.experiment}"
+        )
+    if request.page and given_path(request.page) == request.picture:
+        raise UserError(f"{COMMAND} --html {request.page}: the picture has this name, too. Give one of them another")
     if len(request.runs) > MOST_RUNS:
         raise UserError(f"{COMMAND}: {len(request.runs)} runs; at most {MOST_RUNS} can be told apart on one map")

@@ -10,12 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_lossopt.landscape.plane import Plane, Projection, explained, principal_plane
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.names import Verdict
+from lit_lossopt.landscape.plane import Projection, explained, principal_plane
 from lit_lossopt.landscape.surface import LossSurface
 from lit_lossopt.landscape.trajectory_files import Trajectory, logged_losses
 
 Floats = NDArray[np.float64]
 _NONE: Floats = np.empty(0)
+# A loss so many times that of the start is no place to walk any more.
+_WILD = 100.0
+# Snapshots without which there is no path.
+_FEWEST = 2
+ANEW = (
+    "The network has batch norms. On the map their statistics are computed anew from these images, so the loss differs "
+    "from that of the run, which had its own, even in the plane."
+)
 # Room around the paths, in shares of their longer side.
 _MARGIN = 0.14
 
@@ -67,6 +78,7 @@ class Scene:
         losses: ``[ny, nx]``, infinite or NaN where they are.
         walks: the paths; none on a random plane.
         explained: mean over the walks of theirs; NaN on a random plane.
+        middle: on a random plane, the loss of the run in its middle.
         notes: what a reader must know.
     """
 
@@ -79,6 +91,7 @@ class Scene:
     losses: Floats
     walks: tuple[Walk, ...] = ()
     explained: float = nan
+    middle: float = nan
     notes: tuple[str, ...] = ()
 
     @property
@@ -100,6 +113,7 @@ class Profile:
         losses: ``[n]``.
         names: of the runs.
         ends: the loss of each with the running statistics that it had.
+        notes: what a reader must know.
     """
 
     loss_name: str
@@ -108,12 +122,18 @@ class Profile:
     losses: Floats
     names: tuple[str, str]
     ends: tuple[float, float]
+    notes: tuple[str, ...] = ()
 
     @property
     def barrier(self) -> float:
-        """How far the loss rises above the straight line between both ends (Frankle et al. 2020)."""
+        """How far the loss rises above the straight line between both ends (Entezari et al. 2022)."""
+        return float(np.max(self.rise))
+
+    @property
+    def rise(self) -> Floats:
+        """How far the loss is above the straight line between both ends ``[n]``."""
         between = (1 - self.places) * self.losses[0] + self.places * self.losses[-1]
-        return float(np.max(self.losses - between))
+        return np.asarray(self.losses - between)
 
 
 def walked_plane(
@@ -133,35 +153,64 @@ def walked_plane(
         tell: called with the number of points behind each path and each row.
 
     Raises:
-        UserError: the snapshots lie on a line.
+        UserError: the snapshots lie on a line, or no run has walked.
     """
-    plane, projections = principal_plane(walks, surface.trained)
-    shown = tuple(_walk(walk, one, plane, surface, tell) for walk, one in zip(walks, projections, strict=True))
+    followed, losses, ended = _while_sensible(walks, surface, tell)
+    plane, projections = principal_plane(followed, surface.trained)
+    shown = tuple(
+        _walk(walk, own, one, surface.along(plane, one.places.tolist()))
+        for walk, own, one in zip(followed, losses, projections, strict=True)
+    )
+    tell(sum(map(len, followed)))
     x, y = _extent(np.concatenate([one.places for one in projections]), points)
-    losses = surface.grid(plane, x, y, tell)
-    return Scene(x=x, y=y, losses=losses, walks=shown, explained=explained(projections), **about)
+    ground = surface.grid(plane, x, y, tell)
+    notes = (*about["notes"], *ended, *([ANEW] if surface.norms else []))
+    return Scene(x=x, y=y, losses=ground, walks=shown, explained=explained(projections), **{**about, "notes": notes})
 
 
-def _walk(
-    walk: Trajectory, projection: Projection, plane: Plane, surface: LossSurface, tell: Callable[[int], object]
-) -> Walk:
+def _while_sensible(
+    walks: Sequence[Trajectory], surface: LossSurface, tell: Callable[[int], object]
+) -> tuple[list[Trajectory], list[Floats], list[str]]:
+    """Return paths up to where they diverge, their losses, and a sentence for each that does.
+
+    One that has hardly begun is left out: far away it would make all others a single point.
+
+    Raises:
+        UserError: none is left.
+    """
+    followed, losses, notes = [], [], []
+    for walk in walks:
+        own = np.asarray([surface.of_snapshot(walk.weights(place)) for place in range(len(walk))])
+        tell(len(walk))
+        wild = ~(np.isfinite(own) & (own <= _WILD * max(abs(own[0]), 1e-3)))
+        end = int(np.argmax(wild)) if wild.any() else len(own)
+        if end < len(own) or walk.run.tags.get(names.TAG_VERDICT) == Verdict.DIVERGED:
+            kept = "it is not on the map" if end < _FEWEST else f"its path ends at step {walk.steps[end - 1]}"
+            notes.append(f"{walk.name} diverged, so {kept}.")
+        if end >= _FEWEST:
+            followed.append(walk.until(end))
+            losses.append(own[:end])
+    if not followed:
+        raise UserError(f"landscape: {' '.join(notes) or 'there are too few snapshots.'} So there is no path to draw")
+    return followed, losses, notes
+
+
+def _walk(walk: Trajectory, losses: Floats, projection: Projection, on_plane: Floats) -> Walk:
     logged_steps, logged = logged_losses(walk.run)
-    shown = Walk(
+    return Walk(
         name=walk.name,
         run_id=walk.run.run_id,
         steps=np.asarray(walk.steps, np.float64),
         x=projection.places[:, 0],
         y=projection.places[:, 1],
-        losses=np.asarray([surface.of_snapshot(walk.weights(place)) for place in range(len(walk))]),
-        on_plane=surface.along(plane, projection.places.tolist()),
+        losses=losses,
+        on_plane=on_plane,
         distances=projection.distances,
         moved=projection.moved,
         explained=projection.share,
         logged_steps=logged_steps,
         logged=logged,
     )
-    tell(2 * len(walk))
-    return shown
 
 
 def _extent(places: Floats, points: int) -> tuple[Floats, Floats]:

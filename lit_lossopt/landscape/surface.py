@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.diagnostics.trajectory import Weights
 from lit_lossopt.landscape.plane import Plane
 from lit_lossopt.losses.contract import LossContract, loss_of
@@ -16,6 +18,7 @@ from lit_lossopt.training.batch_statistics import norms_in_training, recompute
 from lit_lossopt.training.looking import apart
 
 Floats = NDArray[np.float64]
+_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 class LossSurface:
@@ -56,6 +59,34 @@ class LossSurface:
     def trained(self) -> list[str]:
         """Names of the tensors that a training changes by steps."""
         return [name for name, _ in self.network.named_parameters()]
+
+    @property
+    def filters(self) -> list[str]:
+        """Names of weights that have filters: of two or more dimensions, and neither biases nor a norm's."""
+        of_norms = {
+            f"{name}.{own}"
+            for name, part in self.network.named_modules()
+            if isinstance(part, _NORMS)
+            for own, _ in part.named_parameters(recurse=False)
+        }
+        return [
+            name
+            for name, value in self.network.named_parameters()
+            if value.ndim > 1 and name not in of_norms and not name.endswith("bias")
+        ]
+
+    def check(self, weights: Weights, whose: str) -> None:
+        """Refuse weights of another network.
+
+        Raises:
+            UserError: a tensor is missing, or has another shape.
+        """
+        for name, value in self._state.items():
+            if name not in weights or weights[name].shape != value.shape:
+                raise UserError(
+                    f"landscape: the network that the config of {whose} names now has other weights than the run had "
+                    f"({name}). Has its code changed since?"
+                )
 
     def of_snapshot(self, weights: Weights) -> float:
         """Return the loss of a network as a run had it, with its own running statistics."""

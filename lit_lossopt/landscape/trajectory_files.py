@@ -1,14 +1,14 @@
 """The snapshots of runs, read from their files.
 
-Files are mapped into memory, so that a walk of hundreds of snapshots takes no more of it than one.
+Files are mapped into memory, and read from the disk where they are needed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,10 @@ class Trajectory:
         """Return the number of snapshots."""
         return len(self.steps)
 
+    def until(self, count: int) -> Trajectory:
+        """Return the path of the first ``count`` snapshots."""
+        return replace(self, steps=self.steps[:count], contents=self.contents[:count])
+
     def weights(self, place: int) -> dict[str, Tensor]:
         """Return all tensors of a snapshot."""
         return decoded(self.contents[place], self.start)
@@ -71,8 +75,15 @@ def read_trajectory(run: Run, name: str, folder: Path) -> Trajectory | None:
     start: Weights = {}
     for step, path in files:
         content = _content(path)
-        start = start or decoded(content, {})
-        weights = decoded(content, start)
+        if not start and content.get("moved"):
+            raise UserError(
+                f"{path}: the snapshot that training began with is gone, and the others cannot be read without"
+            )
+        try:
+            start = start or decoded(content, {})
+            weights = decoded(content, start)
+        except (KeyError, AttributeError, TypeError, RuntimeError) as error:
+            raise UserError(f"{path}: it holds other weights than the run's first snapshot. Remove it") from error
         if not all(bool(value.isfinite().all()) for value in weights.values() if value.is_floating_point()):
             break
         steps.append(step)
@@ -81,19 +92,31 @@ def read_trajectory(run: Run, name: str, folder: Path) -> Trajectory | None:
 
 
 @contextmanager
-def trajectories(runs: Sequence[tuple[str, Run]]) -> Iterator[list[Trajectory]]:
+def trajectories(
+    runs: Sequence[tuple[str, Run]], problem: Callable[[str, UserError], object] | None = None
+) -> Iterator[list[Trajectory]]:
     """Yield the snapshots of those runs that have any.
 
     Files on other machines are downloaded for the time being.
 
     Args:
         runs: each with the name of its arm.
+        problem: told of a run whose files are damaged, with its name, which is then left out. None: it is an error.
+
+    Raises:
+        UserError: files are damaged, or the store does not answer.
     """
     with ExitStack() as stack:
         found = []
         for name, run in runs:
             _, folder = stack.enter_context(artifact_folder(run.run_id, names.TRAJECTORY_FOLDER))
-            trajectory = read_trajectory(run, name, folder)
+            try:
+                trajectory = read_trajectory(run, name, folder)
+            except UserError as error:
+                if problem is None:
+                    raise
+                problem(name, error)
+                continue
             if trajectory:
                 found.append(trajectory)
         yield found
@@ -105,6 +128,8 @@ def start_differs(first: Trajectory, other: Trajectory) -> str:
         other.start[name].shape != value.shape for name, value in first.start.items()
     ):
         return "have different networks"
+    if any(other.start[name].dtype != value.dtype for name, value in first.start.items()):
+        return "were trained in different precisions"
     if not all(torch.equal(other.start[name], value) for name, value in first.start.items()):
         return "do not begin with the same weights"
     return ""
@@ -131,5 +156,7 @@ def _content(path: Path) -> Mapping[str, Any]:
     try:
         content: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises whatever it stumbles on
-        raise UserError(f"{path}: not a whole snapshot ({one_line(str(error), 100)}). Remove it") from error
+        raise UserError(f"{path}: not a whole snapshot ({one_line(str(error), 100)})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a snapshot of weights")
     return content

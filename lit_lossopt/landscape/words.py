@@ -42,18 +42,23 @@ def row_of(walk: Walk) -> tuple[str, ...]:
 
 def profile_words(profile: Profile) -> list[str]:
     """Return what is said of the line between two runs."""
-    first, second = profile.names
+    first, second = map(on_one_line, profile.names)
     ends = f"{significant(profile.ends[0])} at {first} and {significant(profile.ends[1])} at {second}"
+    return [f"The loss of {profile.images:,} training images is {ends}.", _barrier(profile), *profile.notes]
+
+
+def _barrier(profile: Profile) -> str:
     barrier = profile.barrier
+    if not isfinite(barrier):
+        return "Somewhere between them it is not finite."
     if barrier <= _NO_BARRIER * max(map(abs, profile.ends)):
-        said = "There is no barrier between them."
-    else:
-        place, top = float(profile.places[int(profile.losses.argmax())]), float(profile.losses.max())
-        said = (
-            f"Between them it rises to {significant(top)}, at {per_cent(place)} of the way. That is a barrier of "
-            f"{significant(barrier)} above the straight line between both losses."
-        )
-    return [f"The loss of {profile.images:,} training images is {ends}.", said]
+        return "There is no barrier between them."
+    top = int(profile.rise.argmax())
+    place, loss = per_cent(float(profile.places[top])), significant(float(profile.losses[top]))
+    return (
+        f"At {place} of the way it is {loss}. That is a barrier of {significant(barrier)} above the straight line between "
+        "both losses."
+    )
 
 
 def show(said: Sequence[str], scene: Scene) -> None:
@@ -70,20 +75,24 @@ def show(said: Sequence[str], scene: Scene) -> None:
 
 def _around(scene: Scene) -> str:
     low, high = scene.range
-    middle = float(scene.losses[len(scene.y) // 2, len(scene.x) // 2])
     return (
-        f"The loss of {scene.title} is {significant(middle)} at its last weights. On this plane around them it lies "
-        f"between {significant(low)} and {significant(high)}."
+        f"The loss of {scene.title} is {significant(scene.middle)} at its last weights. On this plane around them it "
+        f"lies between {significant(low)} and {significant(high)}."
     )
 
 
 def _lead(scene: Scene) -> str:
-    start, best = significant(float(scene.walks[0].losses[0])), min(scene.walks, key=lambda walk: walk.losses[-1])
+    start = significant(float(scene.walks[0].losses[0]))
+    # Losses of walks are finite: they end where they diverge.
+    best = min(scene.walks, key=lambda walk: walk.losses[-1])
     end = significant(float(best.losses[-1]))
     if len(scene.walks) == 1:
         return f"{best.name} begins at a loss of {start} and ends at {end}."
     who = counted(len(scene.walks), "run")
-    return f"{who[:1].upper()}{who[1:]} begin at one place, with a loss of {start}. {best.name} ends lowest, at {end}."
+    lowest = f"{best.name} ends lowest, at {end}"
+    if len({walk.steps[-1] for walk in scene.walks}) > 1:
+        lowest += f" behind {int(best.steps[-1]):,} steps. Not all have as many"
+    return f"{who[:1].upper()}{who[1:]} begin at one place, with a loss of {start}. {lowest}."
 
 
 def _fidelity(scene: Scene) -> str:

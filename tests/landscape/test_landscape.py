@@ -127,21 +127,65 @@ def test_both_ends_of_a_line_are_the_logged_losses(tmp_path: Path, capsys: pytes
     # The other's probe has images of its own seed: the line's are those of the first.
     said = capsys.readouterr().out
     assert f"{losses[0]:.3g} at" in said
-    middle = max(losses[1:-1])
-    assert middle > max(losses[0], losses[-1])
-    assert f"rises to {middle:.3g}" in said
+    rise = [loss - (1 - n / 4) * losses[0] - n / 4 * losses[-1] for n, loss in enumerate(losses)]
+    assert max(rise) > 0.1
+    assert f"{losses[rise.index(max(rise))]:.3g}. That is a barrier of {max(rise):.3g}" in said
+    assert "was trained with another seed" in said
 
 
 def test_a_random_plane_has_the_logged_loss_in_its_middle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = read_runs(run_ids=ids()[:1], metrics=[names.PROBE_LOSS])[0]
+    # With an even number no point of the grid is the middle.
+    assert main(["landscape", "--random", run.run_id, "--points=4", "--picture", str(tmp_path / "even.png")]) == 0
+    logged = run.histories[names.PROBE_LOSS].values[-1]
+    assert f"{logged:.3g} at its last weights" in capsys.readouterr().out
     words = ["landscape", "--random", run.run_id, "--points=5", "--csv", str(tmp_path), "--html", "random.html"]
     assert main([*words, "--picture", str(tmp_path / "random.svg")]) == 0
     middle = next(row for row in rows_of(tmp_path / "surface.csv") if float(row["x"]) == float(row["y"]) == 0)
-    logged = run.histories[names.PROBE_LOSS].values[-1]
     assert float(middle["loss"]) == pytest.approx(logged, rel=1e-5)
     assert f"{logged:.3g} at its last weights" in capsys.readouterr().out
     assert "two random directions" in Path("random.html").read_text(encoding="utf-8")
     assert not (tmp_path / "walks.csv").exists()
+
+
+def test_a_run_that_diverges_does_not_ruin_the_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*WALK, "--trainer.max_epochs=1", "--tracking.experiment=wild"]
+    for optimizer in (
+        ["--model.optimizer=Adam"],
+        ["--model.optimizer=SGD"],
+        ["--model.optimizer=SGD", "--model.optimizer.lr=3000"],
+    ):
+        main([*words, *optimizer])
+    capsys.readouterr()
+    assert main(["landscape", *FAST, "--csv", str(tmp_path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"SGD lr=3,?000 diverged, so (it is not on the map|its path ends at step \d)", said)
+    assert max(abs(float(row["x"])) for row in rows_of(tmp_path / "surface.csv")) < 100
+
+
+def test_logged_losses_are_left_out_where_they_are_of_other_images(tmp_path: Path) -> None:
+    assert main(["landscape", *ids()[:2], *FAST, "--csv", str(tmp_path)]) == 0
+    assert {row["logged_loss"] for row in rows_of(tmp_path / "walks.csv")} == {""}
+
+
+def test_what_is_damaged_is_one_line_where_it_was_named_and_is_left_out_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in ([], ["--model.optimizer=SGD"], ["--model.optimizer=RMSprop"]):
+        assert main([*WALK, "--tracking.experiment=damaged", "--trainer.max_epochs=1", *words]) == 0
+    first, second, third = (run.run_id for run in read_runs("damaged"))
+    folders = [Path("mlruns/damaged") / run_id / "artifacts/trajectory" for run_id in (first, second)]
+    (folders[0] / "step_00000000.pt").unlink()
+    (folders[1] / "step_00000003.pt").write_bytes(b"nothing of the kind")
+    capsys.readouterr()
+    for run_id, said in ((first, "that training began with is gone"), (second, "not a whole snapshot")):
+        assert main(["landscape", run_id, third, *FAST]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+    assert main(["landscape", "--experiment=damaged", *FAST]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("is not on the map.") == 2
+    assert "RMSprop begins at a loss of" in said
 
 
 def test_nothing_of_a_run_changes(walks: Path) -> None:
@@ -222,11 +266,15 @@ def test_of_an_experiment_the_most_runs_are_taken_that_share_a_map(
         (["--reach=0"], "--reach 0: must be above 0"),
         (["--htm=x"], "no such flag (did you mean '--html'?)"),
         ([*"abcdefghi"], "9 runs; at most 8"),
-        (["--config=sweep_landscape", "one"], "a plan names its runs itself"),
+        (["--config=sweep_landscape", "--experiment=x"], "a plan trains in an experiment of its own"),
+        (["--picture=map.png", "--html=map.png"], "the picture has this name, too"),
+        (["--picture=/proc/map.png"], "--picture /proc/map.png: cannot be written"),
+        (["--csv=/dev/null"], "--csv /dev/null: cannot be written"),
         (["--config=nothing_there"], "nothing_there"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("landscape.png").unlink(missing_ok=True)
     experiment = [] if any(word.startswith(("--experiment", "--config")) for word in words) else ["--experiment=walks"]
     assert main(["landscape", *experiment, *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -238,7 +286,7 @@ def test_a_plan_trains_only_what_is_missing(
     tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
-    words = ["landscape", "--config=sweep_landscape", "--trainer.max_epochs=1", "--engine=here", *FAST]
+    words = ["landscape", "--config", "sweep_landscape", "--trainer.max_epochs", "1", "--engine", "here", *FAST]
     assert main([*words, "--html=first.html"]) == 0
     runs = [run for run in read_runs("landscape") if names.TAG_PLAN not in run.tags]
     assert len(runs) == 4
@@ -249,7 +297,7 @@ def test_a_plan_trains_only_what_is_missing(
     assert Path("first.html").read_bytes() == Path("second.html").read_bytes()
     # And a dry run says what they take on the disk.
     capsys.readouterr()
-    assert main(["sweep", *words[1:3], "--dry-run"]) == 0
+    assert main(["sweep", *words[1:5], "--dry-run"]) == 0
     said = re.search(r"disk: about (\d+) MB", capsys.readouterr().out)
     assert said
     taken = sum(path.stat().st_size for path in Path("mlruns/landscape").rglob("*.pt")) / 1e6

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.diagnostics.sharpness import hessian_product
 from lit_lossopt.landscape.plane import Plane, line_between, random_plane
@@ -56,7 +57,7 @@ def test_the_curvature_at_the_centre_is_that_of_the_hessian(kind: str, batches: 
     exact = [(images.double(), labels) for images, labels in batches]
     surface = surface_of(net, exact, criterion)
     weights = net.eval().state_dict()
-    plane = random_plane(weights, surface.trained, seed=1)
+    plane = random_plane(weights, surface.filters, seed=1)
     images, labels = together(exact)
     outputs = net(images)
     loss = criterion(outputs, contract_of(criterion).targets(labels, outputs))
@@ -90,7 +91,7 @@ def test_it_is_the_loss_of_the_network_with_these_weights(batches: list[tuple[Te
 def test_a_grid_is_its_points(batches: list[tuple[Tensor, Tensor]]) -> None:
     net = network()
     surface = surface_of(net, batches)
-    plane = random_plane(net.state_dict(), surface.trained, seed=0)
+    plane = random_plane(net.state_dict(), surface.filters, seed=0)
     told: list[int] = []
     losses = surface.grid(plane, torch.tensor([-1.0, 0.0, 2.0]).numpy(), torch.tensor([0.0, 1.0]).numpy(), told.append)
     assert losses.shape == (2, 3)
@@ -172,3 +173,23 @@ def test_a_loss_that_weighs_classes_is_one_mean_over_all(batches: list[tuple[Ten
     with torch.no_grad():
         expected = float(criterion(net.eval()(images), labels))
     assert surface_of(net, batches, criterion).of_snapshot(net.state_dict()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_biases_and_norms_have_no_filters(batches: list[tuple[Tensor, Tensor]]) -> None:
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.LayerNorm([4, 6, 6]),
+        nn.GroupNorm(2, 4),
+        nn.Flatten(),
+        nn.Linear(144, 10),
+    )
+    assert surface_of(net, batches).filters == ["0.weight", "5.weight"]
+
+
+def test_weights_of_another_network_are_refused(batches: list[tuple[Tensor, Tensor]]) -> None:
+    surface = surface_of(network(), batches)
+    surface.check(network().state_dict(), "adam")
+    for wrong in ({}, {**network().state_dict(), "linear2.bias": torch.zeros(3)}):
+        with pytest.raises(UserError, match="Has its code changed"):
+            surface.check(wrong, "adam")

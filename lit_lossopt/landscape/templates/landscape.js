@@ -26,6 +26,11 @@
     const cut = Math.min(Math.max(loss, scene.low), scene.high);
     return scene.log ? Math.log10(cut) : cut;
   };
+  // A true loss may be above what the ground is cut off at, up to the top of the figure.
+  const above = (loss) => {
+    const value = scene.log ? Math.log10(Math.max(loss, 1e-30)) : loss;
+    return Math.min(value, highest + 0.3 * (highest - lowest));
+  };
   const z = Array.from(y, (_, row) => Array.from(x, (_, column) => {
     const loss = losses[row * x.length + column];
     return Number.isFinite(loss) ? height(loss) : null;
@@ -67,7 +72,7 @@
     while (i < end && steps[i + 1] <= step) i++;
     const part = i < end ? Math.max(0, (step - steps[i]) / (steps[i + 1] - steps[i])) : 0;
     const between = (values) => (i < end ? values[i] + part * (values[i + 1] - values[i]) : values[i]);
-    return { done: i, step: Math.min(step, steps[end]), x: between(walk.x), y: between(walk.y), loss: between(walk.losses), plane: between(walk.on_plane), distance: between(walk.distances) };
+    return { done: i, between: part > 0 && part < 1, step: Math.min(step, steps[end]), x: between(walk.x), y: between(walk.y), loss: between(walk.losses), plane: between(walk.on_plane), distance: between(walk.distances) };
   }
 
   // The way that was gone until a step, on the ground.
@@ -78,14 +83,14 @@
     return { x: xs, y: ys, z: xs.map((value, i) => ground(value, ys[i]) + lift), here };
   }
 
-  const words = (walk, here) => `<b>${Numbers.escape(walk.name)}</b><br>step ${Math.round(here.step)}<br>true loss ${Numbers.text(here.loss)}<br>on the plane ${Numbers.text(here.plane)}<br>off the plane by ${Numbers.text(here.distance)}`;
+  const words = (walk, here) => `<b>${Numbers.escape(walk.name)}</b><br>step ${Math.round(here.step)}${here.between ? ", between two snapshots" : ""}<br>true loss ${Numbers.text(here.loss)}<br>on the plane ${Numbers.text(here.plane)}<br>off the plane by ${Numbers.text(here.distance)}`;
   const wholeWay = (walk) => ({ x: Array.from(walk.x), y: Array.from(walk.y), z: Array.from(walk.x, (value, i) => ground(value, walk.y[i]) + lift) });
 
   // What moves, in the order of its traces: the way, the walker, the plumb line, the true loss.
   function moving(walk, step) {
     const way = gone(walk, step);
     const here = way.here;
-    const [foot, truth] = [way.z[way.z.length - 1], height(here.loss)];
+    const [foot, truth] = [way.z[way.z.length - 1], above(here.loss)];
     return {
       way,
       walker: { x: [here.x], y: [here.y], z: [foot + lift], text: [words(walk, here)] },
@@ -156,11 +161,11 @@
     const axis = { color: look.soft, gridcolor: look.grid, backgroundcolor: "rgba(0,0,0,0)", showbackground: false, zeroline: false, title: { text: "" }, tickfont: { size: 11 }, nticks: narrow() ? 4 : 7 };
     const [wide, deep] = [x[x.length - 1] - x[0], y[y.length - 1] - y[0]];
     const longest = Math.max(wide, deep);
-    const truths = truthOn() ? walks.flatMap((walk) => Array.from(walk.losses, height)) : [];
-    const bottom = Math.min(lowest, ...truths);
+    const truths = truthOn() ? walks.flatMap((walk) => Array.from(walk.losses, above)) : [];
+    const [bottom, top] = [Math.min(lowest, ...truths), Math.max(highest, ...truths)];
     const layout = {
       scene: {
-        xaxis: { ...axis }, yaxis: { ...axis }, zaxis: { ...axis, ...ticks(), range: [bottom - 2 * lift, highest + 4 * lift] },
+        xaxis: { ...axis }, yaxis: { ...axis }, zaxis: { ...axis, ...ticks(), range: [bottom - 2 * lift, top + 4 * lift] },
         aspectmode: "manual", aspectratio: { x: 1.25 * wide / longest, y: 1.25 * deep / longest, z: 0.62 }, camera, dragmode: "turntable",
       },
       showlegend: false, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", uirevision: "camera",
