@@ -56,8 +56,8 @@ def _barrier(profile: Profile) -> str:
     top = int(profile.rise.argmax())
     place, loss = per_cent(float(profile.places[top])), significant(float(profile.losses[top]))
     return (
-        f"At {place} of the way it is {loss}. That is a barrier of {significant(barrier)} above the straight line between "
-        "both losses."
+        f"At {place} of the way it is {loss}. That is a barrier of {significant(barrier)} above the straight line "
+        "between both losses."
     )
 
 
