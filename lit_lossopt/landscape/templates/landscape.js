@@ -143,7 +143,7 @@
     const marks = scene.levels.map(height);
     const surface = {
       type: "surface", x: Array.from(x), y: Array.from(y), z, surfacecolor: z, cmin: lowest, cmax: highest, colorscale: look.ground,
-      showscale: false, opacity: 0.93, text: z.map((row, i) => row.map((_, j) => `loss ${Numbers.text(losses[i * x.length + j])}`)),
+      showscale: false, opacity: 0.82, text: z.map((row, i) => row.map((_, j) => `loss ${Numbers.text(losses[i * x.length + j])}`)),
       hovertemplate: "%{text}<extra></extra>",
       lighting: { ambient: 0.72, diffuse: 0.55, specular: 0.06, roughness: 0.9, fresnel: 0.05 }, lightposition: { x: -1500, y: -2500, z: 4000 },
       contours: { z: { show: true, start: lowest, end: highest, size: (highest - lowest) / Math.max(8, marks.length), color: look.line, width: 1.5, usecolormap: false } },
@@ -155,8 +155,8 @@
       data.push({ type: "scatter3d", mode: "lines", ...wholeWay(walk), line: { color: tint, width: 3 }, opacity: 0.35, hoverinfo: "skip" });
       data.push({ type: "scatter3d", mode: "lines", x: parts.way.x, y: parts.way.y, z: parts.way.z, line: { color: tint, width: 8 }, hoverinfo: "skip" });
       data.push({ type: "scatter3d", mode: "markers", ...parts.walker, marker: { color: tint, size: 7.5, line: { color: look.halo, width: 2 } }, hovertemplate: "%{text}<extra></extra>" });
-      data.push({ type: "scatter3d", mode: "lines", ...parts.plumb, line: { color: tint, width: 2.5, dash: "dot" }, hoverinfo: "skip", visible: truthOn() });
-      data.push({ type: "scatter3d", mode: "markers", ...parts.truth, marker: { color: look.paper, size: 4, line: { color: tint, width: 2 } }, hovertemplate: "%{text}<extra></extra>", visible: truthOn() });
+      data.push({ type: "scatter3d", mode: "lines", ...parts.plumb, line: { color: tint, width: 4, dash: "dot" }, hoverinfo: "skip", visible: truthOn() });
+      data.push({ type: "scatter3d", mode: "markers", ...parts.truth, marker: { color: look.paper, size: 5, line: { color: tint, width: 3 } }, hovertemplate: "%{text}<extra></extra>", visible: truthOn() });
     }
     const axis = { color: look.soft, gridcolor: look.grid, backgroundcolor: "rgba(0,0,0,0)", showbackground: false, zeroline: false, title: { text: "" }, tickfont: { size: 11 }, nticks: narrow() ? 4 : 7 };
     const [wide, deep] = [x[x.length - 1] - x[0], y[y.length - 1] - y[0]];
