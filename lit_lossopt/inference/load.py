@@ -194,12 +194,11 @@ def instantiated(
         parser.add_argument(f"--{key}", type=kind)
     try:
         with _imports_restricted_to([*ALLOWED_IMPORTS, *allow]):
-            made = parser.instantiate_classes(parser.parse_object(tree))
+            return cast("Mapping[str, Any]", parser.instantiate_classes(parser.parse_object(tree)))
     except (ArgumentError, ValueError, TypeError, ImportError) as error:
         raise UserError(readable(str(error), Settings(tree, {next(iter(tree)): str(path)}), {})) from error
     except Exception as error:
         raise UserError(f"{path}: what its config names cannot be made ({described(error)})") from error
-    return cast("Mapping[str, Any]", made)
 
 
 @contextmanager

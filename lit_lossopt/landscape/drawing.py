@@ -38,6 +38,8 @@ from lit_lossopt.landscape.surface import LossSurface
 from lit_lossopt.landscape.trajectory_files import HOW, Trajectory, start_differs, trajectories
 from lit_lossopt.tracking.reading.runs import Run, experiments_of, read_runs
 
+_RANDOM_LABELS = ("along a random direction, in sizes of the weights", "along another one")
+
 
 def draw(request: Request) -> int:
     """Write what was asked for, say what it shows, and return the exit status.
@@ -143,11 +145,8 @@ def _random(request: Request) -> Scene:
         raise UserError(
             f"landscape --random: no loss around the last weights of {name} is finite. Take a smaller --reach"
         )
-    about = _about(run, surface, (ANEW,) if surface.norms else ())
-    labels = ("along a random direction, in sizes of the weights", "along another one")
-    return Scene(
-        x=side, y=side, losses=losses, middle=surface.of_snapshot(weights), **{**about, "title": name, "labels": labels}
-    )
+    about = _about(run, surface, (ANEW,) if surface.norms else ()) | {"title": name, "labels": _RANDOM_LABELS}
+    return Scene(x=side, y=side, losses=losses, middle=surface.of_snapshot(weights), **about)
 
 
 def _line(request: Request) -> Profile:

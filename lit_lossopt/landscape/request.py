@@ -117,18 +117,22 @@ def _check(request: Request, images: int | None) -> None:
 def _check_runs(request: Request) -> None:
     if request.picture.suffix.lower() not in PICTURES:
         raise UserError(f"{COMMAND} --picture {request.picture}: must end in one of {', '.join(PICTURES)}")
+    if request.page and given_path(request.page) == request.picture:
+        raise UserError(f"{COMMAND} --html {request.page}: the picture has this name, too. Give one of them another")
+    if request.kind == LINE and request.page:
+        raise UserError(f"{COMMAND} --html: a line has a picture and no page; leave it out")
+    _check_number(request)
+
+
+def _check_number(request: Request) -> None:
     if request.kind == LINE and len(request.runs) != 2:
         raise UserError(f"{COMMAND} --line: name two runs, the ends of the line")
     if request.kind == RANDOM and len(request.runs) != 1:
         raise UserError(f"{COMMAND} --random: name one run, the middle of the plane")
-    if request.kind == LINE and request.page:
-        raise UserError(f"{COMMAND} --html: a line has a picture and no page; leave it out")
     if request.plan and request.experiment:
         raise UserError(
             f"{COMMAND} --experiment {request.experiment}: a plan trains in an experiment of its own. Take "
             f"--tracking.experiment={request.experiment}"
         )
-    if request.page and given_path(request.page) == request.picture:
-        raise UserError(f"{COMMAND} --html {request.page}: the picture has this name, too. Give one of them another")
     if len(request.runs) > MOST_RUNS:
         raise UserError(f"{COMMAND}: {len(request.runs)} runs; at most {MOST_RUNS} can be told apart on one map")

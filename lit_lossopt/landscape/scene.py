@@ -196,7 +196,6 @@ def _while_sensible(
 
 
 def _walk(walk: Trajectory, losses: Floats, projection: Projection, on_plane: Floats) -> Walk:
-    logged_steps, logged = logged_losses(walk.run)
     return Walk(
         name=walk.name,
         run_id=walk.run.run_id,
@@ -208,8 +207,7 @@ def _walk(walk: Trajectory, losses: Floats, projection: Projection, on_plane: Fl
         distances=projection.distances,
         moved=projection.moved,
         explained=projection.share,
-        logged_steps=logged_steps,
-        logged=logged,
+        **dict(zip(("logged_steps", "logged"), logged_losses(walk.run), strict=True)),
     )
 
 

@@ -107,19 +107,19 @@ def trajectories(
         UserError: files are damaged, or the store does not answer.
     """
     with ExitStack() as stack:
-        found = []
-        for name, run in runs:
-            _, folder = stack.enter_context(artifact_folder(run.run_id, names.TRAJECTORY_FOLDER))
-            try:
-                trajectory = read_trajectory(run, name, folder)
-            except UserError as error:
-                if problem is None:
-                    raise
-                problem(name, error)
-                continue
-            if trajectory:
-                found.append(trajectory)
-        yield found
+        folders = [stack.enter_context(artifact_folder(run.run_id, names.TRAJECTORY_FOLDER))[1] for _, run in runs]
+        read = [_read(run, name, folder, problem) for (name, run), folder in zip(runs, folders, strict=True)]
+        yield [trajectory for trajectory in read if trajectory]
+
+
+def _read(run: Run, name: str, folder: Path, problem: Callable[[str, UserError], object] | None) -> Trajectory | None:
+    try:
+        return read_trajectory(run, name, folder)
+    except UserError as error:
+        if problem is None:
+            raise
+        problem(name, error)
+        return None
 
 
 def start_differs(first: Trajectory, other: Trajectory) -> str:
