@@ -20,7 +20,7 @@ from lit_lossopt.comparison.report.page import environment, policy, script_json
 from lit_lossopt.comparison.report.page_data import packed, style_data
 from lit_lossopt.core.files import whole_file
 from lit_lossopt.core.numbers import per_cent, significant
-from lit_lossopt.landscape.heights import heights_of
+from lit_lossopt.landscape.heights import Heights, heights_of
 from lit_lossopt.landscape.scene import Scene, Walk
 from lit_lossopt.landscape.words import HEADS, row_of, scene_words
 
@@ -42,6 +42,7 @@ def page(scene: Scene) -> str:
     """Return the text of the page."""
     from plotly.offline import get_plotlyjs
 
+    heights = heights_of(scene)
     styles = [style(place) for place in range(max(1, len(scene.walks)))]
     texts = (get_plotlyjs(), _template("marks.js"), _template("landscape.js"))
     scripts = [Markup(text) for text in texts]  # noqa: S704  # our own files
@@ -55,21 +56,20 @@ def page(scene: Scene) -> str:
             explained=per_cent(scene.explained) if scene.walks else "",
             start=significant(float(scene.walks[0].losses[0])) if scene.walks else "",
             last=int(max((walk.steps[-1] for walk in scene.walks), default=0)),
-            cut=significant(heights_of(scene).high) if heights_of(scene).cuts else "",
+            cut=significant(heights.high) if heights.cuts else "",
             heads=HEADS,
             rows=[(place, walk, row_of(walk)) for place, walk in enumerate(scene.walks)],
             styles=styles,
             css=css,
             scripts=scripts,
             policy=policy(scripts),
-            data=script_json(_data(scene) | {"styles": style_data(styles)}),
+            data=script_json(_data(scene, heights) | {"styles": style_data(styles)}),
             version=__version__,
         )
     )
 
 
-def _data(scene: Scene) -> dict[str, Any]:
-    heights = heights_of(scene)
+def _data(scene: Scene, heights: Heights) -> dict[str, Any]:
     return {
         "x": packed(scene.x),
         "y": packed(scene.y),

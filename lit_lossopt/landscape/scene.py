@@ -19,8 +19,9 @@ from lit_lossopt.landscape.trajectory_files import Trajectory, logged_losses
 
 Floats = NDArray[np.float64]
 _NONE: Floats = np.empty(0)
-# A loss so many times that of the start is no place to walk any more.
-_WILD = 100.0
+# A loss so many times that of the start is no place to walk any more. A start near 0, such as that of trained weights,
+# counts as 1.
+_WILD, _LEAST_START = 100.0, 1.0
 # Snapshots without which there is no path.
 _FEWEST = 2
 ANEW = (
@@ -182,11 +183,13 @@ def _while_sensible(
     for walk in walks:
         own = np.asarray([surface.of_snapshot(walk.weights(place)) for place in range(len(walk))])
         tell(len(walk))
-        wild = ~(np.isfinite(own) & (own <= _WILD * max(abs(own[0]), 1e-3)))
+        wild = ~(np.isfinite(own) & (own <= _WILD * max(abs(own[0]), _LEAST_START)))
         end = int(np.argmax(wild)) if wild.any() else len(own)
-        if end < len(own) or walk.run.tags.get(names.TAG_VERDICT) == Verdict.DIVERGED:
+        diverged = walk.run.tags.get(names.TAG_VERDICT) == Verdict.DIVERGED
+        if end < len(own) or diverged:
+            why = f"{walk.name} diverged" if diverged else f"The loss of {walk.name} grew more than a hundredfold"
             kept = "it is not on the map" if end < _FEWEST else f"its path ends at step {walk.steps[end - 1]}"
-            notes.append(f"{walk.name} diverged, so {kept}.")
+            notes.append(f"{why}, so {kept}.")
         if end >= _FEWEST:
             followed.append(walk.until(end))
             losses.append(own[:end])

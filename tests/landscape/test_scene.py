@@ -89,6 +89,27 @@ def test_a_path_ends_where_it_diverges_and_is_left_out_where_it_does_at_once() -
         walked_plane([at_once], at, 5, ABOUT)
 
 
+def test_a_start_near_nothing_may_be_left_without_a_word() -> None:
+    at = surface()
+    # As of trained weights: the bias alone gives each image its class.
+    at.batches = [(images, torch.zeros_like(labels)) for images, labels in at.batches]
+    with torch.no_grad():
+        dict(at.network.named_parameters())["3.bias"].copy_(torch.tensor([12.0, 0.0, 0.0]))
+    scene = walked_plane([trajectory("sgd", at, [0.3, 1.0, 3.0], 1)], at, 3, ABOUT)
+    (shown,) = scene.walks
+    assert shown.losses[-1] > 100 * shown.losses[0]
+    assert len(shown.steps) == 4
+    assert scene.notes == ()
+
+
+def test_a_loss_that_grows_without_a_verdict_is_not_called_diverged() -> None:
+    at = surface()
+    wild = trajectory("sgd", at, [0.1, 0.3, 1e6], 1)
+    assert walked_plane([wild], at, 3, ABOUT).notes == (
+        "The loss of sgd grew more than a hundredfold, so its path ends at step 2.",
+    )
+
+
 def test_batch_norms_are_told() -> None:
     at = surface(norms=True)
     scene = walked_plane([trajectory("sgd", at, [0.1, 0.2], 1)], at, 3, ABOUT)

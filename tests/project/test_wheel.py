@@ -52,7 +52,7 @@ def test_the_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel: Pat
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "lit_lossopt").rglob("*.py")}
     folders = [ROOT / "lit_lossopt" / place / "templates" for place in ("comparison/report", "landscape")]
     templates = {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
-    assert len(templates) == 9
+    assert len(templates) == 10
     assert set(names) == shipped | modules | templates
 
 
