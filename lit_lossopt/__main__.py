@@ -29,6 +29,10 @@ COMMANDS = {
         "train, and record every step's loss in MLflow",
         "lit_lossopt.training.commands:fit", SETTINGS, takes_settings=True, outlives_readers=True,
     ),
+    "twin": Command(
+        "train the same in TensorFlow, on the same data, order and weights",
+        "lit_lossopt.keras_twin.command:twin", SETTINGS, takes_settings=True, outlives_readers=True,
+    ),
     "validate": Command(
         "evaluate trained weights on the validation images",
         "lit_lossopt.training.commands:validate", SETTINGS, takes_settings=True, outlives_readers=True,

@@ -12,6 +12,7 @@ from typing import Any
 from lit_lossopt.config.merge import COMMAND_LINE, GROUPS, Settings, family_of
 from lit_lossopt.config.signatures import FAMILIES, LISTS, OPTIONAL, class_parameters, class_paths, function_parameters
 from lit_lossopt.config.strict_yaml import first_not_finite
+from lit_lossopt.config.twin import TWIN, TWIN_DEFAULTS, trainer_method
 from lit_lossopt.core.errors import UserError, did_you_mean
 
 ALLOWED_IMPORTS = ("torch.nn", "torch.optim", "torchvision", "lightning.pytorch", "pytorch_optimizer", "lit_lossopt")
@@ -34,7 +35,7 @@ def check_settings(settings: Settings, command: str, flags: list[str], allowed: 
 
     Args:
         settings: the merged settings.
-        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        command: ``fit``, ``twin``, ``validate``, ``test`` or ``predict``.
         flags: keys of the flags that are not part of ``settings``.
         allowed: packages allowed by ``--allow-import``.
 
@@ -81,7 +82,7 @@ def _groups(command: str) -> dict[str, set[str] | None]:
 
     The value is None where they are not checked here.
     """
-    method = function_parameters(_TRAINER, "Trainer", command)
+    method = function_parameters(_TRAINER, "Trainer", trainer_method(command))
     skip = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
     groups: dict[str, set[str] | None] = dict.fromkeys([*OWN_KEYS, *(set(method) - skip)], None)
     groups["trainer"] = set(function_parameters(_TRAINER, "Trainer")) or None
@@ -90,6 +91,8 @@ def _groups(command: str) -> dict[str, set[str] | None]:
     groups["checkpoints"] = set(function_parameters("lit_lossopt/training/callbacks/checkpoints.py", "RunCheckpoints"))
     groups["probe"] = set(function_parameters("lit_lossopt/training/callbacks/probe_loss.py", "ProbeLoss"))
     groups["tracking"] = set(function_parameters("lit_lossopt/tracking/logger.py", "RunLogger"))
+    if command != "fit":
+        groups[TWIN] = set(TWIN_DEFAULTS)
     return groups
 
 
@@ -102,6 +105,10 @@ def _first_keys(tree: dict[str, Any]) -> Iterator[str]:
 
 def _check_key(key: str, origin: str, groups: dict[str, set[str] | None]) -> None:
     first, _, rest = key.rstrip("+").partition(".")
+    if first == TWIN and first not in groups:
+        raise UserError(
+            f"{key} from {origin}: a setting of the command twin, which trains in TensorFlow: lossopt twin …"
+        )
     if first not in groups:
         raise UserError(
             f"{key} from {origin}: no such key{did_you_mean(first, groups)}; keys: {', '.join(sorted(groups))}"

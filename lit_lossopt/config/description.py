@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lit_lossopt.config.trainer_arguments import CHANGE_RESULTS
+from lit_lossopt.config.twin import TWIN, TWIN_DEFAULTS
 from lit_lossopt.core.class_paths import as_named_first
 
 Config = Mapping[str, Any]
@@ -76,6 +77,13 @@ def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
     augmentation = [*(chosen.get("augmentation") or []), *filter(None, [chosen.get("mixing")])]
     parts += [_spelled(transform, defaults) for transform in augmentation]
     parts += [f"{name}={chosen[name]}" for name in _IN_ARM if chosen.get(name) not in (None, usual.get(name))]
+    # Last: everything in front of it is what torch's arm is called.
+    twin = config.get(TWIN)
+    parts += (
+        ["tensorflow", *(f"{name}={value}" for name, value in twin.items() if value != TWIN_DEFAULTS[name])]
+        if twin
+        else []
+    )
     return " ".join(parts)
 
 
@@ -91,6 +99,8 @@ def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:
         _flatten(name, value, flat)
     _flatten("data", config.get("data"), flat)
     _flatten("trainer", {name: value for name, value in config["trainer"].items() if name in CHANGE_RESULTS}, flat)
+    # They come along with the framework, as arguments with a class.
+    _flatten("framework", config.get(TWIN) or {}, flat)
     flat |= {"seed": config.get("seed_everything"), **extra}
     return {name: _text(value) for name, value in flat.items() if value is not None}
 

@@ -38,6 +38,7 @@ GROUPS = {
     "predictions": "path",
     "checkpoints": "every_n_steps",
     "probe": "images",
+    "twin": "rule",
 }
 COMMAND_LINE = "the command line"
 # What switches a run's record off, where it is false.

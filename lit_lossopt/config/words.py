@@ -5,8 +5,10 @@ Sources are merged. Nothing heavy is imported, so that a typing error answers at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 from lit_lossopt.config.check import check_finite, check_settings, folded
 from lit_lossopt.config.files import find_config
@@ -15,6 +17,7 @@ from lit_lossopt.config.merge import DEFAULTS, Settings, merge_flags
 from lit_lossopt.config.record_switch import check_together, unrecorded, without_switch
 from lit_lossopt.config.signatures import FAMILIES, full_class_path
 from lit_lossopt.config.strict_yaml import dump_yaml, load_config, load_value
+from lit_lossopt.config.twin import TWIN, TWIN_DEFAULTS, trainer_method
 from lit_lossopt.core.errors import UserError, printable
 from lit_lossopt.core.paths import given_path, is_file
 
@@ -53,7 +56,7 @@ class Prepared:
     """A command with its settings, ready for the parser.
 
     Attributes:
-        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        command: ``fit``, ``validate``, ``test`` or ``predict``, which is also the Trainer's method.
         settings: what was merged.
         rest: (key, value or None) of flags left to the parser.
         allowed: packages given by ``--allow-import``.
@@ -81,13 +84,13 @@ class Prepared:
 def prepare(command: str, words: list[str]) -> Prepared:
     """Return the merged and checked settings.
 
-    They are those of ``fit``, ``validate``, ``test`` or ``predict``.
+    They are those of ``fit``, ``twin``, ``validate``, ``test`` or ``predict``.
 
     Raises:
         UserError: anything that can be seen to be wrong without importing the libraries.
     """
     line = split_words(words)
-    settings = merged(line)
+    settings = merged(line, {TWIN: TWIN_DEFAULTS} if command == TWIN else {})
     off, rest = unrecorded(settings, line.rest), without_switch(line.rest)
     keys = [key for key, _ in rest if key not in _LOOKING and not key.endswith(".help")]
     check_settings(settings, command, keys, line.allowed)
@@ -96,7 +99,11 @@ def prepare(command: str, words: list[str]) -> Prepared:
         if key.startswith("trainer."):
             check_finite(key, load_value(text or "", f"--{key}"), settings)
     check_named(settings, rest)
-    prepared = Prepared(command, settings, rest, line.allowed, [command, *words], line.resume, off)
+    if command != TWIN:
+        # How weights were trained does not matter to what evaluates them.
+        settings.tree.pop(TWIN, None)
+    method = trainer_method(command)
+    prepared = Prepared(method, settings, rest, line.allowed, [command, *words], line.resume, off)
     _check_checkpoint(prepared)
     return prepared
 
@@ -109,10 +116,15 @@ def only_looks(prepared: Prepared) -> bool:
     return any(key in _LOOKING or key.endswith(".help") for key, _ in prepared.rest)
 
 
-def merged(line: CommandLine) -> Settings:
-    """Return defaults, configs and flags in one, unchecked."""
+def merged(line: CommandLine, more: Mapping[str, Any] = MappingProxyType({})) -> Settings:
+    """Return defaults, configs and flags in one, unchecked.
+
+    Args:
+        line: what was typed.
+        more: further defaults.
+    """
     settings = Settings()
-    settings.merge(DEFAULTS, "the defaults")
+    settings.merge({**DEFAULTS, **more}, "the defaults")
     for name in line.configs:
         path = find_config(name)
         tree = load_config(path, str(path))

@@ -53,7 +53,7 @@ def cost(trial: Trial) -> Cost:
 
     What is no number where one is expected is the trial's own affair: nothing can be told then.
     """
-    tree = whole_tree(prepare("fit", list(trial.words[1:])))
+    tree = whole_tree(prepare(trial.words[0], list(trial.words[1:])))
     data = tree["data"]["class_path"].rpartition(".")[2]
     arguments, trainer = tree["data"].get("init_args") or {}, tree.get("trainer") or {}
     try:

@@ -18,7 +18,7 @@ class Trial:
 
     Attributes:
         key: what tells whether it was done already: a hash of its merged settings.
-        words: the command line that a person could type, ``fit`` first.
+        words: the command line that a person could type, ``fit`` first, or ``twin``.
         arm: the names of its levels, as ``adam focal``.
         phase: ``tuning``, ``repeat``, or ``grid``.
         seed: of weights, split, order and dropout.

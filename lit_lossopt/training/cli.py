@@ -78,16 +78,20 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 }
 
 
-def run_trainer(prepared: Prepared) -> int:
+def run_trainer(prepared: Prepared, make: Callable[[Prepared], LossOptCLI] | None = None) -> int:
     """Run a command and return the exit status.
 
     It is ``fit``, ``validate``, ``test`` or ``predict``.
+
+    Args:
+        prepared: settings.
+        make: makes the command line; None: that of this module.
 
     Raises:
         UserError: something that a person typed or provided cannot be used.
     """
     try:
-        return build(prepared, LossOptCLI).run()
+        return build(prepared, make or LossOptCLI).run()
     except RuntimeError as error:
         if not ranks.lost_another(error):
             raise
@@ -115,7 +119,12 @@ class LossOptCLI(CheckpointCLI):
     Args:
         prepared: settings.
         record: the tag of a run that is no training; see ``RunDescription``.
+
+    Attributes:
+        module_class: what is trained.
     """
+
+    module_class: type[LossOptModule] = LossOptModule
 
     def __init__(self, prepared: Prepared, record: str = "") -> None:
         self.command, self.words, self.record = prepared.command, prepared.words, record
@@ -127,7 +136,7 @@ class LossOptCLI(CheckpointCLI):
         register_types()
         strict = {"allow_abbrev": False, "exit_on_error": False}
         super().__init__(
-            LossOptModule,
+            self.module_class,
             ImageDataModule,
             subclass_mode_data=True,
             auto_configure_optimizers=False,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from lit_lossopt.config.words import Prepared, prepare
 from lit_lossopt.core.errors import UserError
 
 
@@ -34,10 +35,23 @@ def predict(words: Sequence[str]) -> int:
 
 
 def _train(command: str, rest: list[str]) -> int:
-    from lit_lossopt.config.words import prepare
+    def run(prepared: Prepared) -> int:
+        from lit_lossopt.training.cli import run_trainer
+
+        return run_trainer(prepared)
+
+    return start(prepare(command, rest), run)
+
+
+def start(prepared: Prepared, run: Callable[[Prepared], int]) -> int:
+    """Start what trains or evaluates, in as many processes as are asked for.
+
+    Args:
+        prepared: settings.
+        run: does it, and imports what it needs. It returns an exit status.
+    """
     from lit_lossopt.training.distributed.launcher import become_rank, launch, processes_to_start, will_track
 
-    prepared = prepare(command, rest)
     _need_temporary_folder()
     if count := processes_to_start(prepared):
         return launch(prepared, count)
@@ -46,9 +60,7 @@ def _train(command: str, rest: list[str]) -> int:
 
     with kept_process(ahead=will_track(prepared)):
         # Ten seconds of imports, so only after everything that can be checked without them.
-        from lit_lossopt.training.cli import run_trainer
-
-        return run_trainer(prepared)
+        return run(prepared)
 
 
 def lr_find(words: Sequence[str]) -> int:

@@ -61,6 +61,8 @@ class LossOptModule(pl.LightningModule):
             head is to be frozen in front of it.
     """
 
+    # What makes the steps.
+    framework = "pytorch"
     # What training leaves, and what a checkpoint brings.
     best_val_accuracy = 0.0
     plateau: ReduceLROnPlateau | None = None
@@ -91,6 +93,7 @@ class LossOptModule(pl.LightningModule):
         self.criterion = criterion or nn.CrossEntropyLoss()
         self.contract = contract_of(self.criterion)
         self.num_classes = num_classes
+        self.image_size = image_size
         self.seed = int(seed)
         torch.manual_seed(derive_seed(seed, "weights"))
         self.network = build_network(

@@ -21,7 +21,7 @@ MAX_DIFF_BYTES = 200_000
 # Those that can change a number, or how it is stored.
 PACKAGES = (
     "lit_lossopt", "torch", "torchvision", "lightning", "torchmetrics", "mlflow", "jsonargparse", "numpy",
-    "scikit-learn", "pillow", "pytorch_optimizer",
+    "scikit-learn", "pillow", "pytorch_optimizer", "tensorflow", "tensorflow_cpu", "keras",
 )  # fmt: skip
 
 

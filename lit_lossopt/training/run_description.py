@@ -27,6 +27,7 @@ from lit_lossopt.core.names import (
     TAG_ARM,
     TAG_COMMIT,
     TAG_CONFIG_SHA256,
+    TAG_FRAMEWORK,
     TAG_SEED,
     TAG_TRIAL_KEY,
 )
@@ -84,7 +85,7 @@ class RunDescription(SaveConfigCallback):
         logger.start(
             run_name=f"{self.words[0]} {arm} seed={seed}" if self.record else f"{arm} seed={seed}",
             params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer)}),
-            tags={TAG_ARM: arm, TAG_SEED: str(seed), **kind},
+            tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_FRAMEWORK: pl_module.framework, **kind},
         )
         logger.log_text(text, CONFIG_ARTIFACT)
         provenance = _provenance(trainer, text, attempt=1)

@@ -224,7 +224,9 @@ def _paired(described: Sequence[Described], groups: Sequence[Sequence[int]]) -> 
 
     If runs of some arm differ in more than that, they must share all of it. With them comes what that is.
     """
-    runs, settings = [item.run for item in described], [item.settings for item in described]
+    runs = [item.run for item in described]
+    # The name that a sweep gives its arm follows from the rest. It would keep apart what is to be paired.
+    settings = [{name: value for name, value in item.settings.items() if name != SWEEP_ARM} for item in described]
     mixed = {name for places in groups for name in varying([settings[place] for place in places])}
     if not mixed:
         return runs, []

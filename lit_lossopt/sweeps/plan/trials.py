@@ -14,7 +14,8 @@ from functools import cache
 from typing import Any
 
 from lit_lossopt.config.words import Prepared, prepare
-from lit_lossopt.core.errors import UserError
+from lit_lossopt.config.twin import COMMANDS
+from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.sweeps.plan.file import GRID, Level, Plan
 from lit_lossopt.sweeps.plan.key import sweep_key, whole_tree
 from lit_lossopt.sweeps.plan.points import LogGrid, Point, Search
@@ -22,6 +23,8 @@ from lit_lossopt.sweeps.plan.section import as_text
 from lit_lossopt.sweeps.trial import Trial
 
 TUNING, REPEAT, TEST = "tuning", "repeat", "test"
+# A key of a plan, in place of a setting: what trains.
+FRAMEWORK = "framework"
 
 
 @dataclass(frozen=True)
@@ -190,10 +193,22 @@ def fit_words(plan: Plan, arm: Arm, point: Point, seed: int) -> tuple[str, ...]:
         for key, text in source.items():
             keys.pop(key, None)
             keys[key] = text
+    command = _command(plan, keys.pop(FRAMEWORK, None))
     named = [word for name in configs for word in ("--config", name)]
     allowed = [word for name in plan.allowed for word in ("--allow-import", name)]
     flags = [f"--{key}={text}" for key, text in keys.items()]
-    return ("fit", *named, *flags, f"--seed_everything={seed}", f"--threads={plan.threads}", *allowed)
+    return (command, *named, *flags, f"--seed_everything={seed}", f"--threads={plan.threads}", *allowed)
+
+
+def _command(plan: Plan, framework: str | None) -> str:
+    """Return the command that trains in a framework."""
+    if framework is None:
+        return COMMANDS["pytorch"]
+    if framework not in COMMANDS:
+        raise UserError(
+            f"{plan.path}: {FRAMEWORK}={framework}{did_you_mean(framework, COMMANDS)}; there are: {', '.join(COMMANDS)}"
+        )
+    return COMMANDS[framework]
 
 
 def check_plan(plan: Plan) -> tuple[Trial, ...]:

@@ -1,0 +1,21 @@
+"""The settings that only the command ``twin`` has.
+
+It trains in TensorFlow what ``fit`` trains in torch, and takes the same settings besides.
+"""
+
+from __future__ import annotations
+
+# The command, and its group of settings.
+TWIN = "twin"
+TWIN_DEFAULTS = {"rule": "keras", "dropout": "own"}
+# Frameworks as a plan names them, and the command that trains in each.
+COMMANDS = {"pytorch": "fit", "tensorflow": TWIN}
+
+
+def trainer_method(command: str) -> str:
+    """Return the method of the Trainer that a command calls.
+
+    >>> trainer_method("twin"), trainer_method("test")
+    ('fit', 'test')
+    """
+    return "fit" if command == TWIN else command

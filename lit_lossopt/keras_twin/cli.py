@@ -1,0 +1,53 @@
+"""The command line of a training in TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.keras_twin.framework import start_tensorflow
+from lit_lossopt.keras_twin.gradient_norm import GradientNorm
+from lit_lossopt.keras_twin.module import TwinModule
+from lit_lossopt.keras_twin.settings import TwinSettings
+from lit_lossopt.training.callbacks.step_values import StepValues
+from lit_lossopt.training.cli import LossOptCLI
+
+
+class TwinCLI(LossOptCLI):
+    """``fit`` with TensorFlow's steps."""
+
+    module_class = TwinModule
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the twin's own settings."""
+        super().add_arguments_to_parser(parser)
+        parser.add_class_arguments(TwinSettings, "twin")
+
+    def before_instantiate_classes(self) -> None:
+        """Start TensorFlow with as many threads as torch has."""
+        super().before_instantiate_classes()
+        trainer = self.config[self.command]["trainer"]
+        if trainer["accelerator"] not in ("auto", "cpu"):
+            raise UserError(
+                f"twin: trainer.accelerator={trainer['accelerator']}: TensorFlow finds its devices itself; leave it out"
+            )
+        trainer["accelerator"] = CPUAccelerator.name()
+        start_tensorflow(torch.get_num_threads())
+
+    def _callbacks(self, given: Any, *, bar: bool) -> list[pl.Callback]:
+        callbacks = super()._callbacks(given, bar=bar)
+        values = next((one for one in callbacks if isinstance(one, StepValues)), None)
+        # In front of what saves.
+        return [*callbacks[:-1], *([GradientNorm(values)] if values else []), *callbacks[-1:]]
+
+    def after_instantiate_classes(self) -> None:
+        """Refuse what has no counterpart in Keras, before anything else is tried."""
+        assert isinstance(self.model, TwinModule)
+        soft = self.datamodule.mixing is not None
+        self.model.follow(self._get(self.config_init, "twin"), self.trainer, soft=soft)
+        super().after_instantiate_classes()

@@ -1,0 +1,101 @@
+"""TensorFlow and Keras, imported only where they are asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.quiet import set_default_variables
+
+EXTRA = "pip install 'lit_lossopt[tensorflow]'"
+DTYPES = ("float32", "float64")
+
+
+def need_tensorflow(command: str) -> None:
+    """Refuse to go on where TensorFlow is not there. It is not imported for this.
+
+    Args:
+        command: that asks, for the message.
+
+    Raises:
+        UserError: it is not installed, or Keras is told to use another framework.
+    """
+    missing = [name for name in ("tensorflow", "keras") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"{command}: {' and '.join(missing)} is not installed; {EXTRA}")
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise UserError(
+            f"KERAS_BACKEND={backend}: {command} is about TensorFlow; take KERAS_BACKEND=tensorflow, or unset it"
+        )
+
+
+@cache
+def start_tensorflow(threads: int) -> None:
+    """Import TensorFlow, and let it compute the same twice.
+
+    It takes the threads only if nothing has been computed with it in this process.
+
+    Args:
+        threads: for one operation; operations run one after another.
+
+    Raises:
+        UserError: Keras was imported before, with another framework.
+    """
+    set_default_variables(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
+    with _native_errors_hidden():
+        import keras
+        import tensorflow as tf
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            f"Keras runs on {keras.backend.backend()} in this process; the file ~/.keras/keras.json or KERAS_BACKEND "
+            "says so. Take KERAS_BACKEND=tensorflow"
+        )
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, enable=True)
+    except RuntimeError:
+        # It has computed something already: a second training in one process.
+        print(f"lossopt: TensorFlow keeps its threads in this process; {threads} were asked for", file=sys.stderr)
+    tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """Let Keras make variables of a type within a block, such as an optimizer's learning rate."""
+    import keras
+
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
+
+
+@contextmanager
+def _native_errors_hidden() -> Iterator[None]:
+    """Hide what native code writes while it is loaded. It does not ask Python where to."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:
+        # A process without a standard error shows nothing.
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
