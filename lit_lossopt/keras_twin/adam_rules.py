@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from lit_lossopt.keras_twin.torch_rule_base import (
@@ -79,10 +78,10 @@ class TorchNAdam(TorchRule):
     def _product_of(self, variable: Any) -> Any:
         dtype = variable.dtype if PRECISION in self._forms else "float32"
         name = f"{variable.name}_mu_product"
-        return self.add_variable((), initializer=keras.initializers.Constant(1.0), dtype=dtype, name=name)
+        return self.add_variable((), initializer="ones", dtype=dtype, name=name)
 
     def _change(self, gradient: Any, state: Mapping[str, Any], rate: Any) -> Any:
-        beta1, beta2 = self._settings["betas"]
+        beta1, beta2 = map(self._rounded, self._settings["betas"])
         step, dtype = self._step(gradient), gradient.dtype
         now, after = self._momentum(step, gradient), self._momentum(step + 1, gradient)
         product = tf.cast(self._product(state["mu_product"]), self._number_type(gradient))

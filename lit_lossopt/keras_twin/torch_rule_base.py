@@ -5,11 +5,12 @@ A rule takes torch's form of everything, unless a form is named in which Keras' 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 # ε as Keras has it: beside the root before its bias is corrected (Adam), inside it (RMSprop, Adagrad), or added to the
@@ -24,7 +25,8 @@ MOMENTUM_SCHEDULE = "momentum_schedule"
 # Keras has no dampening, no lr_decay.
 DAMPENING = "dampening"
 LR_DECAY = "lr_decay"
-# Numbers of a formula are rounded to float32, in training with float64 too, and powers are taken in the weights' type.
+# Powers are taken in the type of the weights. In float64, too, most numbers of a formula come through float32: that is
+# what Keras' ``ops.cast`` does to a Python number on TensorFlow.
 PRECISION = "precision"
 
 
@@ -82,7 +84,7 @@ class TorchRule(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has 
             return
         super().build(variables)
         self._slots = {
-            name: self.add_optimizer_variables(variables, name, initializer=keras.initializers.Constant(start))
+            name: self.add_optimizer_variables(variables, name, initializer=_constant(self._rounded(start)))
             for name, start in self.slots().items()
         }
 
@@ -120,11 +122,13 @@ class TorchRule(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has 
     def _number_type(self, tensor: Any) -> Any:
         return tensor.dtype if PRECISION in self._forms else tf.float64
 
+    def _rounded(self, number: float) -> float:
+        """Return a number of a formula as it enters it."""
+        return float(np.float32(number)) if PRECISION in self._forms else number
+
     def _number(self, number: float, tensor: Any) -> Any:
         """Return a number of a formula in the type it is computed in."""
-        if PRECISION in self._forms:
-            return tf.cast(number, tensor.dtype)  # a Python number passes through float32 here, as it does in Keras
-        return tf.constant(number, tf.float64)
+        return tf.constant(self._rounded(number), self._number_type(tensor))
 
     def _step(self, tensor: Any) -> Any:
         """Return the number of this step, from 1."""
@@ -142,6 +146,11 @@ class TorchRule(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has 
             "decay_biases": self._decay_biases,
             "name": self.name,
         }
+
+
+def _constant(start: float) -> Callable[..., Any]:
+    """Return what fills a new variable; Keras' own rounds to float32."""
+    return lambda shape, dtype=None: tf.fill(shape, tf.constant(start, dtype))
 
 
 def assigned(variable: Any, value: Any) -> Any:
