@@ -1,0 +1,23 @@
+"""Keras runs on TensorFlow here, and quietly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+import lit_lossopt.keras_twin  # noqa: F401  # before TensorFlow: see there
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Let Keras make its own variables, such as a learning rate, in float64."""
+    import keras
+
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx("float32")
