@@ -85,7 +85,8 @@ class KerasRule(Optimizer):
     def _state_of(self, parameter: Tensor, group: Mapping[str, Any]) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.state[parameter]
         if not state:
-            state |= {name: torch.full_like(parameter, start) for name, start in self._slots(group).items()}
+            for name, first in self._slots(group).items():
+                state[name] = torch.full_like(parameter, cast(first, parameter).item())
         return state
 
     def _begin(self, group: dict[str, Any]) -> None:

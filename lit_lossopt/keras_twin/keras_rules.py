@@ -105,6 +105,8 @@ class KerasAdamW(KerasAdam):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> None:
+        if weight_decay is None:
+            raise ValueError("weight_decay must be a number; KerasAdam takes none")
         common = Common(
             weight_decay=weight_decay, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm
         )

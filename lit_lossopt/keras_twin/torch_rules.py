@@ -76,7 +76,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "SGD": {**_COMMON, "lr": 1e-3, "momentum": 0.0, "dampening": 0.0, "nesterov": False},
         "SGDW": {**_COMMON, "lr": 1e-3, "momentum": 0.0, "nesterov": False, "weight_decay": 0.01},
         "Adam": _ADAM,
-        "AdamW": {**_ADAM, "weight_decay": 1e-2},
+        "AdamW": {**_ADAM, "weight_decay": 1e-2, "decoupled_weight_decay": True},
         "RMSprop": {**_COMMON, "lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False},
         "NAdam": {
             **_COMMON,
