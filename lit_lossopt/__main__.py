@@ -31,7 +31,10 @@ COMMANDS = {
     ),
     "twin": Command(
         "train the same in TensorFlow, on the same data, order and weights",
-        "lit_lossopt.keras_twin.command:twin", SETTINGS, takes_settings=True, outlives_readers=True,
+        "lit_lossopt.keras_twin.command:twin", SETTINGS, "lit_lossopt.keras_twin.checking.request:FLAGS",
+        "--check trains nothing. It takes the first flags; a training takes those below, and --twin.rule keras|torch and "
+        "--twin.dropout own|shared.",
+        takes_settings=True, outlives_readers=True,
     ),
     "validate": Command(
         "evaluate trained weights on the validation images",
@@ -69,6 +72,11 @@ COMMANDS = {
         "RUN is a run's id or the beginning of one. Without it, the newest experiment's runs of one seed are taken. "
         "Runs need snapshots of their weights: train with --diagnostics=trajectory, or full.",
         runs_others=True, outlives_readers=True,
+    ),
+    "explain": Command(
+        "why a training differs between PyTorch and TensorFlow: each difference and its share",
+        "lit_lossopt.keras_twin.command:explain", SETTINGS, "lit_lossopt.keras_twin.explaining.request:FLAGS",
+        takes_settings=True,
     ),
     "export": Command(
         "write a trained network for other programs: .safetensors, .onnx, .pt2; or log it as an MLflow model",

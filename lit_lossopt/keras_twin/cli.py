@@ -9,13 +9,18 @@ import torch
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.keras_twin.framework import start_tensorflow
 from lit_lossopt.keras_twin.gradient_norm import GradientNorm
 from lit_lossopt.keras_twin.module import TwinModule
 from lit_lossopt.keras_twin.settings import TwinSettings
+from lit_lossopt.training.callbacks.diagnostics import Diagnostics
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.cli import LossOptCLI
+
+# As they are typed, and as YAML reads them.
+_DEFAULT, _OFF = ("default", True), ("off", False)
 
 
 class TwinCLI(LossOptCLI):
@@ -40,10 +45,18 @@ class TwinCLI(LossOptCLI):
         start_tensorflow(torch.get_num_threads())
 
     def _callbacks(self, given: Any, *, bar: bool) -> list[pl.Callback]:
-        callbacks = super()._callbacks(given, bar=bar)
-        values = next((one for one in callbacks if isinstance(one, StepValues)), None)
-        # In front of what saves.
-        return [*callbacks[:-1], *([GradientNorm(values)] if values else []), *callbacks[-1:]]
+        asked = self._get(self.config_init, "diagnostics")
+        if asked not in (*_DEFAULT, *_OFF):
+            raise UserError(
+                f"twin: diagnostics={asked}: they look into torch's training; the twin logs {names.GRAD_NORM} by default"
+            )
+        # Torch's diagnostics find no gradients of torch here.
+        callbacks = [one for one in super()._callbacks(given, bar=bar) if not isinstance(one, Diagnostics)]
+        values = next(one for one in callbacks if isinstance(one, StepValues))
+        place = callbacks.index(values) + 1
+        own = [GradientNorm(values)] if asked in _DEFAULT else []
+        # Behind what copies values, in front of what saves.
+        return [*callbacks[:place], *own, *callbacks[place:]]
 
     def after_instantiate_classes(self) -> None:
         """Refuse what has no counterpart in Keras, before anything else is tried."""

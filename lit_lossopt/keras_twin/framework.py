@@ -36,27 +36,39 @@ def need_tensorflow(command: str) -> None:
         )
 
 
+def load_tensorflow(command: str) -> None:
+    """Import TensorFlow, which writes to the terminal while it is loaded, out of sight.
+
+    It comes before everything that imports it by itself.
+
+    Args:
+        command: that asks, for the message.
+
+    Raises:
+        UserError: Keras uses another framework.
+    """
+    set_default_variables(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
+    with _native_errors_hidden():
+        import keras
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            f"{command}: Keras runs on {keras.backend.backend()}, as the file ~/.keras/keras.json says; take "
+            "KERAS_BACKEND=tensorflow"
+        )
+
+
 @cache
-def start_tensorflow(threads: int) -> None:
-    """Import TensorFlow, and let it compute the same twice.
+def start_tensorflow(threads: int, *, double: bool = False) -> None:
+    """Let TensorFlow compute the same twice.
 
     It takes the threads only if nothing has been computed with it in this process.
 
     Args:
         threads: for one operation; operations run one after another.
-
-    Raises:
-        UserError: Keras was imported before, with another framework.
+        double: whether it is going to compute in double precision.
     """
-    set_default_variables(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
-    with _native_errors_hidden():
-        import keras
-        import tensorflow as tf
-    if keras.backend.backend() != "tensorflow":
-        raise UserError(
-            f"Keras runs on {keras.backend.backend()} in this process; the file ~/.keras/keras.json or KERAS_BACKEND "
-            "says so. Take KERAS_BACKEND=tensorflow"
-        )
+    import tensorflow as tf
+
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -66,6 +78,11 @@ def start_tensorflow(threads: int) -> None:
         # It has computed something already: a second training in one process.
         print(f"lossopt: TensorFlow keeps its threads in this process; {threads} were asked for", file=sys.stderr)
     tf.config.experimental.enable_op_determinism()
+    # It fuses operations of 32 bits, and complains of each of 64 bits on the standard error.
+    tf.config.optimizer.set_experimental_options({"remapping": not double})
+    with _native_errors_hidden():
+        # The first operation tells what the processor could do besides.
+        tf.zeros(1)
 
 
 @contextmanager

@@ -104,9 +104,11 @@ def matched_arguments(name: str, settings: Settings) -> dict[str, Any]:
         UserError: Keras has no such optimizer.
     """
     row = counterpart_of(name, settings)
-    arguments = {
+    given = {
         key: settings[source] if isinstance(source, str) else source(settings) for key, source in row.arguments.items()
     }
+    # Keras refuses whole numbers and tensors.
+    arguments = {key: value if isinstance(value, bool) else float(value) for key, value in given.items()}
     decay = 0.0 if decays_coupled(name, settings) else float(settings.get("weight_decay") or 0.0)
     return {"learning_rate": float(settings["lr"]), **arguments, "weight_decay": decay or None}
 

@@ -1,0 +1,105 @@
+"""An explanation as a table: on the terminal, in Markdown, as a page, and as numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from lit_lossopt.core.numbers import UNKNOWN, counted, significant
+from lit_lossopt.keras_twin.explaining.attribution import Attribution, Share
+from lit_lossopt.keras_twin.explaining.differences import BY_NAME
+from lit_lossopt.keras_twin.explaining.experiment import Experiment
+from lit_lossopt.keras_twin.pages import page_of
+
+HEADS = ("difference", "explains", "alone", "torch", "Keras", "write in Keras")
+_NUMBERS = HEADS[:3]
+_NOTE = (
+    "explains: the share of the gap that is gone when this difference alone is settled. alone: the gap that it makes "
+    "by itself. The shares need not sum to 100 %."
+)
+# A gap below this is rounding.
+_NOTHING = 1e-9
+
+
+def verdict(found: Attribution, experiment: Experiment) -> str:
+    """Return what was found, in a sentence or two."""
+    steps = counted(len(experiment.rates), "step")
+    if not found.shares or found.gap < _NOTHING:
+        return f"{_title(experiment)}: both frameworks agree over {steps} (mean difference of the losses {_size(found.gap)})."
+    first = found.shares[0]
+    named = f"{first.name} makes {_share(max(first.alone, first.explains))} of it"
+    return (
+        f"{_title(experiment)}: over {steps} the losses differ by {significant(found.gap)} in the mean. {named}. With "
+        f"everything settled, {_share(found.remainder)} is left."
+    )
+
+
+def show(found: Attribution, experiment: Experiment, console: Console | None = None) -> None:
+    """Print the table."""
+    console = console or Console(width=None if Console().is_terminal else 120, highlight=False)
+    console.print(verdict(found, experiment), style="bold")
+    table = Table(box=box.SIMPLE)
+    for head in _NUMBERS:
+        table.add_column(head, overflow="fold", justify="left" if head == HEADS[0] else "right")
+    for share in found.shares:
+        table.add_row(*_cells(share)[: len(_NUMBERS)])
+    console.print(table)
+    for share in found.shares:
+        one = BY_NAME[share.name]
+        console.print(f"{one.name}\n  torch: {one.torch}\n  Keras: {one.keras}\n  write in Keras: {one.in_keras}")
+    console.print(_NOTE, style="dim")
+
+
+def markdown(found: Attribution, experiment: Experiment) -> str:
+    """Return the table in Markdown."""
+    rows = [_cells(share) for share in found.shares]
+    lines = [verdict(found, experiment), "", _line(HEADS), _line("---" for _ in HEADS), *map(_line, rows), "", _NOTE, ""]
+    return "\n".join(lines)
+
+
+def page(found: Attribution, experiment: Experiment) -> str:
+    """Return the table as a page of HTML."""
+    return page_of(
+        "explain.html",
+        title="PyTorch and TensorFlow, explained",
+        verdict=verdict(found, experiment),
+        note=_NOTE,
+        heads=HEADS,
+        rows=[_cells(share) for share in found.shares],
+        known=[BY_NAME[share.name] for share in found.shares],
+    )
+
+
+def as_json(found: Attribution, experiment: Experiment) -> str:
+    """Return every number."""
+    return json.dumps({"optimizer": experiment.optimizer, "steps": len(experiment.rates), **asdict(found)}) + "\n"
+
+
+def _title(experiment: Experiment) -> str:
+    return f"{experiment.optimizer} on {type(experiment.criterion).__name__}"
+
+
+def _cells(share: Share) -> tuple[str, ...]:
+    one = BY_NAME[share.name]
+    return share.name, _share(share.explains), _share(share.alone), one.torch, one.keras, one.in_keras
+
+
+def _share(value: float) -> str:
+    if math.isnan(value):
+        return UNKNOWN
+    text = significant(100 * value, 2) if abs(value) >= 1e-3 or value == 0 else "<0.1" if value > 0 else "0"
+    return f"{text} %"
+
+
+def _size(value: float) -> str:
+    return "0" if value == 0 else f"{value:.0e}"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
