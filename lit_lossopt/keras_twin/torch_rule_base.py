@@ -91,6 +91,7 @@ class TorchRule(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change one weight by its gradient."""
         rate = tf.cast(learning_rate, self._number_type(variable))
+        # What an embedding's row gets from several inputs is summed first; Keras' own rules square it one by one.
         gradient = tf.cast(tf.convert_to_tensor(gradient), variable.dtype)
         if self._settings["maximize"]:
             gradient = -gradient
@@ -106,10 +107,7 @@ class TorchRule(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has 
         decay = self._number(self._settings["weight_decay"], variable)
         if not (self._is_decoupled() or DECAY in self._forms):
             return gradient + tf.cast(decay, variable.dtype) * variable
-        if PRECISION in self._forms:
-            variable.assign_sub(variable * decay * rate)
-        else:
-            variable.assign(variable * tf.cast(1 - rate * decay, variable.dtype))
+        variable.assign(variable * tf.cast(1 - rate * decay, variable.dtype))
         return gradient
 
     def _is_decoupled(self) -> bool:

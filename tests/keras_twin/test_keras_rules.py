@@ -109,7 +109,7 @@ def test_golden_single_step(name: str, stepper: Callable[..., Step]) -> None:
 @both
 @each_name
 def test_golden_walk(name: str, stepper: Callable[..., Step]) -> None:
-    # Keras allows 5e-4. The values have four places; those of Adam are means.
+    # Keras allows 5e-4. The values have four places; Adam's are one for ten that differ.
     case, tolerance = GOLDEN[name]["golden"], 5e-4 if name == "Adam" else 5.1e-5
     step = stepper(name, case["settings"], np.ones(10, "float32"))
     for after, gradient in zip(case["after"], [np.full(10, 0.01), *[np.arange(0.1, 1.1, 0.1)] * 4], strict=True):

@@ -231,8 +231,12 @@ def test_a_rule_is_made_again_from_its_config() -> None:
     assert float(again.learning_rate.numpy()) == 0.2
 
 
-def test_gradients_of_single_rows_are_taken_whole() -> None:
+def test_what_a_row_gets_from_several_inputs_is_summed_first() -> None:
     table = keras.Variable(np.ones((3, 2)), dtype="float64")
-    rows = tf.IndexedSlices(tf.constant([[1.0, 2.0]], tf.float64), tf.constant([1]), tf.constant([3, 2]))
-    torch_rule("SGD", {"lr": 0.5, "momentum": 0.9}).apply([rows], [table])
-    np.testing.assert_array_equal(table.numpy(), [[1, 1], [0.5, 0], [1, 1]])
+    rows = tf.IndexedSlices(tf.constant([[1.0, 3.0], [1.0, -1.0]], tf.float64), [1, 1], tf.constant([3, 2]))
+    torch_rule("Adagrad", {"lr": 0.5}).apply([rows], [table])
+    np.testing.assert_allclose(table.numpy(), [[1, 1], [0.5, 0.5], [1, 1]])
+    # Keras' own squares each: 2 / √(1 + 1) and 2 / √(9 + 1).
+    theirs = keras.Variable(np.ones((3, 2), "float32"))
+    keras.optimizers.Adagrad(0.5, initial_accumulator_value=0.0).apply([rows], [theirs])
+    np.testing.assert_allclose(theirs.numpy()[1], 1 - np.sqrt([0.5, 0.1]), rtol=1e-5)
