@@ -19,7 +19,7 @@ from lit_lossopt.keras_twin.torch_rule_base import (
 
 
 class TorchAdam(TorchRule):
-    """Adam, with AMSGrad where asked for.
+    """Adam and AdamW, with AMSGrad where asked for.
 
     torch subtracts lr × m̂ ∕ (√v̂ + ε). Keras takes the form before section 2.1 of the article, in which ε stands beside
     the root that is not corrected: it counts as ε ∕ √(1 − β₂ᵗ), 32 times as much at the first step.
@@ -45,12 +45,6 @@ class TorchAdam(TorchRule):
         if EPSILON in self._forms:
             return tf.cast(size * root, mean.dtype) * mean / (tf.sqrt(square) + eps)
         return tf.cast(size, mean.dtype) * mean / (tf.sqrt(square) / tf.cast(root, mean.dtype) + eps)
-
-
-class TorchAdamW(TorchAdam):
-    """Adam with decoupled weight decay."""
-
-    decoupled = True
 
 
 class TorchNAdam(TorchRule):

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lit_lossopt.keras_twin.accumulating_rules import TorchAdadelta, TorchAdagrad
-from lit_lossopt.keras_twin.adam_rules import TorchAdam, TorchAdamax, TorchAdamW, TorchNAdam
+from lit_lossopt.keras_twin.adam_rules import TorchAdam, TorchAdamax, TorchNAdam
 from lit_lossopt.keras_twin.sgd_rules import TorchRMSprop, TorchSGD, TorchSGDW
 from lit_lossopt.keras_twin.torch_rule_base import (
     DAMPENING,
@@ -43,7 +43,7 @@ _RULES: Mapping[str, type[TorchRule]] = MappingProxyType(
         "SGD": TorchSGD,
         "SGDW": TorchSGDW,
         "Adam": TorchAdam,
-        "AdamW": TorchAdamW,
+        "AdamW": TorchAdam,
         "RMSprop": TorchRMSprop,
         "NAdam": TorchNAdam,
         "Adagrad": TorchAdagrad,

@@ -16,8 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 @pytest.fixture
 def double() -> Iterator[None]:
     """Let Keras make its own variables, such as a learning rate, in float64."""
-    import keras
-
+    keras = pytest.importorskip("keras", reason="needs keras and tensorflow, the extra for the twin in TensorFlow")
     keras.config.set_floatx("float64")
     yield
     keras.config.set_floatx("float32")

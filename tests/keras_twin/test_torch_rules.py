@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -235,8 +237,16 @@ def test_what_a_row_gets_from_several_inputs_is_summed_first() -> None:
     table = keras.Variable(np.ones((3, 2)), dtype="float64")
     rows = tf.IndexedSlices(tf.constant([[1.0, 3.0], [1.0, -1.0]], tf.float64), [1, 1], tf.constant([3, 2]))
     torch_rule("Adagrad", {"lr": 0.5}).apply([rows], [table])
-    np.testing.assert_allclose(table.numpy(), [[1, 1], [0.5, 0.5], [1, 1]])
+    np.testing.assert_allclose(table.numpy(), np.array([[1, 1], [0.5, 0.5], [1, 1]]))
     # Keras' own squares each: 2 / √(1 + 1) and 2 / √(9 + 1).
     theirs = keras.Variable(np.ones((3, 2), "float32"))
     keras.optimizers.Adagrad(0.5, initial_accumulator_value=0.0).apply([rows], [theirs])
     np.testing.assert_allclose(theirs.numpy()[1], 1 - np.sqrt([0.5, 0.1]), rtol=1e-5)
+
+
+def test_torch_makes_optimizers_after_tensorflow_is_loaded() -> None:
+    # torch's first optimizer loads triton, which ends the process where TensorFlow was loaded before it.
+    program = (
+        "import lit_lossopt.keras_twin.torch_rules, torch; torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
