@@ -18,6 +18,13 @@ from benchmarks.landscape_section import landscape_section
 from benchmarks.live_section import live_section
 from benchmarks.reference import NOTE, between_marks, reference_page, table
 from benchmarks.study_section import sweep_study
+from benchmarks.tensorflow_section import (
+    chapter_section,
+    check_section,
+    explain_section,
+    known_section,
+    study_section,
+)
 from lit_lossopt.__main__ import COMMANDS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -56,6 +63,7 @@ def pages() -> dict[str, str]:
         ),
         "diagnostics.md": diagnostics_page((DOCS / "diagnostics.md").read_text(encoding="utf-8")),
         "landscape.md": landscape_page((DOCS / "landscape.md").read_text(encoding="utf-8")),
+        "tensorflow.md": tensorflow_page((DOCS / "tensorflow.md").read_text(encoding="utf-8")),
         "measures.md": between_marks(
             (DOCS / "measures.md").read_text(encoding="utf-8"), "claims", claims_section(_load("claims"))
         ),
@@ -92,6 +100,18 @@ def landscape_page(page: str) -> str:
     if not (RESULTS / "landscape.json").is_file():
         return page
     return between_marks(page, "landscape", landscape_section(_load("landscape")))
+
+
+def tensorflow_page(page: str) -> str:
+    """Return the page on TensorFlow, with what was measured."""
+    page = between_marks(page, "known", known_section())
+    # Not before it was measured.
+    if not all((RESULTS / f"{name}.json").is_file() for name in ("side_by_side", "frameworks")):
+        return page
+    found = _load("side_by_side")
+    for name, section in (("chapter", chapter_section), ("check", check_section), ("explain", explain_section)):
+        page = between_marks(page, name, section(found))
+    return between_marks(page, "study", study_section(_load("frameworks"), found))
 
 
 def results_page(study: dict[str, Any], last_batch: dict[str, Any], pairs: dict[str, Any], sweep: str) -> str:

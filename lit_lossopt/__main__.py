@@ -32,8 +32,8 @@ COMMANDS = {
     "twin": Command(
         "train the same in TensorFlow, on the same data, order and weights",
         "lit_lossopt.keras_twin.command:twin", SETTINGS, "lit_lossopt.keras_twin.checking.request:FLAGS",
-        "--check trains nothing. It takes the first flags; a training takes those below, and --twin.rule keras|torch and "
-        "--twin.dropout own|shared.",
+        "With --check nothing is trained, and only the flags of this command count. A training takes the settings, and "
+        "also --twin.rule=keras|torch and --twin.dropout=own|shared.",
         takes_settings=True, outlives_readers=True,
     ),
     "validate": Command(

@@ -48,7 +48,8 @@ class TwinCLI(LossOptCLI):
         asked = self._get(self.config_init, "diagnostics")
         if asked not in (*_DEFAULT, *_OFF):
             raise UserError(
-                f"twin: diagnostics={asked}: they look into torch's training; the twin logs {names.GRAD_NORM} by default"
+                f"twin: diagnostics={asked}: they look into torch's training; leave it out, and the twin logs "
+                f"{names.GRAD_NORM}"
             )
         # Torch's diagnostics find no gradients of torch here.
         callbacks = [one for one in super()._callbacks(given, bar=bar) if not isinstance(one, Diagnostics)]

@@ -14,7 +14,6 @@ from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.quiet import set_default_variables
 
 EXTRA = "pip install 'lit_lossopt[tensorflow]'"
-DTYPES = ("float32", "float64")
 
 
 def need_tensorflow(command: str) -> None:
@@ -28,7 +27,9 @@ def need_tensorflow(command: str) -> None:
     """
     missing = [name for name in ("tensorflow", "keras") if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"{command}: {' and '.join(missing)} is not installed; {EXTRA}")
+        raise UserError(
+            f"{command}: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; {EXTRA}"
+        )
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
         raise UserError(

@@ -37,14 +37,6 @@ class Counterpart:
     by_index: bool = False
 
 
-def _from_logits(criterion: Any) -> Mapping[str, Any]:
-    return {"from_logits": True}
-
-
-def _nothing(criterion: Any) -> Mapping[str, Any]:
-    return {}
-
-
 def _smoothed(criterion: Any) -> Mapping[str, Any]:
     return {"from_logits": True, "label_smoothing": criterion.label_smoothing}
 
@@ -55,7 +47,7 @@ COUNTERPARTS: tuple[tuple[type[nn.Module], Counterpart], ...] = (
         nn.CrossEntropyLoss,
         Counterpart(
             "SparseCategoricalCrossentropy",
-            _from_logits,
+            lambda _: {"from_logits": True},
             (("weight", None), ("label_smoothing", 0.0), ("ignore_index", -100)),
             by_index=True,
         ),
@@ -66,10 +58,10 @@ COUNTERPARTS: tuple[tuple[type[nn.Module], Counterpart], ...] = (
     ),
     (
         nn.BCEWithLogitsLoss,
-        Counterpart("BinaryCrossentropy", _from_logits, (("weight", None), ("pos_weight", None))),
+        Counterpart("BinaryCrossentropy", lambda _: {"from_logits": True}, (("weight", None), ("pos_weight", None))),
     ),
-    (nn.MSELoss, Counterpart("MeanSquaredError", _nothing)),
-    (nn.L1Loss, Counterpart("MeanAbsoluteError", _nothing)),
+    (nn.MSELoss, Counterpart("MeanSquaredError", lambda _: {})),
+    (nn.L1Loss, Counterpart("MeanAbsoluteError", lambda _: {})),
     (nn.HuberLoss, Counterpart("Huber", lambda criterion: {"delta": criterion.delta})),
     (
         FocalLoss,
@@ -80,8 +72,8 @@ COUNTERPARTS: tuple[tuple[type[nn.Module], Counterpart], ...] = (
             by_row=True,
         ),
     ),
-    (HingeLoss, Counterpart("Hinge", _nothing)),
-    (SquaredHingeLoss, Counterpart("SquaredHinge", _nothing)),
+    (HingeLoss, Counterpart("Hinge", lambda _: {})),
+    (SquaredHingeLoss, Counterpart("SquaredHinge", lambda _: {})),
 )
 
 

@@ -1,12 +1,12 @@
 """A LightningModule whose steps are made by TensorFlow.
 
-Everything around the steps is that of ``fit``: data and their order, initial weights, schedules, evaluation, checkpoints,
-the record, the verdict.
+Everything around the steps is that of ``fit``, such as the order of the data, the initial weights, schedules,
+evaluations, checkpoints and the record.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -19,6 +19,7 @@ from lit_lossopt.keras_twin.engine import TwinEngine, settings_of, sizes_of
 from lit_lossopt.keras_twin.losses import counterpart_of as loss_counterpart
 from lit_lossopt.keras_twin.optimizers import counterpart_of as optimizer_counterpart
 from lit_lossopt.keras_twin.settings import TwinSettings
+from lit_lossopt.networks.mini_cnn import MiniCNN
 from lit_lossopt.training.loop_state import batch_number
 from lit_lossopt.training.module import Batch, LossOptModule
 from lit_lossopt.training.step_output import TrainingOutput
@@ -137,8 +138,9 @@ class TwinModule(LossOptModule):
 
     def _mask(self, number: int, images: int) -> Tensor | None:
         """Return what torch would multiply the hidden units of a batch by, if that is asked for."""
-        probability = self.network.dropout.p
+        network = cast("MiniCNN", self.network)
+        probability = network.dropout.p
         if self.settings.dropout == "own" or not probability:
             return None
         self._seed_dropout(number)
-        return functional.dropout(torch.ones(images, self.network.linear1.out_features), probability)
+        return functional.dropout(torch.ones(images, network.linear1.out_features), probability)

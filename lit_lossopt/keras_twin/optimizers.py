@@ -77,7 +77,8 @@ def counterpart_of(name: str, settings: Settings) -> Counterpart:
     for key, value in {"maximize": False, **(row.only or {})}.items():
         if settings.get(key, value) != value:
             raise UserError(
-                f"twin: model.optimizer.{key}={settings[key]}: Keras' {row.name} has nothing like it; leave it at {value}"
+                f"twin: model.optimizer.{key}={settings[key]}: Keras' {row.name} has nothing like it; leave it at "
+                f"{value}"
             )
     return row
 

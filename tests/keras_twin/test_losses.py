@@ -32,7 +32,9 @@ LOSSES: dict[str, tuple[Callable[[], nn.Module], float]] = {
 
 
 def cases() -> list[tuple[str, int]]:
-    found = [(name, contract_of(make()).num_outputs(classes)) for name, (make, _) in LOSSES.items() for classes in (2, 10)]
+    found = [
+        (name, contract_of(make()).num_outputs(classes)) for name, (make, _) in LOSSES.items() for classes in (2, 10)
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -46,7 +48,7 @@ def test_values_and_gradients_are_torchs(name: str, outputs: int) -> None:
     logits = torch.randn(6, outputs, dtype=torch.float64, generator=generator, requires_grad=True)
     labels = torch.randint(classes, (6,), generator=generator)
     wanted = loss_of(criterion, contract, logits, labels)
-    wanted.backward()
+    wanted.backward()  # type: ignore[no-untyped-call]  # torch
     twin = KerasLoss(criterion, contract, "float64")
     variable = tf.Variable(logits.detach().numpy())
     with tf.GradientTape() as tape:
@@ -78,7 +80,10 @@ def test_every_counterpart_is_tried() -> None:
     ("criterion", "says"),
     [
         (SquentropyLoss(), "model.criterion=SquentropyLoss: no counterpart in Keras; there are those of"),
-        (nn.CrossEntropyLoss(weight=torch.ones(10)), "model.criterion.weight: Keras' CategoricalCrossentropy has nothing"),
+        (
+            nn.CrossEntropyLoss(weight=torch.ones(10)),
+            "model.criterion.weight: Keras' CategoricalCrossentropy has nothing",
+        ),
         (nn.BCEWithLogitsLoss(pos_weight=torch.ones(1)), "model.criterion.pos_weight: Keras' BinaryCrossentropy"),
         (nn.CrossEntropyLoss(ignore_index=3), "leave it at -100"),
     ],

@@ -145,9 +145,7 @@ def start(images: str, criterion: nn.Module) -> MiniCNN:
     return MiniCNN(channels, side, outputs, CHANNELS, HIDDEN, dropout=0.0).double()
 
 
-def torch_track(
-    network: nn.Module, criterion: nn.Module, make: Callable[[Any], Optimizer], batches: Batches
-) -> Track:
+def torch_track(network: nn.Module, criterion: nn.Module, make: Callable[[Any], Optimizer], batches: Batches) -> Track:
     """Train a copy of a network in torch."""
     network, contract = copy.deepcopy(network), contract_of(criterion)
     optimizer = make(network.parameters())
@@ -155,7 +153,7 @@ def torch_track(
     for images, labels in batches:
         optimizer.zero_grad()
         loss = computed_loss(criterion, contract, network(images), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch
         optimizer.step()
         losses.append(loss.item())
         weights.append(_flat(network))

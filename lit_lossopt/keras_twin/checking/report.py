@@ -155,9 +155,7 @@ def as_json(gaps: Sequence[Gap]) -> str:
 
 def read_json(tree: dict[str, Any]) -> list[Gap]:
     """Return the gaps that were written as JSON."""
-    return [
-        Gap(**{**one, "losses": tuple(one["losses"]), "weights": tuple(one["weights"])}) for one in tree["gaps"]
-    ]
+    return [Gap(**{**one, "losses": tuple(one["losses"]), "weights": tuple(one["weights"])}) for one in tree["gaps"]]
 
 
 def write(text: str, path: Path) -> None:

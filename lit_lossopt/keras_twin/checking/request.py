@@ -14,7 +14,8 @@ STEPS = 20
 TOLERANCE = 1e-10
 LOSSES = ("CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss")
 OPTIMIZERS = (
-    "SGD", "momentum", "Nesterov", "SGD L2", "SGDW", "Adam", "AdamW", "RMSprop", "NAdam", "Adagrad", "Adadelta", "Adamax",
+    "SGD", "momentum", "Nesterov", "SGD L2", "SGDW", "Adam", "AdamW", "RMSprop", "NAdam", "Adagrad", "Adadelta",
+    "Adamax",
 )  # fmt: skip
 # What the images are called, and their channels and side.
 IMAGES: Mapping[str, tuple[int, int]] = {"digits": (1, 8), "colour": (3, 32)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import cast
 
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ from lit_lossopt.keras_twin.explaining.sides import keras_losses, torch_losses
 from lit_lossopt.keras_twin.framework import start_tensorflow
 from lit_lossopt.keras_twin.losses import counterpart_of as loss_counterpart
 from lit_lossopt.keras_twin.optimizers import counterpart_of as optimizer_counterpart
+from lit_lossopt.networks.mini_cnn import MiniCNN
 from lit_lossopt.training.cli import LossOptCLI, build
 from lit_lossopt.training.module import LossOptModule
 
@@ -90,7 +92,7 @@ def experiment_of(cli: LossOptCLI, prepared: Prepared, steps: int) -> Experiment
             else f"{COMMAND}: data.mixing: images are not mixed here; leave it out"
         )
     limit = cli.trainer.gradient_clip_val
-    network = module.network.double()
+    network = cast("MiniCNN", module.network.double())
     network.dropout.p = 0.0
     chosen = prepared.settings.value("model.optimizer") or {}
     return Experiment(

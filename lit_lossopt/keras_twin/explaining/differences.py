@@ -1,6 +1,6 @@
 """What Keras 3 and torch do differently under the same names.
 
-Every row is confirmed by a test of its name in ``tests/keras_twin/test_differences.py``. Nothing heavy is imported here.
+Every row is confirmed by a test in ``tests/keras_twin/test_differences.py``. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "keras.optimizers.Adam(epsilon=1e-8)",
         "torch.optim.Adam(parameters, eps=1e-7)",
         values={
-            **{name: ("eps", 1e-8, 1e-7) for name in ("Adam", "AdamW", "RMSprop", "NAdam", "Adamax")},
+            **dict.fromkeys(("Adam", "AdamW", "RMSprop", "NAdam", "Adamax"), ("eps", 1e-08, 1e-07)),
             "Adagrad": ("eps", 1e-10, 1e-7),
             "Adadelta": ("eps", 1e-6, 1e-7),
         },
@@ -109,8 +109,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         "place-of-epsilon",
         FORM,
         "ε is added to the root (Adam: of the corrected mean of squares)",
-        "Adam adds ε before the root's bias is corrected; RMSprop and Adagrad add it inside the root; Adamax adds it to "
-        "the largest gradient only where it divides",
+        "Adam adds ε before the root's bias is corrected. RMSprop and Adagrad add it inside the root. Adamax adds it "
+        "to the largest gradient only where it divides",
         "keras/src/optimizers/adam.py, update_step; torch/optim/adam.py, _single_tensor_adam",
         f"{_RULES}: no argument does it",
         f"{_TORCH_RULES}.KerasAdam(parameters): no argument does it",
@@ -172,8 +172,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         "kernels are Kaiming-uniform with a = √5, biases uniform within 1/√fan_in",
         "kernels are Glorot-uniform, biases zero",
         "keras/src/layers/core/dense.py, kernel_initializer; torch/nn/modules/linear.py, reset_parameters",
-        "Dense(..., kernel_initializer=VarianceScaling(1 / 3, 'fan_in', 'uniform'), bias_initializer=RandomUniform(-b, b)) "
-        "with b = 1 / √fan_in",
+        "Dense(..., kernel_initializer=VarianceScaling(1 / 3, 'fan_in', 'uniform'), "
+        "bias_initializer=RandomUniform(-b, b)) with b = 1 / √fan_in",
         "torch.nn.init.xavier_uniform_(layer.weight); torch.nn.init.zeros_(layer.bias)",
     ),
     Difference(

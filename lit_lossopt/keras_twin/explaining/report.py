@@ -31,7 +31,10 @@ def verdict(found: Attribution, experiment: Experiment) -> str:
     """Return what was found, in a sentence or two."""
     steps = counted(len(experiment.rates), "step")
     if not found.shares or found.gap < _NOTHING:
-        return f"{_title(experiment)}: both frameworks agree over {steps} (mean difference of the losses {_size(found.gap)})."
+        return (
+            f"{_title(experiment)}: both frameworks agree over {steps}. Their losses differ by "
+            f"{_size(found.gap)} in the mean."
+        )
     first = found.shares[0]
     named = f"{first.name} makes {_share(max(first.alone, first.explains))} of it"
     return (
@@ -59,7 +62,16 @@ def show(found: Attribution, experiment: Experiment, console: Console | None = N
 def markdown(found: Attribution, experiment: Experiment) -> str:
     """Return the table in Markdown."""
     rows = [_cells(share) for share in found.shares]
-    lines = [verdict(found, experiment), "", _line(HEADS), _line("---" for _ in HEADS), *map(_line, rows), "", _NOTE, ""]
+    lines = [
+        verdict(found, experiment),
+        "",
+        _line(HEADS),
+        _line("---" for _ in HEADS),
+        *map(_line, rows),
+        "",
+        _NOTE,
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -59,7 +59,7 @@ def torch_losses(experiment: Experiment, make: Callable[[Any], torch.optim.Optim
             group["lr"] = rate
         optimizer.zero_grad()
         loss = loss_of(experiment.criterion, contract, network(images), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch
         _clip(experiment, network)
         optimizer.step()
         losses.append(loss.item())

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-from lit_lossopt.config.words import Prepared, prepare
 from lit_lossopt.config.twin import COMMANDS
+from lit_lossopt.config.words import Prepared, prepare
 from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.sweeps.plan.file import GRID, Level, Plan
 from lit_lossopt.sweeps.plan.key import sweep_key, whole_tree
