@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.reference import table
+from lit_lossopt.core.numbers import difference
 from lit_lossopt.keras_twin.explaining.differences import DIFFERENCES
 
 COLUMNS = ("defaults", "matched", "torch's rule")
@@ -18,17 +19,17 @@ def chapter_section(found: Found) -> str:
     gaps = {(gap["loss"], gap["optimizer"], gap["column"]): gap for gap in found["digits"]}
     first = max(gap["first_loss"] for gap in found["digits"])
     sgd = gaps["CrossEntropyLoss", "SGD", "matched"]["early"]
-    adam = [_size(gaps["CrossEntropyLoss", "Adam", column]["early"]) for column in COLUMNS]
+    adam = [difference(gaps["CrossEntropyLoss", "Adam", column]["early"]) for column in COLUMNS]
     rows = [
         ["loss function", "`nn.CrossEntropyLoss()`", "`SparseCategoricalCrossentropy(from_logits=True)`",
-         f"first losses of all pairs differ by at most {_size(first)}"],
+         f"first losses of all pairs differ by at most {difference(first)}"],
         ["loss with logits", "built in", "`from_logits=True`",
          "without it the loss is clipped at 16.1 (−log 1e-7), unless Keras finds the logits itself"],
         ["optimizer", "`optim.Adam(...)`", "`keras.optimizers.Adam(...)`",
          (f"{adam[0]} apart after {found['steps']} steps by default, {adam[1]} with the same settings, {adam[2]} by "
           "torch's rule")],
         ["update weights", "`loss.backward()`, `optimizer.step()`", "`GradientTape()`, `optimizer.apply(...)`",
-         f"with SGD at one rate they agree to {_size(sgd)}"],
+         f"with SGD at one rate they agree to {difference(sgd)}"],
         ["zero gradients", "`optimizer.zero_grad()`", "not needed: a tape holds one step",
          f"left out, the second gradient is {found['zero_gradients']:.0f} times as large"],
     ]  # fmt: skip
@@ -45,10 +46,11 @@ def check_section(found: Found) -> str:
         ]
         heads = ["optimizer", "defaults", "settings matched", "torch's rule", f"… at step {growth}", "… 32×32 pixels"]
         parts.append(f"**{loss}**\n\n{table(heads, rows)}")
-    worst = max(gap["early"] for images in ("digits", "colour") for gap in found[images] if gap["column"] == COLUMNS[2])
+    both = [*found["digits"], *found["colour"]]
+    worst = max(gap["early"] for gap in both if gap["column"] == COLUMNS[2])
     return (
         f"After {steps} steps on the digits in double precision. By torch's rule the largest difference of all "
-        f"{len(parts) * len(rows) * 2} pairs is {_size(worst)}.\n\n" + "\n".join(parts)
+        f"{len(parts) * len(rows) * 2} pairs is {difference(worst)}.\n\n" + "\n".join(parts)
     )
 
 
@@ -80,7 +82,8 @@ def study_section(study: Found, found: Found) -> str:
     by_step = dict(zip((1, 10, 100), study["first_losses"], strict=False))
     speed = found["speed"]["ratio"]
     sentences = [words for words in study["words"] if "equivalent" in words or "told apart" in words]
-    return f"""{table(["framework", "runs", "validation accuracy, % (standard deviation)", "seconds of training"], rows)}
+    heads = ["framework", "runs", "validation accuracy, % (standard deviation)", "seconds of training"]
+    return f"""{table(heads, rows)}
 {study["data"]}, Adam at 1e-3, two epochs, the same seeds, order, initial weights and dropout. {" ".join(sentences)}
 
 Losses of one step differ by at most {by_step[1]:.0e} at the first step, {by_step[10]:.0e} up to the tenth and
@@ -97,7 +100,7 @@ def _row(optimizer: str, loss: str, found: Found) -> list[str]:
         gaps = [
             gap for gap in found[images] if (gap["loss"], gap["optimizer"], gap["column"]) == (loss, optimizer, column)
         ]
-        return _size(gaps[0][which])
+        return difference(gaps[0][which])
 
     return [
         optimizer,
@@ -105,10 +108,6 @@ def _row(optimizer: str, loss: str, found: Found) -> list[str]:
         cell("digits", COLUMNS[2], "last"),
         cell("colour", COLUMNS[2], "early"),
     ]
-
-
-def _size(value: float) -> str:
-    return "0" if value == 0 else f"{value:.0e}"
 
 
 def _share(value: float) -> str:

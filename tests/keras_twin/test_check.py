@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs keras and tensorflow, the extra for the twin in TensorFlow")
 
 from lit_lossopt.__main__ import main
-from lit_lossopt.keras_twin.checking.measure import Gap, gaps
+from lit_lossopt.keras_twin.checking.gap import Gap
+from lit_lossopt.keras_twin.checking.measure import gaps
 from lit_lossopt.keras_twin.checking.pairs import COLUMNS, DEFAULTS, MATCHED, TORCH_RULE
 from lit_lossopt.keras_twin.checking.report import agrees, curve, read_json, verdict
 from lit_lossopt.keras_twin.checking.request import LOSSES, OPTIMIZERS, TOLERANCE, parse

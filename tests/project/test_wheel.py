@@ -50,9 +50,9 @@ def test_the_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel: Pat
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
     shipped = {f"lit_lossopt/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "lit_lossopt").rglob("*.py")}
-    folders = [ROOT / "lit_lossopt" / place / "templates" for place in ("comparison/report", "landscape")]
+    folders = [ROOT / "lit_lossopt" / place / "templates" for place in ("comparison/report", "landscape", "keras_twin")]
     templates = {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
-    assert len(templates) == 10
+    assert len(templates) == 13
     assert set(names) == shipped | modules | templates
 
 

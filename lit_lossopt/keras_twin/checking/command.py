@@ -10,7 +10,8 @@ import torch
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import tell
-from lit_lossopt.keras_twin.checking.measure import Gap, gaps
+from lit_lossopt.keras_twin.checking.gap import Gap
+from lit_lossopt.keras_twin.checking.measure import gaps
 from lit_lossopt.keras_twin.checking.report import agrees, as_json, markdown, page, show, write
 from lit_lossopt.keras_twin.checking.request import Request
 from lit_lossopt.keras_twin.framework import start_tensorflow

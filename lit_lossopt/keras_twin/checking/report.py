@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_lossopt.core.files import whole_file
-from lit_lossopt.core.numbers import counted, named
-from lit_lossopt.keras_twin.checking.measure import Gap
+from lit_lossopt.core.numbers import counted, difference, named
+from lit_lossopt.keras_twin.checking.gap import Gap
 from lit_lossopt.keras_twin.checking.pairs import COLUMNS, DEFAULTS, MATCHED, PAIRS, TORCH_RULE
 from lit_lossopt.keras_twin.checking.request import STEPS, TOLERANCE
 from lit_lossopt.keras_twin.pages import page_of
@@ -27,9 +27,9 @@ HEADS = {
     TORCH_RULE: "torch's rule in Keras",
 }
 _NOTE = (
-    "How far both frameworks are apart after the last step: the distance of all weights relative to the way from the "
-    "start, or the difference of the losses relative to torch's, whichever is larger over all steps. In brackets: the "
-    f"first step at which it is above {TOLERANCE:g}."
+    "How far both frameworks are apart at most, over all steps: the distance of all weights relative to the way from "
+    "the start, or the difference of the losses relative to torch's, whichever is larger. In brackets: the first step "
+    f"at which it is above {TOLERANCE:g}."
 )
 _TEMPLATES = files("lit_lossopt.keras_twin") / "templates"
 
@@ -94,7 +94,7 @@ def sections(gaps: Sequence[Gap]) -> list[Section]:
 
 def cell(gap: Gap) -> str:
     """Return a difference, and the first step at which it is above the tolerance."""
-    return f"{_size(gap.largest)}{f' [{gap.first_step}]' if gap.first_step else ''}"
+    return f"{difference(gap.largest)}{f' [{gap.first_step}]' if gap.first_step else ''}"
 
 
 def show(gaps: Sequence[Gap], console: Console | None = None) -> None:
@@ -167,10 +167,6 @@ def write(text: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
-
-
-def _size(value: float) -> str:
-    return "no number" if math.isinf(value) else "0" if value == 0 else f"{value:.0e}"
 
 
 def _line(cells: Iterable[str]) -> str:

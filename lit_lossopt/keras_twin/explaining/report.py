@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lit_lossopt.core.numbers import UNKNOWN, counted, significant
+from lit_lossopt.core.numbers import UNKNOWN, counted, difference, significant
 from lit_lossopt.keras_twin.explaining.attribution import Attribution, Share
 from lit_lossopt.keras_twin.explaining.differences import BY_NAME
 from lit_lossopt.keras_twin.explaining.experiment import Experiment
@@ -33,7 +33,7 @@ def verdict(found: Attribution, experiment: Experiment) -> str:
     if not found.shares or found.gap < _NOTHING:
         return (
             f"{_title(experiment)}: both frameworks agree over {steps}. Their losses differ by "
-            f"{_size(found.gap)} in the mean."
+            f"{difference(found.gap)} in the mean."
         )
     first = found.shares[0]
     named = f"{first.name} makes {_share(max(first.alone, first.explains))} of it"
@@ -107,10 +107,6 @@ def _share(value: float) -> str:
         return UNKNOWN
     text = significant(100 * value, 2) if abs(value) >= 1e-3 or value == 0 else "<0.1" if value > 0 else "0"
     return f"{text} %"
-
-
-def _size(value: float) -> str:
-    return "0" if value == 0 else f"{value:.0e}"
 
 
 def _line(cells: Iterable[str]) -> str:
