@@ -143,12 +143,12 @@ def bracketed(low: float, high: float, text: Callable[[float], str]) -> str:
 def difference(value: float) -> str:
     """Return how far two things are apart that should be equal, in one digit or two.
 
-    >>> difference(2.4e-15), difference(0.35), difference(9.04)
-    ('2e-15', '0.35', '9')
+    >>> difference(2.4e-15), difference(0.0351), difference(9.04)
+    ('2e-15', '0.035', '9')
     """
     if isnan(value) or isinf(value):
         return "no number"
-    return "0" if value == 0 else f"{value:.2g}" if value >= 0.1 else f"{value:.0e}"
+    return "0" if value == 0 else f"{value:.2g}" if value >= 1e-3 else f"{value:.0e}"
 
 
 def probability(p: float, level: float = 0.05) -> str:

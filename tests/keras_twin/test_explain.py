@@ -42,7 +42,7 @@ CASES: dict[str, Callable[[], Experiment]] = {
     "initialisation": lambda: experiment(SGD, {"lr": 0.1}),
     "flatten-order": lambda: experiment(SGD, {"lr": 0.1}),
     # Logits so large that some probability is below 1e-7.
-    "probabilities": lambda: experiment(SGD, {"lr": 0.01}, scale=100.0),
+    "probabilities": lambda: experiment(SGD, {"lr": 1e-5}, scale=100.0),
     "clip-by-variable": lambda: experiment(SGD, {"lr": 0.1}, clip=0.1),
 }
 FEW = ("place-of-rate", "flatten-order")
@@ -73,7 +73,8 @@ def test_what_is_injected_alone_is_named_first(name: str) -> None:
     found = attribute(run, run(frozenset({name})), (), known)
     by_share = sorted(found.shares, key=lambda share: -share.explains)
     assert (by_share[0].name, by_share[0].explains) == (name, 1.0)
-    assert by_share[1].explains < 0.9
+    # Another one may do much of the same, as a low rate and a large accumulator do.
+    assert by_share[1].explains < 1 - 1e-3
     # From the other side, it alone is to be settled.
     found = attribute(run, run(frozenset()), (name,), known)
     assert max(found.shares, key=lambda share: share.explains).name == name
@@ -95,7 +96,7 @@ BY_HAND: list[tuple[str, Callable[[], Experiment], Callable[[], Any], dict[str, 
     ("half", lambda: experiment(SGD, {"lr": 0.1, "weight_decay": 0.1}), lambda: keras.optimizers.SGD(0.1), {"l2": 0.1}),
     ("initialisation", lambda: experiment(SGD, {"lr": 0.1}), lambda: keras.optimizers.SGD(0.1), {"carried": False}),
     ("flatten-order", lambda: experiment(SGD, {"lr": 0.1}), lambda: keras.optimizers.SGD(0.1), {"reordered": False}),
-    ("probabilities", lambda: experiment(SGD, {"lr": 0.01}, scale=100.0), lambda: keras.optimizers.SGD(0.01),
+    ("probabilities", lambda: experiment(SGD, {"lr": 1e-5}, scale=100.0), lambda: keras.optimizers.SGD(1e-5),
      {"probabilities": True}),
     ("clip-by-variable", lambda: experiment(SGD, {"lr": 0.1}, clip=0.1),
      lambda: keras.optimizers.SGD(0.1, clipnorm=0.1), {}),
@@ -127,24 +128,24 @@ def test_keras_by_hand_is_the_matched_side_where_nothing_differs() -> None:
     assert gap_of(by_hand, keras_losses(one)) < 1e-12
 
 
-RATE = 0.05
+# The loss falls to a few thousandths, and the rate with it.
+RATE = 3.0
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(one, marks=() if one == "padding" else pytest.mark.slow) for one in NAMES]
 )
 def test_so_is_one_of_layers_and_schedules(name: str) -> None:
-    rate = 1e-4 if name == "plateau-threshold" else 4.0 if name == "plateau-patience" else RATE
-
     @cache
     def run(names: frozenset[str]) -> np.ndarray:
-        return keras_side(rate, names)
+        return keras_side(RATE, names)
 
-    assert gap_of(run(frozenset()), torch_side(rate)) < 1e-6
+    assert gap_of(run(frozenset()), torch_side(RATE)) < 1e-10
     found = attribute(run, run(frozenset({name})), (), NAMES)
     by_share = sorted(found.shares, key=lambda share: -share.explains)
     assert (by_share[0].name, by_share[0].explains) == (name, 1.0)
-    assert by_share[1].explains < 0.9
+    # Another one may do much of the same, as a low rate and a large accumulator do.
+    assert by_share[1].explains < 1 - 1e-3
 
 
 def test_every_row_is_injected() -> None:
@@ -186,7 +187,7 @@ def test_the_command_says_what_makes_the_gap(tmp_path: Path, capsys: pytest.Capt
 def test_what_cannot_be_explained_is_refused_in_one_line(
     words: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["explain", "--config=adam", "--config=digits", *words]) == 2
+    assert main(["explain", "--config=adam", "--config=digits", "--threads=1", *words]) == 2
     said = capsys.readouterr().err.strip()
     assert says in said
     assert len(said.splitlines()) == 1

@@ -77,7 +77,7 @@ def losses_of_keras(
         optimizer: makes Keras' optimizer.
         carried: whether weights are torch's, or those of Keras' initialisers.
         reordered: whether the rows behind the flattening are put into their place.
-        probabilities: whether the network ends in a softmax, and the loss takes its probabilities.
+        probabilities: whether the loss takes probabilities, with something between them and their softmax.
         l2: the argument of ``l2`` of all kernels.
     """
     with precision("float64"):
@@ -103,7 +103,7 @@ def losses_of_keras(
             made.learning_rate = rate
             with tf.GradientTape() as tape:
                 outputs = model(channels_last(images), training=True)
-                value = loss(labels.numpy(), keras.ops.softmax(outputs) if probabilities else outputs)
+                value = loss(labels.numpy(), 1.0 * keras.ops.softmax(outputs) if probabilities else outputs)
                 learned = tf.add_n([value, *model.losses])
             made.apply(tape.gradient(learned, model.trainable_variables), model.trainable_variables)
             losses.append(float(value))

@@ -18,7 +18,7 @@ NAMES = (
     "padding", "batch-norm-momentum", "batch-norm-epsilon", "batch-norm-variance", "plateau-threshold",
     "plateau-patience",
 )  # fmt: skip
-STEPS, CLASSES = 24, 3
+STEPS, CLASSES = 60, 3
 # Torch's are one lower than Keras', which lowers the rate earlier by one.
 PATIENCE, FACTOR = 2, 0.5
 
