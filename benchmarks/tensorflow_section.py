@@ -24,7 +24,7 @@ def chapter_section(found: Found) -> str:
         ["loss function", "`nn.CrossEntropyLoss()`", "`SparseCategoricalCrossentropy(from_logits=True)`",
          f"first losses of all pairs differ by at most {difference(first)}"],
         ["loss with logits", "built in", "`from_logits=True`",
-         "without it, behind a layer with softmax, the loss is clipped at 16.1 (−log 1e-7)"],
+         "without it Keras looks for the logits behind a last softmax, and else clips the loss at 16.1 (−log 1e-7)"],
         ["optimizer", "`optim.Adam(...)`", "`keras.optimizers.Adam(...)`",
          (f"{adam[0]} apart after {found['steps']} steps by default, {adam[1]} with the same settings, {adam[2]} by "
           "torch's rule")],

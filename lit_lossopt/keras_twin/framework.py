@@ -88,15 +88,18 @@ def start_tensorflow(threads: int, *, double: bool = False) -> None:
 
 @contextmanager
 def precision(dtype: str) -> Iterator[None]:
-    """Let Keras make variables of a type within a block, such as an optimizer's learning rate."""
+    """Let Keras make variables and layers of a type within a block, such as an optimizer's learning rate."""
     import keras
 
-    before = keras.config.floatx()
+    # The policy of layers does not follow the other once there is a layer.
+    before, policy = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
     try:
         yield
     finally:
         keras.config.set_floatx(before)
+        keras.config.set_dtype_policy(policy)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 @pytest.fixture
 def double() -> Iterator[None]:
     """Let Keras make its own variables, such as a learning rate, in float64."""
-    keras = pytest.importorskip("keras", reason="needs keras and tensorflow, the extra for the twin in TensorFlow")
-    keras.config.set_floatx("float64")
-    yield
-    keras.config.set_floatx("float32")
+    pytest.importorskip("tensorflow", reason="needs keras and tensorflow, the extra for the twin in TensorFlow")
+    from lit_lossopt.keras_twin.framework import precision
+
+    with precision("float64"):
+        yield

@@ -162,17 +162,20 @@ def test_probabilities_are_clipped_where_keras_does_not_find_the_logits() -> Non
     wanted = nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)).item()
     assert abs(wanted - 40) < 1e-4
     last = keras.layers.Dense(2, activation="softmax", kernel_initializer="identity", use_bias=False)
-    # Behind a bare softmax it finds them.
+    # Behind a last softmax it finds them, whether it is a layer's or not.
     for found in (
+        loss(labels, last(logits)),
         loss(labels, keras.ops.softmax(logits)),
+        tf.function(lambda x: loss(labels, last(x)))(logits),
         tf.function(lambda x: loss(labels, tf.nn.softmax(x)))(logits),
     ):
         assert abs(float(found) - wanted) < 1e-4
-    # Behind a layer that ends in a softmax it does not.
+    # Where anything stands between it does not.
     for clipped in (
-        loss(labels, last(logits)),
-        loss(labels, 1.0 * keras.ops.softmax(logits)),
-        tf.function(lambda x: loss(labels, last(x)))(logits),
+        loss(labels, 1.0 * last(logits)),
+        loss(labels, keras.ops.cast(last(logits), "float64")),
+        tf.function(lambda x: loss(labels, tf.identity(last(x))))(logits),
+        loss(labels, tf.nn.softmax(logits)),
     ):
         assert abs(float(clipped) - -np.log(1e-7)) < 1e-4
     # The line to write in torch.

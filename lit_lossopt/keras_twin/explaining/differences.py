@@ -189,8 +189,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         "probabilities",
         LOSS,
         "CrossEntropyLoss and BCEWithLogitsLoss take logits",
-        "the losses take probabilities by default, as of a last layer with softmax, and clip them at 1e-7 and "
-        "1 − 1e-7. Only behind the bare function keras.ops.softmax they find the logits",
+        "the losses take probabilities by default. Behind a last softmax or sigmoid they find the logits. Where "
+        "anything stands between, such as a cast, they clip probabilities at 1e-7 and 1 − 1e-7",
         "keras/src/backend/tensorflow/nn.py, _get_logits; torch/nn/functional.py, cross_entropy",
         "SparseCategoricalCrossentropy(from_logits=True), and no softmax in the network",
         "torch.nn.NLLLoss()(outputs.softmax(1).clamp(1e-7, 1 - 1e-7).log(), labels)",

@@ -22,6 +22,8 @@ from lit_lossopt.networks.mini_cnn import MiniCNN
 
 # Differences that exclude each other: a person writes one or the other.
 _DECOUPLED, _HALF = "coupled-decay", "half"
+# Not there by default: Keras finds the logits behind a last softmax.
+_PROBABILITIES = "probabilities"
 _FROM_LOGITS = ("CrossEntropyLoss", "BCEWithLogitsLoss")
 
 
@@ -59,7 +61,7 @@ class Experiment:
 
 def touching(experiment: Experiment) -> list[Difference]:
     """Return the known differences that touch an experiment, as the frameworks are by default."""
-    return [one for one in possible(experiment) if one.name != _HALF]
+    return [one for one in possible(experiment) if one.name not in (_HALF, _PROBABILITIES)]
 
 
 def possible(experiment: Experiment) -> list[Difference]:

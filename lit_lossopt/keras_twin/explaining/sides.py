@@ -151,7 +151,7 @@ class _Loss:
         return self._clipped(targets, logits) if self._by_probabilities else self._of_logits(targets, logits)
 
     def _clipped(self, targets: Any, logits: Any) -> Any:
-        # The identity keeps Keras from finding the logits behind the softmax, as a layer does.
+        # The identity keeps Keras from finding the logits behind the softmax, as a cast does.
         if isinstance(self._criterion, torch.nn.BCEWithLogitsLoss):
             return keras.losses.BinaryCrossentropy(dtype="float64")(targets, tf.identity(tf.sigmoid(logits)))
         return keras.losses.SparseCategoricalCrossentropy(dtype="float64")(targets, tf.identity(tf.nn.softmax(logits)))
