@@ -16,12 +16,10 @@ pytest.importorskip("tensorflow", reason="needs keras and tensorflow, the extra 
 import keras
 import tensorflow as tf
 
-from lit_lossopt.keras_twin.explaining.differences import BY_NAME, DIFFERENCES, SETTING
+from lit_lossopt.keras_twin.explaining.differences import BY_NAME, DIFFERENCES, KERAS_CLASSES, KERAS_NAMES, SETTING
 from lit_lossopt.keras_twin.keras_rules import KerasAdam, KerasAdamax, KerasRMSprop, KerasSGD
 from lit_lossopt.keras_twin.optimizers import COUNTERPARTS
 from lit_lossopt.optimizers import SGDW
-
-KERAS_NAMES = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho"}
 
 
 @pytest.mark.parametrize("name", [one.name for one in DIFFERENCES if one.kind == SETTING])
@@ -30,6 +28,7 @@ def test_defaults_are_what_the_signatures_say(name: str) -> None:
         kind = SGDW if optimizer == "SGDW" else getattr(torch.optim, optimizer)
         assert inspect.signature(kind).parameters[setting].default == in_torch, optimizer
         twin = getattr(keras.optimizers, COUNTERPARTS[optimizer].name)
+        assert twin.__name__ == KERAS_CLASSES.get(optimizer, optimizer)
         assert inspect.signature(twin).parameters[KERAS_NAMES.get(setting, setting)].default == in_keras, optimizer
 
 

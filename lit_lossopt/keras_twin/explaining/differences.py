@@ -6,12 +6,16 @@ Every row is confirmed by a test in ``tests/keras_twin/test_differences.py``. No
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 SETTING, FORM, NETWORK, LOSS, CLIP, LAYER, SCHEDULE = (
     "setting", "form", "network", "loss", "clip", "layer", "schedule",
 )  # fmt: skip
+
+# Names in Keras of what torch calls otherwise.
+KERAS_NAMES = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho"}
+KERAS_CLASSES = {"SGDW": "SGD", "NAdam": "Nadam"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,29 @@ class Difference:
     optimizers: tuple[str, ...] = ()
     values: Mapping[str, tuple[str, Any, Any]] = field(default_factory=dict)
 
+    def of(self, optimizer: str) -> Difference:
+        """Return this difference in the words of one optimizer.
 
-_RULES = "lit_lossopt.keras_twin.torch_rules.torch_rule(name, settings)"
+        >>> BY_NAME["rho"].of("Adadelta").in_keras
+        'keras.optimizers.Adadelta(rho=0.9)'
+
+        Args:
+            optimizer: name of the class in torch.
+        """
+        if optimizer not in self.values:
+            return replace(self, in_keras=self.in_keras.replace(_RULES, f"torch_rule({optimizer!r}, settings)"))
+        setting, in_torch, in_keras = self.values[optimizer]
+        name = KERAS_NAMES.get(setting, setting)
+        return replace(
+            self,
+            torch=f"{setting} is {in_torch:g}",
+            keras=f"{name} is {in_keras:g}",
+            in_keras=f"keras.optimizers.{KERAS_CLASSES.get(optimizer, optimizer)}({name}={in_torch:g})",
+            in_torch=f"torch.optim.{optimizer}(parameters, {setting}={in_keras:g})",
+        )
+
+
+_RULES = "torch_rule(name, settings)"
 _TORCH_RULES = "lit_lossopt.keras_twin.keras_rules"
 DIFFERENCES: tuple[Difference, ...] = (
     Difference(
@@ -112,8 +137,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         "Adam adds ε before the root's bias is corrected. RMSprop and Adagrad add it inside the root. Adamax adds it "
         "to the largest gradient only where it divides",
         "keras/src/optimizers/adam.py, update_step; torch/optim/adam.py, _single_tensor_adam",
-        f"{_RULES}: no argument does it",
-        f"{_TORCH_RULES}.KerasAdam(parameters): no argument does it",
+        f"{_RULES} of lit_lossopt.keras_twin.torch_rules; no argument does it",
+        f"{_TORCH_RULES}.KerasAdam(parameters); no argument does it",
         ("Adam", "AdamW", "RMSprop", "Adagrad", "Adamax"),
     ),
     Difference(
@@ -122,7 +147,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "NAdam's momentum warms up by 0.96^(0.004 t)",
         "it warms up by 0.96^t",
         "keras/src/optimizers/nadam.py, decay; torch/optim/nadam.py, momentum_decay",
-        f"{_RULES}: no argument does it",
+        f"{_RULES} of lit_lossopt.keras_twin.torch_rules; no argument does it",
         "torch.optim.NAdam(parameters, momentum_decay=1)",
         ("NAdam",),
     ),
@@ -132,7 +157,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "the learning rate multiplies the velocity",
         "the learning rate multiplies the gradient that enters the velocity, so that a new rate acts slowly",
         "keras/src/optimizers/sgd.py, update_step; torch/optim/sgd.py, _single_tensor_sgd",
-        f"{_RULES}: no argument does it",
+        f"{_RULES} of lit_lossopt.keras_twin.torch_rules; no argument does it",
         f"{_TORCH_RULES}.KerasSGD(parameters, momentum=0.9)",
         ("SGD", "SGDW", "RMSprop"),
     ),
@@ -162,7 +187,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "numbers of a formula are Python's, of 64 bits",
         "most come through 32 bits, in a training of 64 bits too",
         "keras/src/backend/tensorflow/core.py, convert_to_tensor; torch/optim/adam.py, bias_correction1",
-        f"{_RULES}: no argument does it",
+        f"{_RULES} of lit_lossopt.keras_twin.torch_rules; no argument does it",
         "nothing: a training of 32 bits does not show it",
         ("SGD", "SGDW", "Adam", "AdamW", "RMSprop", "NAdam", "Adagrad", "Adamax"),
     ),

@@ -51,17 +51,17 @@ def show(found: Attribution, experiment: Experiment, console: Console | None = N
     for head in _NUMBERS:
         table.add_column(head, overflow="fold", justify="left" if head == HEADS[0] else "right")
     for share in found.shares:
-        table.add_row(*_cells(share)[: len(_NUMBERS)])
+        table.add_row(*_cells(share, experiment)[: len(_NUMBERS)])
     console.print(table)
     for share in found.shares:
-        one = BY_NAME[share.name]
+        one = BY_NAME[share.name].of(experiment.optimizer)
         console.print(f"{one.name}\n  torch: {one.torch}\n  Keras: {one.keras}\n  write in Keras: {one.in_keras}")
     console.print(_NOTE, style="dim")
 
 
 def markdown(found: Attribution, experiment: Experiment) -> str:
     """Return the table in Markdown."""
-    rows = [_cells(share) for share in found.shares]
+    rows = [_cells(share, experiment) for share in found.shares]
     lines = [
         verdict(found, experiment),
         "",
@@ -83,8 +83,8 @@ def page(found: Attribution, experiment: Experiment) -> str:
         verdict=verdict(found, experiment),
         note=_NOTE,
         heads=HEADS,
-        rows=[_cells(share) for share in found.shares],
-        known=[BY_NAME[share.name] for share in found.shares],
+        rows=[_cells(share, experiment) for share in found.shares],
+        known=[BY_NAME[share.name].of(experiment.optimizer) for share in found.shares],
     )
 
 
@@ -97,8 +97,8 @@ def _title(experiment: Experiment) -> str:
     return f"{experiment.optimizer} on {type(experiment.criterion).__name__}"
 
 
-def _cells(share: Share) -> tuple[str, ...]:
-    one = BY_NAME[share.name]
+def _cells(share: Share, experiment: Experiment) -> tuple[str, ...]:
+    one = BY_NAME[share.name].of(experiment.optimizer)
     return share.name, _share(share.explains), _share(share.alone), one.torch, one.keras, one.in_keras
 
 
