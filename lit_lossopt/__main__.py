@@ -133,7 +133,7 @@ def _dispatch(words: list[str]) -> int:
     if name in ("-h", "--help", "help"):
         print(overview(COMMANDS))
     elif name == "--version":
-        from lit_lossopt import __version__
+        from lit_lossopt.core.version import __version__
 
         print(__version__)
     elif name == "__complete":
