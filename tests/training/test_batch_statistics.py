@@ -12,9 +12,9 @@ from benchmarks.killing.attempts import Attempts, assert_equal
 from benchmarks.killing.zygote import Zygote
 from lit_lossopt.__main__ import main
 from lit_lossopt.data import DigitsDataModule
+from lit_lossopt.diagnostics.batch_statistics import norms_in_training, recompute
+from lit_lossopt.diagnostics.looking import draw_examples
 from lit_lossopt.tracking.reading.runs import read_runs
-from lit_lossopt.training.batch_statistics import norms_in_training, recompute
-from lit_lossopt.training.looking import draw_examples
 from tests.support.troubled import WithNorms
 
 NORMS = ["--model.network=tests.support.troubled.WithNorms", "--allow-import=tests"]
