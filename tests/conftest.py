@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.strategies import none
 from PIL import Image
 
 from benchmarks.killing.zygote import Zygote
+from lit_lossopt.core.imports import uncollected
 from lit_lossopt.tracking.store_process import kept_process
 
 CLASSES = ("cat", "dog", "frog")
@@ -219,6 +223,17 @@ FEW_ROWS = {
     "test_record_switch.py::test_unrecorded_runs_keep_their_checkpoints_apart_and_say_where": 1,
     "test_full_disks.py::test_a_training_says_once_what_it_lost_and_its_exit_status_tells": 1,
 }
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import all tests, and what they test, as the program imports: without a look for garbage."""
+    # Hypothesis makes its source of random numbers for its first test, and must see then who holds it.
+    given(none())(lambda _: None)()
+    with uncollected():
+        collected = yield
+        gc.freeze()
+    return collected
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.imports import import_for_good
 
 
 def fit(words: Sequence[str]) -> int:
@@ -46,6 +47,7 @@ def _train(command: str, rest: list[str]) -> int:
 
     with kept_process(ahead=will_track(prepared)):
         # Ten seconds of imports, so only after everything that can be checked without them.
+        import_for_good("lit_lossopt.training.cli")
         from lit_lossopt.training.cli import run_trainer
 
         return run_trainer(prepared)
@@ -63,6 +65,7 @@ def lr_find(words: Sequence[str]) -> int:
     from lit_lossopt.tracking.store_process import kept_process
 
     with kept_process(ahead=will_track(request.prepared)):
+        import_for_good("lit_lossopt.training.lr_find.command")
         from lit_lossopt.training.lr_find.command import find_rate
 
         return find_rate(request)
