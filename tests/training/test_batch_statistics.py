@@ -21,6 +21,8 @@ NORMS = ["--model.network=tests.support.troubled.WithNorms", "--allow-import=tes
 # Its weights of training and of evaluation are far apart.
 FREE = ["--config=schedule_free", *NORMS, "--model.optimizer.lr=0.02", "--data=DigitsDataModule", "--threads=1"]
 FREE += ["--probe.images=64"]
+# As many steps, of a fifth of the images.
+FEW_IMAGES = ["--data.classes=[0,1]", "--data.batch_size=32", "--data.eval_batch_size=16"]
 
 
 def state_of(run_id: str) -> dict[str, torch.Tensor]:
@@ -85,7 +87,7 @@ def test_killed_and_resumed_it_is_the_same_to_the_bit(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     Attempts.store = empty_store
-    words = ["--config=schedule_free", *NORMS, "--checkpoints.every_n_steps=1"]
+    words = ["--config=schedule_free", *NORMS, "--checkpoints.every_n_steps=1", *FEW_IMAGES]
     whole = Attempts(zygote, tmp_path / "whole", *words)
     assert whole.finish() == 0, whole.output.read_text()
     killed = Attempts(zygote, tmp_path / "killed", *words)
