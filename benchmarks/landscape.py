@@ -28,20 +28,19 @@ def measure(size: int, channels: int, images: int, points: int) -> dict[str, Any
     """Return what a grid of MiniCNN's loss takes in this process."""
     import torch
 
+    from lit_lossopt.inference.from_config import LabelLoss
     from lit_lossopt.landscape.plane import random_plane
     from lit_lossopt.landscape.surface import LossSurface
-    from lit_lossopt.losses import contract_of
     from lit_lossopt.networks import MiniCNN
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = MiniCNN(in_channels=channels, image_size=size).to(memory_format=torch.channels_last)
-    criterion = torch.nn.CrossEntropyLoss()
     pixels = torch.randn(images, channels, size, size).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(10, (images,))
     parts = range(0, images, 64)
     batches = [(pixels[first : first + 64], labels[first : first + 64]) for first in parts]
-    surface = LossSurface(network, criterion, contract_of(criterion), batches)
+    surface = LossSurface(network, LabelLoss(torch.nn.CrossEntropyLoss()), batches)
     plane = random_plane(network.state_dict(), surface.trained, seed=0)
     side = torch.linspace(-1, 1, points).double().numpy()
     surface.at(plane, 0.0, 0.0)

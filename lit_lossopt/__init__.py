@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from lit_lossopt.core.version import __version__
+
 if TYPE_CHECKING:
     from lit_lossopt.inference.classifier import TrainedClassifier
     from lit_lossopt.inference.load import load
 
-__version__ = "0.1.0"
-__all__ = ["TrainedClassifier", "load"]
+__all__ = ["TrainedClassifier", "__version__", "load"]
 _LAZY = {"TrainedClassifier": "lit_lossopt.inference.classifier", "load": "lit_lossopt.inference.load"}
 
 

@@ -5,7 +5,6 @@ Only what the command needs is imported.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.help import Command, command_help, overview
 from lit_lossopt.core.closed_output import outliving_readers
 from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.core.imports import import_for_good
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.paths import settle_home
 from lit_lossopt.core.program import find_modules_here
@@ -145,7 +145,7 @@ def _dispatch(words: list[str]) -> int:
     if name in ("-h", "--help", "help"):
         print(overview(COMMANDS))
     elif name == "--version":
-        from lit_lossopt import __version__
+        from lit_lossopt.core.version import __version__
 
         print(__version__)
     elif name == "__complete":
@@ -172,7 +172,7 @@ def flags_of(command: Command) -> Sequence[Flag]:
 
 def _named(place: str) -> Any:
     module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return getattr(import_for_good(module), name)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from lit_lossopt import __version__
 from lit_lossopt.core.errors import one_line
 from lit_lossopt.core.files import force_to_disk, lock_file, publish
+from lit_lossopt.core.version import __version__
 
 BLOCK = 1 << 18
 # Number of times that one mirror may break off before the next is asked.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lit_lossopt.config.twin import TWIN
+from lit_lossopt.core.imports import import_for_good
 from lit_lossopt.core.names import Exit
 from lit_lossopt.keras_twin.checking.request import parse as parse_check
 from lit_lossopt.keras_twin.checking.request import wants_check
@@ -54,6 +55,7 @@ def _train(words: list[str]) -> int:
 
     def run(prepared: Prepared) -> int:
         load_tensorflow(TWIN)
+        import_for_good("lit_lossopt.keras_twin.cli")
         from lit_lossopt.keras_twin.cli import TwinCLI
         from lit_lossopt.training.cli import run_trainer
 

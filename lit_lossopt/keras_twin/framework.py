@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.imports import uncollected
 from lit_lossopt.core.quiet import set_default_variables
 
 EXTRA = "pip install 'lit_lossopt[tensorflow]'"
@@ -49,7 +50,7 @@ def load_tensorflow(command: str) -> None:
         UserError: Keras uses another framework.
     """
     set_default_variables(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
-    with _native_errors_hidden():
+    with _native_errors_hidden(), uncollected():
         import keras
     if keras.backend.backend() != "tensorflow":
         raise UserError(

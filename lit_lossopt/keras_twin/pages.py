@@ -7,9 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lit_lossopt import __version__
 from lit_lossopt.comparison.report.page import TEMPLATES as COMMON
 from lit_lossopt.comparison.report.page import environment, policy
+from lit_lossopt.core.version import __version__
 
 _OWN = files("lit_lossopt.keras_twin") / "templates"
 

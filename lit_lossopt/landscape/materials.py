@@ -13,14 +13,14 @@ from lit_lossopt.config.strict_yaml import load_config
 from lit_lossopt.core import names
 from lit_lossopt.core.class_paths import as_named_now
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.data import ImageDataModule
+from lit_lossopt.diagnostics.looking import draw_examples
 from lit_lossopt.diagnostics.trajectory import Weights
-from lit_lossopt.inference.load import Sizes, find_saved, instantiated, network_and_loss
+from lit_lossopt.inference.from_config import Sizes, data_of, network_and_loss
+from lit_lossopt.inference.load import find_saved
 from lit_lossopt.landscape.surface import LossSurface
 from lit_lossopt.landscape.trajectory_files import trajectories
 from lit_lossopt.tracking.artifacts import artifact_folder
 from lit_lossopt.tracking.reading.runs import Run
-from lit_lossopt.training.looking import draw_examples
 
 PROBE_IMAGES = 256
 # Settings of data that change no image.
@@ -90,12 +90,12 @@ def surface_of(
     Raises:
         UserError: data, network or loss cannot be made, or the loss has parameters of its own.
     """
-    data = _data(config, path, allow)
+    data = data_of(config, path, allow)
     sizes = Sizes(data.in_channels, data.image_size, data.num_classes)
-    network, criterion, contract = network_and_loss(config, sizes, path, allow)
-    if any(parameter.requires_grad for parameter in criterion.parameters()):
+    network, loss = network_and_loss(config, sizes, path, allow)
+    if any(parameter.requires_grad for parameter in loss.parameters()):
         raise UserError(
-            f"landscape: {type(criterion).__name__} learns parameters of its own, so its surface moves while a "
+            f"landscape: {type(loss.criterion).__name__} learns parameters of its own, so its surface moves while a "
             "network is trained. There is no map of it"
         )
     examples = draw_examples(data, images)
@@ -104,19 +104,9 @@ def surface_of(
     batches = [data.on_after_batch_transfer(piece, 0) for piece in pieces]
     network = network.to(memory_format=torch.channels_last)
     try:
-        return LossSurface(network, criterion, contract, batches, data.seed, device)
+        return LossSurface(network, loss, batches, data.seed, device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"landscape --device {device}: {str(error).splitlines()[0]}") from error
-
-
-def _data(config: Mapping[str, Any], path: Path, allow: Sequence[str]) -> ImageDataModule:
-    settings = {**config["data"], "init_args": {**config["data"].get("init_args", {})}}
-    settings["init_args"]["seed"] = config["seed_everything"]
-    made = instantiated({"data": settings}, {"data": ImageDataModule}, path, allow)
-    data: ImageDataModule = made["data"]
-    data.prepare_data()
-    data.setup("fit")
-    return data
 
 
 def _images_of(config: Mapping[str, Any]) -> Any:

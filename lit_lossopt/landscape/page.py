@@ -13,13 +13,13 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from lit_lossopt import __version__
 from lit_lossopt.comparison.report.figure_spec import style
 from lit_lossopt.comparison.report.page import TEMPLATES as COMMON
 from lit_lossopt.comparison.report.page import environment, policy, script_json
 from lit_lossopt.comparison.report.page_data import packed, style_data
 from lit_lossopt.core.files import whole_file
 from lit_lossopt.core.numbers import per_cent, significant
+from lit_lossopt.core.version import __version__
 from lit_lossopt.landscape.heights import Heights, heights_of
 from lit_lossopt.landscape.scene import Scene, Walk
 from lit_lossopt.landscape.words import HEADS, row_of, scene_words

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.diagnostics.batch_statistics import norms_in_training, recompute
+from lit_lossopt.diagnostics.looking import apart
 from lit_lossopt.diagnostics.trajectory import Weights
 from lit_lossopt.landscape.plane import Plane
-from lit_lossopt.losses.contract import LossContract, loss_of
-from lit_lossopt.training.batch_statistics import norms_in_training, recompute
-from lit_lossopt.training.looking import apart
 
 Floats = NDArray[np.float64]
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -29,8 +28,7 @@ class LossSurface:
 
     Args:
         network: made for the images; its weights are overwritten.
-        criterion: the loss, which learns nothing.
-        contract: of the loss.
+        loss: of outputs ``[N, M]`` and labels ``[N]``. It learns nothing.
         batches: normalised images ``[N, C, H, W]`` and labels ``[N]`` of each batch.
         seed: of networks that draw in evaluation.
         device: where it is computed.
@@ -39,8 +37,7 @@ class LossSurface:
     def __init__(
         self,
         network: nn.Module,
-        criterion: nn.Module,
-        contract: LossContract,
+        loss: nn.Module,
         batches: Sequence[tuple[Tensor, Tensor]],
         seed: int = 0,
         device: str | torch.device = "cpu",
@@ -48,7 +45,7 @@ class LossSurface:
         self.device = torch.device(device)
         self.norms = list(norms_in_training(network.train()).values())
         self.network = network.requires_grad_(requires_grad=False).to(self.device).eval()
-        self.criterion, self.contract, self.seed = criterion.to(self.device).eval(), contract, seed
+        self.loss, self.seed = loss.to(self.device).eval(), seed
         kind = next((p.dtype for p in self.network.parameters()), torch.float32)
         self.batches = [(images.to(self.device, kind), labels.to(self.device)) for images, labels in batches]
         # Each tensor once: a network may use one under two names.
@@ -133,4 +130,5 @@ class LossSurface:
         with apart(self.seed, self.device):
             outputs = torch.cat([self.network(images) for images, _ in self.batches])
             labels = torch.cat([labels for _, labels in self.batches])
-            return loss_of(self.criterion, self.contract, outputs, labels).detach()
+            loss: Tensor = self.loss(outputs, labels)
+        return loss.detach()

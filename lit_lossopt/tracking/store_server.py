@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from lit_lossopt.core import signals
+from lit_lossopt.core.imports import import_for_good
 from lit_lossopt.core.quiet import silence_process
 from lit_lossopt.tracking.run_store import Told, tell
 
@@ -107,7 +108,8 @@ def serve(work: Connection, urgent: Connection, parent: int) -> None:
     signals.ignore(signals.STOPPING)
     # Before anything else: what goes wrong is told to the training, and nothing to the person's terminal.
     silence_process()
-    from lit_lossopt.tracking import store  # noqa: F401  # seconds of imports, before the first call
+    # Seconds of imports, before the first call.
+    import_for_good("lit_lossopt.tracking.store")
 
     stores = Stores()
     threading.Thread(target=_in_turn, args=(stores, work), daemon=True).start()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from lit_lossopt.config.words import Prepared, prepare
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.imports import import_for_good
 
 
 def fit(words: Sequence[str]) -> int:
@@ -36,6 +37,7 @@ def predict(words: Sequence[str]) -> int:
 
 def _train(command: str, rest: list[str]) -> int:
     def run(prepared: Prepared) -> int:
+        import_for_good("lit_lossopt.training.cli")
         from lit_lossopt.training.cli import run_trainer
 
         return run_trainer(prepared)
@@ -75,6 +77,7 @@ def lr_find(words: Sequence[str]) -> int:
     from lit_lossopt.tracking.store_process import kept_process
 
     with kept_process(ahead=will_track(request.prepared)):
+        import_for_good("lit_lossopt.training.lr_find.command")
         from lit_lossopt.training.lr_find.command import find_rate
 
         return find_rate(request)

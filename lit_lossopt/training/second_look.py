@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lit_lossopt.core.seeds import derive_seed
+from lit_lossopt.diagnostics.looking import HasTrainingImages, apart, buffers_kept, draw_examples
 from lit_lossopt.diagnostics.step_view import Losses
 from lit_lossopt.losses.checks import evaluating
-from lit_lossopt.training.looking import HasTrainingImages, apart, buffers_kept, draw_examples
 
 Batch = tuple[Tensor, Tensor]
 

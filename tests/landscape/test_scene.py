@@ -16,6 +16,7 @@ from lit_lossopt.comparison.report.figure_spec import style
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.diagnostics.trajectory import encoded
+from lit_lossopt.inference.from_config import LabelLoss
 from lit_lossopt.landscape.heights import heights_of
 from lit_lossopt.landscape.materials import same_images
 from lit_lossopt.landscape.picture import _map_figure, write_map
@@ -24,7 +25,6 @@ from lit_lossopt.landscape.scene import ANEW, Profile, Scene, Walk, walked_plane
 from lit_lossopt.landscape.surface import LossSurface
 from lit_lossopt.landscape.trajectory_files import Trajectory
 from lit_lossopt.landscape.words import profile_words, scene_words
-from lit_lossopt.losses import contract_of
 from lit_lossopt.tracking.reading.runs import Run
 
 ABOUT: dict[str, Any] = {
@@ -36,9 +36,8 @@ def surface(*, norms: bool = False) -> LossSurface:
     torch.manual_seed(0)
     middle: list[nn.Module] = [nn.BatchNorm1d(5)] if norms else []
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), *middle, nn.Tanh(), nn.Linear(5, 3))
-    criterion = nn.CrossEntropyLoss()
     batches = [(torch.randn(16, 1, 2, 2), torch.randint(3, (16,)))]
-    return LossSurface(network, criterion, contract_of(criterion), batches)
+    return LossSurface(network, LabelLoss(nn.CrossEntropyLoss()), batches)
 
 
 def trajectory(name: str, at: LossSurface, moves: list[float], seed: int, verdict: str = "") -> Trajectory:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.diagnostics.sharpness import hessian_product
+from lit_lossopt.inference.from_config import LabelLoss
 from lit_lossopt.landscape.plane import Plane, line_between, random_plane
 from lit_lossopt.landscape.surface import LossSurface
 from lit_lossopt.losses import contract_of
@@ -38,7 +39,7 @@ def network(seed: int = 0) -> MiniCNN:
 
 def surface_of(net: nn.Module, batches: list[tuple[Tensor, Tensor]], criterion: nn.Module | None = None) -> LossSurface:
     loss = nn.CrossEntropyLoss() if criterion is None else criterion
-    return LossSurface(copy.deepcopy(net), loss, contract_of(loss), batches)
+    return LossSurface(copy.deepcopy(net), LabelLoss(loss), batches)
 
 
 def together(batches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -67,6 +67,7 @@ def test_values_are_in_the_store_while_it_trains(
     training.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_values_of_slow_steps_are_handed_on_before_there_are_fifty(tmp_path: Path, zygote: Zygote) -> None:
     slow = "--trainer.callbacks+=tests.support.writers.SlowTraining"
@@ -124,7 +125,7 @@ def test_a_store_that_is_merely_being_made_is_waited_for(tmp_path: Path, zygote:
         training = Training(zygote, tmp_path, "--trainer.max_epochs=1", "--tracking.patience=1")
         wait_for(lambda: len(training.entries()) > 0, "no journal")
         # Longer than a store that does not answer is given.
-        time.sleep(3)
+        time.sleep(2)
         assert alive(training.process)
         assert not training.journaled_steps()
     assert training.wait() == 0

@@ -12,15 +12,17 @@ from benchmarks.killing.attempts import Attempts, assert_equal
 from benchmarks.killing.zygote import Zygote
 from lit_lossopt.__main__ import main
 from lit_lossopt.data import DigitsDataModule
+from lit_lossopt.diagnostics.batch_statistics import norms_in_training, recompute
+from lit_lossopt.diagnostics.looking import draw_examples
 from lit_lossopt.tracking.reading.runs import read_runs
-from lit_lossopt.training.batch_statistics import norms_in_training, recompute
-from lit_lossopt.training.looking import draw_examples
 from tests.support.troubled import WithNorms
 
 NORMS = ["--model.network=tests.support.troubled.WithNorms", "--allow-import=tests"]
 # Its weights of training and of evaluation are far apart.
 FREE = ["--config=schedule_free", *NORMS, "--model.optimizer.lr=0.02", "--data=DigitsDataModule", "--threads=1"]
 FREE += ["--probe.images=64"]
+# As many steps, of a fifth of the images.
+FEW_IMAGES = ["--data.classes=[0,1]", "--data.batch_size=32", "--data.eval_batch_size=16"]
 
 
 def state_of(run_id: str) -> dict[str, torch.Tensor]:
@@ -85,7 +87,7 @@ def test_killed_and_resumed_it_is_the_same_to_the_bit(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     Attempts.store = empty_store
-    words = ["--config=schedule_free", *NORMS, "--checkpoints.every_n_steps=1"]
+    words = ["--config=schedule_free", *NORMS, "--checkpoints.every_n_steps=1", *FEW_IMAGES]
     whole = Attempts(zygote, tmp_path / "whole", *words)
     assert whole.finish() == 0, whole.output.read_text()
     killed = Attempts(zygote, tmp_path / "killed", *words)

@@ -13,9 +13,9 @@ from benchmarks.killing.stored import stored_points
 from lit_lossopt.__main__ import main
 from lit_lossopt.comparison.measures.judged import judged
 from lit_lossopt.comparison.measures.trial import verdict_of
+from lit_lossopt.diagnostics.health import AccuracyTrack, LossTrack, never_learned, predicts_one_class, rose
 from lit_lossopt.tracking.reading.records import History
 from lit_lossopt.tracking.reading.runs import Run, read_runs, with_histories
-from lit_lossopt.training.health import AccuracyTrack, LossTrack, never_learned, predicts_one_class, rose
 
 FALLING = list(np.linspace(2.3, 0.5, 300))
 

@@ -123,6 +123,7 @@ def test_a_new_run_from_a_checkpoint_has_a_schedule_of_its_own(
     assert (found[0], found[-1]) == (24, 104)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_keeps_its_images(zygote: Zygote, tmp_path: Path) -> None:
     whole = Attempts(zygote, tmp_path / "whole", *EVERYTHING, "--probe.images=50")
     assert whole.finish() == 0, whole.output.read_text()
@@ -133,6 +134,7 @@ def test_a_run_that_goes_on_keeps_its_images(zygote: Zygote, tmp_path: Path) -> 
     assert_equal(attempts.folder, whole.folder)
 
 
+@pytest.mark.slow
 def test_switched_off_a_run_goes_on_without_it_and_on_again_with_it(zygote: Zygote, tmp_path: Path) -> None:
     attempts = Attempts(zygote, tmp_path / "run", *EVERYTHING, "--checkpoints.every_n_steps=1")
     assert attempts.kill_at("batch", 6), attempts.output.read_text()

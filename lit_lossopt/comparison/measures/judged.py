@@ -19,8 +19,8 @@ from lit_lossopt.comparison.metric import higher_is_better, is_accuracy
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.names import Verdict
+from lit_lossopt.diagnostics.health import FACTOR, FALL, FIRST, LAST, LossTrack, never_learned, rose
 from lit_lossopt.tracking.reading.runs import History, Run
-from lit_lossopt.training.health import FACTOR, FALL, FIRST, LAST, LossTrack, never_learned, rose
 
 # Fewer losses than this cannot explode, because there is nothing to take a median of.
 _FEWEST = 4

@@ -19,7 +19,6 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from lit_lossopt import __version__
 from lit_lossopt.comparison.comparison import Comparison, Trial
 from lit_lossopt.comparison.report import tables
 from lit_lossopt.comparison.report.figure_spec import Figure, style
@@ -29,6 +28,7 @@ from lit_lossopt.comparison.report.units import unit
 from lit_lossopt.core.files import whole_file
 from lit_lossopt.core.numbers import significant
 from lit_lossopt.core.terminal_text import printable
+from lit_lossopt.core.version import __version__
 
 TEMPLATES = files("lit_lossopt.comparison.report") / "templates"
 SCRIPTS = ("marks.js", "figures.js", "page.js")

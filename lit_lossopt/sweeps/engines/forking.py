@@ -33,6 +33,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lit_lossopt.core import signals
+from lit_lossopt.core.imports import uncollected
 from lit_lossopt.tracking.store_process import allow_fork
 
 Request = dict[str, Any]
@@ -123,7 +124,8 @@ def serve(rehearsal: str = "", own: Mapping[str, str | None] = MappingProxyType(
     # What libraries print while they are imported is no reply.
     os.dup2(2, 1)
     if rehearsal:
-        _function(rehearsal)()
+        with uncollected():
+            _function(rehearsal)()
     # The libraries have read them. A child has the environment that a person has.
     for name, value in own.items():
         os.environ.pop(name, None)

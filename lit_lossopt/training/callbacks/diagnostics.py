@@ -20,6 +20,7 @@ from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.diagnostics.findings import CRITERION, Facts, findings
 from lit_lossopt.diagnostics.gradient_flow import norm
 from lit_lossopt.diagnostics.layers import layers_of
+from lit_lossopt.diagnostics.looking import settled_time
 from lit_lossopt.diagnostics.quantities import ANEW, MEASURES
 from lit_lossopt.diagnostics.request import Request
 from lit_lossopt.diagnostics.schedule import plan
@@ -30,7 +31,6 @@ from lit_lossopt.tracking.recording import Recorder
 from lit_lossopt.training.callbacks.health_watch import DivergedError, HealthWatch
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.distributed import collectives as ranks
-from lit_lossopt.training.looking import settled_time
 from lit_lossopt.training.loop_state import batch_number
 from lit_lossopt.training.second_look import Batch, HasBatchLoss, SecondLook
 from lit_lossopt.training.step_output import TrainingOutput

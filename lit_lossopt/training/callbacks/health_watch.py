@@ -18,12 +18,12 @@ from torch import Tensor
 from lit_lossopt.core import names
 from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.terminal_text import tell
+from lit_lossopt.diagnostics.health import AccuracyTrack, LossTrack, never_learned, predicts_one_class
 from lit_lossopt.tracking.recording import Recorder
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints, run_of
 from lit_lossopt.training.callbacks.pictures import HasConfusion
 from lit_lossopt.training.checkpoint_file import write_checkpoint
 from lit_lossopt.training.distributed import collectives as ranks
-from lit_lossopt.training.health import AccuracyTrack, LossTrack, never_learned, predicts_one_class
 
 LAST_GOOD = "last_good.ckpt"
 # What may not be finite, the worst last.

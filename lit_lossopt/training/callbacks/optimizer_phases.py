@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from lit_lossopt.diagnostics.batch_statistics import norms_in_training, recompute, set_statistics, statistics_of
+from lit_lossopt.diagnostics.looking import HasTrainingImages, apart, draw_examples
 from lit_lossopt.losses.checks import evaluating
-from lit_lossopt.training.batch_statistics import norms_in_training, recompute, set_statistics, statistics_of
-from lit_lossopt.training.looking import HasTrainingImages, apart, draw_examples
 
 # Batches of training images from which the statistics of norms are computed anew.
 BATCHES = 16

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.diagnostics.looking import Examples, HasTrainingImages, apart, draw_examples, settled_time
 from lit_lossopt.losses.checks import evaluating
 from lit_lossopt.training.callbacks.step_values import StepValues
-from lit_lossopt.training.looking import Examples, HasTrainingImages, apart, draw_examples, settled_time
 from lit_lossopt.training.probe_schedule import probe_steps
 from lit_lossopt.training.training_length import accumulation, planned_length
 
