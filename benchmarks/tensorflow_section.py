@@ -111,7 +111,9 @@ def _row(optimizer: str, loss: str, found: Found) -> list[str]:
 
 
 def _share(value: float) -> str:
-    return "0" if value == 0 else "< 0.1 %" if abs(value) < 1e-3 else f"{100 * value:.2g} %"
+    if abs(value) < 1e-3:
+        return "0" if value == 0 else "< 0.1 %"
+    return f"{100 * value:.0f} %" if abs(value) >= 0.1 else f"{100 * value:.2g} %"
 
 
 def _mean(values: Sequence[float], scale: float) -> str:

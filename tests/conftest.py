@@ -161,6 +161,15 @@ def zygote() -> Iterator[Zygote]:
 
 # Of these long tables the default tier takes so many rows, evenly spread. `make test-all` takes all of them.
 FEW_ROWS = {
+    "test_torch_rules.py::test_a_rule_is_torchs": 12,
+    "test_torch_rules.py::test_with_all_forms_a_rule_is_keras": 9,
+    "test_torch_rules.py::test_each_form_alone_is_not_torchs": 6,
+    "test_torch_rules.py::test_without_each_form_a_rule_is_not_keras": 6,
+    "test_torch_rules.py::test_in_float32_only_rounding_differs": 4,
+    "test_torch_rules.py::test_in_float32_all_forms_are_keras_but_for_rounding": 3,
+    "test_torch_rules.py::test_a_rule_goes_on_from_its_saved_variables": 3,
+    "test_keras_rules.py::test_a_rule_is_keras": 9,
+    "test_keras_rules.py::test_in_float32_only_rounding_differs": 4,
     "test_resolved_configs.py::test_a_pair_is_as_recorded_the_second_alone_unless_the_class_is_the_same": 13,
     "test_resume_settings.py::test_where_nothing_is_left_to_train_no_run_begins": 1,
     "test_resume_settings.py::test_another_optimizer_goes_on_with_the_weights": 1,

@@ -132,9 +132,8 @@ def test_keras_by_hand_is_the_matched_side_where_nothing_differs() -> None:
 RATE = 3.0
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=() if one == "padding" else pytest.mark.slow) for one in NAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_so_is_one_of_layers_and_schedules(name: str) -> None:
     @cache
     def run(names: frozenset[str]) -> np.ndarray:

@@ -244,6 +244,7 @@ def test_what_a_row_gets_from_several_inputs_is_summed_first() -> None:
     np.testing.assert_allclose(theirs.numpy()[1], 1 - np.sqrt([0.5, 0.1]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_torch_makes_optimizers_after_tensorflow_is_loaded() -> None:
     # torch's first optimizer loads triton, which ends the process where TensorFlow was loaded before it.
     program = (

@@ -205,7 +205,10 @@ assert not {{"tensorflow", "keras", "torch"}} & ({{*sys.modules}} - {{"", {allow
     [
         ISOLATED.format(words=["configs"], allowed=""),
         ISOLATED.format(words=["explain", "--known"], allowed=""),
-        ISOLATED.format(words=["fit", "--config=adam", *DIGITS, "--trainer.max_steps=1"], allowed="'torch'"),
+        pytest.param(
+            ISOLATED.format(words=["fit", "--config=adam", *DIGITS, "--trainer.max_steps=1"], allowed="'torch'"),
+            marks=pytest.mark.slow,
+        ),
         "import sys; import lit_lossopt.keras_twin.torch_rules; assert 'torch' not in sys.modules",
     ],
     ids=["configs", "known", "fit", "rules"],
@@ -216,6 +219,7 @@ def test_neither_framework_imports_the_other_unasked(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_signal_stops_it_with_the_line_that_goes_on(zygote: Zygote, tmp_path: Path) -> None:
     attempts = Attempts(zygote, tmp_path / "run", "--config=adam", OFTEN)
     attempts.words[0] = "twin"
