@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.killing.attempts import (
     EVERYTHING,
+    LBFGS,
     OFTEN,
     RUN,
     Attempts,
@@ -115,7 +116,7 @@ ODD = [
         ["--config=adam", "--trainer.accumulate_grad_batches=3"],
         pytest.param(["--config=schedule_free"], marks=pytest.mark.slow),
         pytest.param(["--config=muon"], marks=pytest.mark.slow),
-        pytest.param(["--model.optimizer=LBFGS", "--model.optimizer.lr=0.1"], marks=pytest.mark.slow),
+        pytest.param(LBFGS, marks=pytest.mark.slow),
         pytest.param(["--config=rmsprop", "--trainer.check_val_every_n_epoch=2"], marks=pytest.mark.slow),
         pytest.param(
             ["--config=adam", "--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=1"], marks=pytest.mark.slow
