@@ -18,6 +18,9 @@ class LastingStream:
         stream: standard output or standard error.
     """
 
+    # Also an attribute of whatever passes on what it does not know itself, as the display of a sweep does.
+    outlives_its_reader = True
+
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
@@ -48,11 +51,22 @@ class LastingStream:
 
 @contextmanager
 def outliving_readers() -> Iterator[None]:
-    """Let standard output and standard error lose their readers without an error."""
+    """Let standard output and standard error lose their readers without an error.
+
+    A command that another one runs finds them so, and leaves them: who draws on a terminal is known by its stream.
+    """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = LastingStream(before[0]), LastingStream(before[1])
+    sys.stdout, sys.stderr = _lasting(before[0]), _lasting(before[1])
     try:
         yield
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     finally:
         sys.stdout, sys.stderr = before
+
+
+def _lasting(stream: Any) -> Any:
+    # None is a stream that whoever started the program has closed.
+    if stream is None or getattr(stream, "outlives_its_reader", False):
+        return stream
+    return LastingStream(stream)

@@ -65,6 +65,16 @@ def tell(text: str, stream: TextIO | None) -> None:
     print(fitted(safe, width_of(stream)) if stream.isatty() else safe, file=stream, flush=True)
 
 
+def is_bare_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal that is free.
+
+    Nothing else draws on it, as the display of a sweep does. A stream that whoever started the program has closed is
+    none.
+    """
+    # An attribute of rich's FileProxy, which stands for a stream while a display of rich is on it.
+    return stream is not None and stream.isatty() and not hasattr(stream, "rich_proxied_file")
+
+
 def width_of(stream: TextIO) -> int:
     """Return the columns of the terminal behind a stream."""
     try:

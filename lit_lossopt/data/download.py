@@ -27,6 +27,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from lit_lossopt.core.errors import one_line
 from lit_lossopt.core.files import force_to_disk, lock_file, publish
+from lit_lossopt.core.terminal_text import is_bare_terminal
 from lit_lossopt.core.version import __version__
 
 BLOCK = 1 << 18
@@ -297,7 +298,7 @@ def _progress(url: str, wanted: _Wanted, start: int) -> Iterator[Progress]:
     print(f"fetching {wanted.target} ({wanted.size / 1e6:.1f} MB{resumed}) from {_place(url)}", file=sys.stderr)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not is_bare_terminal(sys.stderr)) as progress:
         progress.add_task("", total=wanted.size, completed=start)
         yield progress
 

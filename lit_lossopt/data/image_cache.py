@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import numpy as np
 import PIL
 from tqdm import tqdm
 
+from lit_lossopt.core.terminal_text import is_bare_terminal
 from lit_lossopt.data.array_cache import Arrays, cached_arrays, keep_file, user_cache
 from lit_lossopt.data.decoding import RULES_VERSION, DecodingRules, Pixels, UnusableImage, decode_image
 
@@ -106,9 +108,9 @@ def default_cache() -> Path:
 def with_bar(files: Sequence[Path], what: str) -> tqdm[Path]:
     """Return the files behind a progress bar.
 
-    It shows only on a terminal, and after a second.
+    It shows only on a terminal where nothing else is drawn, and after a second.
     """
-    return tqdm(files, desc=what, unit="file", delay=1, disable=None, leave=False)
+    return tqdm(files, desc=what, unit="file", delay=1, disable=not is_bare_terminal(sys.stderr), leave=False)
 
 
 def _signature(files: Sequence[Path], stats: Sequence[os.stat_result], rules: DecodingRules) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.numbers import listed, named
 from lit_lossopt.core.paths import given_path
+from lit_lossopt.core.terminal_text import is_bare_terminal
 from lit_lossopt.landscape.choice import chosen_runs, named_runs
 from lit_lossopt.landscape.materials import (
     config_of,
@@ -209,7 +211,8 @@ def _count(surface: LossSurface) -> int:
 def _progress(points: int, surface: LossSurface) -> Iterator[Callable[[int], object]]:
     """Show a bar on a terminal, and say at the end how long it took."""
     started, done = time.monotonic(), 0
-    with tqdm(total=points, desc="landscape", unit="point", disable=None, leave=False) as bar:
+    hidden = not is_bare_terminal(sys.stderr)
+    with tqdm(total=points, desc="landscape", unit="point", disable=hidden, leave=False) as bar:
 
         def tell(count: int) -> None:
             nonlocal done

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
+from rich.file_proxy import FileProxy
 
 from lit_lossopt.core.errors import Notice
 from lit_lossopt.data import image_cache
@@ -157,3 +159,16 @@ def test_a_bar_shows_on_a_terminal_and_nowhere_else(
     for _ in with_bar([tmp_path] * 3, "slow"):
         time.sleep(0.5)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_leaves_the_display_of_a_sweep_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far = os.openpty()
+    with os.fdopen(far, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert not with_bar([tmp_path], "free").disable
+        monkeypatch.setattr(sys, "stderr", FileProxy(Console(), terminal))
+        assert with_bar([tmp_path], "taken").disable
+        monkeypatch.setattr(sys, "stderr", None)
+        assert with_bar([tmp_path], "closed").disable
+        monkeypatch.undo()
+    os.close(near)

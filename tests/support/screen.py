@@ -54,7 +54,7 @@ class Screen:
         """Show more text."""
         place = 0
         for found in _CONTROL.finditer(text):
-            assert found.start() == place, f"not understood: {text[place : found.start()]!r}"
+            assert found.start() == place, f"not understood: {text[place : found.start() + 20]!r}"
             place = found.end()
             self._obey(found[0], found[2] or "", int(found[1] or 1))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.killing.attempts import EVERYTHING, RUN, Attempts, assert_equal, histories, last_state, read_at
+from benchmarks.killing.attempts import EVERYTHING, LBFGS, RUN, Attempts, assert_equal, histories, last_state, read_at
 from benchmarks.killing.pause import MOMENT, SIGNAL
 from benchmarks.killing.stored import stored_points
 from benchmarks.killing.zygote import Zygote
@@ -77,7 +77,7 @@ def test_killed_between_the_halves_of_a_pair_it_ends_as_if_it_had_not_been(
     "words",
     [
         ["--config=schedule_free", "--data=DigitsDataModule"],
-        ["--model.optimizer=LBFGS", "--model.optimizer.lr=0.02", "--model.optimizer.max_iter=3"],
+        LBFGS,
         ["--trainer.accumulate_grad_batches=2", "--trainer.max_epochs=20"],
         ["--model.frozen_epochs=2"],
     ],

@@ -13,11 +13,12 @@ import pytest
 
 from benchmarks.killing.attempts import (
     EVERYTHING,
+    LBFGS,
     OFTEN,
     RUN,
     Attempts,
     assert_equal,
-    journal_size,
+    journaled_steps,
     last_state,
     read_at,
     same,
@@ -25,7 +26,7 @@ from benchmarks.killing.attempts import (
 )
 from benchmarks.killing.pause import MOMENT, SIGNAL
 from benchmarks.killing.stored import stored_points
-from benchmarks.killing.zygote import Zygote, alive
+from benchmarks.killing.zygote import Zygote
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.reading.runs import read_runs
 from lit_lossopt.training.checkpoint_file import previous_of, read_best_of, read_verified
@@ -115,7 +116,7 @@ ODD = [
         ["--config=adam", "--trainer.accumulate_grad_batches=3"],
         pytest.param(["--config=schedule_free"], marks=pytest.mark.slow),
         pytest.param(["--config=muon"], marks=pytest.mark.slow),
-        pytest.param(["--model.optimizer=LBFGS", "--model.optimizer.lr=0.1"], marks=pytest.mark.slow),
+        pytest.param(LBFGS, marks=pytest.mark.slow),
         pytest.param(["--config=rmsprop", "--trainer.check_val_every_n_epoch=2"], marks=pytest.mark.slow),
         pytest.param(
             ["--config=adam", "--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=1"], marks=pytest.mark.slow
@@ -147,19 +148,20 @@ def test_twenty_random_kills_in_one_run(zygote: Zygote, tmp_path: Path, monkeypa
     assert undisturbed.finish() == 0
     attempts = Attempts(zygote, tmp_path / "run", *words)
     moments = random.Random(0)
+    # All twenty together are a quarter of the training at most, or it could end before the last of them.
+    longest = read_at(undisturbed.folder).metrics["time/train_seconds"] / 80
     for _ in range(20):
-        size = journal_size(attempts.folder)
+        done = journaled_steps(attempts.folder)
         process = attempts.start("--resume=auto")
-        # At any time after something was done, or its run could not come to an end.
-        while alive(process) and journal_size(attempts.folder) < size + 2000:
-            time.sleep(0.01)
-        time.sleep(moments.uniform(0, 0.5))
+        # At any time after a checkpoint of its own: of any three steps one is saved before a fourth is made.
+        wait_for_steps(attempts, done + 4)
+        time.sleep(moments.uniform(0, longest))
         os.kill(process, signal.SIGKILL)
         assert attempts.zygote.wait(process) == -signal.SIGKILL, attempts.output.read_text()
     assert attempts.finish("--resume=auto") == 0, attempts.output.read_text()
     assert_equal(attempts.folder, undisturbed.folder)
-    assert len(read_runs("lit_lossopt")) == 1
     assert read_at(attempts.folder).tags["lossopt.attempt"] == "21"
+    assert len(read_runs("lit_lossopt")) == 1
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import torch
 
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
-from lit_lossopt.core.terminal_text import tell
+from lit_lossopt.core.terminal_text import is_bare_terminal, tell
 from lit_lossopt.keras_twin.checking.gap import Gap
 from lit_lossopt.keras_twin.checking.measure import gaps
 from lit_lossopt.keras_twin.checking.report import agrees, as_json, markdown, page, show, write
@@ -45,5 +45,5 @@ def _write(request: Request, found: Sequence[Gap]) -> None:
 
 
 def _tell(what: str) -> None:
-    if sys.stderr.isatty():
+    if is_bare_terminal(sys.stderr):
         tell(f"comparing {what}", sys.stderr)

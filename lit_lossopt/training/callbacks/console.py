@@ -17,8 +17,8 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from lit_lossopt.core import names
-from lit_lossopt.core.terminal_text import width_of
-from lit_lossopt.training.callbacks.line_stream import bars_stream, is_bare_terminal
+from lit_lossopt.core.terminal_text import is_bare_terminal, width_of
+from lit_lossopt.training.callbacks.line_stream import bars_stream
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.loop_state import epochs_done
 

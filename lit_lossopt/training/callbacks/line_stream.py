@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
 
-from rich.file_proxy import FileProxy
 from tqdm import tqdm
+
+from lit_lossopt.core.terminal_text import is_bare_terminal
 
 
 class LineStream:
@@ -90,14 +91,6 @@ def lines_above_bars() -> Iterator[None]:
         for stream in streams:
             if stream is not None:
                 stream.close_line()
-
-
-def is_bare_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal that is free.
-
-    Nothing else draws on it, as the display of a sweep does.
-    """
-    return stream is not None and stream.isatty() and not isinstance(stream, FileProxy)
 
 
 def bars_stream() -> TextIO:
