@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ _NOTE = (
     "the start, or the difference of the losses relative to torch's, whichever is larger. In brackets: the first step "
     f"at which it is above {TOLERANCE:g}."
 )
-_TEMPLATES = files("lit_lossopt.keras_twin") / "templates"
 
 
 @dataclass(frozen=True)
