@@ -8,6 +8,9 @@ from __future__ import annotations
 # The command, and its group of settings.
 TWIN = "twin"
 TWIN_DEFAULTS = {"rule": "keras", "dropout": "own"}
+TWIN_CHOICES = {"rule": ("keras", "torch"), "dropout": ("own", "shared")}
+# It takes the settings of both.
+EXPLAIN = "explain"
 # Frameworks as a plan names them, and the command that trains in each.
 COMMANDS = {"pytorch": "fit", "tensorflow": TWIN}
 
@@ -18,4 +21,4 @@ def trainer_method(command: str) -> str:
     >>> trainer_method("twin"), trainer_method("test")
     ('fit', 'test')
     """
-    return "fit" if command == TWIN else command
+    return "fit" if command in (TWIN, EXPLAIN) else command

@@ -17,8 +17,8 @@ from lit_lossopt.config.merge import DEFAULTS, Settings, merge_flags
 from lit_lossopt.config.record_switch import check_together, unrecorded, without_switch
 from lit_lossopt.config.signatures import FAMILIES, full_class_path
 from lit_lossopt.config.strict_yaml import dump_yaml, load_config, load_value
-from lit_lossopt.config.twin import TWIN, TWIN_DEFAULTS, trainer_method
-from lit_lossopt.core.errors import UserError, printable
+from lit_lossopt.config.twin import TWIN, TWIN_CHOICES, TWIN_DEFAULTS, trainer_method
+from lit_lossopt.core.errors import UserError, did_you_mean, printable
 from lit_lossopt.core.paths import given_path, is_file
 
 _LOOKING = ("help", "help-all", "print_config")
@@ -99,6 +99,7 @@ def prepare(command: str, words: list[str]) -> Prepared:
         if key.startswith("trainer."):
             check_finite(key, load_value(text or "", f"--{key}"), settings)
     check_named(settings, rest)
+    _check_twin(settings, rest)
     if command != TWIN:
         # How weights were trained does not matter to what evaluates them.
         settings.tree.pop(TWIN, None)
@@ -230,6 +231,16 @@ def _check_checkpoint(prepared: Prepared) -> None:
         raise UserError(f"--ckpt_path {given}: only a local file is loaded; download it first if you trust it")
     if given is not None and not is_file(given_path(str(given))):
         raise UserError(f"--ckpt_path {given}: no such file")
+
+
+def _check_twin(settings: Settings, rest: Sequence[Flag]) -> None:
+    """Refuse what no setting of the twin can be."""
+    given = {**(settings.tree.get(TWIN) or {}), **{key.removeprefix(f"{TWIN}."): value for key, value in rest}}
+    for name, known in TWIN_CHOICES.items():
+        if given.get(name, known[0]) not in known:
+            raise UserError(
+                f"{TWIN}.{name}={given[name]}{did_you_mean(str(given[name]), known)}: there are {' and '.join(known)}"
+            )
 
 
 def _check_resume(prepared: Prepared, checkpoint: object) -> None:

@@ -29,3 +29,16 @@ class Clip:
             return [tf.clip_by_value(gradient, -self.limit, self.limit) for gradient in gradients]
         factor = tf.minimum(self.limit / (tf.linalg.global_norm(gradients) + 1e-6), 1.0)
         return [gradient * factor for gradient in gradients]
+
+
+def clip_of(limit: float | None, algorithm: str | None) -> Clip | None:
+    """Return how gradients are clipped, or None.
+
+    >>> clip_of(0.5, "value"), clip_of(0.5, None), clip_of(None, None)
+    (Clip(limit=0.5, by='value'), Clip(limit=0.5, by='norm'), None)
+
+    Args:
+        limit: the Trainer's ``gradient_clip_val``.
+        algorithm: its ``gradient_clip_algorithm``, an enum of texts.
+    """
+    return Clip(float(limit), getattr(algorithm, "value", algorithm) or "norm") if limit else None

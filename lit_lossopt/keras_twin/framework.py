@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from lit_lossopt.core.errors import UserError
@@ -59,11 +58,10 @@ def load_tensorflow(command: str) -> None:
         )
 
 
-@cache
 def start_tensorflow(threads: int, *, double: bool = False) -> None:
     """Let TensorFlow compute the same twice.
 
-    It takes the threads only if nothing has been computed with it in this process.
+    It keeps the threads of the first call in a process, and says so.
 
     Args:
         threads: for one operation; operations run one after another.

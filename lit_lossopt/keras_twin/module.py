@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.keras_twin.clip import Clip
+from lit_lossopt.keras_twin.clip import clip_of
 from lit_lossopt.keras_twin.engine import TwinEngine, settings_of, sizes_of
 from lit_lossopt.keras_twin.losses import counterpart_of as loss_counterpart
 from lit_lossopt.keras_twin.optimizers import counterpart_of as optimizer_counterpart
@@ -60,7 +60,7 @@ class TwinModule(LossOptModule):
         sizes_of(self.network)
         loss_counterpart(self.criterion, soft=soft)
         optimizer = self.new_optimizer()
-        optimizer_counterpart(type(optimizer).__name__, settings_of(optimizer))
+        optimizer_counterpart(type(optimizer).__name__, settings_of(optimizer), by_torch=settings.rule == "torch")
         schedule = type(self.schedule.made_for(optimizer)).__name__
         if schedule in _MOVE_MOMENTUM:
             raise UserError(f"twin: model.lr_scheduler={schedule}: it moves the momentum, which the twin leaves alone")
@@ -74,7 +74,6 @@ class TwinModule(LossOptModule):
 
     def on_fit_start(self) -> None:
         """Build the twin, with the weights of now."""
-        limit = self.trainer.gradient_clip_val
         self._engine = TwinEngine(
             self.network,
             self.criterion,
@@ -83,7 +82,7 @@ class TwinModule(LossOptModule):
             self.image_size,
             self.settings,
             decay_biases=self.decay_biases,
-            clip=Clip(float(limit), str(self.trainer.gradient_clip_algorithm or "norm")) if limit else None,
+            clip=clip_of(self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm),
             soft=self._soft,
             seed=self.seed,
         )
@@ -107,6 +106,9 @@ class TwinModule(LossOptModule):
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Do nothing. The step is made, and torch's optimizer finds no gradients."""
+
+    def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing. Gradients are clipped where they are computed."""
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return the state, with the weights of now."""

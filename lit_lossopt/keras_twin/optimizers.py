@@ -44,8 +44,8 @@ COUNTERPARTS: Mapping[str, Counterpart] = {
     "RMSprop": Counterpart(
         "RMSprop", {"rho": "alpha", "epsilon": "eps", "momentum": "momentum", "centered": "centered"}
     ),
-    # Its momentum decays by a number of torch's own; torch_rule has it.
-    "NAdam": Counterpart("Nadam", {**_BETAS, "epsilon": "eps"}),
+    # Keras' momentum warms up by another number, which is none of its arguments.
+    "NAdam": Counterpart("Nadam", {**_BETAS, "epsilon": "eps"}, only={"momentum_decay": 4e-3}),
     "Adagrad": Counterpart(
         "Adagrad",
         {"initial_accumulator_value": "initial_accumulator_value", "epsilon": "eps"},
@@ -56,7 +56,7 @@ COUNTERPARTS: Mapping[str, Counterpart] = {
 }
 
 
-def counterpart_of(name: str, settings: Settings) -> Counterpart:
+def counterpart_of(name: str, settings: Settings, *, by_torch: bool = False) -> Counterpart:
     """Return the counterpart of an optimizer in torch.
 
     >>> counterpart_of("NAdam", {}).name
@@ -65,6 +65,7 @@ def counterpart_of(name: str, settings: Settings) -> Counterpart:
     Args:
         name: of the class in torch.
         settings: of its parameter group.
+        by_torch: whether torch's rule is taken, which knows all settings.
 
     Raises:
         UserError: Keras has none, or none with these settings.
@@ -74,7 +75,8 @@ def counterpart_of(name: str, settings: Settings) -> Counterpart:
         raise UserError(
             f"twin: model.optimizer={name}: no counterpart in Keras; there are those of {', '.join(COUNTERPARTS)}"
         )
-    for key, value in {"maximize": False, **(row.only or {})}.items():
+    limits = {} if by_torch else {"maximize": False, **(row.only or {})}
+    for key, value in limits.items():
         if settings.get(key, value) != value:
             raise UserError(
                 f"twin: model.optimizer.{key}={settings[key]}: Keras' {row.name} has nothing like it; leave it at "
@@ -122,7 +124,7 @@ class Update:
         optimizer: of Keras.
         kernel_decay: λ of ½ λ w² that is added to the loss for each kernel.
         bias_decay: the same for each bias.
-        clip: what is done with gradients in front of the optimizer; None: nothing.
+        clip: what is done with the gradients of the loss; None: nothing.
     """
 
     optimizer: Any
@@ -140,21 +142,19 @@ def matched(name: str, settings: Settings, *, decay_biases: bool = True, clip: C
         decay_biases: whether weight decay acts on biases.
         clip: of torch's Trainer.
     """
-    arguments = matched_arguments(name, settings)
-    if clip is not None:
-        arguments["global_clipnorm" if clip.by == "norm" else "clipvalue"] = clip.limit
-    optimizer = keras_optimizer(name, arguments)
+    optimizer = keras_optimizer(name, matched_arguments(name, settings))
     if not decay_biases:
         optimizer.exclude_from_weight_decay(var_names=["bias"])
     decay = float(settings.get("weight_decay") or 0.0) if decays_coupled(name, settings) else 0.0
-    return Update(optimizer, decay, decay if decay_biases else 0.0)
+    # Not by the optimizer's own arguments: they would clip the gradients of the regularizers, too.
+    return Update(optimizer, decay, decay if decay_biases else 0.0, clip)
 
 
 def by_torch_rule(name: str, settings: Settings, *, decay_biases: bool = True, clip: Clip | None = None) -> Update:
     """Return torch's update in Keras. The arguments are those of ``matched``."""
     from lit_lossopt.keras_twin.torch_rules import torch_rule
 
-    counterpart_of(name, settings)
+    counterpart_of(name, settings, by_torch=True)
     return Update(torch_rule(name, settings, decay_biases=decay_biases), clip=clip)
 
 

@@ -110,31 +110,30 @@ class Steps:
         return self._step(images, targets, None)
 
     def _draw(self, images: Any, targets: Any, seeds: Any) -> tuple[Any, Any]:
-        shape = (tf.shape(images)[0], self.network.sizes.hidden)
-        drawn = tf.random.stateless_uniform(shape, seeds, dtype=self.dtype)
-        return self._step(images, targets, tf.cast(drawn >= self.dropout, self.dtype) / (1 - self.dropout))
+        return self._step(images, targets, self.mask(tf.shape(images)[0], seeds))
+
+    def mask(self, images: Any, seeds: Any) -> Any:
+        """Return what the hidden units of so many images are multiplied by, ``[N, hidden]``, drawn by two seeds."""
+        drawn = tf.random.stateless_uniform((images, self.network.sizes.hidden), seeds, dtype=self.dtype)
+        return tf.cast(drawn >= self.dropout, self.dtype) / (1 - self.dropout)
 
     def _step(self, images: Any, targets: Any, kept: Any) -> tuple[Any, Any]:
         variables = self.network.trainable_variables
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=True) as tape:
             loss = self.loss(targets, self.network(images, kept=kept))
-            learned = tf.add_n([loss, *self.network.losses])
-        gradients = tape.gradient(learned, variables)
-        norm = tf.linalg.global_norm(self._of_loss(gradients, variables))
+            penalties = self.network.losses
+            penalty = tf.add_n(penalties) if penalties else None
+        gradients = tape.gradient(loss, variables)
+        norm = tf.linalg.global_norm(gradients)
         if self.clip is not None:
             gradients = self.clip(gradients)
+        if penalty is not None:
+            # Behind the clipping, as torch's optimizers add their weight decay.
+            decays = tape.gradient(penalty, variables)
+            pairs = zip(gradients, decays, strict=True)
+            gradients = [gradient if decay is None else gradient + decay for gradient, decay in pairs]
         self.optimizer.apply(gradients, variables)
         return loss, norm
-
-    def _of_loss(self, gradients: list[Any], variables: list[Any]) -> list[Any]:
-        """Return the gradients of the loss alone, without those of the regularizers."""
-        if not self.network.losses:
-            return gradients
-        strengths = [getattr(variable.regularizer, "l2", 0.0) for variable in variables]
-        return [
-            gradient - 2 * strength * tf.convert_to_tensor(variable) if strength else gradient
-            for gradient, variable, strength in zip(gradients, variables, strengths, strict=True)
-        ]
 
 
 def l2(strength: float) -> Any:

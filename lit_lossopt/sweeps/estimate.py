@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from lit_lossopt.config.twin import TWIN
 from lit_lossopt.config.words import prepare
 from lit_lossopt.diagnostics.request import parse_request
 from lit_lossopt.sweeps.plan.file import GRID, Plan
@@ -24,6 +25,8 @@ from lit_lossopt.tracking.trial_runs import EndedTrial, ended_here
 _DATA = {"CIFAR10DataModule": (50_000, 32, 3, 2_400.0), "DigitsDataModule": (1_437, 8, 1, 19_000.0)}
 # Seconds before and after training: building, a first evaluation, pictures, delivery.
 _AROUND = 2.0
+# Seconds in which TensorFlow is imported.
+_OF_TENSORFLOW = 8.0
 _EVALUATION_SHARE = 0.35
 # Bytes of a trial without checkpoints: config, provenance, pictures; and of a step in journal and database.
 _BYTES_OF_RUN, _BYTES_OF_STEP = 300_000, 700
@@ -57,9 +60,10 @@ def cost(trial: Trial) -> Cost:
     data = tree["data"]["class_path"].rpartition(".")[2]
     arguments, trainer = tree["data"].get("init_args") or {}, tree.get("trainer") or {}
     try:
-        return _cost(data, arguments, trainer, tree["model"]["network"], tree.get("diagnostics", "default"))
+        found = _cost(data, arguments, trainer, tree["model"]["network"], tree.get("diagnostics", "default"))
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return _UNKNOWN
+    return replace(found, seconds=found.seconds + _OF_TENSORFLOW) if TWIN in tree else found
 
 
 def _cost(

@@ -12,12 +12,15 @@ from typing import Any
 from lit_lossopt.config.description import relevant_settings
 from lit_lossopt.core import names
 from lit_lossopt.core.class_paths import as_named_now
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.redaction import redact_leaves
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.tracking.run_journals import final_id
 
-_OF_OPTIMIZER = ("model.optimizer", "model.lr_", "model.decay_biases", "model.backbone_lr_factor")
+# The rule of another framework remembers other things.
+_OF_FRAMEWORK = "twin.rule"
+_OF_OPTIMIZER = ("model.optimizer", "model.lr_", "model.decay_biases", "model.backbone_lr_factor", _OF_FRAMEWORK)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,11 @@ def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bo
         tell(f"a new run begins from the checkpoint of run {run_id}, because {why}{afresh}", sys.stdout)
         logger.begin_from(run_id)
         return False
+    if any(change.startswith(_OF_FRAMEWORK) for change in how.changed):
+        raise UserError(
+            f"--resume force: run {run_id} was trained by another rule or framework ({differing}), and a run has one; "
+            "leave --resume out, and a new run begins from the checkpoint"
+        )
     if differing:
         tell(f"settings have changed since: {differing}{afresh}", sys.stdout)
     attempt = logger.resume(run_id, how.logged)

@@ -147,6 +147,29 @@ def test_so_is_one_of_layers_and_schedules(name: str) -> None:
     assert by_share[1].explains < 1 - 1e-3
 
 
+def test_shares_are_those_of_their_definition() -> None:
+    losses = {
+        frozenset(): [0.0, 1.0],
+        frozenset("a"): [0.0, 3.0],
+        frozenset("b"): [0.0, 2.0],
+        frozenset("ab"): [0.0, 5.0],
+    }
+    found = attribute(lambda names: np.array(losses[names]), np.array([0.0, 1.5]), "ab", ("b", "a"))
+    assert (found.gap, found.remainder) == (1.75, 0.5 / 3.5)
+    assert [share.name for share in found.shares] == ["a", "b"]
+    # Without a there is b, 0.25 from the target; a alone is 1 from where nothing differs.
+    assert (found.shares[0].explains, found.shares[0].alone) == (1.5 / 1.75, 1 / 1.75)
+    assert (found.shares[1].explains, found.shares[1].alone) == (1 / 1.75, 0.5 / 1.75)
+
+
+def test_a_schedule_is_followed_and_another_seed_is_the_control(tmp_path: Path) -> None:
+    words = ["--config=warmup_cosine", "--config=digits", "--steps=3", "--threads=1", "--json=e.json"]
+    assert main(["explain", *words, "--only=place-of-rate,initialisation"]) == 0
+    found = json.loads((tmp_path / "e.json").read_text())
+    assert len(set(found["rates"])) == 3
+    assert 0.01 < found["reseeded"] < 100
+
+
 def test_every_row_is_injected() -> None:
     assert {*CASES, *NAMES} == set(BY_NAME)
     assert set(NAMES) == {one.name for one in DIFFERENCES if one.kind in (LAYER, SCHEDULE)}
@@ -166,6 +189,7 @@ def test_the_command_says_what_makes_the_gap(tmp_path: Path, capsys: pytest.Capt
     found = json.loads((tmp_path / "e.json").read_text())
     assert [share["name"] for share in found["shares"]] == ["rho", "epsilon"]
     assert "rho makes" in said
+    assert found["reseeded"] is None
     assert "write in Keras: keras.optimizers.RMSprop(rho=0.99)" in said
     assert "write in Keras: keras.optimizers.RMSprop(epsilon=1e-08)" in said
     assert "keras.optimizers.RMSprop(rho=0.99)" in (tmp_path / "e.md").read_text()
@@ -179,6 +203,7 @@ def test_the_command_says_what_makes_the_gap(tmp_path: Path, capsys: pytest.Capt
     [
         (["--only=rhoo"], "explain --only rhoo (did you mean 'rho'?); there are: learning-rate"),
         (["--only=rho"], "explain --only rho: it does not touch this training; these do: epsilon"),
+        (["--without=padding"], "explain --without padding: it does not touch this training; these do: epsilon"),
         (["--steps=0"], "explain --steps 0: must be at least 1"),
         (["--steps=100"], "explain: --steps 100: an epoch has 20 steps; take fewer"),
         (["--model.optimizer=Muon"], "model.optimizer=Muon: no counterpart in Keras"),

@@ -63,6 +63,37 @@ def test_by_torchs_rule_it_goes_the_same_way(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.usefixtures("store")
+def test_so_it_does_with_everything_at_once() -> None:
+    words = [
+        "--config=sgd_momentum_weight_decay", "--config=digits", "--data.mixing=MixUp", "--model.decay_biases=false",
+        "--data.augmentation=[PadCrop]", "--trainer.gradient_clip_val=0.05",
+        "--trainer.gradient_clip_algorithm=value", "--model.lr_scheduler=CosineAnnealingLR",
+        "--model.lr_scheduler.T_max=30", "--model.lr_scheduler_interval=step", "--data.drop_last=false",
+    ]  # fmt: skip
+    assert np.abs(losses(train("twin", *words, *EXACT)) / losses(train("fit", *words)) - 1).max() < 1e-3
+
+
+@pytest.mark.usefixtures("store")
+def test_another_framework_or_rule_begins_its_optimizer_afresh(capsys: pytest.CaptureFixture[str]) -> None:
+    momentum = ["--config=sgd_momentum", "--config=digits"]
+    train("fit", *momentum)
+    last = next(Path("mlruns").rglob("last.ckpt"))
+    longer = [*momentum, "--trainer.max_steps=40", f"--ckpt_path={last}"]
+    capsys.readouterr()
+    twin = train("twin", *longer, *EXACT)
+    assert 'twin.rule: not set → "torch"' in (said := capsys.readouterr().out)
+    assert "optimizer and schedule begin afresh" in said
+    path = next(path for path in Path("mlruns").rglob("last.ckpt") if twin.run_id in str(path))
+    # Keras keeps the velocity otherwise than torch, in a tensor of the same shape.
+    longer = [*momentum, "--trainer.max_steps=50", f"--ckpt_path={path}"]
+    train("twin", *longer, "--twin.rule=keras")
+    assert 'twin.rule: "torch" → "keras"' in (said := capsys.readouterr().out)
+    assert "optimizer and schedule begin afresh" in said
+    assert main(["twin", "--config=adam", *DIGITS, *longer, "--resume=force"]) == 2
+    assert "was trained by another rule or framework" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("store")
 def test_by_keras_own_rule_it_learns_and_draws_its_own_dropout() -> None:
     first, second = train("twin"), train("twin", "--seed_everything=0", "--trainer.gradient_clip_val=1e9")
     assert losses(first)[-1] < 0.8 * losses(first)[0]
@@ -101,7 +132,8 @@ REFUSED = [
     (["--diagnostics=full"], "diagnostics=full: they look into torch's training"),
     (["--model.lr_scheduler=OneCycleLR", "--model.lr_scheduler.max_lr=0.1", "--model.lr_scheduler.total_steps=50"],
      "model.lr_scheduler=OneCycleLR: it moves the momentum"),
-    (["--twin.rule=jax"], "twin.rule"),
+    (["--twin.rule=jax"], "twin.rule=jax: there are keras and torch"),
+    (["--model.optimizer=NAdam", "--model.optimizer.momentum_decay=0.5"], "model.optimizer.momentum_decay=0.5"),
     (["--twin.rules=torch"], "twin has no 'rules' (did you mean 'rule'?)"),
 ]  # fmt: skip
 

@@ -99,7 +99,7 @@ def keras_update(pair: Pair, column: str, name: str, settings: Mapping[str, Any]
         settings: of torch's parameter group.
     """
     if column == DEFAULTS:
-        # Update doubles what a layer is given: l2(λ) is λ w², and not ½ λ w².
+        # A layer is given half of what stands in an update: l2(λ) is λ w², and not ½ λ w².
         return Update(keras_optimizer(name, pair.in_keras), 2 * pair.kernel_decay)
     return (matched if column == MATCHED else by_torch_rule)(name, settings)
 

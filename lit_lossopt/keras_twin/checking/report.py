@@ -68,9 +68,10 @@ def verdict(gaps: Sequence[Gap]) -> str:
     if wrong:
         return f"By torch's rule, {named(wrong)} differ by more than {TOLERANCE:g} within {counted(steps, 'step')}."
     largest = max(max(gap.by_step[:steps]) for gap in ours)
+    pairs = f"{counted(len(ours), 'pair')} of loss and optimizer {'agrees' if len(ours) == 1 else 'agree'}"
     return (
-        f"By torch's rule, {counted(len(ours), 'pair')} of loss and optimizer agree within {TOLERANCE:g} over "
-        f"{counted(steps, 'step')}. The largest difference is {largest:.1e}."
+        f"By torch's rule, {pairs} within {TOLERANCE:g} over {counted(steps, 'step')}. The largest difference is "
+        f"{largest:.1e}."
     )
 
 

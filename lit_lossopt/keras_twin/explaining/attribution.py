@@ -36,11 +36,14 @@ class Attribution:
         gap: mean distance of the losses over all steps.
         remainder: the gap when everything known is switched, as a share of the whole.
         shares: one for each difference, the one that makes most by itself first.
+        reseeded: the gap that another seed of the same initial weights makes, as a share of the whole; None: it was not
+            asked for.
     """
 
     gap: float
     remainder: float
     shares: tuple[Share, ...]
+    reseeded: float | None = None
 
 
 def gap_of(one: Floats, two: Floats) -> float:

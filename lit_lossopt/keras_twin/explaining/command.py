@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import cast
 
@@ -13,9 +15,9 @@ from lit_lossopt.config.words import Prepared
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
 from lit_lossopt.keras_twin.checking.report import write
-from lit_lossopt.keras_twin.clip import Clip
+from lit_lossopt.keras_twin.clip import clip_of
 from lit_lossopt.keras_twin.engine import settings_of, sizes_of
-from lit_lossopt.keras_twin.explaining.attribution import Attribution, Floats, attribute
+from lit_lossopt.keras_twin.explaining.attribution import Attribution, Floats, attribute, gap_of
 from lit_lossopt.keras_twin.explaining.experiment import Experiment, possible, touching
 from lit_lossopt.keras_twin.explaining.report import as_json, markdown, page, show
 from lit_lossopt.keras_twin.explaining.request import COMMAND, Request
@@ -27,6 +29,7 @@ from lit_lossopt.networks.mini_cnn import MiniCNN
 from lit_lossopt.training.cli import LossOptCLI, build
 from lit_lossopt.training.module import LossOptModule
 
+_OTHER_SEED = 1
 Make = Callable[[nn.Module], torch.optim.Optimizer]
 
 
@@ -63,13 +66,32 @@ def explanation(experiment: Experiment, make: Make, request: Request) -> Attribu
     for name in request.only:
         if name not in known:
             raise UserError(f"{COMMAND} --only {name}: it does not touch this training; these do: {', '.join(known)}")
+    for name in request.without:
+        if name not in usual:
+            raise UserError(
+                f"{COMMAND} --without {name}: it does not touch this training; these do: {', '.join(usual)}"
+            )
     differing = request.only or tuple(name for name in usual if name not in request.without)
 
     @cache
     def run(names: frozenset[str]) -> Floats:
         return keras_losses(experiment, names)
 
-    return attribute(run, torch_losses(experiment, make), differing, differing)
+    target = torch_losses(experiment, make)
+    found = attribute(run, target, differing, differing)
+    if "initialisation" not in differing or not found.gap:
+        return found
+    control = gap_of(torch_losses(_reseeded(experiment), make), target)
+    return replace(found, reseeded=control / found.gap)
+
+
+def _reseeded(experiment: Experiment) -> Experiment:
+    """Return an experiment with other initial weights of the same kind."""
+    network = copy.deepcopy(experiment.network)
+    torch.manual_seed(_OTHER_SEED)
+    for part in (network.conv1, network.conv2, network.linear1, network.linear2):
+        part.reset_parameters()
+    return replace(experiment, network=network)
 
 
 def experiment_of(cli: LossOptCLI, prepared: Prepared, steps: int) -> Experiment:
@@ -91,7 +113,6 @@ def experiment_of(cli: LossOptCLI, prepared: Prepared, steps: int) -> Experiment
             if len(batches) < steps
             else f"{COMMAND}: data.mixing: images are not mixed here; leave it out"
         )
-    limit = cli.trainer.gradient_clip_val
     network = cast("MiniCNN", module.network.double())
     network.dropout.p = 0.0
     chosen = prepared.settings.value("model.optimizer") or {}
@@ -102,7 +123,7 @@ def experiment_of(cli: LossOptCLI, prepared: Prepared, steps: int) -> Experiment
         settings=settings,
         given=frozenset(chosen.get("init_args") or {}),
         decay_biases=module.decay_biases,
-        clip=Clip(float(limit), str(cli.trainer.gradient_clip_algorithm or "norm")) if limit else None,
+        clip=clip_of(cli.trainer.gradient_clip_val, cli.trainer.gradient_clip_algorithm),
         batches=[(images.double(), labels) for images, labels in batches],
         rates=_rates(module, steps),
     )

@@ -5,6 +5,7 @@ Every row is confirmed by a test in ``tests/keras_twin/test_differences.py``. No
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ SETTING, FORM, NETWORK, LOSS, CLIP, LAYER, SCHEDULE = (
 # Names in Keras of what torch calls otherwise.
 KERAS_NAMES = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho"}
 KERAS_CLASSES = {"SGDW": "SGD", "NAdam": "Nadam"}
+_CLASS = re.compile(r"Keras\w+\(")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Difference:
     optimizers: tuple[str, ...] = ()
     values: Mapping[str, tuple[str, Any, Any]] = field(default_factory=dict)
 
-    def of(self, optimizer: str) -> Difference:
+    def of(self, optimizer: str, limit: float = 1.0) -> Difference:
         """Return this difference in the words of one optimizer.
 
         >>> BY_NAME["rho"].of("Adadelta").in_keras
@@ -52,16 +54,23 @@ class Difference:
 
         Args:
             optimizer: name of the class in torch.
+            limit: to which gradients are clipped.
         """
+        kind = KERAS_CLASSES.get(optimizer, optimizer)
         if optimizer not in self.values:
-            return replace(self, in_keras=self.in_keras.replace(_RULES, f"torch_rule({optimizer!r}, settings)"))
+            in_keras = self.in_keras.replace(_RULES, f"torch_rule({optimizer!r}, settings)")
+            return replace(
+                self,
+                in_keras=in_keras.replace("Adam(global_clipnorm=1.0)", f"{kind}(global_clipnorm={limit:g})"),
+                in_torch=_CLASS.sub(f"Keras{kind}(", self.in_torch).replace("(p, 1.0)", f"(p, {limit:g})"),
+            )
         setting, in_torch, in_keras = self.values[optimizer]
         name = KERAS_NAMES.get(setting, setting)
         return replace(
             self,
             torch=f"{setting} is {in_torch:g}",
             keras=f"{name} is {in_keras:g}",
-            in_keras=f"keras.optimizers.{KERAS_CLASSES.get(optimizer, optimizer)}({name}={in_torch:g})",
+            in_keras=f"keras.optimizers.{kind}({name}={in_torch:g})",
             in_torch=f"torch.optim.{optimizer}(parameters, {setting}={in_keras:g})",
         )
 

@@ -36,10 +36,10 @@ def verdict(found: Attribution, experiment: Experiment) -> str:
             f"{difference(found.gap)} in the mean."
         )
     first = found.shares[0]
-    named = f"{first.name} makes {_share(max(first.alone, first.explains))} of it"
     return (
-        f"{_title(experiment)}: over {steps} the losses differ by {significant(found.gap)} in the mean. {named}. With "
-        f"everything settled, {_share(found.remainder)} is left."
+        f"{_title(experiment)}: over {steps} the losses differ by {significant(found.gap)} in the mean. {first.name} "
+        f"makes {_share(first.alone)} of that by itself, and settling it alone takes {_share(first.explains)} away. "
+        f"With everything settled, {_share(found.remainder)} is left."
     )
 
 
@@ -54,9 +54,9 @@ def show(found: Attribution, experiment: Experiment, console: Console | None = N
         table.add_row(*_cells(share, experiment)[: len(_NUMBERS)])
     console.print(table)
     for share in found.shares:
-        one = BY_NAME[share.name].of(experiment.optimizer)
+        one = BY_NAME[share.name].of(experiment.optimizer, _limit(experiment))
         console.print(f"{one.name}\n  torch: {one.torch}\n  Keras: {one.keras}\n  write in Keras: {one.in_keras}")
-    console.print(_NOTE, style="dim")
+    console.print(" ".join(notes(found)), style="dim")
 
 
 def markdown(found: Attribution, experiment: Experiment) -> str:
@@ -69,7 +69,7 @@ def markdown(found: Attribution, experiment: Experiment) -> str:
         _line("---" for _ in HEADS),
         *map(_line, rows),
         "",
-        _NOTE,
+        " ".join(notes(found)),
         "",
     ]
     return "\n".join(lines)
@@ -81,16 +81,26 @@ def page(found: Attribution, experiment: Experiment) -> str:
         "explain.html",
         title="PyTorch and TensorFlow, explained",
         verdict=verdict(found, experiment),
-        note=_NOTE,
+        note=" ".join(notes(found)),
         heads=HEADS,
         rows=[_cells(share, experiment) for share in found.shares],
-        known=[BY_NAME[share.name].of(experiment.optimizer) for share in found.shares],
+        known=[BY_NAME[share.name].of(experiment.optimizer, _limit(experiment)) for share in found.shares],
     )
 
 
 def as_json(found: Attribution, experiment: Experiment) -> str:
     """Return every number."""
-    return json.dumps({"optimizer": experiment.optimizer, "steps": len(experiment.rates), **asdict(found)}) + "\n"
+    return json.dumps({"optimizer": experiment.optimizer, "rates": list(experiment.rates), **asdict(found)}) + "\n"
+
+
+def notes(found: Attribution) -> list[str]:
+    """Return how the table is to be read."""
+    if found.reseeded is None:
+        return [_NOTE]
+    return [
+        _NOTE,
+        f"The initialisation is one draw. Another seed of torch's initial weights makes {_share(found.reseeded)}.",
+    ]
 
 
 def _title(experiment: Experiment) -> str:
@@ -98,8 +108,12 @@ def _title(experiment: Experiment) -> str:
 
 
 def _cells(share: Share, experiment: Experiment) -> tuple[str, ...]:
-    one = BY_NAME[share.name].of(experiment.optimizer)
+    one = BY_NAME[share.name].of(experiment.optimizer, _limit(experiment))
     return share.name, _share(share.explains), _share(share.alone), one.torch, one.keras, one.in_keras
+
+
+def _limit(experiment: Experiment) -> float:
+    return 1.0 if experiment.clip is None else experiment.clip.limit
 
 
 def _share(value: float) -> str:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lit_lossopt.config.flags import Flag, parse_flags
+from lit_lossopt.config.twin import EXPLAIN
 from lit_lossopt.config.words import Prepared, prepare
 from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.keras_twin.explaining.differences import BY_NAME, DIFFERENCES
 
-COMMAND = "explain"
+COMMAND = EXPLAIN
 STEPS = 20
 FLAGS = (
     Flag("--known", "", "list the known differences between Keras and torch", {"action": "store_true"}),
@@ -67,7 +68,7 @@ def parse(words: Sequence[str]) -> Request:
         page=given_path(given.html) if given.html else None,
         markdown=given_path(given.markdown) if given.markdown else None,
         numbers=given_path(given.json) if given.json else None,
-        prepared=None if given.known else prepare("fit", given.rest),
+        prepared=None if given.known else prepare(EXPLAIN, given.rest),
     )
 
 

@@ -114,7 +114,7 @@ def _update(experiment: Experiment, switched: Collection[str]) -> Update:
     forms = [_FORMS[name] for name in switched if BY_NAME[name].kind == FORM and name in _FORMS]
     kernel_decay = 0.0
     if "half" in switched:
-        # Update halves what a layer is given: l2(λ) is λ w².
+        # A layer is given half of what stands in an update: l2(λ) is λ w².
         settings, kernel_decay = {**settings, "weight_decay": 0.0}, 2 * experiment.decay
     rule = torch_rule(
         experiment.optimizer,
