@@ -25,6 +25,8 @@ BATCHES, REPEATS = 50, 7
 def main() -> None:
     """Check, explain, measure, and write ``results/side_by_side.json``."""
     content = {
+        # First, since double precision changes what TensorFlow fuses.
+        "speed": _speed(),
         "machine": machine(),
         "steps": STEPS,
         "growth": GROWTH,
@@ -32,7 +34,6 @@ def main() -> None:
         "colour": _checked("colour", STEPS),
         "explained": {config: _explained(config) for config in EXPLAINED},
         "zero_gradients": _not_zeroed(),
-        "speed": _speed(),
     }
     print(write_json("side_by_side", content))
 
@@ -89,6 +90,10 @@ def _arms() -> dict[str, Callable[[], float]]:
     """Return what measures a step of each framework in milliseconds: MiniCNN, batches of 64, Adam, one thread."""
     import torch
 
+    from lit_lossopt.keras_twin.framework import load_tensorflow, start_tensorflow
+
+    load_tensorflow("benchmark")
+    start_tensorflow(1)
     from lit_lossopt.keras_twin.engine import TwinEngine
     from lit_lossopt.losses import contract_of
     from lit_lossopt.networks.mini_cnn import MiniCNN

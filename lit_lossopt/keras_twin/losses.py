@@ -22,6 +22,8 @@ from lit_lossopt.losses import FocalLoss, HingeLoss, LossContract, SquaredHingeL
 class Counterpart:
     """A loss in Keras that has the value of one in torch.
 
+    Keras computes the focal loss from probabilities that it clips at 1e-7.
+
     Attributes:
         name: of the class in ``keras.losses``.
         arguments: that it takes, from the loss in torch.
