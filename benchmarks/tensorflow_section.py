@@ -48,9 +48,10 @@ def check_section(found: Found) -> str:
         parts.append(f"**{loss}**\n\n{table(heads, rows)}")
     both = [*found["digits"], *found["colour"]]
     worst = max(gap["early"] for gap in both if gap["column"] == COLUMNS[2])
+    count = len(parts) * len(rows) * 2
     return (
-        f"The largest difference within {steps} steps on the digits, in double precision. By torch's rule the largest difference of all "
-        f"{len(parts) * len(rows) * 2} pairs is {difference(worst)}.\n\n" + "\n".join(parts)
+        f"The largest difference within {steps} steps on the digits, in double precision. By torch's rule the largest of "
+        f"all {count} pairs is {difference(worst)}.\n\n" + "\n".join(parts)
     )
 
 
@@ -83,7 +84,7 @@ def study_section(study: Found, found: Found) -> str:
     """Return how both end on real images, and what a step takes."""
     rows = [[arm["framework"], str(len(arm["accuracy"])), _mean(arm["accuracy"], 100)] for arm in study["arms"]]
     by_step = dict(zip((1, 10, 100), study["first_losses"], strict=False))
-    speed = found["speed"]["ratio"]
+    speed, times = found["speed"]["ratio"], study["seconds_ratio"]
     sentences = [words for words in study["words"] if "equivalent" in words]
     heads = ["framework", "runs", "validation accuracy, % (standard deviation)"]
     return f"""{table(heads, rows)}
@@ -95,8 +96,7 @@ Losses of one step differ by at most {by_step[1]:.0e} at the first step, {by_ste
 One step of TensorFlow takes {speed["median"]:.2f} of the processor time of torch's ({speed["low"]:.2f} to
 {speed["high"]:.2f}, {speed["repeats"]} repetitions side by side; MiniCNN, 64 images of 32×32, Adam, one thread). In the
 runs above, which ran one after the other beside other work, training in TensorFlow took
-{study["seconds_ratio"]["median"]:.2f} of torch's time in the median of eight pairs ({study["seconds_ratio"]["low"]:.2f} to
-{study["seconds_ratio"]["high"]:.2f}). The import of TensorFlow comes on top."""
+{times["median"]:.2f} of torch's time in the median of eight pairs ({times["low"]:.2f} to {times["high"]:.2f}). The import of TensorFlow comes on top."""
 
 
 def _row(optimizer: str, loss: str, found: Found) -> list[str]:
