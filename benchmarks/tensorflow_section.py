@@ -95,8 +95,9 @@ Losses of one step differ by at most {by_step[1]:.0e} at the first step, {by_ste
 
 One step of TensorFlow takes {speed["median"]:.2f} of the processor time of torch's ({speed["low"]:.2f} to
 {speed["high"]:.2f}, {speed["repeats"]} repetitions side by side; MiniCNN, 64 images of 32×32, Adam, one thread). In the
-runs above, which ran one after the other beside other work, training in TensorFlow took {times["median"]:.2f} of torch's
-time in the median of eight pairs ({times["low"]:.2f} to {times["high"]:.2f}). The import of TensorFlow comes on top."""
+runs above, which ran one after the other beside other work, training in TensorFlow took {times["median"]:.2f} of
+torch's time in the median of eight pairs ({times["low"]:.2f} to {times["high"]:.2f}). The import of TensorFlow comes on
+top."""
 
 
 def _row(optimizer: str, loss: str, found: Found) -> list[str]:
