@@ -7,8 +7,9 @@ from __future__ import annotations
 
 # The command, and its group of settings.
 TWIN = "twin"
-TWIN_DEFAULTS = {"rule": "keras", "dropout": "own"}
+# Setting → what it can be, the default first.
 TWIN_CHOICES = {"rule": ("keras", "torch"), "dropout": ("own", "shared")}
+TWIN_DEFAULTS = {name: known[0] for name, known in TWIN_CHOICES.items()}
 # It takes the settings of both.
 EXPLAIN = "explain"
 # Frameworks as a plan names them, and the command that trains in each.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
@@ -28,7 +29,7 @@ _OFF = Common(weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
-class KerasRule(Optimizer):
+class KerasRule(Optimizer, ABC):
     """One of Keras' update rules as a torch optimizer.
 
     A step clips gradients, shrinks each weight by lr × ``weight_decay`` and then updates it. Numbers are rounded where
@@ -89,16 +90,16 @@ class KerasRule(Optimizer):
                 state[name] = torch.full_like(parameter, cast(first, parameter).item())
         return state
 
-    def _begin(self, group: dict[str, Any]) -> None:
+    def _begin(self, group: dict[str, Any]) -> None:  # most keep nothing more
         """Update what a group keeps, before its weights."""
 
+    @abstractmethod
     def _slots(self, group: Mapping[str, Any]) -> dict[str, float]:
         """Return what is kept for each weight, and what it starts from."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _change(self, gradient: Tensor, group: Mapping[str, Any], state: dict[str, Tensor], rate: Tensor) -> Tensor:
         """Update the state and return what is subtracted from the weight."""
-        raise NotImplementedError
 
     def _global_scale(self, gradients: list[Tensor]) -> Tensor | None:
         clip: float | None = self.defaults["global_clipnorm"]

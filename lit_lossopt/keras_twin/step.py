@@ -19,8 +19,7 @@ Array = NDArray[Any]
 class Steps:
     """A network in Keras, and steps of its training.
 
-    A step records the forward pass on a ``tf.GradientTape``, and is compiled by ``tf.function`` unless that is not
-    wanted.
+    A step records the forward pass on a ``tf.GradientTape``, within a ``tf.function``.
 
     Args:
         network: that is trained.
@@ -29,7 +28,6 @@ class Steps:
         example: of the targets of one batch, for their shape and type.
         dropout: probability that a hidden unit is dropped, where no mask is given.
         seed: of the dropout.
-        compiled: whether the step becomes a graph.
     """
 
     def __init__(
@@ -41,7 +39,6 @@ class Steps:
         *,
         dropout: float = 0.0,
         seed: int = 0,
-        compiled: bool = True,
     ) -> None:
         self.network, self.loss, self.optimizer = network, loss, update.optimizer
         self.clip, self.dropout, self.seed = update.clip, dropout, seed
@@ -51,10 +48,10 @@ class Steps:
         targets = tf.TensorSpec((None, *example.shape[1:]), example.dtype)
         kept = tf.TensorSpec((None, network.sizes.hidden), self.dtype)
         seeds = tf.TensorSpec((2,), tf.int64)
-        self._masked = tf.function(self._step, input_signature=[images, targets, kept]) if compiled else self._step
-        self._drawn = tf.function(self._draw, input_signature=[images, targets, seeds]) if compiled else self._draw
-        self._plain = tf.function(self._keep, input_signature=[images, targets]) if compiled else self._keep
-        self._outputs = tf.function(network, input_signature=[images]) if compiled else network
+        self._masked = tf.function(self._step, input_signature=[images, targets, kept])
+        self._drawn = tf.function(self._draw, input_signature=[images, targets, seeds])
+        self._plain = tf.function(self._keep, input_signature=[images, targets])
+        self._outputs = tf.function(network, input_signature=[images])
 
     def __call__(self, images: Array, targets: Array, rate: float | None = None, number: int = 0,
                  kept: Array | None = None) -> tuple[float, float]:  # fmt: skip

@@ -5,6 +5,7 @@ A rule takes torch's form of everything, unless a form is named in which Keras' 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -30,7 +31,7 @@ LR_DECAY = "lr_decay"
 PRECISION = "precision"
 
 
-class TorchRule(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has no types
+class TorchRule(keras.optimizers.Optimizer, ABC):  # type: ignore[misc]  # keras has no types
     """One of torch's update rules as a Keras optimizer.
 
     Numbers of a formula, such as corrections of bias, are computed in float64 and rounded once, as torch does with
@@ -74,9 +75,9 @@ class TorchRule(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has 
                 aggregation="only_first_replica",
             )
 
+    @abstractmethod
     def slots(self) -> Mapping[str, float]:
         """Return what is kept for each weight, and what it starts from."""
-        raise NotImplementedError
 
     def build(self, variables: list[Any]) -> None:
         """Create the state of each weight."""
@@ -113,9 +114,9 @@ class TorchRule(keras.optimizers.Optimizer):  # type: ignore[misc]  # keras has 
     def _is_decoupled(self) -> bool:
         return self.decoupled or bool(self._settings.get("decoupled_weight_decay"))
 
+    @abstractmethod
     def _change(self, gradient: Any, state: Mapping[str, Any], rate: Any) -> Any:
         """Update the state and return what is subtracted from the weight."""
-        raise NotImplementedError
 
     def _number_type(self, tensor: Any) -> Any:
         return tensor.dtype if PRECISION in self._forms else tf.float64

@@ -147,6 +147,20 @@ def test_of_a_sweep_repeats_are_compared_and_tuning_trials_stand_apart() -> None
     assert any("no repeats yet" in note for note in unfinished.notes)
 
 
+def test_by_one_factor_of_a_sweep_runs_are_paired_whatever_the_sweep_calls_its_arms() -> None:
+    runs = [
+        run({**optimizer, **CE}, seed, {**SWEEP, "lossopt.sweep_arm": f"{name} {framework}",
+            "lossopt.framework": framework}, number=100 * n + 10 * m + seed)
+        for n, (name, optimizer) in enumerate((("sgd", SGD), ("adam", ADAM)))
+        for m, framework in enumerate(("pytorch", "tensorflow"))
+        for seed in (0, 1)
+    ]  # fmt: skip
+    ours, theirs = group(runs, by=["framework"]).arms
+    seeds = [{one.tags["lossopt.seed"] for one in arm.runs} for arm in (ours, theirs)]
+    assert seeds[0] == seeds[1]
+    assert len(seeds[0]) == 4
+
+
 def test_one_seed_for_all_runs_pairs_none_of_them() -> None:
     runs = [run({"optimizer": name}, 42, number=10 * n + k) for n, name in enumerate(("a", "b")) for k in range(3)]
     grouping = group(runs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from torch import nn
 
 pytest.importorskip("tensorflow", reason="needs keras and tensorflow, the extra for the twin in TensorFlow")
 
+from lit_lossopt.config.twin import TWIN_CHOICES, TWIN_DEFAULTS
 from lit_lossopt.keras_twin.clip import Clip
 from lit_lossopt.keras_twin.engine import TwinEngine, settings_of
 from lit_lossopt.keras_twin.settings import TwinSettings
@@ -96,6 +97,11 @@ def test_by_torchs_rule_it_goes_the_same_way(
     make: Any, given: dict[str, Any], clip: Clip | None, decay_biases: bool
 ) -> None:
     assert apart(make, given, clip, decay_biases, "torch") < 1e-10
+
+
+def test_what_can_be_chosen_stands_once() -> None:
+    chosen = {name: get_args(kind) for name, kind in get_type_hints(TwinSettings).items()}
+    assert (chosen, vars(TwinSettings())) == (TWIN_CHOICES, TWIN_DEFAULTS)
 
 
 def test_the_settings_are_those_of_the_group_that_decays() -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from functools import partial
 
 import torch
 
-from lit_lossopt.core.errors import UserError
+from lit_lossopt.config.twin import TWIN
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import is_bare_terminal, tell
-from lit_lossopt.keras_twin.checking.gap import Gap
 from lit_lossopt.keras_twin.checking.measure import gaps
-from lit_lossopt.keras_twin.checking.report import agrees, as_json, markdown, page, show, write
+from lit_lossopt.keras_twin.checking.report import agrees, as_json, markdown, page, show
 from lit_lossopt.keras_twin.checking.request import Request
 from lit_lossopt.keras_twin.framework import start_tensorflow
+from lit_lossopt.keras_twin.output import write_all
 
 
 def check(request: Request) -> int:
@@ -28,20 +28,9 @@ def check(request: Request) -> int:
     start_tensorflow(1, double=True)
     found = list(gaps(request, _tell))
     show(found)
-    _write(request, found)
+    texts = ((request.page, page), (request.markdown, markdown), (request.numbers, as_json))
+    write_all(TWIN, ((path, partial(make, found)) for path, make in texts))
     return Exit.DONE if agrees(found) else Exit.FAILED
-
-
-def _write(request: Request, found: Sequence[Gap]) -> None:
-    wanted = ((request.page, page), (request.markdown, markdown), (request.numbers, as_json))
-    for path, make in wanted:
-        if path is None:
-            continue
-        try:
-            write(make(found), path)
-        except OSError as error:
-            raise UserError(f"twin: {path}: cannot be written ({error.strerror})") from error
-        print(path)
 
 
 def _tell(what: str) -> None:

@@ -118,16 +118,14 @@ def torch_track(network: nn.Module, criterion: nn.Module, make: Callable[[Any], 
     return Track(np.array(losses), np.stack(weights))
 
 
-def keras_track(
-    network: MiniCNN, criterion: nn.Module, make: Callable[[], Update], batches: Batches, *, compiled: bool = True
-) -> Track:
+def keras_track(network: MiniCNN, criterion: nn.Module, make: Callable[[], Update], batches: Batches) -> Track:
     """Train a twin of a network in TensorFlow."""
     sizes, loss = sizes_of(network), KerasLoss(criterion, contract_of(criterion), "float64")
     encoded = [(channels_last(images), loss.targets(labels, sizes.num_outputs)) for images, labels in batches]
     with precision("float64"):
         update = make()
         twin = KerasMiniCNN(sizes, "float64", l2(update.kernel_decay), l2(update.bias_decay))
-        steps = Steps(twin, loss, update, encoded[0][1], compiled=compiled)
+        steps = Steps(twin, loss, update, encoded[0][1])
         steps.set_weights({name: value.detach().numpy() for name, value in network.state_dict().items()})
         losses, weights = [], [_joined(steps, network)]
         for images, targets in encoded:

@@ -6,18 +6,17 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lit_lossopt.core.files import whole_file
 from lit_lossopt.core.numbers import counted, difference, named
 from lit_lossopt.keras_twin.checking.gap import Gap
 from lit_lossopt.keras_twin.checking.pairs import COLUMNS, DEFAULTS, MATCHED, PAIRS, TORCH_RULE
 from lit_lossopt.keras_twin.checking.request import STEPS, TOLERANCE
+from lit_lossopt.keras_twin.output import markdown_table
 from lit_lossopt.keras_twin.pages import page_of
 
 HEADS = {
@@ -115,9 +114,8 @@ def markdown(gaps: Sequence[Gap]) -> str:
     lines = [verdict(gaps), "", _NOTE, ""]
     for section in sections(gaps):
         heads = ["optimizer", *HEADS.values(), "what remains when matched"]
-        lines += [f"### {section.title}", "", _line(heads), _line("---" for _ in heads)]
-        lines += [_line([row.optimizer, *map(cell, row.gaps), row.remains]) for row in section.rows]
-        lines.append("")
+        rows = [[row.optimizer, *map(cell, row.gaps), row.remains] for row in section.rows]
+        lines += [f"### {section.title}", "", *markdown_table(heads, rows), ""]
     return "\n".join(lines)
 
 
@@ -155,18 +153,3 @@ def as_json(gaps: Sequence[Gap]) -> str:
 def read_json(tree: dict[str, Any]) -> list[Gap]:
     """Return the gaps that were written as JSON."""
     return [Gap(**{**one, "losses": tuple(one["losses"]), "weights": tuple(one["weights"])}) for one in tree["gaps"]]
-
-
-def write(text: str, path: Path) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"

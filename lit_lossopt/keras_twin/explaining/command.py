@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import cast
 
 import torch
@@ -14,7 +14,6 @@ from torch import nn
 from lit_lossopt.config.words import Prepared
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
-from lit_lossopt.keras_twin.checking.report import write
 from lit_lossopt.keras_twin.clip import clip_of
 from lit_lossopt.keras_twin.engine import settings_of, sizes_of
 from lit_lossopt.keras_twin.explaining.attribution import Attribution, Floats, attribute, gap_of
@@ -25,6 +24,7 @@ from lit_lossopt.keras_twin.explaining.sides import keras_losses, torch_losses
 from lit_lossopt.keras_twin.framework import start_tensorflow
 from lit_lossopt.keras_twin.losses import counterpart_of as loss_counterpart
 from lit_lossopt.keras_twin.optimizers import counterpart_of as optimizer_counterpart
+from lit_lossopt.keras_twin.output import write_all
 from lit_lossopt.networks.mini_cnn import MiniCNN
 from lit_lossopt.training.cli import LossOptCLI, build
 from lit_lossopt.training.module import LossOptModule
@@ -45,13 +45,8 @@ def explain(request: Request) -> int:
     experiment = experiment_of(cli, request.prepared, request.steps)
     found = explanation(experiment, cli.model.new_optimizer, request)
     show(found, experiment)
-    for path, make in ((request.page, page), (request.markdown, markdown), (request.numbers, as_json)):
-        if path is not None:
-            try:
-                write(make(found, experiment), path)
-            except OSError as error:
-                raise UserError(f"{COMMAND}: {path}: cannot be written ({error.strerror})") from error
-            print(path)
+    texts = ((request.page, page), (request.markdown, markdown), (request.numbers, as_json))
+    write_all(COMMAND, ((path, partial(make, found, experiment)) for path, make in texts))
     return Exit.DONE
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import asdict
 
 from rich import box
@@ -15,6 +14,7 @@ from lit_lossopt.core.numbers import UNKNOWN, counted, difference, significant
 from lit_lossopt.keras_twin.explaining.attribution import Attribution, Share
 from lit_lossopt.keras_twin.explaining.differences import BY_NAME
 from lit_lossopt.keras_twin.explaining.experiment import Experiment
+from lit_lossopt.keras_twin.output import markdown_table
 from lit_lossopt.keras_twin.pages import page_of
 
 HEADS = ("difference", "explains", "alone", "torch", "Keras", "write in Keras")
@@ -61,17 +61,8 @@ def show(found: Attribution, experiment: Experiment, console: Console | None = N
 
 def markdown(found: Attribution, experiment: Experiment) -> str:
     """Return the table in Markdown."""
-    rows = [_cells(share, experiment) for share in found.shares]
-    lines = [
-        verdict(found, experiment),
-        "",
-        _line(HEADS),
-        _line("---" for _ in HEADS),
-        *map(_line, rows),
-        "",
-        " ".join(notes(found)),
-        "",
-    ]
+    table = markdown_table(HEADS, [_cells(share, experiment) for share in found.shares])
+    lines = [verdict(found, experiment), "", *table, "", " ".join(notes(found)), ""]
     return "\n".join(lines)
 
 
@@ -121,7 +112,3 @@ def _share(value: float) -> str:
         return UNKNOWN
     text = significant(100 * value, 2) if abs(value) >= 1e-3 or value == 0 else "<0.1" if value > 0 else "0"
     return f"{text} %"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
