@@ -103,6 +103,7 @@ def prepare(command: str, words: list[str]) -> Prepared:
     if command != TWIN:
         # How weights were trained does not matter to what evaluates them.
         settings.tree.pop(TWIN, None)
+        rest = [(key, value) for key, value in rest if not key.startswith(f"{TWIN}.")]
     method = trainer_method(command)
     prepared = Prepared(method, settings, rest, line.allowed, [command, *words], line.resume, off)
     _check_checkpoint(prepared)

@@ -109,6 +109,8 @@ def test_trained_weights_are_those_of_a_torch_network(capsys: pytest.CaptureFixt
     state = torch.load(checkpoint, weights_only=True)
     assert len(state[KERAS_KEY]) > 2 * 8
     assert main(["test", f"--config={folder}/config.yaml", f"--ckpt_path={checkpoint}"]) == 0
+    # A sweep tests its trials by their own words.
+    assert main(["test", "--config=adam", *DIGITS[:1], *EXACT, f"--ckpt_path={checkpoint}"]) == 0
     assert read_runs("lit_lossopt")[-1].metrics["test/accuracy"] > 0.3
     pixels = np.random.default_rng(0).integers(0, 255, (2, 1, 8, 8), dtype=np.uint8)
     predicted = load(run.run_id)(pixels).probabilities
