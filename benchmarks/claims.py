@@ -24,7 +24,8 @@ from benchmarks.harness import machine, write_json
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.measures.axes import common_axis
 from lit_lossopt.comparison.measures.trial import Yardstick, measure
-from lit_lossopt.comparison.statistics.family import LEVEL, family_of_equals
+from lit_lossopt.comparison.statistics.family import family_of_equals
+from lit_lossopt.comparison.statistics.judge import LEVEL
 from lit_lossopt.core import names
 from lit_lossopt.tracking.reading.records import History, Run
 

@@ -92,6 +92,12 @@ FLAGS = (
         "differences of the final value within it are equivalent (0.01, one point of accuracy)",
         {"type": _size},
     ),
+    Flag(
+        "--sequential",
+        "",
+        "claims and intervals that hold however often you add seeds and look again",
+        {"action": "store_true"},
+    ),
     Flag("--all-pairs", "", "every arm against every other, not only against the best", {"action": "store_true"}),
     Flag("--html", "FILE", "the page: curves, differences, every number; works without a network"),
     Flag("--png", "DIR", "figures for a paper"),

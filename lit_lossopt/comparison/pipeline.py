@@ -12,6 +12,7 @@ from math import isnan, nan
 
 from lit_lossopt.comparison.addresses import runs_address
 from lit_lossopt.comparison.comparison import ArmRuns, Comparison, LeftOut, Trial
+from lit_lossopt.comparison.differences import find_differences
 from lit_lossopt.comparison.grouping.arms import group
 from lit_lossopt.comparison.grouping.histories import with_curves
 from lit_lossopt.comparison.grouping.notes import note_on_test_images, notes_on, on_test_images
@@ -25,10 +26,9 @@ from lit_lossopt.comparison.measures.ripple import measure_ripples
 from lit_lossopt.comparison.measures.target import choose_target, start_of
 from lit_lossopt.comparison.measures.trial import YARDSTICK_METRICS, Yardstick, measure
 from lit_lossopt.comparison.metric import choose_metric, default_margin, higher_is_better, refuse_different_losses
+from lit_lossopt.comparison.racing import recognized, target_of
 from lit_lossopt.comparison.stages import Found, Grouped, Measured, Read, Terms, Tested
-from lit_lossopt.comparison.statistics.contrasts import contrasts, not_equal_by_accident
 from lit_lossopt.comparison.statistics.estimates import arm_in_numbers
-from lit_lossopt.comparison.statistics.questions import final_question, oscillation_question, speed_question
 from lit_lossopt.comparison.statistics.winners import against_best, by_speed, group_of_best
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.addresses import tracking_uri
@@ -142,10 +142,12 @@ def group_runs(read: Read, options: Namespace) -> Grouped:
         margin=typed_margin(margin, read.metric, in_per_cent=read.metric in in_per_cent),
         all_pairs=options.all_pairs,
         runs_address=runs_address(),
+        sequential=options.sequential,
     )
     rescaled = [f"{name} was logged from 0 to 100, and tables show it from 0 to 1" for name in in_per_cent]
     notes = (*grouping.notes, *read.notes, *rescaled)
-    return comparable(Grouped(terms, grouping.arms, grouping.tuning, read.left_out, notes))
+    grouped = comparable(Grouped(terms, grouping.arms, grouping.tuning, read.left_out, notes))
+    return recognized(grouped, own_margin=options.margin is not None)
 
 
 def comparable(grouped: Grouped) -> Grouped:
@@ -169,7 +171,10 @@ def measure_arms(grouped: Grouped) -> Measured:
     axes = common_axis(grouped.arms, metric)
     placed, places_notes = at_common_places(grouped.arms, axes, metric)
     start = start_of(placed, metric)
-    target, target_origin = choose_target(placed, metric, terms.target, start, higher_is_better=higher)
+    if grouped.race:
+        target, target_origin = target_of(placed, grouped.race.rules)
+    else:
+        target, target_origin = choose_target(placed, metric, terms.target, start, higher_is_better=higher)
     yardstick = Yardstick(metric, higher, target)
     ripples = measure_ripples(placed)
 
@@ -192,22 +197,8 @@ def measure_arms(grouped: Grouped) -> Measured:
         ripple_is_ratio=ripples.are_ratios,
         left_out=grouped.left_out,
         notes=(*grouped.notes, *ripples.notes, *axes.notes, *places_notes, *note_on_test_images(placed, metric)),
+        race=grouped.race,
     )
-
-
-def find_differences(measured: Measured) -> Tested:
-    """Test every arm against every other.
-
-    All three questions are judged at once.
-    """
-    terms, arms = measured.terms, measured.arms
-    questions = [
-        final_question(arms, terms.margin, higher_is_better=terms.higher_is_better),
-        speed_question(() if measured.axes.no_speed else arms),
-        oscillation_question(arms),
-    ]
-    (finals, speeds, oscillations), family = contrasts(questions)
-    return Tested(measured, tuple(not_equal_by_accident(finals, arms)), tuple(speeds), tuple(oscillations), family)
 
 
 def conclude(tested: Tested) -> Comparison:
@@ -239,6 +230,8 @@ def conclude(tested: Tested) -> Comparison:
         no_speed=measured.axes.no_speed,
         on_test_images=measured.on_test_images,
         ripple_is_ratio=measured.ripple_is_ratio,
-        comparisons=tested.family.comparisons,
-        level=tested.family.level,
+        comparisons=tested.comparisons,
+        level=tested.level,
+        sequential=terms.sequential,
+        race=measured.race,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lit_lossopt.comparison.comparison import Arm, ArmRuns, BudgetCurve, Contrast, LeftOut, Sensitivity
 from lit_lossopt.comparison.measures.axes import Axes
-from lit_lossopt.comparison.statistics.family import Family
+from lit_lossopt.comparison.race import Race
 from lit_lossopt.tracking.reading.runs import Experiment, Run
 
 
@@ -62,6 +62,7 @@ class Terms:
         margin: differences of the final value within it are equivalent.
         all_pairs: whether contrasts of all pairs of arms are shown.
         runs_address: see ``Comparison``.
+        sequential: whether claims are to hold however often one looks.
     """
 
     title: str
@@ -72,6 +73,7 @@ class Terms:
     margin: float
     all_pairs: bool
     runs_address: str
+    sequential: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Grouped:
         tuning: trials of a sweep that only found the arms' settings.
         left_out: runs that are not compared.
         notes: what a reader must know, one sentence each.
+        race: that these runs are, if they are one.
     """
 
     terms: Terms
@@ -91,6 +94,7 @@ class Grouped:
     tuning: tuple[ArmRuns, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    race: Race | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ class Measured:
         ripple_is_ratio: whether ripples are ratios of one arm's to the only other one's.
         left_out: runs that are not compared.
         notes: what a reader must know, one sentence each.
+        race: that these runs are, if they are one.
     """
 
     terms: Terms
@@ -122,6 +127,7 @@ class Measured:
     ripple_is_ratio: bool
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    race: Race | None = None
 
 
 @dataclass(frozen=True)
@@ -133,11 +139,13 @@ class Tested:
         finals: contrasts of the final value.
         speeds: contrasts of the steps to the target. Empty without a shared axis.
         oscillations: contrasts of climb-back or of roughness.
-        family: what p values are adjusted for.
+        comparisons: pairs that were tested, over all questions.
+        level: what the p of each pair had to stay below. NaN where it depends on the pair.
     """
 
     measured: Measured
     finals: tuple[Contrast, ...]
     speeds: tuple[Contrast, ...]
     oscillations: tuple[Contrast, ...]
-    family: Family
+    comparisons: int
+    level: float

@@ -122,6 +122,10 @@ TAG_SWEEP = "lossopt.sweep"
 TAG_SWEEP_KEY = "lossopt.sweep_key"
 TAG_SWEEP_ARM = "lossopt.sweep_arm"
 TAG_PHASE = "lossopt.phase"
+# Of the repeats of a race: its rules, as JSON.
+TAG_RACE = "lossopt.race"
+# The phase of a trial that trains a winner again.
+REPEAT = "repeat"
 # The phase of a run that is no longer a part of its sweep: the plan has changed, or another point has won.
 ASIDE = "aside"
 # Of the sweep itself: the plan's name, and the hash of what it says.

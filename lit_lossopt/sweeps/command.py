@@ -78,7 +78,8 @@ def _run(plan: Plan, options: Options, words: Sequence[str], main: Main) -> tupl
     engine, runs = engine_for(plan, options, main), SweepRuns(plan.experiment, plan.name)
     begin(plan, runs, print)
     display = SweepDisplay(lambda: best_by_arm(the_sweep))
-    the_sweep = Sweep(plan, runs, ShownEngine(engine, display), lambda _: None, display.say, options.keep_checkpoints)
+    shown = ShownEngine(engine, display)
+    the_sweep = Sweep(plan, runs, shown, lambda _: None, display.say, options.keep_checkpoints, display.stand)
     status, ending = int(Exit.INTERRUPTED), Status.KILLED
     try:
         with raised_sigterm(), display:

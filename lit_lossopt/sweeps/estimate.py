@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lit_lossopt.comparison.statistics.look_sizes import FIRST_LOOKS
 from lit_lossopt.config.twin import TWIN
 from lit_lossopt.config.words import prepare
 from lit_lossopt.diagnostics.request import parse_request
 from lit_lossopt.sweeps.plan.file import GRID, Plan
 from lit_lossopt.sweeps.plan.key import whole_tree
-from lit_lossopt.sweeps.plan.trials import REPEAT, Reach, on_grids, repeats, search_trials
+from lit_lossopt.sweeps.plan.trials import REPEAT, Reach, arms, on_grids, repeats, search_trials, searches
 from lit_lossopt.sweeps.trial import Trial
 from lit_lossopt.tracking.trial_runs import EndedTrial, ended_here
 
@@ -127,23 +128,41 @@ def _steps(trainer: Mapping[str, Any], an_epoch: int) -> float:
 def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:
     """Return trials, time and disk in words."""
     search = search_trials(plan)
-    # As if each arm's first point won. There are as many repeats for any point.
-    first = {trial.arm: trial.point for trial in reversed(search)}
-    again = () if plan.protocol == GRID else repeats(plan, first)
-    most = len(search_trials(plan, Reach(plan.extend, plan.extend))) - len(search) if on_grids(plan) else 0
-    counts = [f"{len(search)} {search[0].phase} trials", *([f"{len(again)} repeats"] if again else [])]
-    if plan.test and again:
-        counts.append(f"{len(again)} tests")
-    more = f", and at most {most} more where a best point lies at the edge of the grid" if most else ""
+    again = _repeats(plan, search)
+    wider = len(search_trials(plan, Reach(plan.extend, plan.extend))) - len(search) if on_grids(plan) else 0
+    longer = len(arms(plan)) * (plan.race.max_seeds - FIRST_LOOKS[0]) if plan.race else 0
     every, ended = [*search, *again], ended_here(plan.experiment)
     done = _done(search, again, ended)
     already = [f"{done} of them have results already, by the journals in this folder"] if done else []
+    kept = len(every) if keep_checkpoints else sum(trial.phase == REPEAT for trial in every)
     return [
-        f"{len(every)} trials: {', '.join(counts)}{more}",
+        f"{len(every)} trials: {', '.join(_counts(plan, search, again))}{_more(wider, longer)}",
         *already,
-        _time(every, ended, len(every) - done, most, workers),
-        _disk(every, len(every) if keep_checkpoints else len(again)),
+        _time(every, ended, len(every) - done, wider + longer, workers),
+        _disk(every, kept),
     ]
+
+
+def _repeats(plan: Plan, search: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Return the repeats that there will be at least.
+
+    Each arm's first point stands for the one that will win. There are as many repeats for any point.
+    """
+    if plan.protocol == GRID or not searches(plan):
+        return ()
+    first = {trial.arm: trial.point for trial in reversed(search)}
+    return repeats(replace(plan, seeds=plan.seeds[: FIRST_LOOKS[0]]) if plan.race else plan, first)
+
+
+def _counts(plan: Plan, search: Sequence[Trial], again: Sequence[Trial]) -> list[str]:
+    counts = [f"{len(search)} {search[0].phase} trials", *([f"{len(again)} repeats"] if again else [])]
+    return [*counts, f"{len(again)} tests"] if plan.test and again else counts
+
+
+def _more(wider: int, longer: int) -> str:
+    """Return how many trials there may be besides."""
+    edge = f", and at most {wider} more where a best point lies at the edge of the grid" if wider else ""
+    return edge + (f", and at most {longer} more until the race is decided" if longer else "")
 
 
 def _done(search: Sequence[Trial], again: Sequence[Trial], ended: Sequence[EndedTrial]) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lit_lossopt.comparison.statistics.look_sizes import looks_up_to
 from lit_lossopt.config.files import find_config, known_names, plan_names
 from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.strict_yaml import load_config
@@ -18,7 +19,8 @@ from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.sweeps import estimate
 from lit_lossopt.sweeps.engines.gpu_slots import accelerator_of, share_of
 from lit_lossopt.sweeps.engines.table import ENGINES
-from lit_lossopt.sweeps.plan.file import GRID, Plan, find_plan, plan_seeds, read_plan
+from lit_lossopt.sweeps.plan.file import GRID, Plan, as_race, find_plan, plan_seeds, read_plan
+from lit_lossopt.sweeps.plan.race import RacePlan, check_seeds
 from lit_lossopt.sweeps.plan.trials import accelerator_in, check_plan, on_grids
 from lit_lossopt.sweeps.trial import Resources
 from lit_lossopt.tracking.experiment import check_experiment
@@ -42,6 +44,7 @@ class Options:
         engine: a name of ``ENGINES``.
         ray_address: of a Ray cluster; empty: a local one.
         seeds: how many repeats; None: as the plan has it.
+        race: whether seeds are added until it is decided, whatever the plan's protocol.
         experiment: in MLflow; empty: the plan's.
         allowed: packages given by ``--allow-import``.
         report: the page of the comparison; empty: where ``compare`` puts it.
@@ -57,6 +60,7 @@ class Options:
     engine: str = "local"
     ray_address: str = ""
     seeds: int | None = None
+    race: bool = False
     experiment: str = ""
     allowed: list[str] = field(default_factory=list)
     report: str = ""
@@ -116,13 +120,12 @@ def the_plan(options: Options) -> Plan:
     path = find_plan(plans[0] if plans else options.configs[0])
     plan = read_plan(path)
     overlays = tuple(name for name in options.configs if name not in plans)
-    seeds = plan.seeds if options.seeds is None else plan_seeds(plan, options.seeds)
+    plan = _with_seeds(plan, options)
     plan = replace(
         plan,
         overlays=(*plan.overlays, *overlays),
         flags=options.flags,
         threads=options.threads or plan.threads,
-        seeds=seeds,
         experiment=options.experiment or plan.experiment,
         allowed=tuple(options.allowed),
     )
@@ -134,6 +137,15 @@ def the_plan(options: Options) -> Plan:
         )
     check_plan(plan)
     return replace(plan, accelerator=accelerator_of(gpu_share(plan, options)))
+
+
+def _with_seeds(plan: Plan, options: Options) -> Plan:
+    """Return the plan with the number of seeds that was typed."""
+    if plan.race or options.race:
+        race = plan.race or RacePlan()
+        most = race.max_seeds if options.seeds is None else check_seeds(options.seeds, "--seeds ")
+        return as_race(plan, replace(race, max_seeds=most))
+    return plan if options.seeds is None else replace(plan, seeds=plan_seeds(plan, options.seeds))
 
 
 def gpu_share(plan: Plan, options: Options) -> float:
@@ -163,7 +175,12 @@ def dry_run(plan: Plan, options: Options) -> list[str]:
     shown = [f"lossopt {shlex.join(trial.words)}" for trial in trials]
     if plan.extend and on_grids(plan):
         shown.append("where an arm's best lies at an end of its grid, every arm gets one more point there")
-    if plan.protocol != GRID:
+    if plan.race:
+        looks = ", ".join(map(str, looks_up_to(plan.race.max_seeds)))
+        shown.append(
+            f"then the best of each arm again, until every pair of arms is decided; one looks at {looks} seeds"
+        )
+    elif plan.protocol != GRID:
         shown.append(
             f"then the best of each arm again, with seeds {', '.join(map(str, plan.seeds))} in place of tuning's"
         )
@@ -238,7 +255,18 @@ FLAGS = (
         {"reads": ("engine", _engine)},
     ),
     Flag("--ray-address", "HOST:PORT", "of a Ray cluster that is running", {"reads": ("ray_address", _text)}),
-    Flag("--seeds", "N", "repeats of each winner, or runs of each cell of a grid", {"reads": ("seeds", _whole)}),
+    Flag(
+        "--seeds",
+        "N",
+        "repeats of each winner (of a race: at most), or runs of each cell of a grid",
+        {"reads": ("seeds", _whole)},
+    ),
+    Flag(
+        "--until-decided",
+        "",
+        "a race: repeat the winners until every pair of arms is decided, and no longer",
+        {"switch": "race"},
+    ),
     Flag(
         "--tracking.experiment",
         "NAME",

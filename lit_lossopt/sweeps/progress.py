@@ -44,6 +44,7 @@ class SweepDisplay:
         self._workers: dict[int, tuple[Progress, float]] = {}
         self._seconds: list[float] = []
         self._total = self._ended = self._failed = 0
+        self._standing = ""
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -77,6 +78,10 @@ class SweepDisplay:
         begun = before[1] if before and before[0].trial == progress.trial else time.monotonic()
         self._workers[progress.worker] = progress, begun
 
+    def stand(self, text: str) -> None:
+        """Show how a race stands, until it stands otherwise."""
+        self._standing = text
+
     def begin(self, trials: Sequence[Trial]) -> None:
         """Note that so many more trials are to run."""
         self._total += len(trials)
@@ -104,8 +109,9 @@ class SweepDisplay:
             )
         ordered = sorted(self._shown_best.items(), key=lambda item: -item[1])
         shown = "   ".join(f"{arm} {accuracy:.4f}" for arm, accuracy in ordered)
-        best = [Text(on_one_line(f"best val accuracy so far: {shown}"), overflow="ellipsis")] if shown else []
-        return Group(rows, Text(self.summary(), style="bold"), *best)
+        lines = [*([f"best val accuracy so far: {shown}"] if shown else []), *([self._standing] * bool(self._standing))]
+        below = [Text(on_one_line(line), overflow="ellipsis", no_wrap=True) for line in lines]
+        return Group(rows, Text(self.summary(), style="bold"), *below)
 
     def summary(self) -> str:
         """Return the state of the sweep on one line.

@@ -6,17 +6,18 @@ It runs what is missing, extends, chooses, repeats, tests, and says what failed.
 from __future__ import annotations
 
 import dataclasses
+import math
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.names import Exit, Verdict
 from lit_lossopt.sweeps.plan.file import GRID, Plan
 from lit_lossopt.sweeps.plan.points import Point
+from lit_lossopt.sweeps.plan.race import RacePlan
 from lit_lossopt.sweeps.plan.trials import (
     REPEAT,
     TEST,
@@ -31,9 +32,10 @@ from lit_lossopt.sweeps.plan.trials import (
     search_trials,
 )
 from lit_lossopt.sweeps.progress import described
+from lit_lossopt.sweeps.race import race
 from lit_lossopt.sweeps.selection import edge, final, winner
+from lit_lossopt.sweeps.testing import tests
 from lit_lossopt.sweeps.trial import ENDED, Engine, Outcome, Trial, Watch
-from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.sweeps import SweepRuns
 from lit_lossopt.tracking.trial_runs import TrialRun
 
@@ -53,6 +55,7 @@ class Sweep:
         engine: what runs trials.
         watch: told what each worker does.
         say: prints a line.
+        show: shows how a race stands, in the place of what it showed before.
         keep_checkpoints: of every trial; otherwise of repeats only.
     """
 
@@ -62,13 +65,15 @@ class Sweep:
     watch: Watch
     say: Callable[[str], None]
     keep_checkpoints: bool = False
+    show: Callable[[str], None] = lambda _: None
     trials: dict[str, Trial] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
     left: int = 0
     tested: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
-    _deadline: float = float("inf")
+    _deadline: float = math.inf
+    _limit: str = ""
     _busy: set[str] = field(default_factory=set)
 
     def run(self) -> int:
@@ -82,6 +87,7 @@ class Sweep:
         """
         if self.plan.max_minutes:
             self._deadline = time.monotonic() + 60 * self.plan.max_minutes
+            self._limit = f"the plan's {self.plan.max_minutes:g} minutes"
         self._busy = self.runs.settle()
         reach = self._search()
         if self.plan.protocol != GRID and not self.left:
@@ -102,14 +108,14 @@ class Sweep:
         It is extended where a best point lies at an edge.
         """
         reach = Reach()
-        self._run_missing(search_trials(self.plan))
+        self.run_missing(search_trials(self.plan))
         for _ in range(self.plan.extend):
             wider = reach if self.left else self._wider(reach)
             if wider == reach:
                 break
             reach = wider
             known = [trial for trial in search_trials(self.plan, reach) if trial.key not in self.trials]
-            self._run_missing(known)
+            self.run_missing(known)
         for name, side in ({} if self.left else self._at_edge(reach)).items():
             end = "below" if side.below else "above"
             self.say(f"{name}: its best point still lies at the edge of the grid; widen learning_rates {end}")
@@ -140,15 +146,40 @@ class Sweep:
 
     def _repeat(self, reach: Reach) -> None:
         winners = self._winners(reach)
-        again = repeats(self.plan, winners)
-        self._run_missing(again)
+        if self.plan.race:
+            again = self._race(winners, self.plan.race)
+        else:
+            again = repeats(self.plan, winners)
+            self.run_missing(again)
         if self.plan.test and not self.left:
-            self._run_missing(self._tests(again))
+            results = self.runs.ended([trial.key for trial in again])
+            self.run_missing(tests(self.plan, again, results, self.untested(results)))
+
+    def _race(self, winners: Mapping[str, Point], settings: RacePlan) -> tuple[Trial, ...]:
+        """Run the race of the winners, and return its trials.
+
+        A race that ends undecided because its time is up has come to its end.
+        """
+        if len(winners) < 2:
+            self.notes.append("there was no race, because fewer than two arms came to a sound end of their search")
+            return ()
+        end = time.monotonic() + 60 * (settings.max_minutes or math.inf)
+        own = end < self._deadline
+        if own:
+            self._deadline, self._limit = end, f"the race's {settings.max_minutes:g} minutes"
+        again = race(self, winners, settings)
+        if own and self.left and time.monotonic() > end:
+            self.left = 0
+            self.notes.append(f"{self._limit} were over before all pairs were decided; the same command goes on")
+        return again
 
     def _winners(self, reach: Reach) -> dict[str, Point]:
         tried, results = tuple(self.trials.values()), self.results()
         found: dict[str, Point] = {}
         for arm in arms(self.plan):
+            if not arm.search:
+                found[arm.name] = {}
+                continue
             best = winner(arm, reach, tried, results)
             if best is None:
                 self.notes.append(f"{arm.name}: no point of the search came to a sound end; it is not repeated")
@@ -161,23 +192,6 @@ class Sweep:
                 self.notes += [f"{arm.name} was chosen without {point}, which failed" for point in points]
         return found
 
-    def _tests(self, again: Sequence[Trial]) -> list[Trial]:
-        """Return a test for each repeat that needs one.
-
-        Such a repeat came to a sound end and was not tested yet. Its checkpoint is tested.
-        """
-        results = self.runs.ended([trial.key for trial in again])
-        waiting = self.untested(results)
-        wanted = []
-        for trial in again:
-            run = results.get(trial.key)
-            if run is None or trial.key not in waiting:
-                continue
-            path = f"{local_artifacts(run.artifacts, Path.cwd())}/{names.CHECKPOINT_FOLDER}/{self.plan.test}.ckpt"
-            words = ("test", *trial.words[1:], "--ckpt_path", path)
-            wanted.append(dataclasses.replace(trial, key=f"{trial.key} {TEST}", words=words, phase=TEST))
-        return wanted
-
     def untested(self, results: Mapping[str, TrialRun]) -> set[str]:
         """Return the keys of repeats that are still to be tested.
 
@@ -188,7 +202,7 @@ class Sweep:
         again = {key for key, trial in self.trials.items() if trial.phase == REPEAT}
         return again - over - self.tested if self.plan.test else set()
 
-    def _run_missing(self, trials: Sequence[Trial]) -> None:
+    def run_missing(self, trials: Sequence[Trial]) -> None:
         """Run those of the trials that are not in the store."""
         self.trials |= {trial.key: trial for trial in trials if trial.phase != TEST}
         ended, kills = self.runs.ended(self.trials), self.runs.kills()
@@ -239,7 +253,7 @@ class Sweep:
             self._note(outcome, f"[{ended}/{len(trials)}]")
             if time.monotonic() > self._deadline and ended < len(trials):
                 self.left += len(trials) - ended
-                self.say(f"the plan's {self.plan.max_minutes:g} minutes are over; {self.left} trials are left")
+                self.say(f"{self._limit} are over; {self.left} trials are left")
                 return
 
     def _note(self, outcome: Outcome, count: str) -> None:

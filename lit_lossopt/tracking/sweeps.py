@@ -38,12 +38,14 @@ class SweepRuns:
         plan: the plan's name: a sweep is known by both.
         parent: the id of the parent run, once there is one.
         known: key → run of the trials that were seen to have ended.
+        race: the rules of the race that its repeats are, as the text of a tag. Empty: they are none.
     """
 
     experiment: str
     plan: str
     parent: str = ""
     known: dict[str, TrialRun] = field(default_factory=dict)
+    race: str = ""
 
     def __post_init__(self) -> None:
         quiet_stores()
@@ -91,12 +93,14 @@ class SweepRuns:
 
     def tracking_words(self, key: str, arm: str, phase: str) -> tuple[str, ...]:
         """Return the words that put a trial's run below the sweep."""
+        raced = {names.TAG_RACE: self.race} if self.race and phase == names.REPEAT else {}
         tags = json.dumps(
             {
                 names.TAG_SWEEP: self.parent,
                 names.TAG_SWEEP_KEY: key,
                 names.TAG_SWEEP_ARM: arm,
                 names.TAG_PHASE: phase,
+                **raced,
             }
         )
         return (
@@ -173,8 +177,10 @@ class SweepRuns:
                 is_it = key in seen and seen[key].run_id == run.info.run_id
                 arm, phase = wanted[key] if is_it else (run.data.tags.get(names.TAG_SWEEP_ARM, ""), names.ASIDE)
                 aside += phase == names.ASIDE != before
-                for name, value in ((names.TAG_SWEEP_ARM, arm), (names.TAG_PHASE, phase)):
-                    if run.data.tags.get(name) != value:
+                # An empty text takes the rules of a race away from what is repeated in another way now.
+                raced = self.race if phase == names.REPEAT else ""
+                for name, value in ((names.TAG_SWEEP_ARM, arm), (names.TAG_PHASE, phase), (names.TAG_RACE, raced)):
+                    if run.data.tags.get(name, "") != value:
                         self._store.client.set_tag(run.info.run_id, name, value)
         return aside
 

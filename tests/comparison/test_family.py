@@ -14,7 +14,8 @@ from scipy import stats
 
 from lit_lossopt.comparison.comparison import Decision
 from lit_lossopt.comparison.statistics.contrasts import STEPS_TO_TARGET, Quantity, Question, Sample, contrasts
-from lit_lossopt.comparison.statistics.family import LEVEL, count_pairs, family, family_of_equals
+from lit_lossopt.comparison.statistics.family import count_pairs, family, family_of_equals
+from lit_lossopt.comparison.statistics.judge import LEVEL
 
 FINAL = Quantity("final", higher_is_better=True, margin=0.01)
 
@@ -32,8 +33,8 @@ def test_the_level_lies_between_bonferroni_and_no_adjustment(arms: int, seeds: i
     whole = family_of_equals(arms, seeds, questions)
     assert whole.comparisons == questions * math.comb(arms, 2)
     assert LEVEL / whole.comparisons <= whole.level <= LEVEL
-    assert whole.adjusted(whole.level) >= LEVEL
-    assert whole.adjusted(np.nextafter(whole.level, 0)) < LEVEL
+    assert whole.adjusted(whole.level, 8) >= LEVEL
+    assert whole.adjusted(np.nextafter(whole.level, 0), 8) < LEVEL
 
 
 def smallest_p(values: NDArray[np.float64]) -> float:
@@ -46,20 +47,20 @@ def test_the_distribution_of_the_smallest_p_against_scipy() -> None:
     whole = family_of_equals(3, 6, 1)
     for p in (0.005, 0.02, 0.1, 0.4):
         share = float(np.mean(slow <= p))
-        assert whole.adjusted(p) == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 1500) + 0.002)
+        assert whole.adjusted(p, 8) == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 1500) + 0.002)
 
 
 def test_two_questions_take_the_chance_of_either() -> None:
     one, two = family_of_equals(3, 6, 1), family_of_equals(3, 6, 2)
     for p in (0.001, 0.01, 0.2):
-        assert two.adjusted(p) == pytest.approx(1 - (1 - one.adjusted(p)) ** 2, rel=1e-6)
+        assert two.adjusted(p, 8) == pytest.approx(1 - (1 - one.adjusted(p, 8)) ** 2, rel=1e-6)
 
 
 def test_small_p_values_are_bonferronis() -> None:
     whole = family_of_equals(4, 8, 3)
-    assert whole.adjusted(1e-9) == pytest.approx(18e-9, rel=1e-3)
-    assert math.isnan(whole.adjusted(math.nan))
-    assert whole.adjusted(1.0) == 1.0
+    assert whole.adjusted(1e-9, 8) == pytest.approx(18e-9, rel=1e-3)
+    assert math.isnan(whole.adjusted(math.nan, 8))
+    assert whole.adjusted(1.0, 8) == 1.0
 
 
 def test_missing_runs_make_fewer_pairs() -> None:

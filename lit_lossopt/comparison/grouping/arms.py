@@ -30,7 +30,7 @@ from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.reading.runs import Run
 
-TUNING, REPEAT = "tuning", "repeat"
+TUNING, REPEAT = "tuning", names.REPEAT
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from lit_lossopt.comparison.report.figure_parts import (
 )
 from lit_lossopt.comparison.report.figure_spec import EXAMPLES, SECONDS, STEP, Axis, Figure, Line, Mark, Panel
 from lit_lossopt.comparison.report.phrases import axis_label, by_axis, to_target
+from lit_lossopt.comparison.report.race_figure import race
 from lit_lossopt.comparison.report.series import (
     axes_of,
     change_line,
@@ -209,7 +210,7 @@ def budget(comparison: Comparison) -> Figure | None:
 
 
 FIGURES: tuple[Callable[[Comparison], Figure | None], ...] = (
-    metric, target, loss, oscillation, gradient_flow, update_ratio, step_geometry, stability, sensitivity,
+    race, metric, target, loss, oscillation, gradient_flow, update_ratio, step_geometry, stability, sensitivity,
     budget,
 )  # fmt: skip
 

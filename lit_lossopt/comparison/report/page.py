@@ -76,6 +76,7 @@ def page(comparison: Comparison, words: Sequence[str]) -> str:
             figures=[_figure_context(figure, look) for figure in shown],
             arms=tables.arm_table(comparison),
             contrasts=[
+                ("The race: every pair, by the number of seeds that decided it", tables.race_table(comparison, look)),
                 ("Final value", tables.contrast_table(comparison.finals, comparison, look)),
                 ("Steps to the target", tables.contrast_table(comparison.speeds, comparison, look)),
                 (

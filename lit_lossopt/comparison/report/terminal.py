@@ -126,8 +126,14 @@ def _legend(comparison: Comparison) -> list[str]:
         notes.append("In ratios, a run that missed the target counts as if it had met it where the shorter run ended.")
     if comparison.comparisons:
         many = f"all {comparison.comparisons:,} differences" if comparison.comparisons > 1 else "the one difference"
-        notes.append(f"p values and intervals of differences are adjusted for {many} that can be claimed here.")
+        notes.append(f"p values and intervals of differences {_hold(comparison)} {many} that can be claimed here.")
     return notes
+
+
+def _hold(comparison: Comparison) -> str:
+    if comparison.race:
+        return "hold at every look of the race, for"
+    return "hold however often one adds seeds, for" if comparison.sequential else "are adjusted for"
 
 
 def _missing(comparison: Comparison) -> list[str]:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_lossopt.comparison.comparison import SAME, Arm, Contrast, Estimate
-from lit_lossopt.comparison.statistics.family import LEAST_PAIRS, Family, Presence, family
+from lit_lossopt.comparison.statistics.family import Family, Presence, count_pairs, family
+from lit_lossopt.comparison.statistics.judge import LEAST_PAIRS, Judge
 from lit_lossopt.comparison.statistics.paired_tests import (
     PAIRED_T,
     SIGN_FLIP,
@@ -33,6 +34,8 @@ TOO_FEW_SEEDS = "too few seeds for so many comparisons"
 NEITHER = "neither reached the target"
 BEYOND = "reached only beyond the budget of the other"
 NEXT_TO_NOTHING = "next to nothing in both"
+# Nobody trains more.
+_MOST_SEEDS = 1000
 # Values that are equal up to rounding are equal.
 _ROUNDING = 1e-9
 
@@ -119,7 +122,17 @@ def contrasts(questions: Sequence[Question]) -> tuple[list[list[Contrast]], Fami
     ('Adam', True, 1)
     """
     whole = family([present for question in questions for present in question.presence()])
-    return [[_contrast(*pair, question.quantity, whole) for pair in question.pairs()] for question in questions], whole
+    return contrasts_by(whole, questions), whole
+
+
+def contrasts_by(judge: Judge, questions: Sequence[Question]) -> list[list[Contrast]]:
+    """Return the contrasts of all pairs, for each question, by one judge."""
+    return [[contrast(*pair, question.quantity, judge) for pair in question.pairs()] for question in questions]
+
+
+def count_comparisons(questions: Sequence[Question]) -> int:
+    """Return how many pairs share enough seeds for a test, over all questions."""
+    return sum(count_pairs(present) for question in questions for present in question.presence())
 
 
 def not_equal_by_accident(contrasts: Sequence[Contrast], arms: Sequence[Arm]) -> list[Contrast]:
@@ -135,20 +148,27 @@ def not_equal_by_accident(contrasts: Sequence[Contrast], arms: Sequence[Arm]) ->
     ]
 
 
-def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) -> Contrast:
-    """Return the contrast of two arms, the better one first."""
+def contrast(first: Sample, second: Sample, quantity: Quantity, judge: Judge) -> Contrast:
+    """Return the contrast of two arms, the better one first.
+
+    Args:
+        first: one arm.
+        second: the other.
+        quantity: what is compared.
+        judge: says what may be claimed, and makes the interval.
+    """
     seeds = sorted(set(first.values) & set(second.values))
     lead = _lead(first, second, seeds, quantity)
     if float(np.sum(lead)) < 0:
         first, second, lead = second, first, -lead
     test = paired_test(lead)
-    if test.test and not whole.may_claim(len(lead)):
+    if test.test and not judge.may_claim(len(lead)):
         test = PairedTest(test.mean, remark=TOO_FEW_SEEDS, effect=test.effect)
     # The same level makes the interval and the claim, so that both always agree.
-    half = whole.critical_value(len(lead)) * test.error if test.test == PAIRED_T else nan
+    half = judge.critical_value(len(lead)) * test.error if test.test == PAIRED_T else nan
     low, high = test.mean - half, test.mean + half
     # Of differences that are all the same there is no interval.
-    claimed = test.p < whole.level if isnan(half) else low > 0
+    claimed = test.p < judge.level_of(len(lead)) if isnan(half) else low > 0
     equivalent = max(abs(low), abs(high)) < quantity.margin
     remark = _remark(test, first, second, seeds)
     unknown = remark in {NEITHER, BEYOND, NEXT_TO_NOTHING}
@@ -158,12 +178,12 @@ def _contrast(first: Sample, second: Sample, quantity: Quantity, whole: Family) 
         quantity=quantity.name,
         difference=_difference(nan if unknown else test.mean, low, high, len(lead), quantity),
         p=test.p,
-        p_adjusted=whole.adjusted(test.p),
+        p_adjusted=judge.adjusted(test.p, len(lead)),
         test=test.test,
         wins=nan if unknown else wins(lead),
         claimed=claimed,
         equivalent=equivalent,
-        seeds_needed=None if claimed or equivalent else _seeds_needed(test, len(lead), whole),
+        seeds_needed=None if claimed or equivalent else _seeds_needed(test, len(lead), judge),
         remark=remark,
         leads=tuple(lead.tolist()),
         missed=_missed(first, second, seeds),
@@ -247,14 +267,14 @@ def _exp(value: float) -> float:
     return math.exp(min(value, 700.0))
 
 
-def _seeds_needed(test: PairedTest, seeds: int, whole: Family) -> int | None:
+def _seeds_needed(test: PairedTest, seeds: int, judge: Judge) -> int | None:
     """Return the seeds that would be needed, if that is more than there are."""
     if test.remark == TOO_FEW_SEEDS:
-        return next(n for n in range(LEAST_PAIRS, 1000) if whole.may_claim(n))
+        return next((n for n in range(LEAST_PAIRS, _MOST_SEEDS) if judge.may_claim(n)), None)
     if test.test == SIGN_FLIP:
         # The smallest n whose least possible p, 2 / 2ⁿ, is below the level.
-        return math.floor(1 + math.log2(1 / whole.level)) + 1
-    needed = seeds_for_power(test.effect, whole.level)
+        return math.floor(1 + math.log2(1 / judge.level_of(seeds))) + 1
+    needed = seeds_for_power(test.effect, judge.level_of(seeds))
     return needed if needed is not None and needed > seeds else None
 
 

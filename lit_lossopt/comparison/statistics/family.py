@@ -18,13 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from lit_lossopt.comparison.statistics.judge import LEAST_PAIRS, LEVEL, Judge
+
 Floats = NDArray[np.float64]
 Presence = NDArray[np.bool_]
 
-LEVEL = 0.05
-LEAST_PAIRS = 3
-# With a larger critical value a claim would rest on pairs whose deviation is small by chance.
-LARGEST_CRITICAL_VALUE = 20.0
 _MOST_DRAWS, _LEAST_DRAWS = 100_000, 20_000
 # Values in a table of draws × arms × arms.
 _TABLE = 10_000_000
@@ -33,7 +31,7 @@ MOST_SIMULATED = 30
 
 
 @dataclass(frozen=True)
-class Family:
+class Family(Judge):
     """The comparisons of a page, taken together.
 
     Attributes:
@@ -46,36 +44,26 @@ class Family:
     _smallest: tuple[Floats, ...] = ()
     _pairs: tuple[int, ...] = ()
 
-    def adjusted(self, p: float) -> float:
+    def level_of(self, pairs: int) -> float:  # a judge's; here it is the same for all pairs
+        """Return the level, whatever the number of pairs.
+
+        >>> round(Family(1, 0.05).critical_value(8), 3)
+        2.365
+        >>> Family(1, 0.05).may_claim(8), Family(1, 0.05).may_claim(2)
+        (True, False)
+        """
+        return self.level
+
+    def adjusted(self, p: float, pairs: int) -> float:  # a judge's; p has them in it
         """Return the p value, adjusted for all comparisons.
 
         It is the chance that among equal arms the smallest p of the page is at most this one. NaN stays NaN.
 
         >>> page = family_of_equals(arms=3, seeds=8, questions=1)
-        >>> 0.01 < page.adjusted(0.01) < 0.03
+        >>> 0.01 < page.adjusted(0.01, 8) < 0.03
         True
         """
         return nan if math.isnan(p) else _chance(p, self._smallest, self._pairs)
-
-    def critical_value(self, pairs: int) -> float:
-        """Return the |t| that so many pairs must exceed.
-
-        It is infinite with fewer than three pairs, or if the level is not above zero.
-
-        >>> round(Family(1, 0.05).critical_value(8), 3)
-        2.365
-        """
-        if pairs < LEAST_PAIRS or not self.level > 0:
-            return math.inf
-        return float(special.stdtrit(pairs - 1, 1 - self.level / 2))
-
-    def may_claim(self, pairs: int) -> bool:
-        """Return True if so many pairs are enough for a claim.
-
-        >>> Family(1, 0.05).may_claim(8), Family(1, 0.05).may_claim(2)
-        (True, False)
-        """
-        return pairs >= LEAST_PAIRS and self.critical_value(pairs) <= LARGEST_CRITICAL_VALUE
 
 
 def family(questions: Sequence[Presence]) -> Family:
@@ -152,6 +140,15 @@ def _level(smallest: Sequence[Floats], pairs: Sequence[int]) -> float:
     return high
 
 
+def number_of_draws(arms: int) -> int:
+    """Return how many pages of so many equal arms are drawn.
+
+    >>> number_of_draws(4), number_of_draws(30)
+    (100000, 20000)
+    """
+    return min(_MOST_DRAWS, max(_LEAST_DRAWS, _TABLE // arms**2))
+
+
 def _as_key(present: Presence) -> tuple[bytes, int]:
     """Return the pattern with its seeds in an order of its own.
 
@@ -168,7 +165,7 @@ def _smallest_p(pattern: bytes, arms: int) -> Floats:
     It is over all pairs. The draws are sorted.
     """
     present = np.frombuffer(pattern, dtype=bool).reshape(arms, -1).astype(np.float64)
-    draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _TABLE // arms**2))
+    draws = number_of_draws(arms)
     random = np.random.default_rng(0)
     chunk = max(1, _TABLE // (10 * arms**2))
     parts = [

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from lit_lossopt.comparison.comparison import SAME
-from lit_lossopt.comparison.statistics.family import LEAST_PAIRS, LEVEL, family_of_equals
+from lit_lossopt.comparison.statistics.family import family_of_equals
+from lit_lossopt.comparison.statistics.judge import LEAST_PAIRS, LEVEL
 
 Floats = NDArray[np.float64]
 

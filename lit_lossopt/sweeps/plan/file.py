@@ -8,20 +8,22 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lit_lossopt.comparison.race_rules import USUAL_SEEDS
 from lit_lossopt.config.files import find_config, plan_names
 from lit_lossopt.config.strict_yaml import first_not_finite, load_config
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.sweeps.plan.points import LogGrid, QuasiRandom, Range, Search
+from lit_lossopt.sweeps.plan.race import RACE, RacePlan, read_race
 from lit_lossopt.sweeps.plan.section import Section, as_text
 
 GRID, TUNE = "grid", "tune-then-repeat"
 PLAN_KEYS = (
-    "base", "factors", "overlays", "learning_rates", "quasi_random", "protocol", "tuning_seeds", "seeds", "extend",
-    "threads", "test", "experiment", "limits",
+    "base", "factors", "overlays", "learning_rates", "quasi_random", "protocol", "race", "tuning_seeds", "seeds",
+    "extend", "threads", "test", "experiment", "limits",
 )  # fmt: skip
 _SEARCHES = ("learning_rates", "quasi_random")
 _NAME = re.compile(r"^[\w.+-]+$")
@@ -62,9 +64,9 @@ class Plan:
         overlays: configs named behind those of the levels.
         flags: typed behind the plan; for all trials.
         search: where each arm is tried; None: as it is.
-        protocol: ``grid`` or ``tune-then-repeat``.
+        protocol: ``grid``, ``tune-then-repeat`` or ``race``.
         tuning_seeds: seeds of the search.
-        seeds: of the repeats; of every cell, for ``grid``.
+        seeds: of the repeats; of every cell, for ``grid``; as many as a race may take.
         extend: how often all arms are extended when a best one lies at an edge.
         threads: CPU threads of each trial.
         test: which checkpoint of each repeat is tested on the test split: ``best``, ``last``, or an empty text.
@@ -74,6 +76,7 @@ class Plan:
         trial_minutes: after which a trial is stopped, and has failed; None: never.
         allowed: packages given by ``--allow-import``.
         accelerator: of the trials whose settings leave it open, on a machine that has GPUs; empty on others.
+        race: what decides it; None where the protocol is another one.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Plan:
     trial_minutes: float | None
     allowed: tuple[str, ...] = ()
     accelerator: str = ""
+    race: RacePlan | None = None
 
 
 def find_plan(name: str) -> Path:
@@ -132,9 +136,10 @@ def read_plan(path: Path) -> Plan:
         )
     section = Section(tree["sweep"], "sweep", path)
     section.refuse_others(PLAN_KEYS)
-    protocol = section.choice("protocol", (TUNE, GRID), TUNE)
+    protocol = section.choice("protocol", (TUNE, GRID, RACE), TUNE)
     tuning = section.seeds("tuning_seeds", 1, 0)
-    seeds = section.seeds("seeds", 8, 0 if protocol == GRID else max(tuning) + 1)
+    race = read_race(section.below("race")) if protocol == RACE else None
+    seeds = section.seeds("seeds", race.max_seeds if race else USUAL_SEEDS, 0 if protocol == GRID else max(tuning) + 1)
     _check_protocol(section, protocol, tuning, seeds)
     limits = section.below("limits")
     limits.refuse_others(("trials", "minutes", "trial_minutes"))
@@ -157,6 +162,7 @@ def read_plan(path: Path) -> Plan:
         max_trials=limits.whole("trials", 1000, 1, 1_000_000),
         max_minutes=limits.number("minutes", None),
         trial_minutes=limits.number("trial_minutes", None),
+        race=race,
     )
 
 
@@ -170,13 +176,28 @@ def plan_seeds(plan: Plan, count: int) -> tuple[int, ...]:
     return tuple(itertools.islice(itertools.chain(plan.seeds, more), count))
 
 
+def as_race(plan: Plan, race: RacePlan) -> Plan:
+    """Return a plan whose winners race instead of being repeated with fixed seeds.
+
+    Raises:
+        UserError: the plan is a grid.
+    """
+    if plan.protocol == GRID:
+        raise UserError(f"{plan.path}: sweep.protocol={GRID}: it repeats nothing, so nothing can race; leave it out")
+    return replace(plan, protocol=RACE, race=race, seeds=plan_seeds(plan, race.max_seeds))
+
+
 def _check_protocol(section: Section, protocol: str, tuning: tuple[int, ...], seeds: tuple[int, ...]) -> None:
     if protocol == GRID and "tuning_seeds" in section.tree:
         raise section.wrong("tuning_seeds", "a grid has no tuning; give its seeds as 'seeds'")
     if protocol == GRID and "test" in section.tree:
         raise section.wrong("test", "only repeats are tested: a grid chooses nothing")
+    if protocol == RACE and "seeds" in section.tree:
+        raise section.wrong("seeds", "a race takes as many as it needs; limit it by race.max_seeds")
+    if protocol != RACE and "race" in section.tree:
+        raise section.wrong("race", f"it says how a race is decided, and this is none; add protocol: {RACE}")
     shared = sorted(set(tuning) & set(seeds))
-    if protocol == TUNE and shared:
+    if protocol != GRID and shared:
         raise section.wrong("seeds", f"seed {shared[0]} was tuned on; repeats take fresh ones")
 
 

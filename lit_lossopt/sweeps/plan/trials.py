@@ -13,16 +13,19 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
+from lit_lossopt.comparison.statistics.look_sizes import FIRST_LOOKS
 from lit_lossopt.config.twin import COMMANDS
 from lit_lossopt.config.words import Prepared, prepare
+from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, did_you_mean
-from lit_lossopt.sweeps.plan.file import GRID, Level, Plan
+from lit_lossopt.sweeps.plan.file import GRID, TUNE, Level, Plan
 from lit_lossopt.sweeps.plan.key import sweep_key, whole_tree
 from lit_lossopt.sweeps.plan.points import LogGrid, Point, Search
+from lit_lossopt.sweeps.plan.race import RACE
 from lit_lossopt.sweeps.plan.section import as_text
 from lit_lossopt.sweeps.trial import Trial
 
-TUNING, REPEAT, TEST = "tuning", "repeat", "test"
+TUNING, REPEAT, TEST = "tuning", names.REPEAT, "test"
 # A key of a plan, in place of a setting: what trains.
 FRAMEWORK = "framework"
 
@@ -79,14 +82,15 @@ def arms(plan: Plan) -> tuple[Arm, ...]:
 def search_trials(plan: Plan, reach: Reach = Reach()) -> tuple[Trial, ...]:  # frozen
     """Return the trials of the search.
 
-    Each point of each arm is tried with each of its seeds.
+    Each point of each arm is tried with each of its seeds. Arms that race as they are have no search. Theirs are the
+    repeats of the first look.
 
     Points come first, arms last: when the sweep is stopped half-way, no arm is ahead.
 
     Raises:
         UserError: an arm has a key, a class or a value that ``fit`` would refuse.
     """
-    phase, seeds = (GRID, plan.seeds) if plan.protocol == GRID else (TUNING, plan.tuning_seeds)
+    phase, seeds = _first_part(plan)
     rounds = itertools.zip_longest(*([(arm, point) for point in points_of(arm, reach)] for arm in arms(plan)))
     cells = [cell for cells_of_round in rounds for cell in cells_of_round if cell]
     trials = tuple(make_trial(plan, arm, point, seed, phase) for seed in seeds for arm, point in cells)
@@ -96,6 +100,18 @@ def search_trials(plan: Plan, reach: Reach = Reach()) -> tuple[Trial, ...]:  # f
         if twin is not trial:
             raise UserError(f"{plan.path}: {_named(twin)} and {_named(trial)} are the same training")
     return trials
+
+
+def _first_part(plan: Plan) -> tuple[str, tuple[int, ...]]:
+    """Return the phase and the seeds of the trials that come first."""
+    if plan.protocol == GRID:
+        return GRID, plan.seeds
+    return (REPEAT, plan.seeds[: FIRST_LOOKS[0]]) if not searches(plan) else (TUNING, plan.tuning_seeds)
+
+
+def searches(plan: Plan) -> bool:
+    """Return whether any arm is tried at several points."""
+    return any(arm.search for arm in arms(plan))
 
 
 def points_of(arm: Arm, reach: Reach) -> tuple[Point, ...]:
@@ -223,13 +239,15 @@ def check_plan(plan: Plan) -> tuple[Trial, ...]:
         owner = _owner(plan, key)
         if owner:
             raise UserError(f"--{key}: {owner} of {plan.path} sets it for each arm; change it there")
-    if plan.protocol != GRID and not any(arm.search for arm in arms(plan)):
+    if plan.protocol == TUNE and not searches(plan):
         raise UserError(
             f"{plan.path}: sweep.protocol={plan.protocol}: there is nothing to tune; give learning_rates or "
-            f"quasi_random, or take protocol: {GRID}"
+            f"quasi_random, or take protocol: {GRID} or {RACE}"
         )
     trials = search_trials(plan)
     repeated = 0 if plan.protocol == GRID else len(plan.seeds) * len(arms(plan))
+    if plan.race and len(arms(plan)) < 2:
+        raise UserError(f"{plan.path}: sweep.protocol={RACE}: a race needs two arms; give factors")
     if len(trials) + repeated > plan.max_trials:
         raise UserError(
             f"{plan.path}: {len(trials) + repeated} trials, more than sweep.limits.trials={plan.max_trials}; raise it "

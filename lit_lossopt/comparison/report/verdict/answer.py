@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from lit_lossopt.comparison.comparison import Comparison, Decision
 from lit_lossopt.comparison.measures.diagnostics import ArmFinding, findings_of_arm
+from lit_lossopt.comparison.race_rules import FINAL, USUAL_SEEDS
 from lit_lossopt.comparison.report.verdict.convergence import final, speed
 from lit_lossopt.comparison.report.verdict.equivalence import equivalent, told_apart
 from lit_lossopt.comparison.report.verdict.oscillation import oscillation
-from lit_lossopt.comparison.statistics.family import LEAST_PAIRS
+from lit_lossopt.comparison.report.verdict.race import race_sentences
+from lit_lossopt.comparison.statistics.judge import LEAST_PAIRS
 from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.numbers import counted, spelled
 
-_USUAL_SEEDS = 8
 _MOST_ENDS = 6
 _MOST_FINDINGS = 3
 
@@ -22,14 +23,17 @@ _MOST_FINDINGS = 3
 def answer(comparison: Comparison) -> tuple[str, ...]:
     """Return what was found, one sentence for each thing.
 
-    The order is speed, final value, oscillation, equivalence, how runs ended, and what diagnostics found.
+    What decides a race comes first. The order is else speed, final value, oscillation, equivalence, how runs ended, and what diagnostics found.
 
     Only what the statistics claim is stated as a fact. Nothing is said about an order that is not claimed.
     """
+    race = comparison.race
+    by_final = race is not None and race.rules.question == FINAL
     return (
         *_unclaimable(comparison),
-        *speed(comparison),
-        *final(comparison),
+        *(final(comparison) if by_final else speed(comparison)),
+        *(speed(comparison) if by_final else final(comparison)),
+        *race_sentences(comparison),
         *told_apart(comparison),
         *oscillation(comparison),
         *equivalent(comparison),
@@ -74,11 +78,14 @@ def _in_runs(finding: ArmFinding) -> str:
 
 def _unclaimable(comparison: Comparison) -> list[str]:
     """Say why nothing can be claimed, if nothing can."""
+    if comparison.race:
+        # It says by itself what is open.
+        return []
     made = [*comparison.finals, *comparison.speeds]
     if len(comparison.arms) == 1 or any(contrast.test or contrast.decision is Decision.SAME for contrast in made):
         return []
     shared = max((contrast.difference.n for contrast in made), default=0)
-    needed = f"At least {spelled(LEAST_PAIRS)} that arms share are needed, better {spelled(_USUAL_SEEDS)}."
+    needed = f"At least {spelled(LEAST_PAIRS)} that arms share are needed, better {spelled(USUAL_SEEDS)}."
     if not shared:
         return [f"No claim can be made, since the arms share no seed. {needed}"]
     if shared < LEAST_PAIRS:

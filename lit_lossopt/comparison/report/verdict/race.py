@@ -1,0 +1,69 @@
+"""Sentences on a race.
+
+They say when each pair was decided, with how many seeds, and what that has saved.
+"""
+
+from __future__ import annotations
+
+from lit_lossopt.comparison.comparison import Comparison, Race
+from lit_lossopt.comparison.race import pair_of
+from lit_lossopt.comparison.race_rules import SPEED, USUAL_SEEDS
+from lit_lossopt.comparison.report.phrases import metric_of
+from lit_lossopt.comparison.report.standing import decisions
+from lit_lossopt.core.numbers import counted, listed, spelled
+
+_MOST_NAMED = 6
+
+
+def race_sentences(comparison: Comparison) -> list[str]:
+    """Return how the race was decided, or nothing where there is none."""
+    found = comparison.race
+    if found is None:
+        return []
+    if not found.looks:
+        return [f"The race has not begun. Its first look needs {counted(found.rules.looks[0], 'seed')} of two arms."]
+    return [_state(comparison, found), *_when(found), *_stopped(found), _cost(found)]
+
+
+def _state(comparison: Comparison, found: Race) -> str:
+    what = "speed" if found.rules.question == SPEED else f"final {metric_of(comparison)}"
+    seeds = counted(max(found.looks), "seed")
+    if not found.racing:
+        return f"The race by {what} is decided after {seeds}."
+    limit = ", its limit" if found.next_look is None else ""
+    arms = listed(list(found.racing))
+    return f"The race by {what} is open after {seeds}{limit}. Between {arms} it is not decided."
+
+
+def _when(found: Race) -> list[str]:
+    """Return which pair was decided at which look."""
+    said = []
+    for size in sorted(found.looks):
+        decided = decisions([one for one in found.looks[size] if found.decided.get(pair_of(one)) == size], found)
+        more = [counted(len(decided) - _MOST_NAMED, "more thing")] if len(decided) > _MOST_NAMED else []
+        if decided:
+            shown = f"{counted(size, 'seed')} showed that {listed([*decided[:_MOST_NAMED], *more])}."
+            said.append(shown[0].upper() + shown[1:])
+    return [" ".join(said)] if said else []
+
+
+def _stopped(found: Race) -> list[str]:
+    """Say which pairs stay open because an arm has stopped."""
+    racing = set(found.racing)
+    stopped = [one for one in found.open if not {one.first, one.second} <= racing]
+    if not stopped:
+        return []
+    if len(stopped) == 1:
+        arms = listed(sorted((stopped[0].first, stopped[0].second)))
+        return [f"Between {arms} nothing was decided, since an arm stops when it is behind another."]
+    return [f"In {counted(len(stopped), 'pair')} nothing was decided, since an arm stops when it is behind another."]
+
+
+def _cost(found: Race) -> str:
+    """Say how many trainings the race took, beside the usual fixed number."""
+    usual = USUAL_SEEDS * len(found.seeds_of)
+    took = f"It took {found.trainings} repeats"
+    if found.trainings == usual:
+        return f"{took}, as many as {spelled(USUAL_SEEDS)} seeds for each arm."
+    less = "fewer" if found.trainings < usual else "more"
+    return f"{took}, {spelled(abs(found.trainings - usual))} {less} than {spelled(USUAL_SEEDS)} seeds for each arm."
