@@ -23,7 +23,8 @@ _MOST_FINDINGS = 3
 def answer(comparison: Comparison) -> tuple[str, ...]:
     """Return what was found, one sentence for each thing.
 
-    What decides a race comes first. The order is else speed, final value, oscillation, equivalence, how runs ended, and what diagnostics found.
+    What decides a race comes first. Otherwise the order is speed, final value, oscillation, equivalence, how runs
+    ended, and what diagnostics found.
 
     Only what the statistics claim is stated as a fact. Nothing is said about an order that is not claimed.
     """
