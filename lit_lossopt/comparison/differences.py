@@ -22,7 +22,7 @@ from lit_lossopt.comparison.statistics.contrasts import (
     not_equal_by_accident,
 )
 from lit_lossopt.comparison.statistics.questions import final_question, oscillation_question, speed_question
-from lit_lossopt.comparison.statistics.race import judge_of
+from lit_lossopt.comparison.statistics.race import judge_of_others
 
 
 def find_differences(measured: Measured) -> Tested:
@@ -59,9 +59,8 @@ def _of_race(race: Race, questions: Sequence[Question]) -> list[list[Contrast]]:
     own, other = (speed, final) if race.rules.question == SPEED else (final, speed)
 
     def judged(question: Question) -> list[Contrast]:
-        return [
-            contrast(*pair, question.quantity, judge_of(race, *(one.name for one in pair))) for pair in question.pairs()
-        ]
+        pairs = question.pairs()
+        return [contrast(a, b, question.quantity, judge_of_others(race, a.name, b.name)) for a, b in pairs]
 
     raced = [decided.get(pair_of(one), one) for one in judged(own)]
     rest = judged(other)

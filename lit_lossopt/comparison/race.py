@@ -39,9 +39,9 @@ class Race:
 
         They are worse than no other arm, by what was claimed.
         """
-        out = self.left | {one.second for one in self.contrasts if one.claimed}
+        decided, out = self.decided, self.left | {one.second for one in self.contrasts if one.claimed}
         arms = sorted(arm for arm in self.seeds_of if arm not in out)
-        pairs = [pair for pair in combinations(arms, 2) if frozenset(pair) not in self.decided]
+        pairs = [pair for pair in combinations(arms, 2) if frozenset(pair) not in decided]
         return tuple(arm for arm in arms if any(arm in pair for pair in pairs))
 
     @property

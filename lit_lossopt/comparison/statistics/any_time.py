@@ -29,6 +29,7 @@ class AnyTime(Judge):
 
     Attributes:
         comparisons: pairs that are tested, over all questions.
+        effect: the standard deviation of the effects that are expected. It changes the power, not the error.
 
     >>> AnyTime(1).critical_value(8) > 4
     True
@@ -38,10 +39,12 @@ class AnyTime(Judge):
     """
 
     comparisons: int
+    effect: float = EXPECTED_EFFECT
 
     def level_of(self, pairs: int) -> float:
         """Return the p at which the e-value of a pair is large enough."""
-        critical = _critical_t(pairs, math.log(self.comparisons / LEVEL)) if self.comparisons else math.inf
+        bound = math.log(self.comparisons / LEVEL) if self.comparisons else math.inf
+        critical = _critical_t(pairs, bound, self.effect)
         return float(2 * special.stdtr(pairs - 1, -critical)) if math.isfinite(critical) else 0.0
 
     def adjusted(self, p: float, pairs: int) -> float:
@@ -49,10 +52,10 @@ class AnyTime(Judge):
         if math.isnan(p):
             return math.nan
         t = -float(special.stdtrit(pairs - 1, p / 2))
-        return min(1.0, self.comparisons * math.exp(-log_e_value(t, pairs)))
+        return min(1.0, self.comparisons * math.exp(-log_e_value(t, pairs, self.effect)))
 
 
-def log_e_value(t: float, pairs: int) -> float:
+def log_e_value(t: float, pairs: int, effect: float = EXPECTED_EFFECT) -> float:
     """Return the logarithm of the e-value of a paired t statistic.
 
     It is the ratio of two likelihoods of t. In one the effect (mean over deviation) is drawn from a normal
@@ -63,13 +66,17 @@ def log_e_value(t: float, pairs: int) -> float:
     >>> log_e_value(0.0, 8) < 0 < log_e_value(5.0, 8)
     True
     """
-    freedom, wider = pairs - 1, 1 + pairs * EXPECTED_EFFECT**2
+    freedom, wider = pairs - 1, 1 + pairs * effect**2
     return 0.5 * (pairs * (math.log1p(t * t / freedom) - math.log1p(t * t / (freedom * wider))) - math.log(wider))
 
 
 @lru_cache(maxsize=4096)
-def _critical_t(pairs: int, log_bound: float) -> float:
+def _critical_t(pairs: int, log_bound: float, effect: float) -> float:
     """Return the |t| at which the e-value reaches a bound, or infinity."""
-    if pairs < 2 or log_e_value(math.exp(_LARGEST_LOG_T), pairs) < log_bound:
+
+    def beyond(log_t: float) -> float:
+        return log_e_value(math.exp(log_t), pairs, effect) - log_bound
+
+    if pairs < 2 or not beyond(_LARGEST_LOG_T) >= 0:
         return math.inf
-    return math.exp(optimize.brentq(lambda u: log_e_value(math.exp(u), pairs) - log_bound, -20.0, _LARGEST_LOG_T))
+    return math.exp(optimize.brentq(beyond, -_LARGEST_LOG_T, _LARGEST_LOG_T))

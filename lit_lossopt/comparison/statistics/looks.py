@@ -113,7 +113,7 @@ def _boundary(arms: int, share: float, place: int) -> _Boundary:
     due = [share * part for part in itertools.islice(shares_spent(), place + 1)]
     if arms > MOST_SIMULATED:
         return _by_bonferroni(arms, due[place] - (due[place - 1] if place else 0.0), sizes[place])
-    draws = _smallest_p(arms, place)
+    draws = smallest_p(arms, place)
     going = np.ones(draws.shape[1], dtype=bool)
     for number, (smallest, spent, size) in enumerate(zip(draws, due, sizes, strict=True)):
         left = np.sort(smallest[going])
@@ -135,13 +135,13 @@ def _by_bonferroni(arms: int, part: float, size: int) -> _Boundary:
 
 
 @lru_cache(maxsize=16)
-def _smallest_p(arms: int, place: int) -> Floats:
+def smallest_p(arms: int, place: int) -> Floats:
     """Return the smallest p over all pairs of equal arms, at each look and in each draw ``[looks, draws]``.
 
     The looks are those up to ``place``. A draw goes on from look to look, and does not depend on how many there are.
     """
     if place < len(FIRST_LOOKS) - 1:
-        return _smallest_p(arms, len(FIRST_LOOKS) - 1)[: place + 1]
+        return smallest_p(arms, len(FIRST_LOOKS) - 1)[: place + 1]
     sizes = list(itertools.islice(look_sizes(), place + 1))
     draws = number_of_draws(arms)
     chunk = max(1, _TABLE // arms**2)

@@ -18,12 +18,19 @@ from lit_lossopt.comparison.contrast import Contrast
 from lit_lossopt.comparison.race import Race
 from lit_lossopt.comparison.race_rules import SPEED, Rules
 from lit_lossopt.comparison.statistics.contrasts import Quantity, Question, contrast
+from lit_lossopt.comparison.statistics.judge import Judge
 from lit_lossopt.comparison.statistics.looks import DECIDING, OTHERS, Look
 
 Ask = Callable[[Mapping[str, int]], tuple[Question, Collection[str]]]
+JudgeOf = Callable[[Rules, int], Judge]
 
 
-def race(present: Mapping[str, Collection[str]], rules: Rules, ask: Ask) -> Race:
+def deciding(rules: Rules, size: int) -> Judge:
+    """Return the judge of the deciding question at the look of so many seeds."""
+    return Look(rules.arms, rules.looks.index(size), DECIDING)
+
+
+def race(present: Mapping[str, Collection[str]], rules: Rules, ask: Ask, judge_of: JudgeOf = deciding) -> Race:
     """Return how far a race has gone with these runs.
 
     A look takes place for the arms that have all its seeds. It needs two of them. An arm that lacks a run by then has
@@ -34,6 +41,7 @@ def race(present: Mapping[str, Collection[str]], rules: Rules, ask: Ask) -> Race
         rules: what was fixed before.
         ask: takes arm → number of seeds that count. Returns the deciding question over these runs, and the arms of
             which a run broke. A broken arm is equivalent to none.
+        judge_of: takes the rules and the number of seeds of a look. Returns who judges it.
     """
     found = Race(rules, dict.fromkeys(present, 0))
     while (size := found.next_look) is not None:
@@ -43,22 +51,22 @@ def race(present: Mapping[str, Collection[str]], rules: Rules, ask: Ask) -> Race
             break
         counts = {arm: size if arm in taking_part else count for arm, count in found.seeds_of.items()}
         left = found.left | (set(found.racing) - set(taking_part))
-        found = _look(replace(found, seeds_of=counts, left=left), taking_part, size, ask)
+        found = _look(replace(found, seeds_of=counts, left=left), taking_part, ask, judge_of(rules, size))
     return found
 
 
-def _look(found: Race, taking_part: Sequence[str], size: int, ask: Ask) -> Race:
+def _look(found: Race, taking_part: Sequence[str], ask: Ask, judge: Judge) -> Race:
     """Return the race after one more look."""
     question, broken = ask(found.seeds_of)
     quantity, samples = _with_margin(question.quantity, found.rules), {one.name: one for one in question.samples}
-    judge = Look(found.rules.arms, found.rules.looks.index(size), DECIDING)
+    decided = found.decided
     seen = tuple(
         contrast(samples[one], samples[other], quantity, judge)
         for one, other in combinations(taking_part, 2)
-        if frozenset((one, other)) not in found.decided and {one, other} <= samples.keys()
+        if frozenset((one, other)) not in decided and {one, other} <= samples.keys()
     )
     # An arm that breaks later is not equivalent any more, so earlier looks change, too.
-    looks = {**found.looks, size: seen}
+    looks = {**found.looks, found.seeds_of[taking_part[0]]: seen}
     return replace(found, looks={at: tuple(_unless_broken(one, broken) for one in looks[at]) for at in looks})
 
 
@@ -70,7 +78,7 @@ def _with_margin(quantity: Quantity, rules: Rules) -> Quantity:
     return replace(quantity, margin=log(rules.margin) if rules.question == SPEED else rules.margin)
 
 
-def judge_of(found: Race, *arms: str) -> Look:
+def judge_of_others(found: Race, *arms: str) -> Judge:
     """Return the judge of the other questions of a race, for pairs of these arms."""
     size = min(found.seeds_of[arm] for arm in arms)
     return Look(found.rules.arms, found.rules.looks.index(size) if size else 0, OTHERS)
