@@ -122,6 +122,8 @@ TAG_SWEEP = "lossopt.sweep"
 TAG_SWEEP_KEY = "lossopt.sweep_key"
 TAG_SWEEP_ARM = "lossopt.sweep_arm"
 TAG_PHASE = "lossopt.phase"
+# Of a trial: how many seeds its arm was to get by the plan when the trial was started.
+TAG_PLANNED_SEEDS = "lossopt.planned_seeds"
 # The phase of a run that is no longer a part of its sweep: the plan has changed, or another point has won.
 ASIDE = "aside"
 # Of the sweep itself: the plan's name, and the hash of what it says.
