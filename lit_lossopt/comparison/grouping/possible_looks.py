@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.measures.trial import seed_of
@@ -19,8 +21,8 @@ from lit_lossopt.tracking.reading.runs import Run
 # reads it and types a command takes longer.
 PAUSE = 60_000
 
-# Seed → when the first run of it ended, in one arm.
-_Ends = Mapping[str, int]
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,15 @@ def possible_looks(arms: Sequence[ArmRuns]) -> tuple[Look, ...]:
     runs = [run for arm in arms for run in arm.runs]
     if not all(0 < run.start <= (run.end or 0) for run in runs):
         return ()
-    ends = [_first_ends(arm) for arm in arms]
+    seeds = sorted({seed_of(run) for run in runs} - {""}, key=lambda seed: (len(seed), seed))
+    pairs = _pairs(arms, seeds)
     looks: dict[int, Look] = {}
     for moment in _pauses(runs):
-        complete, added = _complete_and_added(ends, moment)
-        if added and _planned(runs, moment) <= len(complete):
+        complete, later = _complete_and_added(pairs, moment)
+        added = tuple(seed for seed, is_added in zip(seeds, later, strict=True) if is_added)
+        if added and _planned(runs, moment) <= complete and complete not in looks:
             first = min(run.start for run in runs if seed_of(run) in added and run.start > moment)
-            looks.setdefault(len(complete), Look(len(complete), added, first - moment))
+            looks[complete] = Look(complete, added, first - moment)
     return tuple(looks.values())
 
 
@@ -86,14 +90,6 @@ def _with_seed(run: Run, seed: str) -> Run:
     return replace(run, tags={**run.tags, names.TAG_SEED: seed})
 
 
-def _first_ends(arm: ArmRuns) -> _Ends:
-    ends: dict[str, int] = {}
-    for run in arm.runs:
-        end = run.end or 0
-        ends[seed_of(run)] = min(end, ends.get(seed_of(run), end))
-    return {seed: end for seed, end in ends.items() if seed}
-
-
 def _pauses(runs: Sequence[Run]) -> Iterator[int]:
     """Yield the ends of runs after which nothing ran for a while."""
     until = 0
@@ -103,20 +99,34 @@ def _pauses(runs: Sequence[Run]) -> Iterator[int]:
         until = max(until, run.end or 0)
 
 
-def _complete_and_added(ends: Sequence[_Ends], moment: int) -> tuple[set[str], tuple[str, ...]]:
-    """Return the seeds that pairs of arms had at a moment, and those that they got later.
+def _pairs(arms: Sequence[ArmRuns], seeds: Sequence[str]) -> Floats:
+    """Return when each pair of arms had both runs of a seed ``[pairs, seeds]``.
 
-    Only pairs count that could be tested at that moment.
+    It is infinite if they never had. Pairs with too few seeds for a look and one more are left out.
     """
-    complete: set[str] = set()
-    later: set[str] = set()
-    for first, second in combinations(ends, 2):
-        shared = first.keys() & second.keys()
-        had = {seed for seed in shared if max(first[seed], second[seed]) <= moment}
-        if len(had) >= LEAST_PAIRS:
-            complete |= had
-            later |= shared - had
-    return complete, tuple(sorted(later - complete, key=lambda seed: (len(seed), seed)))
+    column = {seed: place for place, seed in enumerate(seeds)}
+    ends = np.full((len(arms), len(seeds)), np.inf)
+    for row, arm in enumerate(arms):
+        for run in arm.runs:
+            if seed_of(run):
+                place = row, column[seed_of(run)]
+                ends[place] = min(ends[place], run.end or np.inf)
+    present = np.isfinite(ends).astype(int)
+    first, second = np.nonzero(np.triu(present @ present.T > LEAST_PAIRS, 1))
+    pairs: Floats = np.maximum(ends[first], ends[second])
+    return pairs
+
+
+def _complete_and_added(pairs: Floats, moment: int) -> tuple[int, Mask]:
+    """Return how many seeds were complete at a moment, and which were added later ``[seeds]``.
+
+    Only pairs of arms count that could be tested at that moment.
+    """
+    complete = pairs <= moment
+    tested = complete.sum(axis=1) >= LEAST_PAIRS
+    before = complete[tested].any(axis=0)
+    later = np.isfinite(pairs[tested]).any(axis=0) & ~before
+    return int(before.sum()), later
 
 
 def _planned(runs: Sequence[Run], moment: int) -> int:
