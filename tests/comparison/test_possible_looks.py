@@ -139,6 +139,10 @@ CASES: dict[str, tuple[list[Run], list[int]]] = {
     "a clock set back within a run": (backwards(ADDED), []),
     "one arm alone": (batches(loop(by_arm("a", FIVE)), loop(by_arm("a", MORE))), []),
     "without seeds": ([replace(run, tags={}) for run in ADDED], []),
+    "runs without seeds added": (
+        batches(loop(by_seed("ab", FIVE)), [replace(run, tags={}) for run in loop(by_seed("ab", MORE))]),
+        [],
+    ),
     "a sweep that was interrupted": (
         batches(loop(by_seed("ab", FIVE), planned=8), loop(by_seed("ab", MORE), planned=8)),
         [],
@@ -178,6 +182,21 @@ def test_the_order_of_runs_and_of_arms_changes_nothing(name: str) -> None:
 def test_a_look_tells_what_was_added_and_when() -> None:
     assert looks_of(ADDED) == (Look(5, ("5", "6", "7"), 3 * HOUR),)
     assert looks_of(batches(loop(by_seed("ab", FIVE)), loop(by_seed("ab", [9, 10]))))[0].added == ("9", "10")
+
+
+# Cases in which the first run of an added seed does not follow at once, or is not the first of its seed.
+PAUSES = {
+    "seeds added, loops over seeds": 3 * HOUR,
+    "added seeds, one arm a batch": 3 * HOUR,
+    "the second arm was interrupted": 3 * HOUR,
+    "an added arm, and then seeds": 6 * HOUR + 5 * LENGTH + 4 * BETWEEN,
+}
+
+
+@pytest.mark.parametrize("name", PAUSES)
+def test_the_pause_ends_with_the_next_run_of_an_added_seed(name: str) -> None:
+    [look] = looks_of(CASES[name][0])
+    assert look.pause == PAUSES[name]
 
 
 def test_older_runs_that_are_repeated_come_back_with_the_seed_of_the_newer_one() -> None:

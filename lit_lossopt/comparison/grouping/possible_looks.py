@@ -108,7 +108,7 @@ def _pairs(arms: Sequence[ArmRuns], seeds: Sequence[str]) -> Floats:
     ends = np.full((len(arms), len(seeds)), np.inf)
     for row, arm in enumerate(arms):
         for run in arm.runs:
-            if seed_of(run):
+            if seed_of(run) in column:
                 place = row, column[seed_of(run)]
                 ends[place] = min(ends[place], run.end or np.inf)
     present = np.isfinite(ends).astype(int)
