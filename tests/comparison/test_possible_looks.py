@@ -226,6 +226,13 @@ def test_the_note_says_what_may_have_happened_and_what_follows() -> None:
     assert f"With three looks it is up to {per_cent(claims_after(2, (5, 6, 8)))}." in note
 
 
+def test_of_many_looks_only_their_number_is_said() -> None:
+    daily = batches(*(loop(by_seed("ab", [seed])) for seed in range(9)))
+    [note] = note_on_looks(looks_of(daily), 2, sequential=False)
+    assert note.startswith("Runs of more seeds were begun after six pauses, from three seeds on. ")
+    assert "With seven looks it is up to " in note
+
+
 def test_with_sequential_intervals_there_is_no_warning() -> None:
     [note] = note_on_looks(ONE, 2, sequential=True)
     assert note == (

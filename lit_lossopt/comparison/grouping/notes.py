@@ -15,6 +15,9 @@ from lit_lossopt.core.errors import one_line
 from lit_lossopt.core.numbers import duration, listed, named, per_cent, spelled
 from lit_lossopt.tracking.reading.runs import Run
 
+# Of more looks only their number is said.
+_MOST_COUNTED = 4
+
 
 def notes_on(runs: Sequence[Run]) -> list[str]:
     """Return what is odd about runs with their histories.
@@ -108,8 +111,10 @@ def note_on_test_images(arms: Sequence[ArmRuns], metric: str) -> list[str]:
 
 def _added(looks: Sequence[Look]) -> str:
     """Say when seeds were added."""
+    if len(looks) > _MOST_COUNTED:
+        return f"Runs of more seeds were begun after {spelled(len(looks))} pauses, from {spelled(looks[0].seeds)} seeds on."
     if len(looks) > 1:
-        counts = named([spelled(look.seeds) for look in looks])
+        counts = listed([spelled(look.seeds) for look in looks])
         return f"Runs of more seeds were begun after pauses, when {counts} seeds were complete."
     [look] = looks
     seeds = f"seed{'' if len(look.added) == 1 else 's'} {named(look.added)}"
