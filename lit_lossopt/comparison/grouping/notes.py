@@ -112,7 +112,8 @@ def note_on_test_images(arms: Sequence[ArmRuns], metric: str) -> list[str]:
 def _added(looks: Sequence[Look]) -> str:
     """Say when seeds were added."""
     if len(looks) > _MOST_COUNTED:
-        return f"Runs of more seeds were begun after {spelled(len(looks))} pauses, from {spelled(looks[0].seeds)} seeds on."
+        pauses, least = spelled(len(looks)), spelled(looks[0].seeds)
+        return f"Runs of more seeds were begun after {pauses} pauses, from {least} seeds on."
     if len(looks) > 1:
         counts = listed([spelled(look.seeds) for look in looks])
         return f"Runs of more seeds were begun after pauses, when {counts} seeds were complete."
