@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isnan, nan
 
 from lit_lossopt.comparison.addresses import runs_address
@@ -15,9 +16,10 @@ from lit_lossopt.comparison.comparison import ArmRuns, Comparison, LeftOut, Tria
 from lit_lossopt.comparison.differences import find_differences
 from lit_lossopt.comparison.grouping.arms import group
 from lit_lossopt.comparison.grouping.histories import with_curves
-from lit_lossopt.comparison.grouping.notes import note_on_test_images, notes_on, on_test_images
+from lit_lossopt.comparison.grouping.notes import note_on_looks, note_on_test_images, notes_on, on_test_images
+from lit_lossopt.comparison.grouping.possible_looks import possible_looks, with_repeated
 from lit_lossopt.comparison.grouping.schedules import at_common_places
-from lit_lossopt.comparison.grouping.selection import candidates, select, without_comparisons
+from lit_lossopt.comparison.grouping.selection import candidates, repeated_by, select, without_comparisons
 from lit_lossopt.comparison.grouping.units import as_shares, typed_margin, typed_target
 from lit_lossopt.comparison.measures.axes import common_axis
 from lit_lossopt.comparison.measures.judged import judged, judged_note
@@ -30,6 +32,7 @@ from lit_lossopt.comparison.racing import recognized, target_of
 from lit_lossopt.comparison.stages import Found, Grouped, Measured, Read, Terms, Tested
 from lit_lossopt.comparison.statistics.estimates import arm_in_numbers
 from lit_lossopt.comparison.statistics.winners import against_best, by_speed, group_of_best
+from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.addresses import tracking_uri
 from lit_lossopt.tracking.reading.runs import Run, experiments_of, find_experiment, read_runs
@@ -119,7 +122,8 @@ def read_curves(runs: Sequence[Run], options: Namespace, title: str) -> Read:
     logged = with_curves(kept, metric)
     judged_runs = judged(logged, metric)
     notes = (*judged_note(logged, judged_runs), *notes_on(judged_runs))
-    return Read(title, metric, higher, tuple(judged_runs), tuple(left_out), notes)
+    repeated = repeated_by(kept, runs, left_out)
+    return Read(title, metric, higher, tuple(judged_runs), tuple(left_out), notes, repeated)
 
 
 def group_runs(read: Read, options: Namespace) -> Grouped:
@@ -147,7 +151,13 @@ def group_runs(read: Read, options: Namespace) -> Grouped:
     rescaled = [f"{name} was logged from 0 to 100, and tables show it from 0 to 1" for name in in_per_cent]
     notes = (*grouping.notes, *read.notes, *rescaled)
     grouped = comparable(Grouped(terms, grouping.arms, grouping.tuning, read.left_out, notes))
-    return recognized(grouped, own_margin=options.margin is not None)
+    raced = recognized(grouped, own_margin=options.margin is not None)
+    if any(run.tags.get(names.TAG_RACE) for arm in grouped.arms for run in arm.runs):
+        # Its looks were fixed before.
+        return raced
+    looks = possible_looks(with_repeated(grouped.arms, grouping.arms, read.repeated))
+    more = note_on_looks(looks, len(grouped.arms), sequential=terms.sequential)
+    return replace(grouped, notes=(*grouped.notes, *more))
 
 
 def comparable(grouped: Grouped) -> Grouped:

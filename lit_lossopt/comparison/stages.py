@@ -5,6 +5,7 @@ Each step of ``pipeline`` takes one of them and returns the next.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lit_lossopt.comparison.comparison import Arm, ArmRuns, BudgetCurve, Contrast, LeftOut, Sensitivity
@@ -39,6 +40,7 @@ class Read:
         runs: those that may count.
         left_out: runs that cannot be compared by what is known without histories.
         notes: what a reader must know of the runs, one sentence each.
+        repeated: id of a run → older runs that it repeats. They are among those left out.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Read:
     runs: tuple[Run, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    repeated: Mapping[str, tuple[Run, ...]]
 
 
 @dataclass(frozen=True)

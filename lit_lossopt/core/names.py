@@ -122,6 +122,8 @@ TAG_SWEEP = "lossopt.sweep"
 TAG_SWEEP_KEY = "lossopt.sweep_key"
 TAG_SWEEP_ARM = "lossopt.sweep_arm"
 TAG_PHASE = "lossopt.phase"
+# Of a trial: how many seeds its arm was to get by the plan when the trial was started.
+TAG_PLANNED_SEEDS = "lossopt.planned_seeds"
 # Of the repeats of a race: its rules, as JSON.
 TAG_RACE = "lossopt.race"
 # The phase of a trial that trains a winner again.

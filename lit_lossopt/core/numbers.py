@@ -50,6 +50,18 @@ def counted(number: int, noun: str) -> str:
     return f"{spelled(number)} {noun}{'' if number == 1 else 's'}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in whole minutes, hours or days.
+
+    >>> duration(70), duration(11_000), duration(200_000)
+    ('one minute', 'three hours', 'two days')
+    """
+    for size, unit in ((86_400, "day"), (3_600, "hour")):
+        if seconds >= 1.5 * size:
+            return counted(round(seconds / size), unit)
+    return counted(max(1, round(seconds / 60)), "minute")
+
+
 def listed(items: Sequence[str], between: str = ", ") -> str:
     """Return items as a list in a sentence.
 

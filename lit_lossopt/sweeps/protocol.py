@@ -243,7 +243,8 @@ class Sweep:
         if trial.phase == TEST:
             return dataclasses.replace(trial, tracking=(f"--tracking.experiment={self.plan.experiment}",))
         kept = self.keep_checkpoints or trial.phase not in (TUNING, GRID)
-        place = self.runs.tracking_words(trial.key, trial.arm, trial.phase)
+        planned = len(self.plan.tuning_seeds if trial.phase == TUNING else self.plan.seeds)
+        place = self.runs.tracking_words(trial.key, trial.arm, trial.phase, planned)
         more = (_NO_CHECKPOINTS,) if not kept else (_GO_ON,) if begun else ()
         return dataclasses.replace(trial, tracking=(*place, *more))
 

@@ -91,8 +91,11 @@ class SweepRuns:
                 self.parent = str(run.info.run_id)
         return bool(before != sha256)
 
-    def tracking_words(self, key: str, arm: str, phase: str) -> tuple[str, ...]:
-        """Return the words that put a trial's run below the sweep."""
+    def tracking_words(self, key: str, arm: str, phase: str, planned_seeds: int) -> tuple[str, ...]:
+        """Return the words that put a trial's run below the sweep.
+
+        The number of planned seeds tells later whether seeds were added to the plan.
+        """
         raced = {names.TAG_RACE: self.race} if self.race and phase == names.REPEAT else {}
         tags = json.dumps(
             {
@@ -100,6 +103,7 @@ class SweepRuns:
                 names.TAG_SWEEP_KEY: key,
                 names.TAG_SWEEP_ARM: arm,
                 names.TAG_PHASE: phase,
+                names.TAG_PLANNED_SEEDS: str(planned_seeds),
                 **raced,
             }
         )

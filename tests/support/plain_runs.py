@@ -23,21 +23,34 @@ def log_run(
     name: str | None = None,
     status: str = "FINISHED",
     milliseconds: Sequence[int] | None = None,
+    span: tuple[int, int] | None = None,
 ) -> str:
-    """Log one run and return its id; ``milliseconds`` are those of its points, one after the other."""
+    """Log one run and return its id.
+
+    Args:
+        experiment: its name.
+        params: name → value.
+        points: metric → its points.
+        tags: name → text.
+        name: of the run.
+        status: in which it is left.
+        milliseconds: of its points, one after the other.
+        span: milliseconds of its start and end. None: now.
+    """
     client = MlflowClient()
     found = client.get_experiment_by_name(experiment)
     experiment_id = found.experiment_id if found else client.create_experiment(experiment)
-    run_id = str(client.create_run(experiment_id, run_name=name).info.run_id)
+    start, end = span or (None, None)
+    run_id = str(client.create_run(experiment_id, start, run_name=name).info.run_id)
     times = iter(milliseconds) if milliseconds is not None else iter(range(BEGAN, 2 * BEGAN))
     metrics = [Metric(key, value, next(times), step) for key, values in points.items() for step, value in values]
     texts = [Param(key, str(value)) for key, value in params.items()]
     marks = [RunTag(key, value) for key, value in (tags or {}).items()]
-    for start in range(0, max(len(metrics), 1), 1000):
-        first = start == 0
-        client.log_batch(run_id, metrics[start : start + 1000], texts if first else (), marks if first else ())
+    for place in range(0, max(len(metrics), 1), 1000):
+        first = place == 0
+        client.log_batch(run_id, metrics[place : place + 1000], texts if first else (), marks if first else ())
     if status != "RUNNING":
-        client.set_terminated(run_id, status)
+        client.set_terminated(run_id, status, end)
     time.sleep(0.002)
     return run_id
 

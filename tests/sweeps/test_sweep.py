@@ -101,6 +101,14 @@ def test_the_best_of_each_arm_is_repeated_with_fresh_seeds() -> None:
         assert one.tags[names.TAG_SWEEP_KEY] in sweep.trials
 
 
+def test_each_run_keeps_the_number_of_seeds_that_was_planned_when_it_began() -> None:
+    """A comparison tells by it whether seeds were added, or whether a sweep was only interrupted."""
+    run(plan(seeds=2), CurveEngine(hill(0.01)))
+    run(plan(seeds=4), CurveEngine(hill(0.01)))
+    planned = Counter((one.tags[names.TAG_PHASE], one.tags[names.TAG_PLANNED_SEEDS]) for one in trials_of())
+    assert planned == {("tuning", "1"): 6, ("repeat", "2"): 4, ("repeat", "4"): 4}
+
+
 # Where each arm is best; the points that each arm gets, how often, and whether a best one is still at the edge then.
 EXTENSIONS = [
     (0.01, 1, [0.001, 0.01, 0.1, 1, 10], 2, False),

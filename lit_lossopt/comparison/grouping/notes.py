@@ -6,11 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lit_lossopt.comparison.comparison import ArmRuns
+from lit_lossopt.comparison.grouping.possible_looks import Look
 from lit_lossopt.comparison.measures.trial import seed_of
+from lit_lossopt.comparison.statistics.family import LEVEL
+from lit_lossopt.comparison.statistics.optional_stopping import claims_after
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import one_line
-from lit_lossopt.core.numbers import listed
+from lit_lossopt.core.numbers import duration, listed, named, per_cent, spelled
 from lit_lossopt.tracking.reading.runs import Run
+
+# Of more looks only their number is said.
+_MOST_COUNTED = 4
 
 
 def notes_on(runs: Sequence[Run]) -> list[str]:
@@ -59,6 +65,32 @@ def notes_on_seeds(arms: Sequence[ArmRuns]) -> list[str]:
     return notes
 
 
+def note_on_looks(looks: Sequence[Look], arms: int, *, sequential: bool) -> list[str]:
+    """Say that seeds may have been added after looking, and what follows.
+
+    Looks at which so many arms could not get a claim are no harm, and nothing is said.
+
+    Args:
+        looks: the possible ones.
+        arms: number of those that are compared.
+        sequential: whether intervals and claims hold however often one looks.
+    """
+    if not looks:
+        return []
+    seeds = (*(look.seeds for look in looks), looks[-1].seeds + len(looks[-1].added))
+    promised, share = per_cent(LEVEL), per_cent(claims_after(arms, seeds))
+    if share == promised:
+        return []
+    if sequential:
+        return [f"{_added(looks)} Intervals and claims hold however often one looks (--sequential)."]
+    consequence = (
+        "If they were added because of what was seen then, equal arms give a claim more often than in the "
+        f"{promised} of pages that p values promise. With {spelled(len(seeds))} looks it is up to {share}. "
+        "With --sequential, intervals and claims hold however often one looks."
+    )
+    return [f"{_added(looks)} {consequence}"]
+
+
 def on_test_images(arms: Sequence[ArmRuns], metric: str) -> bool:
     """Return True if a run measured the metric on test images.
 
@@ -75,6 +107,21 @@ def note_on_test_images(arms: Sequence[ArmRuns], metric: str) -> list[str]:
         return []
     where = "" if every else f" in runs of {listed(sorted(some))}"
     return [f"{metric} was measured on the test images{where} (data.validate_on_test): choose nothing by it."]
+
+
+def _added(looks: Sequence[Look]) -> str:
+    """Say when seeds were added."""
+    if len(looks) > _MOST_COUNTED:
+        pauses, least = spelled(len(looks)), spelled(looks[0].seeds)
+        return f"Runs of more seeds were begun after {pauses} pauses, from {least} seeds on."
+    if len(looks) > 1:
+        counts = listed([spelled(look.seeds) for look in looks])
+        return f"Runs of more seeds were begun after pauses, when {counts} seeds were complete."
+    [look] = looks
+    seeds = f"seed{'' if len(look.added) == 1 else 's'} {named(look.added)}"
+    return (
+        f"Runs of {seeds} were begun {duration(look.pause / 1000)} after the first {spelled(look.seeds)} were complete."
+    )
 
 
 def _overridden(runs: Sequence[Run]) -> list[str]:

@@ -99,6 +99,20 @@ def candidates(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[LeftOu
     return _split(trainings, reason, _trial_key)
 
 
+def repeated_by(kept: Sequence[Run], runs: Sequence[Run], left_out: Sequence[LeftOut]) -> dict[str, tuple[Run, ...]]:
+    """Return the id of each run that repeats others → those others.
+
+    Args:
+        kept: the runs that may count, by ``candidates``.
+        runs: all that were read.
+        left_out: those that do not count, by ``candidates``.
+    """
+    ids = {run.run_id for run in left_out if run.reason == REPEATED}
+    older = [(_trial_key(run), run) for run in runs if run.run_id in ids]
+    found = {run.run_id: tuple(old for key, old in older if key == _trial_key(run)) for run in kept}
+    return {run_id: runs for run_id, runs in found.items() if runs}
+
+
 def select(arms: Sequence[ArmRuns], metric: str) -> Selection:
     """Return the arms with those runs that count by their histories.
 
