@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from lit_lossopt.comparison.statistics.family import LEVEL, family_of_equals
+from lit_lossopt.comparison.statistics.family import family_of_equals
+from lit_lossopt.comparison.statistics.judge import LEVEL
 from lit_lossopt.comparison.statistics.optional_stopping import QUESTIONS, claims_after
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.grouping.possible_looks import Look
 from lit_lossopt.comparison.measures.trial import seed_of
-from lit_lossopt.comparison.statistics.family import LEVEL
+from lit_lossopt.comparison.statistics.judge import LEVEL
 from lit_lossopt.comparison.statistics.optional_stopping import claims_after
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import one_line

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lit_lossopt.comparison.comparison import ArmRuns
 from lit_lossopt.comparison.measures.trial import seed_of
-from lit_lossopt.comparison.statistics.family import LEAST_PAIRS
+from lit_lossopt.comparison.statistics.judge import LEAST_PAIRS
 from lit_lossopt.core import names
 from lit_lossopt.tracking.reading.runs import Run
 

@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from lit_lossopt.comparison.statistics.family import LARGEST_CRITICAL_VALUE, LEVEL, MOST_SIMULATED, Floats
+from lit_lossopt.comparison.statistics.family import MOST_SIMULATED, Floats
+from lit_lossopt.comparison.statistics.judge import LARGEST_CRITICAL_VALUE, LEVEL
 
 # Final value, speed and oscillation.
 QUESTIONS = 3
