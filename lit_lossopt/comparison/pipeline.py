@@ -80,6 +80,7 @@ def compare_arms(
     left_out: Sequence[LeftOut] = (),
     notes: Sequence[str] = (),
     runs_address: str = "",
+    sequential: bool = False,
 ) -> Comparison:
     """Return the comparison of runs that are grouped already.
 
@@ -96,13 +97,14 @@ def compare_arms(
         left_out: runs that were left out before.
         notes: what is already known that a reader must know.
         runs_address: see ``Comparison``.
+        sequential: whether claims are to hold however often one looks.
 
     Raises:
         UserError: nothing can be compared, or losses would be ranked across losses.
     """
-    terms = Terms(title, metric, higher_is_better, target, tuple(by), margin, all_pairs, runs_address)
+    terms = Terms(title, metric, higher_is_better, target, tuple(by), margin, all_pairs, runs_address, sequential)
     grouped = comparable(Grouped(terms, tuple(arms), tuple(tuning), tuple(left_out), tuple(notes)))
-    return conclude(find_differences(measure_arms(grouped)))
+    return conclude(find_differences(measure_arms(recognized(grouped, own_margin=False))))
 
 
 def read_curves(runs: Sequence[Run], options: Namespace, title: str) -> Read:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite, nan
 
 import numpy as np
@@ -14,17 +15,18 @@ from lit_lossopt.comparison.report.units import unit
 from lit_lossopt.comparison.report.verdict.race import race_sentences
 from lit_lossopt.core.numbers import interval, ratio, significant
 
-# By how much the dots of the next arm lie further right, so that their intervals can be told apart.
-_ASIDE = 1.03
+# By how many seeds the dots of the next arm lie further right, so that their intervals can be told apart.
+_ASIDE = 0.2
 Lead = tuple[float, float, float]
 
 
 def race(comparison: Comparison) -> Figure | None:
     """Show the lead of one arm over each other, at each look of the race.
 
-    A pair is decided where its interval leaves out the solid line (no difference), or lies between the dotted ones
-    (equivalent). The intervals of all pairs and looks hold together. An arm that has stopped has no further dots. Look
-    how much each step to more seeds narrows an interval: that is what another training would buy.
+    A pair is decided where its interval leaves out the middle line (no difference), or lies between the outer ones
+    (equivalent within the margin). The intervals of all pairs and looks hold together. An arm that has stopped has no
+    further dots. Dots without an interval are of a look that could not decide anything yet. The widest intervals are
+    cut off at first. Dots of several arms lie side by side.
     """
     found = comparison.race
     if found is None or not found.looks:
@@ -35,16 +37,30 @@ def race(comparison: Comparison) -> Figure | None:
     if not series:
         return None
     panel = Panel(
-        "",
+        f"{leader} against each other arm",
         (Axis("seeds", "seeds of each arm"),),
-        _label(comparison, found, leader),
+        _label(comparison, found),
         lines=tuple(line for line, _ in series),
         dots=tuple(dot for _, dots in series for dot in dots),
         marks=tuple(_marks(comparison, found)),
-        x_log=True,
+        x_whole=True,
         y_log=found.rules.question == SPEED,
     )
-    return Figure("race", "How the race was decided", " ".join(race_sentences(comparison)), (panel,), lists_marks=True)
+    panel = replace(panel, y_range=_late_range(panel))
+    return Figure("race", "How the race was decided", " ".join(race_sentences(comparison)), (panel,))
+
+
+def _late_range(panel: Panel) -> tuple[float, float] | None:
+    """Return the range of the later half of the intervals, and of all marks."""
+    places = np.concatenate([dots.x for dots in panel.dots])
+    late = [(dots, dots.x >= np.median(places)) for dots in panel.dots if len(dots.low)]
+    marks = [mark.start[1] for mark in panel.marks]
+    ends = np.concatenate([*(end[kept] for dots, kept in late for end in (dots.low, dots.high)), marks])
+    low, high = float(ends.min()), float(ends.max())
+    if panel.y_log:
+        edge = (high / low) ** 0.05
+        return low / edge, high * edge
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
 def _leader(comparison: Comparison, found: Race) -> str:
@@ -62,7 +78,7 @@ def _series(
     if not seen:
         return []
     factor = 1.0 if found.rules.question == SPEED else unit(comparison.metric).factor
-    sizes = np.array([size for size, _ in seen]) * _ASIDE**place
+    sizes = np.array([size for size, _ in seen]) + _ASIDE * place
     values = factor * np.array([numbers for _, numbers in seen])
     texts = [_text(other, size, row, found) for (size, _), row in zip(seen, values, strict=True)]
     bounded = np.flatnonzero(np.isfinite(values).all(axis=1))
@@ -91,17 +107,18 @@ def _text(other: str, size: int, numbers: Floats, found: Race) -> str:
     return f"over {other} at {size} seeds: {shown(numbers[0])}{f', interval {between}' if between else ''}"
 
 
-def _label(comparison: Comparison, found: Race, leader: str) -> str:
+def _label(comparison: Comparison, found: Race) -> str:
     if found.rules.question == SPEED:
-        return f"{leader}: times faster than the other"
-    return f"{leader}: lead in final {comparison.metric}{unit(comparison.metric).difference_axis}"
+        return "times faster"
+    return f"lead in {comparison.metric}{unit(comparison.metric).difference_axis}"
 
 
 def _marks(comparison: Comparison, found: Race) -> list[Mark]:
+    """Return lines at no difference and at the margin to either side, of which one is named."""
     margin = found.rules.margin
     if found.rules.question == SPEED:
-        levels = {"no difference": 1.0, f"margin {ratio(margin)}×": margin, f"margin 1/{ratio(margin)}": 1 / margin}
+        text, levels = f"margin: {ratio(margin)}×", (margin, 1.0, 1 / margin)
     else:
-        size, shown = unit(comparison.metric).factor * margin, points(margin, comparison.metric)
-        levels = {"no difference": 0.0, f"margin {shown}": size, f"margin −{shown}": -size}
-    return [Mark(text, (nan, level), (nan, level)) for text, level in levels.items()]
+        size = unit(comparison.metric).factor * margin
+        text, levels = f"margin: {points(margin, comparison.metric)}", (size, 0.0, -size)
+    return [Mark(text * (place == 0), (nan, level), (nan, level)) for place, level in enumerate(levels)]
