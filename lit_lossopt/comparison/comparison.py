@@ -1,7 +1,8 @@
 """What a comparison found, as plain records.
 
-Terminal, page, tables and figures show them alike. Runs and arms in numbers are in ``measured``. NaN means that a value
-is not known. Accuracies are shares (0 to 1), and only the texts speak of points.
+Terminal, page, tables and figures show them alike. Runs and arms in numbers are in ``measured``. What their tuning
+tells is in ``tuned``. NaN means that a value is not known. Accuracies are shares (0 to 1), and only the texts speak of
+points.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from enum import StrEnum
 from math import nan
 
 from lit_lossopt.comparison.measured import Arm, ArmRuns, Estimate, Floats, Oscillation, Trial
+from lit_lossopt.comparison.tuned import Edge, Held, RateShift, SharedRate, SpecialCase
 
 __all__ = [
     "SAME",
@@ -20,11 +22,16 @@ __all__ = [
     "Comparison",
     "Contrast",
     "Decision",
+    "Edge",
     "Estimate",
     "Floats",
+    "Held",
     "LeftOut",
     "Oscillation",
+    "RateShift",
     "Sensitivity",
+    "SharedRate",
+    "SpecialCase",
     "Trial",
 ]
 
@@ -186,6 +193,9 @@ class Comparison:
         ripple_is_ratio: whether ripples are ratios of one arm's to the only other one's.
         comparisons: pairs that were tested, over all questions. P values are adjusted for them together.
         level: what the p of one pair had to stay below.
+        special_cases: arms that end worse than special cases of their own. One for each such arm.
+        rate_shifts: between each two losses that were trained alike, at several rates.
+        shared_rates: losses that were trained alike, at one rate.
     """
 
     title: str
@@ -212,3 +222,6 @@ class Comparison:
     ripple_is_ratio: bool = False
     comparisons: int = 0
     level: float = nan
+    special_cases: tuple[SpecialCase, ...] = ()
+    rate_shifts: tuple[RateShift, ...] = ()
+    shared_rates: tuple[SharedRate, ...] = ()
