@@ -96,7 +96,8 @@ class RateShift:
     @property
     def is_seen(self) -> bool:
         """Whether the best rates are at least one step of the tried ones apart."""
-        return self.factor.value >= self.step
+        # Rates of a grid are rounded to four digits.
+        return self.factor.value >= 0.99 * self.step
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lit_lossopt.comparison.comparison import Comparison
+from lit_lossopt.comparison.comparison import Comparison, Estimate, RateShift
 from lit_lossopt.comparison.grouping.arms import group
 from lit_lossopt.comparison.measures.losses_and_rates import rate_shifts
 from lit_lossopt.comparison.report.verdict.rates import rates
@@ -125,7 +125,10 @@ def test_a_diverged_rate_is_no_best_one_even_with_the_best_value() -> None:
 # The runs, and the beginnings of sentences in their order.
 CASES: dict[str, tuple[Callable[[], list[Run]], tuple[str, ...]]] = {
     "a shift": (lambda: swept(["ce", "mse"]), ("The best rate of mse is ",)),
-    "no shift": (lambda: swept(["ce", "focal"]), ("No shift of the best rate can be told between",)),
+    "no shift": (
+        lambda: swept(["ce", "focal"]),
+        ("Between focal and ce no shift of the best rate can be told. The factor is 0.49 to 2.3.",),
+    ),
     "one seed": (
         lambda: swept(["ce", "mse"], seeds=1, grid=[0.001, 0.00316, 0.01, 0.0316, 0.1, 0.316, 1, 3.16]),
         ("The best rate of mse is ", "Rates were tried in steps of 3.16 times, with one seed. More tuning seeds (tun"),
@@ -149,7 +152,7 @@ CASES: dict[str, tuple[Callable[[], list[Run]], tuple[str, ...]]] = {
     "cells of a grid": (lambda: gridded(["ce", "mse"]), ("The best rate of mse is ",)),
     "two optimizers": (
         lambda: [*swept(["ce", "mse"]), *swept(["ce", "mse"], optimizer="Adam")],
-        ("The best rate of mse is ", "The best rate of mse is "),
+        ("The best rate of mse is ", "With Adam the best rate of mse is "),
     ),
     "losses that differ in more": (
         lambda: [*swept(["ce"]), *swept(["mse"], optimizer="Adam")], ()
@@ -172,7 +175,7 @@ CASES: dict[str, tuple[Callable[[], list[Run]], tuple[str, ...]]] = {
         lambda: [trained(loss, rate, seed, "") for loss, rate in (("ce", 0.1), ("mse", 1.0)) for seed in range(3)], (),
     ),
     "one of two was tuned": (lambda: [*gridded(["ce"], grid=[0.1]), *gridded(["mse"], grid=[0.1, 1.0])], ()),
-    "both tuned, and the same rate chosen": (lambda: swept(["ce", "focal"]), ("No shift",)),
+    "both tuned, and the same rate chosen": (lambda: swept(["ce", "focal"]), ("Between focal and ce no shift",)),
     "one rate for other optimizers, too": (
         lambda: [*untuned(), *untuned(optimizer="Adam")],
         ("CrossEntropyLoss and MSELoss were trained with Adam at", "CrossEntropyLoss and MSELoss were trained with S"),
@@ -192,6 +195,11 @@ def test_what_is_said_of_rates_and_losses(case: str) -> None:
     assert len(said) == len(wanted)
     for sentence, beginning in zip(said, wanted, strict=True):
         assert sentence.startswith(beginning)
+
+
+@pytest.mark.parametrize(("value", "seen"), [(1.0, False), (3.1, False), (3.1622, True), (10.0, True)])
+def test_a_shift_of_one_step_is_seen_whatever_its_rounding(value: float, seen: bool) -> None:
+    assert RateShift("mse", "ce", "", Estimate(value, n=1), 3.1646).is_seen == seen
 
 
 def test_only_an_interval_above_one_is_called_a_shift() -> None:

@@ -32,7 +32,7 @@ def _told(shifts: Sequence[RateShift]) -> list[str]:
     for shift in shifts:
         groups.setdefault((shift.first, shift.beside, _seeds(shift)), []).append(shift)
     said = [
-        f"The best rate of {first} is {some([_of_second(shift) for shift in group])}{_with(beside)} ({seeds})."
+        f"{_the(beside)} best rate of {first} is {some([_of_second(shift) for shift in group])} ({seeds})."
         for (first, beside, seeds), group in groups.items()
     ]
     left = sum(map(len, list(groups.values())[_MOST_SAID:]))
@@ -53,11 +53,11 @@ def _of_one_seed(shifts: Sequence[RateShift]) -> list[str]:
 def _untold(shifts: Sequence[RateShift]) -> list[str]:
     groups: dict[tuple[str, str], list[str]] = {}
     for shift in shifts:
-        beside = f"{_with(shift.beside)} ({interval(shift.factor.low, shift.factor.high, _short)} times)"
-        groups.setdefault((shift.first, shift.second), []).append(beside.strip())
+        factor = f"{interval(shift.factor.low, shift.factor.high, _short)}{_with(shift.beside)}"
+        groups.setdefault((shift.first, shift.second), []).append(factor)
     said = [
-        f"No shift of the best rate can be told between {first} and {second} {some(besides)}."
-        for (first, second), besides in groups.items()
+        f"Between {first} and {second} no shift of the best rate can be told. The factor is {some(factors)}."
+        for (first, second), factors in groups.items()
     ]
     return [*said[:_MOST_SAID], *_more(len(said) - _MOST_SAID, "Nor can it be told between {} of losses.")]
 
@@ -102,6 +102,10 @@ def _seeds(shift: RateShift) -> str:
 
 def _short(value: float) -> str:
     return significant(value, 2)
+
+
+def _the(beside: str) -> str:
+    return f"With {beside} the" if beside else "The"
 
 
 def _with(beside: str) -> str:
