@@ -1,7 +1,8 @@
 """What a comparison found, as plain records.
 
-Terminal, page, tables and figures show them alike. Runs and arms in numbers are in ``measured``. NaN means that a value
-is not known. Accuracies are shares (0 to 1), and only the texts speak of points.
+Terminal, page, tables and figures show them alike. Runs and arms in numbers are in ``measured``. What their tuning
+tells is in ``tuned``. NaN means that a value is not known. Accuracies are shares (0 to 1), and only the texts speak of
+points.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from lit_lossopt.comparison.contrast import SAME, Contrast, Decision
 from lit_lossopt.comparison.measured import Arm, ArmRuns, Estimate, Floats, Oscillation, Trial
 from lit_lossopt.comparison.race import Race
 from lit_lossopt.comparison.race_rules import Rules
+from lit_lossopt.comparison.tuned import Edge, Held, RateShift, SharedRate, SpecialCase
 
 __all__ = [
     "SAME",
@@ -22,13 +24,18 @@ __all__ = [
     "Comparison",
     "Contrast",
     "Decision",
+    "Edge",
     "Estimate",
     "Floats",
+    "Held",
     "LeftOut",
     "Oscillation",
     "Race",
+    "RateShift",
     "Rules",
     "Sensitivity",
+    "SharedRate",
+    "SpecialCase",
     "Trial",
 ]
 
@@ -117,6 +124,9 @@ class Comparison:
         sequential: whether claims hold however often one looks.
         race: that the runs are, if they are one. Its question is decided by its looks, and the other questions hold at
             the same looks.
+        special_cases: arms that end worse than special cases of their own. One for each such arm.
+        rate_shifts: between each two losses that were trained alike, at several rates.
+        shared_rates: losses that were trained alike, at one rate.
     """
 
     title: str
@@ -145,3 +155,6 @@ class Comparison:
     level: float = nan
     sequential: bool = False
     race: Race | None = None
+    special_cases: tuple[SpecialCase, ...] = ()
+    rate_shifts: tuple[RateShift, ...] = ()
+    shared_rates: tuple[SharedRate, ...] = ()

@@ -28,6 +28,7 @@ class ArmRuns:
         settings: what sets this arm apart (``optimizer`` → ``Adam``).
         learning_rate: NaN if it is unknown or differs within the arm.
         runs: with their histories, in any order.
+        shared: all settings that its runs share, whether they set it apart or not. Seeds and bookkeeping are none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ArmRuns:
     settings: Mapping[str, str]
     learning_rate: float
     runs: tuple[Run, ...]
+    shared: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

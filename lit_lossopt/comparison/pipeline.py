@@ -21,9 +21,11 @@ from lit_lossopt.comparison.grouping.possible_looks import possible_looks, with_
 from lit_lossopt.comparison.grouping.schedules import at_common_places
 from lit_lossopt.comparison.grouping.selection import candidates, repeated_by, select, without_comparisons
 from lit_lossopt.comparison.grouping.units import as_shares, typed_margin, typed_target
+from lit_lossopt.comparison.inclusion.audit import special_cases
 from lit_lossopt.comparison.measures.axes import common_axis
 from lit_lossopt.comparison.measures.judged import judged, judged_note
 from lit_lossopt.comparison.measures.learning_rate import budget_curves, sensitivities
+from lit_lossopt.comparison.measures.losses_and_rates import rate_shifts, shared_rates
 from lit_lossopt.comparison.measures.ripple import measure_ripples
 from lit_lossopt.comparison.measures.target import choose_target, start_of
 from lit_lossopt.comparison.measures.trial import YARDSTICK_METRICS, Yardstick, measure
@@ -193,6 +195,7 @@ def measure_arms(grouped: Grouped) -> Measured:
     def trial(run: Run, arm: ArmRuns) -> Trial:
         return measure(run, arm, yardstick, ripples.values.get(run.run_id, nan), axes.place(run, metric))
 
+    tried = (*placed, *grouped.tuning)
     arms = [arm_in_numbers(arm, [trial(run, arm) for run in arm.runs], metric) for arm in placed]
     sign = -1.0 if higher else 1.0
     # Arms without a final value come last, and equal ones in the order of the alphabet.
@@ -203,8 +206,9 @@ def measure_arms(grouped: Grouped) -> Measured:
         axes=axes,
         target=target,
         target_origin=target_origin,
-        sensitivity=sensitivities([*placed, *grouped.tuning], metric, start=start, higher_is_better=higher),
+        sensitivity=sensitivities(tried, metric, start=start, higher_is_better=higher),
         budgets=budget_curves(grouped.tuning, metric, higher_is_better=higher),
+        tried=tried,
         on_test_images=on_test_images(placed, metric),
         ripple_is_ratio=ripples.are_ratios,
         left_out=grouped.left_out,
@@ -246,4 +250,7 @@ def conclude(tested: Tested) -> Comparison:
         level=tested.level,
         sequential=terms.sequential,
         race=measured.race,
+        special_cases=special_cases(tested.finals, measured.arms, measured.tried),
+        rate_shifts=rate_shifts(measured.tried, terms.metric, higher_is_better=terms.higher_is_better),
+        shared_rates=shared_rates(measured.arms, measured.tried),
     )

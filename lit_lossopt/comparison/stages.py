@@ -112,6 +112,7 @@ class Measured:
         target_origin: how it was chosen, in words.
         sensitivity: one a family with several learning rates.
         budgets: one a family with tuning trials.
+        tried: all arms as they were read, the compared ones first, then tuning trials.
         on_test_images: whether the metric is of the test images in any run.
         ripple_is_ratio: whether ripples are ratios of one arm's to the only other one's.
         left_out: runs that are not compared.
@@ -126,6 +127,7 @@ class Measured:
     target_origin: str
     sensitivity: tuple[Sensitivity, ...]
     budgets: tuple[BudgetCurve, ...]
+    tried: tuple[ArmRuns, ...]
     on_test_images: bool
     ripple_is_ratio: bool
     left_out: tuple[LeftOut, ...]

@@ -290,3 +290,14 @@ def test_numbers_have_one_spelling() -> None:
     assert {plain(text) for text in ("1e-3", "0.001", ".001", "0.0010", "+0.001")} == {"0.001"}
     assert plain("[32, 64]") == "[32, 64]"
     assert plain("1.2.3") == "1.2.3"
+
+
+def test_an_arm_shares_what_is_the_same_in_all_its_runs() -> None:
+    sizes = {0: "64", 1: "64", 2: "128"}
+    runs = [run({**SGD, "data.batch_size": size}, seed, number=seed) for seed, size in sizes.items()]
+    (mixed,) = group(runs, ("optimizer",)).arms
+    assert "data.batch_size" not in mixed.shared
+    assert "seed" not in mixed.shared
+    assert mixed.shared["optimizer.momentum"] == "0"
+    (alike,) = group(runs[:2]).arms
+    assert alike.shared["data.batch_size"] == "64"

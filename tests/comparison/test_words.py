@@ -17,6 +17,7 @@ from lit_lossopt.comparison.report.phrases import metric_words, points, quantity
 from lit_lossopt.comparison.report.verdict import answer
 from lit_lossopt.core import names
 from lit_lossopt.core.numbers import counted, listed, probability, ratio
+from tests.comparison import test_losses_and_rates, test_special_cases
 from tests.comparison.test_compare_arms import TAU, noisy, three_arms
 from tests.support.places import TESTS
 from tests.support.synthetic_runs import ACCURACY, Floats, arm, arms_of, compared, history, rising, run
@@ -120,9 +121,30 @@ def on_test_images() -> Comparison:
     return replace(winner(), on_test_images=True)
 
 
+def under_tuned() -> Comparison:
+    return test_special_cases.swept(test_special_cases.CASES["AdamW and Adam"][0], test_special_cases.ADAM)
+
+
+def special_case_not_searched() -> Comparison:
+    return test_special_cases.swept([test_special_cases.ADAM], test_special_cases.MOMENTUM)
+
+
+def losses_with_tuned_rates() -> Comparison:
+    runs = [
+        *test_losses_and_rates.swept(["ce", "mse"]),
+        *test_losses_and_rates.swept(["ce", "focal"], optimizer="Adam"),
+    ]
+    return test_losses_and_rates.comparison(runs)
+
+
+def losses_with_one_rate() -> Comparison:
+    return test_losses_and_rates.comparison(test_losses_and_rates.untuned())
+
+
 SITUATIONS: tuple[Callable[[], Comparison], ...] = (
     winner, two_arms, both_reach_it, one_seed, identical, equal, diverged, alone, never_reached, no_shared_seed, many,
     lower_is_better, sixty_arms, unequal_budgets, one_of_two_runs, swinging_evaluations, on_test_images,
+    under_tuned, special_case_not_searched, losses_with_tuned_rates, losses_with_one_rate,
 )  # fmt: skip
 GOLDEN = TESTS / "golden" / "answers.md"
 

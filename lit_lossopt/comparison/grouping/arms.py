@@ -155,7 +155,10 @@ def _arms(described: Sequence[Described], keys: Sequence[str]) -> tuple[list[Arm
     fallback = _fallback(described)
     names_of_arms = zip(distinct_names(told, fallback), _families(told, fallback), strict=True)
     arms = [
-        _arm(name, family, setting, [paired[place] for place in places])
+        replace(
+            _arm(name, family, setting, [paired[place] for place in places]),
+            shared=_shared([described[place].settings for place in places]),
+        )
         for places, setting, (name, family) in zip(groups.values(), told, names_of_arms, strict=True)
     ]
     return sorted(arms, key=lambda arm: arm.name), _mixed_note(mixed)
@@ -171,6 +174,12 @@ def _arm(name: str, family: str, settings: Mapping[str, str], runs: Sequence[Run
     if phases <= {TUNING, REPEAT} and len(of_sweep) == 1:
         family = plain(of_sweep.pop() or family)
     return ArmRuns(name, family, settings, _rate(runs), tuple(runs))
+
+
+def _shared(all_settings: Sequence[Settings]) -> dict[str, str]:
+    """Return the settings that are the same in all runs."""
+    differing = set(varying(all_settings))
+    return {name: value for name, value in all_settings[0].items() if name not in differing}
 
 
 def _families(told: Sequence[Mapping[str, str]], fallback: str) -> list[str]:

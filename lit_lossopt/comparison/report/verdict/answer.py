@@ -12,6 +12,8 @@ from lit_lossopt.comparison.report.verdict.convergence import final, speed
 from lit_lossopt.comparison.report.verdict.equivalence import equivalent, told_apart
 from lit_lossopt.comparison.report.verdict.oscillation import oscillation
 from lit_lossopt.comparison.report.verdict.race import race_sentences
+from lit_lossopt.comparison.report.verdict.rates import rates
+from lit_lossopt.comparison.report.verdict.special_cases import special_cases
 from lit_lossopt.comparison.statistics.judge import LEAST_PAIRS
 from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.numbers import counted, spelled
@@ -23,8 +25,8 @@ _MOST_FINDINGS = 3
 def answer(comparison: Comparison) -> tuple[str, ...]:
     """Return what was found, one sentence for each thing.
 
-    What decides a race comes first. Otherwise the order is speed, final value, oscillation, equivalence, how runs
-    ended, and what diagnostics found.
+    What decides a race comes first. Otherwise the order is speed, final value, oscillation, equivalence, what
+    tuning tells, how runs ended, and what diagnostics found.
 
     Only what the statistics claim is stated as a fact. Nothing is said about an order that is not claimed.
     """
@@ -38,6 +40,8 @@ def answer(comparison: Comparison) -> tuple[str, ...]:
         *told_apart(comparison),
         *oscillation(comparison),
         *equivalent(comparison),
+        *special_cases(comparison),
+        *rates(comparison),
         *_ends(comparison),
         *reasons(comparison),
     )
