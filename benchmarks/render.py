@@ -16,6 +16,7 @@ from benchmarks.foreign_section import foreign_section
 from benchmarks.harness import RESULTS
 from benchmarks.landscape_section import landscape_section
 from benchmarks.live_section import live_section
+from benchmarks.race_section import race_paragraph, race_section
 from benchmarks.reference import NOTE, between_marks, reference_page, table
 from benchmarks.study_section import sweep_study
 from benchmarks.tensorflow_section import (
@@ -39,6 +40,19 @@ def main() -> None:
         print(DOCS / name)
 
 
+def readme(text: str) -> str:
+    """Return the README with its race and its table of commands."""
+    commands = table(["command", "what it does"], [[f"`{name}`", command.line] for name, command in COMMANDS.items()])
+    return between_marks(between_marks(text, "commands", commands), "race", race_paragraph(_load("race_digits")))
+
+
+def measures_page(text: str) -> str:
+    """Return the page of definitions with the simulations of false claims and power."""
+    return between_marks(
+        between_marks(text, "claims", claims_section(_load("claims"))), "race", race_section(_load("race"))
+    )
+
+
 def pages() -> dict[str, str]:
     """Return file name → text of every rendered page."""
     return {
@@ -51,11 +65,7 @@ def pages() -> dict[str, str]:
         ),
         "losses_and_optimizers.md": reference_page()
         + (foreign_section(_load("foreign_classes")) if (RESULTS / "foreign_classes.json").is_file() else ""),
-        "../README.md": between_marks(
-            (DOCS.parent / "README.md").read_text(encoding="utf-8"),
-            "commands",
-            table(["command", "what it does"], [[f"`{name}`", command.line] for name, command in COMMANDS.items()]),
-        ),
+        "../README.md": readme((DOCS.parent / "README.md").read_text(encoding="utf-8")),
         "callbacks.md": between_marks(
             (DOCS / "callbacks.md").read_text(encoding="utf-8"),
             "callbacks",
@@ -65,7 +75,11 @@ def pages() -> dict[str, str]:
         "landscape.md": landscape_page((DOCS / "landscape.md").read_text(encoding="utf-8")),
         "tensorflow.md": tensorflow_page((DOCS / "tensorflow.md").read_text(encoding="utf-8")),
         "measures.md": between_marks(
-            (DOCS / "measures.md").read_text(encoding="utf-8"), "claims", claims_section(_load("claims"))
+            between_marks(
+                (DOCS / "measures.md").read_text(encoding="utf-8"), "claims", claims_section(_load("claims"))
+            ),
+            "race",
+            race_section(_load("race")),
         ),
         "benchmarks.md": benchmarks_page(
             *map(
