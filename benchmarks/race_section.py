@@ -16,13 +16,13 @@ _WIDTH = 118
 def race_section(content: dict[str, Any]) -> str:
     """Return three tables with a sentence each."""
     pages, some = content["false_claims"][0]["pages"], content["power"][0]["pages"]
-    false = f"""Races of equal arms that claim *any* difference, of {pages:,} each, with at most 32 seeds. *Page*: in any of
-the three questions. *E-values*: at the same looks. *Naive*: `compare` after each further seed from three on, until
-it claims something. Without a margin nothing is ever equivalent, so every race of equal arms goes to its limit.
+    false = f"""Races of equal arms that claim *any* difference, of {pages:,} each, with at most 32 seeds. *Page*: in
+any of the three questions. *E-values*: at the same looks. *Naive*: `compare` after each further seed from three on,
+until it claims something. Without a margin nothing is ever equivalent, so every race of equal arms goes to its limit.
 *One ahead*: one arm is truly better by three standard deviations, and false claims are those among the others,
 which are equal."""
-    found = f"""True differences that are found, and the repeats that this takes, of {some:,} races each. One arm is ahead
-of all others, which are equal. The standard deviation of a paired difference is half a point, or half of 1.3× on
+    found = f"""True differences that are found, and the repeats that this takes, of {some:,} races each. One arm is
+ahead of all others, which are equal. The standard deviation of a paired difference is half a point, or half of 1.3× on
 the log axis. *Equivalent* are pairs with the arm that is ahead. Half a point lies within the margin of one
 point, and 1.1× is the margin itself."""
     expected = "Repeats of a race by e-values, by the deviation of the effects that are expected."
