@@ -99,7 +99,7 @@ class SweepDisplay:
         rows.add_column(justify="right", style="dim")
         rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         rows.add_column(justify="right", no_wrap=True)
-        rows.add_column(justify="right", style="dim", no_wrap=True)
+        rows.add_column(justify="right", style="dim", no_wrap=True, min_width=5)
         now = time.monotonic()
         for worker, (progress, begun) in sorted(self._workers.items()):
             name = described(progress.trial) if progress.trial else "idle"

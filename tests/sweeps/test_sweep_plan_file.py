@@ -64,7 +64,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         },
         r"space.a.from=1.5: expected a whole number",
     ),
-    ({"protocol": "gird"}, r"expected tune-then-repeat or grid \(did you mean 'grid'\?\)"),
+    ({"protocol": "gird"}, r"expected tune-then-repeat, grid or race \(did you mean 'grid'\?\)"),
     ({"protocol": "grid", "tuning_seeds": 2}, r"a grid has no tuning"),
     ({"protocol": "grid", "test": "best"}, r"only repeats are tested"),
     ({"seeds": [0, 1]}, r"seed 0 was tuned on"),
