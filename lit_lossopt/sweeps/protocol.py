@@ -91,7 +91,9 @@ class Sweep:
         if not self.left:
             aside = self.runs.sort({key: (trial.arm, trial.phase) for key, trial in self.trials.items()})
             if aside:
-                self.say(f"{aside} results were set aside, because they are not in the plan any more or repeat a trial")
+                raced = "the race does not need them, or " if self.plan.race else ""
+                why = f"{raced}they are not in the plan any more or repeat a trial"
+                self.say(f"{aside} results were set aside, because {why}")
         return Exit.FAILED if self.failed or self.left else Exit.DONE
 
     def results(self) -> dict[str, TrialRun]:

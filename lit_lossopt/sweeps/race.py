@@ -28,11 +28,13 @@ class Runner(Protocol):
     """A sweep, as far as a race needs it.
 
     Attributes:
+        trials: key → trial of those that were asked for.
         left: number of trials that wait for the next command.
         limit: when time is up.
         notes: lines that are said at the end.
     """
 
+    trials: dict[str, Trial]
     left: int
     limit: TimeLimit
     notes: list[str]
@@ -103,7 +105,8 @@ def _run(sweep: Runner, winners: Mapping[str, Point], rules: Rules) -> tuple[Tri
         # Arms that lag behind come first, because the next look depends on them.
         wanted = late or dict.fromkeys(found.racing if found.next_look else (), found.next_look or 0)
         trials = _trials(sweep.plan, winners, {**found.seeds_of, **wanted})
-        sweep.run_missing(trials)
+        if wanted or not sweep.trials.keys() >= {trial.key for trial in trials}:
+            sweep.run_missing(trials)
         if sweep.left or not wanted:
             _note_open(sweep, found)
             return trials
@@ -165,6 +168,6 @@ def _note_open(sweep: Runner, found: Race) -> None:
     if found.racing and found.next_look is None:
         last = max(found.looks)
         sweep.notes.append(
-            f"the race ended at its limit of {last} seeds, and {open_in_words(found)}; to go on, raise race.max_seeds, "
-            f"or type --seeds {seeds_beyond(last)}"
+            f"the race ended at its limit of {last} seeds; {open_in_words(found)}; to go on, raise race.max_seeds or "
+            f"type --seeds {seeds_beyond(last)}"
         )
