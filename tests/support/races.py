@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lit_lossopt.comparison.comparison import Race
+from lit_lossopt.comparison.comparison import Contrast, Race
 from lit_lossopt.comparison.flags import parse
 from lit_lossopt.comparison.pipeline import compared, find_runs
 from lit_lossopt.core import names
@@ -113,10 +113,7 @@ def compared_race(experiment: str = "plan") -> Race:
 
 def decisions_of(found: Race) -> dict[int, list[tuple[str, str, str]]]:
     """Return number of seeds → two arms and what a look has decided on them."""
-    return {
-        size: sorted((*sorted((_arm(one.first), _arm(one.second))), str(one.decision)) for one in seen)
-        for size, seen in found.looks.items()
-    }
+    return {size: sorted((*_both(one), str(one.decision)) for one in seen) for size, seen in found.looks.items()}
 
 
 def seeds_of(found: Race) -> dict[str, int]:
@@ -138,6 +135,11 @@ def _seeded(trial: Trial) -> Trial:
         for word in trial.tracking
     )
     return replace(trial, tracking=tuple(words))
+
+
+def _both(found: Contrast) -> tuple[str, str]:
+    one, other = sorted((_arm(found.first), _arm(found.second)))
+    return one, other
 
 
 def _arm(name: str) -> str:

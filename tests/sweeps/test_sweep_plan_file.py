@@ -196,8 +196,10 @@ RACES = [
         {"race": {"max_seeds": 6}},
         "then the best of each arm again, with fresh seeds, ",
         "(final accuracy, within 0.01); one looks at 3, 4, 6 seeds",
-        "12 trials: 6 tuning trials, 6 repeats, and at most 4 more where a best point lies at the edge of the grid, "
-        + "and at most 6 more until the race is decided",
+        (
+            "12 trials: 6 tuning trials, 6 repeats, and at most 4 more where a best point lies at the edge of the grid, "
+            "and at most 6 more until the race is decided"
+        ),
     ),
     (
         {"race": {"max_seeds": 4, "question": "speed"}, "learning_rates": None, "test": "best"},
