@@ -197,8 +197,8 @@ RACES = [
         "then the best of each arm again, with fresh seeds, ",
         "(final accuracy, within 0.01); one looks at 3, 4, 6 seeds",
         (
-            "12 trials: 6 tuning trials, 6 repeats, and at most 4 more where a best point lies at the edge of the grid, "
-            "and at most 6 more until the race is decided"
+            "12 trials: 6 tuning trials, 6 repeats, and at most 4 more where a best point lies at the edge of the "
+            "grid, and at most 6 more until the race is decided"
         ),
     ),
     (
