@@ -204,11 +204,15 @@ def test_time_that_is_up_ends_a_race_undecided_and_tests_have_their_own() -> Non
     assert [(trial.phase, trial.seed) for trial in first.ran] == [("repeat", 1), ("test", 1)]
     assert "the race's 1e-09 minutes are over; 5 trials are left" in said
     assert over in said
+    # Of two tests the second one is not cut off.
+    again = RaceEngine(NOISY)
+    assert run_race(race_plan(**changes), again)[0] == 0
+    assert [(trial.phase, trial.arm) for trial in again.ran] == [("repeat", "adam"), ("test", "sgd"), ("test", "adam")]
     # Its plan is the same whatever its limit of time.
     changes["race"]["max_minutes"] = 10
     status, _, said = run_race(race_plan(**changes), second)
     assert status == 0
-    assert Counter(trial.phase for trial in second.ran) == {"repeat": 5, "test": 6}
+    assert Counter(trial.phase for trial in second.ran) == {"repeat": 4, "test": 6}
     assert over not in said
     assert not any("plan has changed" in line for line in said)
 
