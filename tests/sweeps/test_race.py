@@ -333,3 +333,13 @@ def test_a_race_of_this_process_is_taken_up_too(stops: int, capsys: pytest.Captu
     assert seeds_of(compared_race()) == {"sgd": 3, "adam": 3}
     assert "The race by final validation accuracy is decided after three seeds." in shown
     assert Path("mlruns/sweeps/plan.html").is_file()
+
+
+def test_the_runs_of_an_arm_that_has_left_choose_no_target() -> None:
+    """Its two runs are far better than all others. No other arm would ever reach what it would choose."""
+    finals = {"sgd": (0.99, 0.0003), "adam": (0.8, 0.0003), "rmsprop": (0.8, 0.0003)}
+    engine = RaceEngine(finals, crashing=[("sgd", 3)], rises={"sgd": 20, "adam": 8, "rmsprop": 20})
+    status, _, said = run_race(race_plan(race={"question": "speed"}), engine)
+    assert status == 1
+    assert looks_said(said)[-1].startswith("look at 4 seeds: adam is faster than rmsprop")
+    assert decisions_of(compared_race())[4] == [("adam", "rmsprop", CLAIMED)]

@@ -20,16 +20,16 @@ from tests.support.sweep_process import SweepProcess
 pytestmark = pytest.mark.usefixtures("store")
 # One arm does not learn. The other two do.
 TINY: dict[str, Any] = {
-    "base": {"data": "DigitsDataModule", "trainer.max_epochs": 1, "trainer.limit_train_batches": 6},
+    "base": {"data": "DigitsDataModule", "trainer.max_epochs": 1},
     "factors": {
         "optimizer": {
             "still": {"model.optimizer": "SGD", "model.optimizer.lr": 1e-6},
-            "adam": {"model.optimizer": "Adam", "model.optimizer.lr": 0.01},
+            "adam": {"model.optimizer": "Adam", "model.optimizer.lr": 0.005},
             "rmsprop": {"model.optimizer": "RMSprop", "model.optimizer.lr": 0.003},
         }
     },
     "protocol": "race",
-    "race": {"max_seeds": 8},
+    "race": {"max_seeds": 6},
 }
 Results = dict[tuple[str, str], tuple[float, ...]]
 
