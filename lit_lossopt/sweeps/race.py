@@ -107,8 +107,9 @@ def _run(sweep: Runner, winners: Mapping[str, Point], rules: Rules) -> tuple[Tri
         trials = _trials(sweep.plan, winners, {**found.seeds_of, **wanted})
         if wanted or not sweep.trials.keys() >= {trial.key for trial in trials}:
             sweep.run_missing(trials)
-        if sweep.left or not wanted:
+        if not wanted:
             _note_open(sweep, found)
+        if sweep.left or not wanted:
             return trials
         before, found = found, _look(sweep, winners, rules)
         if not late and max(found.looks, default=0) < max(wanted.values()):
