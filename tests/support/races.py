@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from lit_lossopt.comparison.comparison import Contrast, Race
+from lit_lossopt.comparison.contrast import Decision
 from lit_lossopt.comparison.flags import parse
 from lit_lossopt.comparison.pipeline import compared, find_runs
 from lit_lossopt.core import names
@@ -21,6 +22,12 @@ from lit_lossopt.tracking.reading.runs import Run, read_runs
 from lit_lossopt.tracking.sweeps import SweepRuns
 from tests.support.plans import RISING, CurveEngine, log_curve, plan
 
+# SGD is far behind. The other two are alike, and need more seeds to show it.
+CLEAR = {"sgd": (0.5, 0.0003), "adam": (0.9, 0.006), "rmsprop": (0.9, 0.006)}
+# Too noisy to be told apart.
+NOISY = {"sgd": (0.8, 0.1), "adam": (0.8, 0.1), "rmsprop": (0.8, 0.1)}
+TWO = ("sgd", "adam")
+OPEN, CLAIMED, EQUIVALENT = Decision.OPEN.value, Decision.CLAIMED.value, Decision.EQUIVALENT.value
 # The arms of a race without a search.
 _CLASSES = {"sgd": "SGD", "adam": "Adam", "rmsprop": "RMSprop"}
 
@@ -83,6 +90,11 @@ class RaceEngine(CurveEngine):
         shares = [min(1.0, 0.1 + 0.9 * step / slow) for step in range(31)] if slow else RISING
         log_seeded(trial, final, shares)
         return (3 if final is None else 0), 1, 0.1, ""
+
+
+def looks_said(said: list[str]) -> list[str]:
+    """Return the lines on looks."""
+    return [line for line in said if line.startswith("look at ")]
 
 
 def log_seeded(trial: Trial, final: float | None, shares: Sequence[float] = RISING) -> None:
