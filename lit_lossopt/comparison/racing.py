@@ -7,7 +7,7 @@ everybody who compares its runs later use the same function, so they find the sa
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from math import nan
 
@@ -54,26 +54,28 @@ def race_of(arms: Sequence[ArmRuns], rules: Rules) -> Race:
     return race({arm.name: {seed_of(run) for run in arm.runs} for arm in arms}, rules, ask)
 
 
-def race_of_trials(trials: Sequence[Run], rules: Rules) -> Race:
+def race_of_trials(trials: Sequence[Run], rules: Rules, arms: Iterable[str]) -> Race:
     """Return how far the race of a sweep's repeats has gone.
 
     Args:
         trials: without histories. Their tags name arm and seed.
         rules: what was fixed before.
+        arms: that race. There may be no run of one of them yet.
     """
-    by_arm: dict[str, list[Run]] = {}
+    by_arm: dict[str, list[Run]] = {arm: [] for arm in arms}
     for run in judged(with_curves(trials, METRIC), METRIC):
-        by_arm.setdefault(run.tags[names.TAG_SWEEP_ARM], []).append(run)
+        by_arm[run.tags[names.TAG_SWEEP_ARM]].append(run)
     return race_of([ArmRuns(name, name, {}, nan, tuple(own)) for name, own in sorted(by_arm.items())], rules)
 
 
 def target_of(arms: Sequence[ArmRuns], rules: Rules) -> tuple[float, str]:
     """Return the value that counts as reached, and how it was chosen in words.
 
-    Unless the rules have it, the runs of the first look choose it. So it stays the same at all later looks.
+    Unless the rules have it, the runs of the first look choose it. So it stays the same at all later looks. An arm that
+    lacks one of them is not asked, because it took no part in that look.
     """
     first = [_first(arm, rules, rules.looks[0]) for arm in arms]
-    first = [arm for arm in first if arm.runs] or list(arms)
+    first = [arm for arm in first if len(arm.runs) == rules.looks[0]] or list(arms)
     target, origin = choose_target(first, METRIC, rules.target, start_of(first, METRIC), higher_is_better=True)
     return target, origin if rules.target is not None else f"{origin} over the first {spelled(rules.looks[0])} seeds"
 

@@ -156,7 +156,8 @@ def _repeats(plan: Plan, search: Sequence[Trial]) -> tuple[Trial, ...]:
 
 def _counts(plan: Plan, search: Sequence[Trial], again: Sequence[Trial]) -> list[str]:
     counts = [f"{len(search)} {search[0].phase} trials", *([f"{len(again)} repeats"] if again else [])]
-    return [*counts, f"{len(again)} tests"] if plan.test and again else counts
+    tested = len(again) or sum(trial.phase == REPEAT for trial in search)
+    return [*counts, f"{tested} tests"] if plan.test and tested else counts
 
 
 def _more(wider: int, longer: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lit_lossopt.comparison.race_rules import SPEED
 from lit_lossopt.comparison.statistics.look_sizes import looks_up_to
 from lit_lossopt.config.files import find_config, known_names, plan_names
 from lit_lossopt.config.flags import Flag
@@ -21,7 +22,7 @@ from lit_lossopt.sweeps.engines.gpu_slots import accelerator_of, share_of
 from lit_lossopt.sweeps.engines.table import ENGINES
 from lit_lossopt.sweeps.plan.file import GRID, Plan, as_race, find_plan, plan_seeds, read_plan
 from lit_lossopt.sweeps.plan.race import RacePlan, check_seeds
-from lit_lossopt.sweeps.plan.trials import accelerator_in, check_plan, on_grids
+from lit_lossopt.sweeps.plan.trials import accelerator_in, check_plan, on_grids, searches
 from lit_lossopt.sweeps.trial import Resources
 from lit_lossopt.tracking.experiment import check_experiment
 
@@ -176,10 +177,7 @@ def dry_run(plan: Plan, options: Options) -> list[str]:
     if plan.extend and on_grids(plan):
         shown.append("where an arm's best lies at an end of its grid, every arm gets one more point there")
     if plan.race:
-        looks = ", ".join(map(str, looks_up_to(plan.race.max_seeds)))
-        shown.append(
-            f"then the best of each arm again, until every pair of arms is decided; one looks at {looks} seeds"
-        )
+        shown.append(_race_in_words(plan, plan.race))
     elif plan.protocol != GRID:
         shown.append(
             f"then the best of each arm again, with seeds {', '.join(map(str, plan.seeds))} in place of tuning's"
@@ -190,6 +188,17 @@ def dry_run(plan: Plan, options: Options) -> list[str]:
         *estimate.lines(plan, at_once(plan, options), keep_checkpoints=options.keep_checkpoints),
         "a dry run: nothing was run or written",
     ]
+
+
+def _race_in_words(plan: Plan, race: RacePlan) -> str:
+    begin = "then the best of each arm again, with fresh seeds" if searches(plan) else "then with more seeds"
+    within = f"within a factor of {race.margin:g}" if race.question == SPEED else f"within {race.margin:g}"
+    asked = "steps to the target" if race.question == SPEED else "final accuracy"
+    looks = ", ".join(map(str, looks_up_to(race.max_seeds)))
+    return (
+        f"{begin}, until every pair of arms is better, worse or equivalent ({asked}, {within}); one looks at {looks} "
+        "seeds"
+    )
 
 
 def _is_plan(name: str) -> bool:

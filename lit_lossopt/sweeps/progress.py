@@ -95,11 +95,12 @@ class SweepDisplay:
 
     def picture(self) -> RenderableType:
         """Return what is shown now."""
-        rows = Table.grid(padding=(0, 2))
+        # What a worker says may be long. It gets what is left of the line.
+        rows = Table.grid(padding=(0, 2), expand=True)
         rows.add_column(justify="right", style="dim")
+        rows.add_column(no_wrap=True, overflow="ellipsis", max_width=self.console.width // 2)
         rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        rows.add_column(justify="right", no_wrap=True)
-        rows.add_column(justify="right", style="dim", no_wrap=True)
+        rows.add_column(justify="right", style="dim", no_wrap=True, min_width=5)
         now = time.monotonic()
         for worker, (progress, begun) in sorted(self._workers.items()):
             name = described(progress.trial) if progress.trial else "idle"

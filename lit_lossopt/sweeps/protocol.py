@@ -6,9 +6,7 @@ It runs what is missing, extends, chooses, repeats, tests, and says what failed.
 from __future__ import annotations
 
 import dataclasses
-import math
 import shlex
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,8 +14,8 @@ from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.names import Exit, Verdict
 from lit_lossopt.sweeps.plan.file import GRID, Plan
+from lit_lossopt.sweeps.plan.key import fingerprint
 from lit_lossopt.sweeps.plan.points import Point
-from lit_lossopt.sweeps.plan.race import RacePlan
 from lit_lossopt.sweeps.plan.trials import (
     REPEAT,
     TEST,
@@ -26,15 +24,16 @@ from lit_lossopt.sweeps.plan.trials import (
     arms,
     check_plan,
     described_point,
-    fingerprint,
     on_grids,
     repeats,
     search_trials,
+    searches,
 )
 from lit_lossopt.sweeps.progress import described
 from lit_lossopt.sweeps.race import race
 from lit_lossopt.sweeps.selection import edge, final, winner
 from lit_lossopt.sweeps.testing import tests
+from lit_lossopt.sweeps.time_limit import TimeLimit, limit_of
 from lit_lossopt.sweeps.trial import ENDED, Engine, Outcome, Trial, Watch
 from lit_lossopt.tracking.sweeps import SweepRuns
 from lit_lossopt.tracking.trial_runs import TrialRun
@@ -72,8 +71,7 @@ class Sweep:
     left: int = 0
     tested: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
-    _deadline: float = math.inf
-    _limit: str = ""
+    limit: TimeLimit = field(default_factory=TimeLimit)
     _busy: set[str] = field(default_factory=set)
 
     def run(self) -> int:
@@ -85,9 +83,7 @@ class Sweep:
             Interrupted: Ctrl-C, SIGTERM, or a trial that was told to stop.
             UserError: the store does not answer.
         """
-        if self.plan.max_minutes:
-            self._deadline = time.monotonic() + 60 * self.plan.max_minutes
-            self._limit = f"the plan's {self.plan.max_minutes:g} minutes"
+        self.limit = limit_of(self.plan.max_minutes, "the plan's")
         self._busy = self.runs.settle()
         reach = self._search()
         if self.plan.protocol != GRID and not self.left:
@@ -95,7 +91,9 @@ class Sweep:
         if not self.left:
             aside = self.runs.sort({key: (trial.arm, trial.phase) for key, trial in self.trials.items()})
             if aside:
-                self.say(f"{aside} results were set aside, because they are not in the plan any more or repeat a trial")
+                raced = "the race does not need them, or " if self.plan.race else ""
+                why = f"{raced}they are not in the plan any more or repeat a trial"
+                self.say(f"{aside} results were set aside, because {why}")
         return Exit.FAILED if self.failed or self.left else Exit.DONE
 
     def results(self) -> dict[str, TrialRun]:
@@ -108,6 +106,9 @@ class Sweep:
         It is extended where a best point lies at an edge.
         """
         reach = Reach()
+        if self.plan.race and not searches(self.plan):
+            # A race without a search begins with its first look.
+            return reach
         self.run_missing(search_trials(self.plan))
         for _ in range(self.plan.extend):
             wider = reach if self.left else self._wider(reach)
@@ -147,31 +148,13 @@ class Sweep:
     def _repeat(self, reach: Reach) -> None:
         winners = self._winners(reach)
         if self.plan.race:
-            again = self._race(winners, self.plan.race)
+            again = race(self, winners, self.plan.race)
         else:
             again = repeats(self.plan, winners)
             self.run_missing(again)
         if self.plan.test and not self.left:
             results = self.runs.ended([trial.key for trial in again])
             self.run_missing(tests(self.plan, again, results, self.untested(results)))
-
-    def _race(self, winners: Mapping[str, Point], settings: RacePlan) -> tuple[Trial, ...]:
-        """Run the race of the winners, and return its trials.
-
-        A race that ends undecided because its time is up has come to its end.
-        """
-        if len(winners) < 2:
-            self.notes.append("there was no race, because fewer than two arms came to a sound end of their search")
-            return ()
-        end = time.monotonic() + 60 * (settings.max_minutes or math.inf)
-        own = end < self._deadline
-        if own:
-            self._deadline, self._limit = end, f"the race's {settings.max_minutes:g} minutes"
-        again = race(self, winners, settings)
-        if own and self.left and time.monotonic() > end:
-            self.left = 0
-            self.notes.append(f"{self._limit} were over before all pairs were decided; the same command goes on")
-        return again
 
     def _winners(self, reach: Reach) -> dict[str, Point]:
         tried, results = tuple(self.trials.values()), self.results()
@@ -252,9 +235,9 @@ class Sweep:
         outcomes = self.engine.run(trials, self.watch, self._is_done) if trials else ()
         for ended, outcome in enumerate(outcomes, 1):
             self._note(outcome, f"[{ended}/{len(trials)}]")
-            if time.monotonic() > self._deadline and ended < len(trials):
+            if self.limit.is_over and ended < len(trials):
                 self.left += len(trials) - ended
-                self.say(f"{self._limit} are over; {self.left} trials are left")
+                self.say(f"{self.limit.words} are over; {self.left} trials are left")
                 return
 
     def _note(self, outcome: Outcome, count: str) -> None:

@@ -111,8 +111,21 @@ def kill_with_its_family(zygote: Zygote, process: int, output: Path) -> None:
     assert not wait_until_dead(family)
 
 
-def log_curve(trial: Trial, final: float | None, *, whole: bool = True, patience: float = 30.0) -> None:
-    """Log a run as a trial would: a rising curve, and its end unless the process is killed before."""
+RISING = (0.2, 0.8, 1.0)
+
+
+def log_curve(
+    trial: Trial, final: float | None, *, whole: bool = True, patience: float = 30.0, shares: Sequence[float] = RISING
+) -> None:
+    """Log a run as a trial would: a rising curve, and its end unless the process is killed before.
+
+    Args:
+        trial: says where the run is kept.
+        final: the value at the end. None: it diverges.
+        whole: whether the run has its end.
+        patience: seconds that the store is given.
+        shares: of the final value, one an evaluation.
+    """
     typed = dict(word.removeprefix("--").split("=", 1) for word in trial.tracking)
     logger = RunLogger(
         typed["tracking.experiment"],
@@ -121,7 +134,7 @@ def log_curve(trial: Trial, final: float | None, *, whole: bool = True, patience
         parent=typed["tracking.parent"],
     )
     logger.start(f"{trial.arm} seed={trial.seed}", {"learning_rate": trial.point.get(LEARNING_RATE, 0)})
-    accuracies = [share * (0.1 if final is None else final) for share in (0.2, 0.8, 1.0)]
+    accuracies = [share * (0.1 if final is None else final) for share in shares]
     name = names.metric(names.VAL, "accuracy")
     logger.log_points([Point(name, value, step, 1_700_000_000_000) for step, value in enumerate(accuracies)])
     if final is None:

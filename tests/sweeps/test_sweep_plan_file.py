@@ -18,10 +18,12 @@ from lit_lossopt.sweeps.engines.local import LocalEngine
 from lit_lossopt.sweeps.options import read_options
 from lit_lossopt.sweeps.plan.file import read_plan
 from lit_lossopt.sweeps.plan.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
+from lit_lossopt.sweeps.plan.race import RacePlan
 from lit_lossopt.sweeps.plan.trials import search_trials
 from tests.config.test_command_line import HEAVY
 from tests.support.plans import TWO_ARMS, plan, write_plan
 
+RACE: dict[str, Any] = {"protocol": "race", "seeds": None}
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"factor": {}}, r"sweep.factor: no such key \(did you mean 'factors'\?\)"),
     ({"base": 3}, r"sweep.base=3: give its parts"),
@@ -64,7 +66,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         },
         r"space.a.from=1.5: expected a whole number",
     ),
-    ({"protocol": "gird"}, r"expected tune-then-repeat or grid \(did you mean 'grid'\?\)"),
+    ({"protocol": "gird"}, r"expected tune-then-repeat, grid or race \(did you mean 'grid'\?\)"),
     ({"protocol": "grid", "tuning_seeds": 2}, r"a grid has no tuning"),
     ({"protocol": "grid", "test": "best"}, r"only repeats are tested"),
     ({"seeds": [0, 1]}, r"seed 0 was tuned on"),
@@ -79,6 +81,24 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"limits": {"trial_minutes": 0}}, r"trial_minutes=0: expected a number above 0"),
     ({"limits": {"minuts": 3}}, r"did you mean 'minutes'"),
     ({"overlays": ["sweep_quick"]}, r"a plan of a sweep, not a config"),
+    ({"race": {}}, r"sweep.race={}: it says how a race is decided, and this is none; add protocol: race"),
+    ({"protocol": "race"}, r"sweep.seeds=2: a race takes as many as it needs; limit it by race.max_seeds"),
+    ({**RACE, "race": 3}, r"sweep.race=3: give its parts"),
+    ({**RACE, "race": {"margn": 1}}, r"sweep.race.margn: no such key \(did you mean 'margin'\?\)"),
+    (
+        {**RACE, "race": {"question": "sped"}},
+        r"sweep.race.question=sped: expected final or speed \(did you mean 'speed'",
+    ),
+    ({**RACE, "race": {"margin": 1}}, r"race.margin=1: expected a share of accuracy below 1"),
+    ({**RACE, "race": {"margin": 0}}, r"race.margin=0: expected a number above 0"),
+    ({**RACE, "race": {"question": "speed", "margin": 0.9}}, r"race.margin=0.9: expected a ratio above 1"),
+    ({**RACE, "race": {"target": 90}}, r"race.target=90: expected a share of accuracy below 1, as 0.9 for 90 %"),
+    ({**RACE, "race": {"max_minutes": 0}}, r"race.max_minutes=0: expected a number above 0"),
+    ({**RACE, "race": {"max_seeds": 0}}, r"race.max_seeds=0: expected a whole number from 1 to 1024"),
+    ({**RACE, "race": {"max_seeds": 5}}, r"race.max_seeds=5: a race .* so take one of 3, 4, 6, 8, 12, 16, 24, 32, 48"),
+    ({**RACE, "tuning_seeds": [7, 1, 900], "race": {"max_seeds": 96}, "limits": {"trials": 9}}, r"210 trials, more"),
+    ({**RACE, "learning_rates": None, "limits": {"trials": 9}}, r"64 trials, more than sweep.limits.trials=9"),
+    ({**RACE, "factors": None}, r"sweep.protocol=race: a race needs two arms; give factors"),
 ]
 
 
@@ -112,6 +132,9 @@ TYPED_WRONG = [
     ("sweep --config sweep_quick --model.optimizer=Adam", "the factor optimizer .* sets it for each arm"),
     ("sweep --config sweep_quick --tracking.experiment=journal", "it names a folder below mlruns"),
     ("sweep sweep_quick", "not a flag"),
+    ("sweep --config sweep_race --seeds 5", "--seeds 5: a race .* so take one of 3, 4, 6, 8, 12, 16, 24, 32, 48"),
+    ("sweep --config sweep_quick --until-decided --seeds 7", "--seeds 7: a race"),
+    ("sweep --config sweep_landscape --until-decided", "sweep.protocol=grid: it repeats nothing, so nothing can race"),
     ("demo --fast", "a value is missing"),
 ]
 
@@ -149,6 +172,57 @@ def test_repeats_take_seeds_that_were_not_tuned_on() -> None:
     assert plan("--seeds=4", tuning_seeds=[4], seeds=[1, 2]).seeds == (1, 2, 0, 3)
     assert plan("--seeds=1", seeds=3).seeds == (1,)
     assert plan(protocol="grid", seeds=3).seeds == (0, 1, 2)
+
+
+def test_a_race_reads_as_it_stands() -> None:
+    read = plan(**RACE)
+    assert read.race == RacePlan("final", 0.01, None, 32, None)
+    assert read.seeds == tuple(range(1, 33))
+    speed = plan(**RACE, race={"question": "speed", "target": 0.8, "max_seeds": 4, "max_minutes": 3, "margin": None})
+    assert speed.race == RacePlan("steps_to_target", 1.1, 0.8, 4, 3)
+    assert speed.seeds == (1, 2, 3, 4)
+
+
+def test_any_plan_becomes_a_race_and_keeps_the_seeds_it_has() -> None:
+    read = plan("--until-decided", "--seeds=4", tuning_seeds=[4], seeds=[9, 2])
+    assert read.protocol == "race"
+    assert read.race == RacePlan(max_seeds=4)
+    assert read.seeds == (9, 2, 0, 1)
+    assert plan("--seeds=48", **RACE).race == RacePlan(max_seeds=48)
+
+
+RACES = [
+    (
+        {"race": {"max_seeds": 6}},
+        "then the best of each arm again, with fresh seeds, ",
+        "(final accuracy, within 0.01); one looks at 3, 4, 6 seeds",
+        (
+            "12 trials: 6 tuning trials, 6 repeats, and at most 4 more where a best point lies at the edge of the "
+            "grid, and at most 6 more until the race is decided"
+        ),
+    ),
+    (
+        {"race": {"max_seeds": 4, "question": "speed"}, "learning_rates": None, "test": "best"},
+        "then with more seeds, ",
+        "(steps to the target, within a factor of 1.1); one looks at 3, 4 seeds",
+        "6 trials: 6 repeat trials, 6 tests, and at most 2 more until the race is decided",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "begin", "looks", "count"), RACES)
+def test_a_dry_run_of_a_race_says_how_it_goes_and_how_long_it_may_take(
+    changes: dict[str, Any], begin: str, looks: str, count: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_plan(**{**RACE, "extend": 1, **changes})
+    assert main(["sweep", "--config", "plan.yaml", "--dry-run", "--workers=1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{begin}until every pair of arms is better, worse or equivalent {looks}" in lines
+    assert count in lines
+    most = int(count.rpartition("at most ")[2].split()[0])
+    low, high = re.findall(r"about ([\d.]+) s to ([\d.]+) s", "\n".join(lines))[0]
+    first, wider = int(count.split(maxsplit=1)[0]), 4 if "edge" in count else 0
+    assert float(high) / float(low) == pytest.approx((first + most + wider) / first, rel=0.1)
 
 
 def test_quasi_random_points_are_read() -> None:

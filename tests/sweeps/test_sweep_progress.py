@@ -65,6 +65,18 @@ def test_lines_are_cut_to_a_narrow_terminal() -> None:
     assert max(map(len, console.file.getvalue().splitlines())) <= 40  # type: ignore[attr-defined]
 
 
+def test_a_long_line_leaves_room_for_name_and_time() -> None:
+    console = terminal(80)
+    display = SweepDisplay(console=console)
+    display.watch(Progress(0, TRIALS[0], "word " * 60))
+    display.stand("race at 4 seeds: " + "word " * 60)
+    console.print(display.picture())
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # the buffer of above
+    assert re.search(r"^0 +tuning a lr=0.01 seed=0 +(word )+.*… +00:00$", lines[0])
+    assert re.search(r"^race at 4 seeds: (word )+.*…$", lines[-1])
+    assert len(lines) == 3
+
+
 def test_where_there_is_no_terminal_only_plain_lines_are_printed() -> None:
     file = io.StringIO()
     with SweepDisplay(console=Console(file=file)) as display:

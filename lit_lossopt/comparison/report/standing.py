@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lit_lossopt.comparison.comparison import Contrast, Decision
 from lit_lossopt.comparison.race import Race, pair_of
 from lit_lossopt.comparison.race_rules import SPEED
-from lit_lossopt.core.numbers import counted, listed
+from lit_lossopt.core.numbers import counted, listed, spelled
 
 _MOST_NAMED = 3
+
+
+def new_looks(before: Race | None, found: Race) -> list[str]:
+    """Return in words what has changed in a race, a line for each look.
+
+    Args:
+        before: the race as it was said last, or None.
+        found: the race now.
+    """
+    known = before.looks if before else {}
+    sizes = [
+        size for size in sorted(found.looks) if _pairs(found, size) != {pair_of(one) for one in known.get(size, ())}
+    ]
+    again = sorted(listed(sorted(pair)) for pair in (before.decided if before else {}) if pair not in found.decided)
+    reopened = f"open again, because a later run did not come to a sound end: {_few(again)}"
+    return [*(look_in_words(found, size) for size in sizes), *([reopened] if again else [])]
 
 
 def look_in_words(found: Race, size: int) -> str:
@@ -17,22 +34,39 @@ def look_in_words(found: Race, size: int) -> str:
 
     An example is ``look at 4 seeds: adam is better than sgd; open: adam and rmsprop``.
     """
-    seen = found.looks[size]
-    said = decisions([one for one in seen if found.decided.get(pair_of(one)) == size], found)
-    open_pairs = [one for one in seen if found.decided.get(pair_of(one)) != size]
-    return f"look at {size} seeds: {_few(said) if said else 'nothing new is decided'}{_open(open_pairs)}"
+    then = _at(found, size)
+    said = decisions([one for one in found.looks[size] if found.decided.get(pair_of(one)) == size], found)
+    nothing = "nothing new is decided" if then.decided else "nothing is decided yet"
+    still = open_in_words(then)
+    return f"look at {size} seeds: {_few(said) if said else nothing}{f'; {still}' if still else ''}"
 
 
 def standing(found: Race) -> str:
-    """Return how the race stands, as ``race: 4 of 6 pairs decided at 8 seeds; open: adam and rmsprop``."""
-    arms = len(found.seeds_of)
-    pairs = arms * (arms - 1) // 2
+    """Return how the race stands.
+
+    An example is ``race at 8 seeds: 4 pairs decided, 1 open; to 12 seeds go adam and rmsprop``.
+    """
     if not found.looks:
         return f"race: the first look is at {counted(found.rules.looks[0], 'seed')}"
-    racing = set(found.racing)
-    still = [one for one in found.open if {one.first, one.second} <= racing]
-    waiting = f"; open: {_few([_both(one) for one in still])}" if still else ""
-    return f"race: {len(found.decided)} of {pairs} pairs decided at {max(found.looks)} seeds{waiting}"
+    pairs = f"race at {max(found.looks)} seeds: {len(found.decided)} of {_all_pairs(found)} pairs decided"
+    waiting = _waiting(found)
+    if not waiting:
+        return pairs
+    more = (
+        f"to {found.next_look} seeds go {listed(list(found.racing))}" if found.next_look else "this was the last look"
+    )
+    return f"{pairs}, {len(waiting)} open; {more}"
+
+
+def open_in_words(found: Race) -> str:
+    """Return which pairs more seeds could decide, as ``open: adam and rmsprop``, or an empty text.
+
+    Pairs of an arm that is behind another are none of them, because that arm has stopped.
+    """
+    pairs = _waiting(found)
+    if len(pairs) > _MOST_NAMED:
+        return f"{len(pairs)} pairs are open"
+    return f"open: {_few([_both(one) for one in pairs])}" if pairs else ""
 
 
 def decisions(seen: Sequence[Contrast], race: Race) -> list[str]:
@@ -52,12 +86,25 @@ def _both(found: Contrast) -> str:
     return listed(sorted((found.first, found.second)))
 
 
-def _open(pairs: Sequence[Contrast]) -> str:
-    if len(pairs) > _MOST_NAMED:
-        return f"; {len(pairs)} pairs are open"
-    return f"; open: {_few([_both(one) for one in pairs])}" if pairs else ""
+def _pairs(found: Race, size: int) -> set[frozenset[str]]:
+    return {pair_of(one) for one in found.looks[size]}
+
+
+def _at(found: Race, size: int) -> Race:
+    """Return a race as it was at one of its looks."""
+    return replace(found, looks={at: seen for at, seen in found.looks.items() if at <= size})
+
+
+def _waiting(found: Race) -> list[Contrast]:
+    racing = set(found.racing)
+    return [one for one in found.open if {one.first, one.second} <= racing]
+
+
+def _all_pairs(found: Race) -> int:
+    arms = len(found.seeds_of)
+    return arms * (arms - 1) // 2
 
 
 def _few(texts: Sequence[str]) -> str:
     more = len(texts) - _MOST_NAMED
-    return ", ".join([*texts[:_MOST_NAMED], *([f"and {counted(more, 'more pair')}"] if more > 0 else [])])
+    return ", ".join([*texts[:_MOST_NAMED], *([f"and {spelled(more)} more"] if more > 0 else [])])

@@ -1,6 +1,6 @@
-"""What tells one trial from another.
+"""What tells one trial from another, and one plan from another.
 
-It is a hash of all that can change its result. It is made from merged settings, without torch.
+The key of a trial is a hash of all that can change its result. It is made from merged settings, without torch.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from dataclasses import asdict, replace
 from typing import Any
 
 from lit_lossopt.config.description import DATA_NO_RESULT, NO_RESULT
@@ -15,6 +16,7 @@ from lit_lossopt.config.strict_yaml import load_value
 from lit_lossopt.config.trainer_arguments import SHOW_RESULTS
 from lit_lossopt.config.words import Prepared
 from lit_lossopt.core.class_paths import as_named_first
+from lit_lossopt.sweeps.plan.file import Plan
 
 
 def sweep_key(prepared: Prepared) -> str:
@@ -56,3 +58,16 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
         tree[name] = [*(tree.get(name) or []), value]
     else:
         tree[name] = value
+
+
+_NOT_SAID = {"path", "name", "text", "experiment", "accelerator", "max_trials", "max_minutes", "trial_minutes"}
+
+
+def fingerprint(plan: Plan) -> str:
+    """Return the SHA-256 of what a plan says of its trials.
+
+    The place of its file does not matter, and neither do limits of time.
+    """
+    plan = replace(plan, race=replace(plan.race, max_minutes=None)) if plan.race else plan
+    said = {name: value for name, value in asdict(plan).items() if name not in _NOT_SAID}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()

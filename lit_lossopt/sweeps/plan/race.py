@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lit_lossopt.comparison.race_rules import FINAL, SPEED
-from lit_lossopt.comparison.statistics.look_sizes import FIRST_LOOKS, looks_up_to
+from lit_lossopt.comparison.statistics.look_sizes import FIRST_LOOKS, look_sizes, looks_up_to
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.sweeps.plan.section import Section
 
@@ -47,15 +47,18 @@ def read_race(section: Section) -> RacePlan:
     """
     section.refuse_others(("question", "margin", "target", "max_seeds", "max_minutes"))
     question = QUESTIONS[section.choice("question", tuple(QUESTIONS), "final")]
-    margin = section.number("margin", _DEFAULT_MARGINS[question]) or 0.0
+    margin = section.number("margin", None) or _DEFAULT_MARGINS[question]
     if question == SPEED and margin <= 1:
         raise section.wrong("margin", "expected a ratio above 1, because the question is speed")
     if question == FINAL and margin >= 1:
         raise section.wrong("margin", "expected a share of accuracy below 1, as 0.01 for one point")
+    target = section.number("target", None)
+    if target is not None and target >= 1:
+        raise section.wrong("target", "expected a share of accuracy below 1, as 0.9 for 90 %")
     return RacePlan(
         question=question,
         margin=float(margin),
-        target=section.number("target", None),
+        target=target,
         max_seeds=check_seeds(
             section.whole("max_seeds", MOST_SEEDS, 1, _LIMIT), f"{section.path}: {section.where}.max_seeds="
         ),
@@ -77,3 +80,8 @@ def check_seeds(most: int, named: str) -> int:
         known = ", ".join(map(str, looks_up_to(_LIMIT)))
         raise UserError(f"{named}{most}: a race is looked at with fixed numbers of seeds, so take one of {known}")
     return most
+
+
+def seeds_beyond(most: int) -> int:
+    """Return the number of seeds of the look behind this one."""
+    return next(size for size in look_sizes() if size > most)

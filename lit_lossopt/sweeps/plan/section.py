@@ -54,7 +54,7 @@ class Section:
         """Return one of the known words."""
         value = self.tree.get(name, default)
         if value != default and value not in known:
-            raise self.wrong(name, f"expected {' or '.join(known)}{did_you_mean(str(value), known)}")
+            raise self.wrong(name, f"expected {', '.join(known[:-1])} or {known[-1]}{did_you_mean(str(value), known)}")
         return str(value)
 
     def text(self, name: str, default: str) -> str:

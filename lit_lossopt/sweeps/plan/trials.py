@@ -5,11 +5,9 @@ They are those of the search, of its extension and of the repeats. Every trial i
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -246,26 +244,15 @@ def check_plan(plan: Plan) -> tuple[Trial, ...]:
         )
     trials = search_trials(plan)
     repeated = 0 if plan.protocol == GRID else len(plan.seeds) * len(arms(plan))
+    # The trials of a race without a search are the first of its repeats.
+    count = repeated if plan.race and not searches(plan) else len(trials) + repeated
     if plan.race and len(arms(plan)) < 2:
         raise UserError(f"{plan.path}: sweep.protocol={RACE}: a race needs two arms; give factors")
-    if len(trials) + repeated > plan.max_trials:
+    if count > plan.max_trials:
         raise UserError(
-            f"{plan.path}: {len(trials) + repeated} trials, more than sweep.limits.trials={plan.max_trials}; raise it "
-            "if that is meant"
+            f"{plan.path}: {count} trials, more than sweep.limits.trials={plan.max_trials}; raise it if that is meant"
         )
     return trials
-
-
-_NOT_SAID = {"path", "name", "text", "experiment", "accelerator", "max_trials", "max_minutes", "trial_minutes"}
-
-
-def fingerprint(plan: Plan) -> str:
-    """Return the SHA-256 of what a plan says of its trials.
-
-    The place of its file does not matter.
-    """
-    said = {name: value for name, value in asdict(plan).items() if name not in _NOT_SAID}
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def on_grids(plan: Plan) -> bool:
