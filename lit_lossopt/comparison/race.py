@@ -39,10 +39,15 @@ class Race:
 
         They are worse than no other arm, by what was claimed.
         """
-        decided, out = self.decided, self.left | {one.second for one in self.contrasts if one.claimed}
-        arms = sorted(arm for arm in self.seeds_of if arm not in out)
+        decided, arms = self.decided, self.unbeaten
         pairs = [pair for pair in combinations(arms, 2) if frozenset(pair) not in decided]
         return tuple(arm for arm in arms if any(arm in pair for pair in pairs))
+
+    @property
+    def unbeaten(self) -> tuple[str, ...]:
+        """The arms that are worse than no other arm, and have not left."""
+        out = self.left | {one.second for one in self.contrasts if one.claimed}
+        return tuple(sorted(arm for arm in self.seeds_of if arm not in out))
 
     @property
     def next_look(self) -> int | None:

@@ -95,7 +95,7 @@ def rules_of(plan: Plan, settings: RacePlan, arms: int) -> Rules:
 
 def _run(sweep: Runner, winners: Mapping[str, Point], rules: Rules) -> tuple[Trial, ...]:
     """Run look after look, and return the trials."""
-    sweep.runs.race = as_tag(rules)
+    sweep.runs.begin_race(as_tag(rules), [trial.key for trial in repeats(sweep.plan, winners)])
     said, found = None, _look(sweep, winners, rules)
     while True:
         late = _late(sweep, winners, found)

@@ -162,6 +162,19 @@ class SweepRuns:
             counted[key] = counted.get(key, 0) + int(tags.get(names.TAG_KILLED, 0))
         return counted
 
+    def begin_race(self, rules: str, keys: Iterable[str]) -> None:
+        """Tag the repeats with the rules of their race, those that have ended and those that will begin.
+
+        Args:
+            rules: as the text of a tag.
+            keys: of all trials that may be a part of the race.
+        """
+        self.race, ended = rules, self.ended(keys)
+        with _said(self._store.uri):
+            for run in ended.values():
+                if run.tags.get(names.TAG_RACE) != rules:
+                    self._store.client.set_tag(run.run_id, names.TAG_RACE, rules)
+
     def sort(self, wanted: Mapping[str, tuple[str, str]]) -> int:
         """Tag the runs of this sweep as the plan now has them.
 

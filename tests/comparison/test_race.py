@@ -198,7 +198,8 @@ def test_a_comparison_finds_the_race_again_and_says_when_each_pair_was_decided()
     words = answer(found)
     assert words[0].startswith("No arm can be said to end better") or "ends" in words[0]
     text = " ".join(words)
-    assert "The race by final validation accuracy is decided after" in text
+    assert "The race by final validation accuracy has ended after" in text
+    assert "No arm is ahead of adam and rmsprop." in text
     assert "are better than" not in text
     assert f"It took {direct.trainings} repeats, " in text
     assert "fewer than eight seeds for each arm" in text
@@ -240,7 +241,7 @@ def test_speed_decides_by_a_target_that_the_first_look_has_fixed() -> None:
     pair = next(each for each in one.contrasts if pair_of(each) == frozenset(("adam", "rmsprop")))
     assert pair.equivalent
     assert 1 / 1.15 < pair.difference.low < pair.difference.high < 1.15
-    assert "The race by speed is decided" in " ".join(answer(found))
+    assert "The race by speed has ended after" in " ".join(answer(found))
 
 
 OTHERWISE = {
@@ -313,9 +314,9 @@ def test_a_look_and_how_the_race_stands_are_said_in_a_line() -> None:
         {"a": finals(0.9, 0.003, place=1), "b": finals(0.9, 0.02, place=2), "c": finals(0.6, 0.003, place=3)},
         rules(seeds=SEEDS[:4]),
     )
-    assert look_in_words(found, 3) == "look at 3 seeds: nothing new is decided; open: a and b, a and c, b and c"
+    assert look_in_words(found, 3) == "look at 3 seeds: nothing is decided yet; open: a and b, a and c, b and c"
     assert look_in_words(found, 4).startswith("look at 4 seeds: a is better than c")
-    assert standing(found) == f"race: {len(found.decided)} of 3 pairs decided at 4 seeds; open: a and b"
+    assert standing(found) == "race at 4 seeds: 2 of 3 pairs decided, 1 open; this was the last look"
 
 
 def test_claims_at_any_time_are_fewer_and_no_others(usual: tuple[Comparison, Comparison]) -> None:

@@ -187,5 +187,5 @@ def test_a_race_of_this_process_is_taken_up_too(stops: int, capsys: pytest.Captu
     assert "look at 3 seeds: adam is better than sgd\n" in shown
     assert sorted(ran) == [(arm, seed) for arm in ("adam", "sgd") for seed in (1, 2, 3)]
     assert seeds_of(compared_race()) == {"sgd": 3, "adam": 3}
-    assert "The race by final validation accuracy is decided after three seeds." in shown
+    assert "has won the race by final validation accuracy, after three seeds." in shown
     assert Path("mlruns/sweeps/plan.html").is_file()

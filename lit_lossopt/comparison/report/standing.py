@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 
 from lit_lossopt.comparison.comparison import Contrast, Decision
 from lit_lossopt.comparison.race import Race, pair_of
@@ -78,8 +79,25 @@ def decisions(seen: Sequence[Contrast], race: Race) -> list[str]:
             behind.setdefault(one.first, []).append(one.second)
     ahead = sorted(behind, key=lambda arm: (-len(behind[arm]), arm))
     same = [f"{_both(one)} are the same at every seed" for one in seen if one.decision is Decision.SAME]
-    alike = [f"{_both(one)} are equivalent" for one in seen if one.decision is Decision.EQUIVALENT]
+    alike = [f"{listed(group)} are equivalent" for group in _groups(seen)]
     return [*(f"{arm} is {better} than {listed(sorted(behind[arm]))}" for arm in ahead), *alike, *same]
+
+
+def _groups(seen: Sequence[Contrast]) -> list[list[str]]:
+    """Return groups of arms of which each is equivalent to each other one.
+
+    A pair is told once, in the first group that it fits.
+    """
+    left = {pair_of(one) for one in seen if one.decision is Decision.EQUIVALENT}
+    groups = []
+    while left:
+        group: list[str] = []
+        for arm in sorted({arm for pair in left for arm in pair}):
+            if all(frozenset((arm, other)) in left for other in group):
+                group.append(arm)
+        groups.append(group)
+        left -= {frozenset(pair) for pair in combinations(group, 2)}
+    return groups
 
 
 def _both(found: Contrast) -> str:

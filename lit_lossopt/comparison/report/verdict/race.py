@@ -28,11 +28,17 @@ def race_sentences(comparison: Comparison) -> list[str]:
 def _state(comparison: Comparison, found: Race) -> str:
     what = "speed" if found.rules.question == SPEED else f"final {metric_of(comparison)}"
     seeds = counted(max(found.looks), "seed")
-    if not found.racing:
-        return f"The race by {what} is decided after {seeds}."
-    limit = ", its limit" if found.next_look is None else ""
-    arms = listed(list(found.racing))
-    return f"The race by {what} is open after {seeds}{limit}. Between {arms} it is not decided."
+    if found.racing:
+        limit = ", its limit" if found.next_look is None else ""
+        return (
+            f"The race by {what} is open after {seeds}{limit}. Between {listed(list(found.racing))} it is not decided."
+        )
+    first = listed(list(found.unbeaten))
+    if len(found.unbeaten) == 1:
+        return f"{first} has won the race by {what}, after {seeds}."
+    if not first:
+        return f"The race by {what} has ended after {seeds} without a winner, since each arm is behind another."
+    return f"The race by {what} has ended after {seeds}. No arm is ahead of {first}."
 
 
 def _when(found: Race) -> list[str]:
@@ -53,10 +59,11 @@ def _stopped(found: Race) -> list[str]:
     stopped = [one for one in found.open if not {one.first, one.second} <= racing]
     if not stopped:
         return []
+    reason = "since an arm stops when it is behind another"
     if len(stopped) == 1:
         arms = listed(sorted((stopped[0].first, stopped[0].second)))
-        return [f"Between {arms} nothing was decided, since an arm stops when it is behind another."]
-    return [f"In {counted(len(stopped), 'pair')} nothing was decided, since an arm stops when it is behind another."]
+        return [f"Between {arms} nothing was decided, {reason}."]
+    return [f"In {counted(len(stopped), 'pair')} of other arms nothing was decided, {reason}."]
 
 
 def _cost(found: Race) -> str:
