@@ -16,8 +16,8 @@ from lit_lossopt.comparison.race import Race, pair_of
 from lit_lossopt.comparison.race_rules import FINAL, SPEED, Rules
 from lit_lossopt.comparison.racing import NOT_THE_RACE, as_tag, race_of, rules_in
 from lit_lossopt.comparison.report.figures import figures
+from lit_lossopt.comparison.report.race_table import race_table
 from lit_lossopt.comparison.report.standing import look_in_words, standing
-from lit_lossopt.comparison.report.tables import race_table
 from lit_lossopt.comparison.report.verdict import answer
 from lit_lossopt.comparison.statistics.contrasts import Quantity, Question, Sample
 from lit_lossopt.comparison.statistics.look_sizes import FIRST_LOOKS
@@ -140,6 +140,19 @@ def test_equal_arms_rarely_get_any_claim_whatever_the_noise(noise: str, arms: in
         found = raced(values[0], Kind(noise, margin=margin), deciding)
         claims += any(one.claimed for one in found.contrasts) or other_claims(found, values[1:]) > 0
     # How many a rate of 5 % gives at most, in 999 of 1,000 cases.
+    assert claims <= {40: 7, 400: 35}[pages]
+
+
+@pytest.mark.parametrize("pages", [40, pytest.param(400, marks=pytest.mark.slow)])
+def test_equal_arms_rarely_get_any_claim_beside_one_that_is_far_behind(pages: int) -> None:
+    random = np.random.default_rng(pages)
+    kind, claims = Kind(margin=0.0), 0
+    for _ in range(pages):
+        values = values_of(random, kind, 4)[0]
+        values[0] -= 0.05
+        found = raced(values, kind, deciding)
+        assert {one.second for one in found.contrasts if "0" in pair_of(one)} == {"0"}
+        claims += any(one.claimed and "0" not in pair_of(one) for one in found.contrasts)
     assert claims <= {40: 7, 400: 35}[pages]
 
 

@@ -24,6 +24,7 @@ from lit_lossopt.comparison.report import tables
 from lit_lossopt.comparison.report.figure_spec import Figure, style
 from lit_lossopt.comparison.report.figures import figures, looks
 from lit_lossopt.comparison.report.page_data import MOST_POINTS, figure_data, style_data, thinned
+from lit_lossopt.comparison.report.race_table import race_table
 from lit_lossopt.comparison.report.units import unit
 from lit_lossopt.core.files import whole_file
 from lit_lossopt.core.numbers import significant
@@ -76,7 +77,7 @@ def page(comparison: Comparison, words: Sequence[str]) -> str:
             figures=[_figure_context(figure, look) for figure in shown],
             arms=tables.arm_table(comparison),
             contrasts=[
-                ("The race: every pair, by the number of seeds that decided it", tables.race_table(comparison, look)),
+                ("The race: every pair, by the number of seeds that decided it", race_table(comparison, look)),
                 ("Final value", tables.contrast_table(comparison.finals, comparison, look)),
                 ("Steps to the target", tables.contrast_table(comparison.speeds, comparison, look)),
                 (

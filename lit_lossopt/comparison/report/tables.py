@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, isnan
 
-from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Decision, Estimate, Race, Trial
-from lit_lossopt.comparison.race import pair_of
+from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Decision, Estimate, Trial
 from lit_lossopt.comparison.report.phrases import place_of_best, to_target
 from lit_lossopt.comparison.report.units import Unit, count, factor, ripple_name, unit
 from lit_lossopt.comparison.statistics.paired_tests import PAIRED_T
@@ -218,7 +217,8 @@ def contrast_table(contrasts: Sequence[Contrast], comparison: Comparison, look: 
     return Table(CONTRAST_HEADS, tuple(rows))
 
 
-def _difference(one: Contrast, shown: Unit) -> Cell:
+def difference_cell(one: Contrast, shown: Unit) -> Cell:
+    """Return a difference or a factor, with its interval below it."""
     low, high = one.difference.low, one.difference.high
     if one.quantity not in FACTORS:
         between = interval(low, high, lambda value: shown.change(value).removesuffix(shown.difference))
@@ -241,48 +241,11 @@ def _contrast(one: Contrast, shown: Unit) -> tuple[Cell, ...]:
         f"{name} missed it at {count}" for name, count in zip((one.first, one.second), one.missed, strict=True) if count
     ]
     return (
-        _difference(one, shown),
+        difference_cell(one, shown),
         Cell(str(one.difference.n), ", ".join(missed), one.difference.n),
         Cell(probability(one.p_adjusted), one.test, one.p_adjusted),
         Cell(UNKNOWN if isnan(one.wins) else f"{100 * one.wins:.0f} %", "", one.wins),
         Cell(verdict, needed or (one.remark if one.decision is Decision.UNTESTED else ""), 0 if one.claimed else 1),
-    )
-
-
-RACE_HEADS = (
-    ("decided at", "seeds of each arm at the look that decided it"),
-    ("difference", "with its interval at that look; the intervals of all looks of the race hold together"),
-    ("verdict", "what was decided"),
-)
-
-
-def race_table(comparison: Comparison, look: Mapping[str, int]) -> Table:
-    """Return the table of all pairs of a race, in the order in which they were decided.
-
-    It has no rows where there is no race.
-    """
-    race, shown = comparison.race, unit(comparison.metric)
-    if race is None:
-        return Table(RACE_HEADS, ())
-    ordered = sorted(race.contrasts, key=lambda one: (race.decided.get(pair_of(one), inf), one.first, one.second))
-    rows = [
-        Row(f"{one.first} against {one.second}", look.get(one.second, -1), _raced(one, race, shown)) for one in ordered
-    ]
-    return Table(RACE_HEADS, tuple(rows))
-
-
-def _raced(one: Contrast, race: Race, shown: Unit) -> tuple[Cell, ...]:
-    size = race.decided.get(pair_of(one))
-    verdict = CLAIMS[one.quantity] if one.claimed else str(one.decision)
-    if size is None:
-        going = {one.first, one.second} <= set(race.racing)
-        text, verdict = UNKNOWN, "open" if going else "open, since one of them stopped"
-    else:
-        text = str(size)
-    return (
-        Cell(text, "" if size else f"looked at with {one.difference.n} seeds", inf if size is None else size),
-        _difference(one, shown),
-        Cell(verdict),
     )
 
 

@@ -123,19 +123,7 @@ def read_plan(path: Path) -> Plan:
     Raises:
         UserError: the first thing wrong, with its key and the file.
     """
-    tree = load_config(path, str(path))
-    if not _NAME.match(path.stem):
-        raise UserError(f"{path}: a plan is known by its file's name, which may hold letters, digits and . + - _ only")
-    found = first_not_finite(tree)
-    if found:
-        raise UserError(f"{path}: {found[0]}={found[1]}: not a finite number")
-    others = [name for name in tree if name != "sweep"]
-    if others:
-        raise UserError(
-            f"{path}: {others[0]}: a plan has the one key 'sweep'; what all trials share stands in its base"
-        )
-    section = Section(tree["sweep"], "sweep", path)
-    section.refuse_others(PLAN_KEYS)
+    section = _read(path)
     protocol = section.choice("protocol", (TUNE, GRID, RACE), TUNE)
     tuning = section.seeds("tuning_seeds", 1, 0)
     race = read_race(section.below("race")) if protocol == RACE else None
@@ -164,6 +152,24 @@ def read_plan(path: Path) -> Plan:
         trial_minutes=limits.number("trial_minutes", None),
         race=race,
     )
+
+
+def _read(path: Path) -> Section:
+    """Return the one mapping of a plan's file."""
+    tree = load_config(path, str(path))
+    if not _NAME.match(path.stem):
+        raise UserError(f"{path}: a plan is known by its file's name, which may hold letters, digits and . + - _ only")
+    found = first_not_finite(tree)
+    if found:
+        raise UserError(f"{path}: {found[0]}={found[1]}: not a finite number")
+    others = [name for name in tree if name != "sweep"]
+    if others:
+        raise UserError(
+            f"{path}: {others[0]}: a plan has the one key 'sweep'; what all trials share stands in its base"
+        )
+    section = Section(tree["sweep"], "sweep", path)
+    section.refuse_others(PLAN_KEYS)
+    return section
 
 
 def plan_seeds(plan: Plan, count: int) -> tuple[int, ...]:
