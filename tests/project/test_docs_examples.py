@@ -54,11 +54,12 @@ def test_the_page_on_trained_models(in_its_store: FinishedRun) -> None:
         exec(compile(block.replace("RUN_ID", in_its_store.run_id), str(page), "exec"), names)  # noqa: S102  # our own page
 
 
-def test_the_plan_on_the_page_on_sweeps(capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = blocks(SWEEPS, "yaml")
-    Path("mine.yaml").write_text(block)
-    assert main(["sweep", "--config", "mine", "--dry-run"]) == 0
-    assert "52 trials: 20 tuning trials, 32 repeats" in capsys.readouterr().out
+def test_the_plans_on_the_page_on_sweeps(capsys: pytest.CaptureFixture[str]) -> None:
+    said = ("52 trials: 20 tuning trials, 32 repeats", "12 trials: 6 tuning trials, 6 repeats")
+    for block, words in zip(blocks(SWEEPS, "yaml"), said, strict=True):
+        Path("mine.yaml").write_text(block)
+        assert main(["sweep", "--config", "mine", "--dry-run"]) == 0
+        assert words in capsys.readouterr().out
 
 
 def test_the_page_on_sweeps_names_every_key_of_a_plan() -> None:

@@ -13,8 +13,8 @@ from scipy import optimize, special
 
 from lit_lossopt.comparison.statistics.judge import LEVEL, Judge
 
-# The standard deviation of the effects that are expected, as means over deviations. Three cost the fewest seeds over
-# effects from a half to six (benchmarks/race.py).
+# The standard deviation of the effects that are expected, as means over deviations. Three cost few seeds where effects
+# are large, and little more where they are small (benchmarks/race.py).
 EXPECTED_EFFECT = 3.0
 # Beyond this a critical value is as good as infinite.
 _LARGEST_LOG_T = 20.0

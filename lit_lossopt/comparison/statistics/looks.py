@@ -92,8 +92,8 @@ class _Boundary:
 def shares_spent() -> Iterator[float]:
     """Give the part that has been spent with each look, without end.
 
-    >>> [round(part, 3) for part in itertools.islice(shares_spent(), 10)]
-    [0.113, 0.225, 0.338, 0.45, 0.562, 0.675, 0.788, 0.9, 0.95, 0.975]
+    >>> [f"{part:.2f}" for part in itertools.islice(shares_spent(), 10)]
+    ['0.11', '0.23', '0.34', '0.45', '0.56', '0.68', '0.79', '0.90', '0.95', '0.97']
     """
     for look in range(1, len(FIRST_LOOKS) + 1):
         yield _OF_FIRST_LOOKS * look / len(FIRST_LOOKS)
