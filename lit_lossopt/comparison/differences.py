@@ -18,6 +18,7 @@ from lit_lossopt.comparison.statistics.contrasts import (
     contrast,
     contrasts,
     contrasts_by,
+    count_all_pairs,
     count_comparisons,
     not_equal_by_accident,
 )
@@ -36,17 +37,18 @@ def find_differences(measured: Measured) -> Tested:
         speed_question(() if measured.axes.no_speed else arms),
         oscillation_question(arms),
     ]
-    level = nan
+    level, comparisons = nan, count_comparisons(questions)
     if measured.race:
         found = _of_race(measured.race, questions)
     elif terms.sequential:
-        found = contrasts_by(AnyTime(count_comparisons(questions)), questions)
+        comparisons = count_all_pairs(questions)
+        found = contrasts_by(AnyTime(comparisons), questions)
     else:
         found, family = contrasts(questions)
         level = family.level
     finals, speeds, oscillations = map(tuple, found)
     finals = tuple(not_equal_by_accident(finals, arms))
-    return Tested(measured, finals, speeds, oscillations, count_comparisons(questions), level)
+    return Tested(measured, finals, speeds, oscillations, comparisons, level)
 
 
 def _of_race(race: Race, questions: Sequence[Question]) -> list[list[Contrast]]:

@@ -350,3 +350,15 @@ def usual() -> tuple[Comparison, Comparison]:
     ]
     fixed, sequential = (compared(plain, all_pairs=True, sequential=wish) for wish in (False, True))
     return fixed, sequential
+
+
+def test_pairs_that_still_share_too_few_seeds_count_at_any_time() -> None:
+    """Otherwise a pair would be judged more mildly as long as others have no seeds yet."""
+    arms = [
+        replace(one, runs=tuple(_untagged(each) for each in one.runs))
+        for one in arms_of_race(rules(), {"adam": 8, "sgd": 8, "rmsprop": 2})
+    ]
+    few, many = (compared(some, all_pairs=True, sequential=True) for some in (arms[:2], arms))
+    pair = [next(one for one in found.finals if pair_of(one) == {"adam", "sgd"}) for found in (few, many)]
+    assert many.comparisons == 3 * few.comparisons
+    assert pair[1].p_adjusted > pair[0].p_adjusted

@@ -135,6 +135,14 @@ def count_comparisons(questions: Sequence[Question]) -> int:
     return sum(count_pairs(present) for question in questions for present in question.presence())
 
 
+def count_all_pairs(questions: Sequence[Question]) -> int:
+    """Return how many pairs may ever be tested, over all questions.
+
+    Pairs that share too few seeds by now are among them, because seeds may be added.
+    """
+    return sum(1 for question in questions for _ in question.pairs())
+
+
 def not_equal_by_accident(contrasts: Sequence[Contrast], arms: Sequence[Arm]) -> list[Contrast]:
     """Return contrasts of final values in which no broken arm is equivalent.
 
