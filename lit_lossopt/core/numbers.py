@@ -108,11 +108,12 @@ def times(value: float) -> str:
 
 
 def share(value: float) -> str:
-    """Return a share of a descent in two digits.
+    """Return a share of a descent in two digits, or more where it is large.
 
-    Examples are ``0.83``, ``0.021`` and ``0``.
+    >>> share(0.834), share(0.0213), share(0.0), share(613.0)
+    ('0.83', '0.021', '0', '613')
     """
-    return f"{value:.2g}"
+    return significant(value, 2)
 
 
 def per_cent(value: float) -> str:
