@@ -27,15 +27,17 @@ from lit_lossopt.comparison.measures.judged import judged, judged_note
 from lit_lossopt.comparison.measures.learning_rate import budget_curves, sensitivities
 from lit_lossopt.comparison.measures.losses_and_rates import rate_shifts, shared_rates
 from lit_lossopt.comparison.measures.ripple import measure_ripples
-from lit_lossopt.comparison.measures.target import choose_target, start_of
+from lit_lossopt.comparison.measures.target import choose_target, first_runs, start_of
 from lit_lossopt.comparison.measures.trial import YARDSTICK_METRICS, Yardstick, measure
 from lit_lossopt.comparison.metric import choose_metric, default_margin, higher_is_better, refuse_different_losses
 from lit_lossopt.comparison.racing import recognized, target_of
 from lit_lossopt.comparison.stages import Found, Grouped, Measured, Read, Terms, Tested
 from lit_lossopt.comparison.statistics.estimates import arm_in_numbers
+from lit_lossopt.comparison.statistics.judge import LEAST_PAIRS
 from lit_lossopt.comparison.statistics.winners import against_best, by_speed, group_of_best
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.numbers import spelled
 from lit_lossopt.tracking.addresses import tracking_uri
 from lit_lossopt.tracking.reading.runs import Run, experiments_of, find_experiment, read_runs
 
@@ -185,10 +187,7 @@ def measure_arms(grouped: Grouped) -> Measured:
     axes = common_axis(grouped.arms, metric)
     placed, places_notes = at_common_places(grouped.arms, axes, metric)
     start = start_of(placed, metric)
-    if grouped.race:
-        target, target_origin = target_of(placed, grouped.race.rules)
-    else:
-        target, target_origin = choose_target(placed, metric, terms.target, start, higher_is_better=higher)
+    target, target_origin = _target(grouped, placed, start)
     yardstick = Yardstick(metric, higher, target)
     ripples = measure_ripples(placed)
 
@@ -215,6 +214,20 @@ def measure_arms(grouped: Grouped) -> Measured:
         notes=(*grouped.notes, *ripples.notes, *axes.notes, *places_notes, *note_on_test_images(placed, metric)),
         race=grouped.race,
     )
+
+
+def _target(grouped: Grouped, placed: Sequence[ArmRuns], start: float) -> tuple[float, str]:
+    """Return the value that counts as reached, and how it was chosen in words."""
+    terms = grouped.terms
+    higher = terms.higher_is_better
+    if grouped.race:
+        return target_of(placed, grouped.race.rules)
+    if not terms.sequential or terms.target is not None:
+        return choose_target(placed, terms.metric, terms.target, start, higher_is_better=higher)
+    # A target that moved with each further seed would change what was measured before.
+    first = first_runs(placed, LEAST_PAIRS)
+    target, origin = choose_target(first, terms.metric, None, start_of(first, terms.metric), higher_is_better=higher)
+    return target, f"{origin} over the first {spelled(LEAST_PAIRS)} runs of each arm"
 
 
 def conclude(tested: Tested) -> Comparison:

@@ -7,9 +7,17 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from lit_lossopt.comparison.contrast import Contrast, Decision
-from lit_lossopt.comparison.race_rules import Rules
+from lit_lossopt.comparison.race_rules import USUAL_SEEDS, Rules
 
-_CLOSED = (Decision.CLAIMED, Decision.EQUIVALENT, Decision.SAME)
+
+def _closes(found: Contrast, size: int) -> bool:
+    """Return whether a contrast decides a pair at a look.
+
+    A few seeds may be even by chance, where values are coarse. So arms that are the same at every seed are open until
+    the usual number of seeds.
+    """
+    same = found.decision is Decision.SAME and size >= USUAL_SEEDS
+    return same or found.decision in (Decision.CLAIMED, Decision.EQUIVALENT)
 
 
 def pair_of(found: Contrast) -> frozenset[str]:
@@ -68,12 +76,12 @@ class Race:
     @property
     def decided(self) -> Mapping[frozenset[str], int]:
         """Pair of arms → the number of seeds at which it was decided."""
-        return {pair: size for pair, (size, one) in self._last().items() if one.decision in _CLOSED}
+        return {pair: size for pair, (size, one) in self._last().items() if _closes(one, size)}
 
     @property
     def open(self) -> tuple[Contrast, ...]:
         """The contrasts of the pairs that are not decided."""
-        return tuple(one for one in self.contrasts if one.decision not in _CLOSED)
+        return tuple(one for size, one in self._last().values() if not _closes(one, size))
 
     @property
     def trainings(self) -> int:

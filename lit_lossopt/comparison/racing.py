@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from math import nan
+from math import isnan, nan
 
 from lit_lossopt.comparison.comparison import Arm, ArmRuns, LeftOut
 from lit_lossopt.comparison.grouping.histories import with_curves
@@ -18,12 +18,13 @@ from lit_lossopt.comparison.grouping.schedules import at_common_places
 from lit_lossopt.comparison.measures.axes import common_axis
 from lit_lossopt.comparison.measures.judged import judged
 from lit_lossopt.comparison.measures.target import choose_target, start_of
-from lit_lossopt.comparison.measures.trial import Yardstick, measure, seed_of
+from lit_lossopt.comparison.measures.trial import Yardstick, final_of, measure, seed_of
 from lit_lossopt.comparison.race import Race
 from lit_lossopt.comparison.race_rules import FINAL, SPEED, Rules
 from lit_lossopt.comparison.stages import Grouped, Terms
 from lit_lossopt.comparison.statistics.contrasts import Question
 from lit_lossopt.comparison.statistics.estimates import arm_in_numbers
+from lit_lossopt.comparison.statistics.look_sizes import FIRST_LOOKS
 from lit_lossopt.comparison.statistics.questions import final_question, speed_question
 from lit_lossopt.comparison.statistics.race import race
 from lit_lossopt.core import names
@@ -76,6 +77,8 @@ def target_of(arms: Sequence[ArmRuns], rules: Rules) -> tuple[float, str]:
     """
     first = [_first(arm, rules, rules.looks[0]) for arm in arms]
     first = [arm for arm in first if len(arm.runs) == rules.looks[0]] or list(arms)
+    if all(isnan(final_of(run, METRIC)) for arm in first for run in arm.runs):
+        return (nan if rules.target is None else rules.target), "no run has a value yet"
     target, origin = choose_target(first, METRIC, rules.target, start_of(first, METRIC), higher_is_better=True)
     return target, origin if rules.target is not None else f"{origin} over the first {spelled(rules.looks[0])} seeds"
 
@@ -121,7 +124,7 @@ def rules_in(tag: str) -> Rules:
     """
     try:
         values = json.loads(tag)
-        if values["question"] not in (FINAL, SPEED):
+        if values["question"] not in (FINAL, SPEED) or len(values["seeds"]) < FIRST_LOOKS[0]:
             raise ValueError(tag)
         return Rules(**{**values, "seeds": tuple(map(str, values["seeds"]))})
     except (TypeError, KeyError, AttributeError) as error:
@@ -169,9 +172,17 @@ def _shared_rules(grouped: Grouped) -> Rules | None:
         return None
     try:
         # The newest run knows of seeds that were allowed later.
-        return rules_in(runs[-1].tags[names.TAG_RACE])
+        rules = rules_in(runs[-1].tags[names.TAG_RACE])
     except ValueError:
         return None
+    return rules if len(grouped.arms) == rules.arms and not any(_has_gap(arm, rules) for arm in grouped.arms) else None
+
+
+def _has_gap(arm: ArmRuns, rules: Rules) -> bool:
+    """Return whether an arm lacks a seed before its last one, as where a run was deleted."""
+    present = {seed_of(run) for run in arm.runs}
+    known = [seed for seed in rules.seeds if seed in present]
+    return known != list(rules.seeds[: len(known)])
 
 
 def _asks_for(rules: Rules, terms: Terms, *, own_margin: bool) -> bool:

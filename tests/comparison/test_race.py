@@ -21,7 +21,8 @@ from lit_lossopt.comparison.report.standing import look_in_words, standing
 from lit_lossopt.comparison.report.verdict import answer
 from lit_lossopt.comparison.statistics.contrasts import Quantity, Question, Sample
 from lit_lossopt.comparison.statistics.look_sizes import FIRST_LOOKS
-from lit_lossopt.comparison.statistics.race import deciding, race
+from lit_lossopt.comparison.statistics.looks import DECIDING, OTHERS, Look
+from lit_lossopt.comparison.statistics.race import deciding, judge_of_others, race
 from lit_lossopt.core import names
 from lit_lossopt.tracking.reading.runs import Run
 from tests.support.synthetic_runs import arm, compared, rising, run
@@ -257,6 +258,30 @@ def test_speed_decides_by_a_target_that_the_first_look_has_fixed() -> None:
     assert "The race by speed has ended after" in " ".join(answer(found))
 
 
+def test_the_other_questions_have_their_own_share_at_the_look_of_the_arm_that_stopped_first() -> None:
+    found = run_race(
+        {"a": finals(0.9, 0.003, place=1), "b": finals(0.9, 0.003, place=2), "c": finals(0.6, 0.003, place=3)}, rules()
+    )
+    assert judge_of_others(found, "a", "c") == Look(3, FIRST_LOOKS.index(found.seeds_of["c"]), OTHERS)
+    assert judge_of_others(found, "a", "b") == Look(3, FIRST_LOOKS.index(found.seeds_of["a"]), OTHERS)
+    assert deciding(found.rules, 6) == Look(3, 2, DECIDING)
+
+
+def test_arms_that_are_even_in_a_few_seeds_are_open_and_broken_ones_always() -> None:
+    level = finals(0.9, 0.003, place=1)
+    found = run_race({"a": level, "b": list(level)}, rules(2))
+    assert found.decided == {frozenset("ab"): 8}
+    assert run_race({"a": level, "b": list(level)}, rules(2), broken={"a": 3}).decided == {}
+    assert run_race({"a": level, "b": list(level)}, rules(2), broken={"b": 12}).seeds_of["a"] == 8
+
+
+def test_a_race_whose_runs_have_no_values_has_nothing_to_decide() -> None:
+    arms = [
+        arm(name, [run([math.nan] * 5, arm=name, seed=int(s), verdict="diverged") for s in SEEDS[:4]]) for name in "ab"
+    ]
+    assert race_of(arms, rules(2)).decided == {}
+
+
 OTHERWISE = {
     "another sweep": {"adam": {names.TAG_SWEEP: "other"}},
     "an arm without rules": {"sgd": {names.TAG_RACE: ""}},
@@ -294,7 +319,27 @@ def _untagged(one: Run) -> Run:
     return replace(one, tags={key: value for key, value in one.tags.items() if key != names.TAG_RACE})
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"question": "final"}', '{"question": "beauty", "seeds": []}'])
+@pytest.mark.parametrize("gone", ["an arm", "an early run"])
+def test_runs_of_a_race_of_which_some_are_missing_hold_however_often_one_looks(gone: str) -> None:
+    arms = arms_of_race(rules(), dict.fromkeys(LEVELS, 8))
+    arms = arms[1:] if gone == "an arm" else [replace(arms[0], runs=arms[0].runs[1:]), *arms[1:]]
+    found = compared(arms)
+    assert found.race is None
+    assert found.sequential
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "3",
+        '{"question": "final"}',
+        '{"question": "beauty", "seeds": []}',
+        as_tag(rules(seeds=SEEDS[:2])),
+    ],
+)
 def test_a_tag_that_holds_no_rules_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         rules_in(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +16,14 @@ def start_of(arms: Sequence[ArmRuns], metric: str) -> float:
     """Return the median of the first evaluations of all runs."""
     curves = [curve_of(run, metric) for arm in arms for run in arm.runs]
     return float(np.median([curve.values[0] for curve in curves if len(curve.values)]))
+
+
+def first_runs(arms: Sequence[ArmRuns], count: int = 3) -> list[ArmRuns]:
+    """Return arms with the runs that began first."""
+    ordered = [
+        replace(arm, runs=tuple(sorted(arm.runs, key=lambda run: (run.start, run.run_id))[:count])) for arm in arms
+    ]
+    return [arm for arm in ordered if arm.runs]
 
 
 def choose_target(

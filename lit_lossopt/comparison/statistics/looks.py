@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -112,7 +112,7 @@ def _boundary(arms: int, share: float, place: int) -> _Boundary:
     sizes = list(itertools.islice(look_sizes(), place + 1))
     due = [share * part for part in itertools.islice(shares_spent(), place + 1)]
     if arms > MOST_SIMULATED:
-        return _by_bonferroni(arms, due[place] - (due[place - 1] if place else 0.0), sizes[place])
+        return _by_bonferroni(arms, due, sizes)
     draws = smallest_p(arms, place)
     going = np.ones(draws.shape[1], dtype=bool)
     for number, (smallest, spent, size) in enumerate(zip(draws, due, sizes, strict=True)):
@@ -126,12 +126,14 @@ def _boundary(arms: int, share: float, place: int) -> _Boundary:
     raise AssertionError(place)
 
 
-def _by_bonferroni(arms: int, part: float, size: int) -> _Boundary:
-    pairs = arms * (arms - 1) / 2
-    level = part / pairs
-    return _Boundary(
-        level if critical_value(level, size) <= LARGEST_CRITICAL_VALUE else 0.0, 0, np.empty(0), pairs / part
-    )
+def _by_bonferroni(arms: int, due: Sequence[float], sizes: Sequence[int]) -> _Boundary:
+    """Return the boundary of the last look, by Bonferroni's bound over pairs and looks."""
+    pairs, spent, part, level = arms * (arms - 1) / 2, 0.0, 0.0, 0.0
+    for whole, size in zip(due, sizes, strict=True):
+        part = whole - spent
+        level = part / pairs if critical_value(part / pairs, size) <= LARGEST_CRITICAL_VALUE else 0.0
+        spent += part if level else 0.0
+    return _Boundary(level, 0, np.empty(0), pairs / part)
 
 
 @lru_cache(maxsize=16)

@@ -14,12 +14,14 @@ from dataclasses import replace
 from itertools import combinations
 from math import log
 
-from lit_lossopt.comparison.contrast import Contrast
+from lit_lossopt.comparison.contrast import SAME, Contrast
 from lit_lossopt.comparison.race import Race
 from lit_lossopt.comparison.race_rules import SPEED, Rules
 from lit_lossopt.comparison.statistics.contrasts import Quantity, Question, contrast
 from lit_lossopt.comparison.statistics.judge import Judge
 from lit_lossopt.comparison.statistics.looks import DECIDING, OTHERS, Look
+
+BROKEN = "a run of one of them broke"
 
 Ask = Callable[[Mapping[str, int]], tuple[Question, Collection[str]]]
 JudgeOf = Callable[[Rules, int], Judge]
@@ -71,7 +73,9 @@ def _look(found: Race, taking_part: Sequence[str], ask: Ask, judge: Judge) -> Ra
 
 
 def _unless_broken(found: Contrast, broken: Collection[str]) -> Contrast:
-    return replace(found, equivalent=False) if {found.first, found.second} & set(broken) else found
+    if not {found.first, found.second} & set(broken):
+        return found
+    return replace(found, equivalent=False, remark=BROKEN if found.remark == SAME else found.remark)
 
 
 def _with_margin(quantity: Quantity, rules: Rules) -> Quantity:

@@ -33,6 +33,9 @@ def _state(comparison: Comparison, found: Race) -> str:
         return (
             f"The race by {what} is open after {seeds}{limit}. Between {listed(list(found.racing))} it is not decided."
         )
+    if found.left:
+        gone = listed(sorted(found.left))
+        return f"The race by {what} has ended after {seeds}, but {gone} left it before, since runs of it are missing."
     first = listed(list(found.unbeaten))
     if len(found.unbeaten) == 1:
         return f"{first} has won the race by {what}, after {seeds}."
@@ -59,7 +62,9 @@ def _stopped(found: Race) -> list[str]:
     stopped = [one for one in found.open if not {one.first, one.second} <= racing]
     if not stopped:
         return []
-    reason = "since an arm stops when it is behind another"
+    beaten = {one.second for one in found.contrasts if one.claimed}
+    behind = all({one.first, one.second} & beaten for one in stopped)
+    reason = "since an arm stops when it is behind another" if behind else "since one of them had stopped or left"
     if len(stopped) == 1:
         arms = listed(sorted((stopped[0].first, stopped[0].second)))
         return [f"Between {arms} nothing was decided, {reason}."]
