@@ -23,7 +23,8 @@ until it claims something. Without a margin nothing is ever equivalent, so every
 which are equal."""
     found = f"""True differences that are found, and the repeats that this takes, of {some:,} races each. One arm is
 ahead of all others, which are equal. The standard deviation of a paired difference is half a point, or half of 1.3× on
-the log axis. *Equivalent* are pairs with the arm that is ahead. Half a point lies within the margin of one
+the log axis. *Equivalent* are pairs with the arm that is ahead, and such a pair
+may be better, too, where the difference is small and certain. Half a point lies within the margin of one
 point, and 1.1× is the margin itself."""
     expected = "Repeats of a race by e-values, by the deviation of the effects that are expected."
     command = f"Command: `{content['command']}` (made-up values, decided by the code that decides a sweep's race)."

@@ -51,6 +51,9 @@ class AnyTime(Judge):
         """Return the number of comparisons over the e-value, at most 1."""
         if math.isnan(p):
             return math.nan
+        if p == 0:
+            # So small that it has no digits left.
+            return 0.0
         t = -float(special.stdtrit(pairs - 1, p / 2))
         return min(1.0, self.comparisons * math.exp(-log_e_value(t, pairs, self.effect)))
 
