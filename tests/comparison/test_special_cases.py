@@ -177,6 +177,16 @@ CASES: dict[str, tuple[Sequence[Params], Params, str]] = {
         at_random(MOMENTUM, "momentum", [0.9, 0.7, 0.75, 0.8, 0.85, 0.95]), SGD,
         "Its momentum was tried from 0.7 to 0.95 alone."
     ),
+    "a random search on a log axis, whose lowest value is far from 0": (
+        at_random(DECAY, "weight_decay", [0.01, 0.0178, 0.0316, 0.0562, 0.1]), SGD,
+        "Its weight decay was tried from 0.01 to 0.1 alone."
+    ),
+    "several values of a loss at one rate": (
+        tried(FOCAL, gamma=[0.5, 1, 2, 3, 5]), ENTROPY, "Its gamma was tried from 0.5 to 5 alone."
+    ),
+    "several smoothings at one rate": (
+        tried(SMOOTHED, label_smoothing=[0.1, 0.2, 0.3, 0.4, 0.5]), ENTROPY, "was tried from 0.1 to 0.5 alone."
+    ),
     "a grid that comes near": (
         tried(MOMENTUM, momentum=[0.9, 0.1, 0.3, 0.55, 0.7, 0.2], lr=RATES), SGD,
         "Its momentum was tried from 0.1 to 0.9 alone."

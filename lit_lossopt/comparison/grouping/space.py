@@ -14,7 +14,7 @@ from lit_lossopt.comparison.grouping.arguments import number, same_value
 from lit_lossopt.comparison.grouping.name_words import is_number
 from lit_lossopt.comparison.grouping.settings import SWEEP_ARM, Settings, is_rate
 
-# So many different values are a random search, if each was tried at one point alone.
+# So many different values are a random search, if each was tried at one point alone, with a learning rate of its own.
 _LEAST_RANDOM = 5
 _ROUNDING = 1e-6
 
@@ -52,19 +52,25 @@ class Space:
     def contains_number(self, name: str, wanted: float) -> bool:
         """Return True if a number was tried. Of settings with several numbers the first counts.
 
-        A random search meets no number exactly. It contains one that is no further from the nearest tried one than
-        tried ones are from each other in the mean.
+        A random search meets no number exactly. It contains one between its ends. It also contains one beyond an end
+        that is no further away than the two outermost tried ones are from each other.
         """
         numbers = [number(value) for value in self.tried(name)]
         distance = min((abs(value - wanted) for value in numbers if isfinite(value)), default=inf)
         if distance <= _ROUNDING * abs(wanted):
             return True
-        return self.is_random(name) and distance <= (max(numbers) - min(numbers)) / (len(numbers) - 1)
+        if not self.is_random(name):
+            return False
+        return 2 * numbers[0] - numbers[1] <= wanted <= 2 * numbers[-1] - numbers[-2]
 
     def is_random(self, name: str) -> bool:
-        """Return True if every point has a value of its own."""
-        values = self.tried(name)
-        return _LEAST_RANDOM <= len(values) == len(self.points) and all(isfinite(number(value)) for value in values)
+        """Return True if every point has a value and a learning rate of its own.
+
+        Several values at one rate are a grid, and a grid contains nothing between its values.
+        """
+        values, rates = self.tried(name), {point.rate for point in self.points}
+        own = len(values) == len(rates) == len(self.points) >= _LEAST_RANDOM
+        return own and all(isfinite(number(value)) for value in values) and all(map(isfinite, rates))
 
 
 def space_of(arms: Sequence[ArmRuns]) -> Space:
