@@ -24,6 +24,8 @@ class Rules:
         seeds: in the order in which they are taken, as many as there may be.
         arms: with which the race begins.
         target: the value that counts as reached. None: chosen from the runs of the first look.
+        counted: arms for which the error is controlled, if that is more. Arms that were taken out of a plan after
+            looking count, because they might have stayed.
     """
 
     question: str
@@ -31,6 +33,12 @@ class Rules:
     seeds: tuple[str, ...]
     arms: int
     target: float | None = None
+    counted: int = 0
+
+    @property
+    def most_arms(self) -> int:
+        """The number of arms for which the error is controlled."""
+        return max(self.arms, self.counted)
 
     @property
     def looks(self) -> tuple[int, ...]:

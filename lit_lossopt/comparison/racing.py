@@ -153,8 +153,11 @@ def recognized(grouped: Grouped, *, own_margin: bool) -> Grouped:
     rules = _shared_rules(grouped)
     same = rules is not None and _asks_for(rules, grouped.terms, own_margin=own_margin)
     if rules is None or not same or grouped.terms.sequential:
-        notes = grouped.notes if grouped.terms.sequential else (*grouped.notes, NOT_THE_RACE)
-        return replace(grouped, terms=replace(grouped.terms, sequential=True), notes=notes)
+        terms = replace(grouped.terms, sequential=True)
+        if rules is not None and terms.target is None and terms.metric == METRIC:
+            # The target of the race stays, whatever else is asked.
+            terms = replace(terms, target=target_of(grouped.arms, rules)[0])
+        return replace(grouped, terms=terms, notes=(*grouped.notes, NOT_THE_RACE))
     if grouped.terms.target is not None:
         rules = replace(rules, target=grouped.terms.target)
     found = race_of(grouped.arms, rules)

@@ -5,18 +5,21 @@ Its decisions follow from the runs in the store alone. So a race that was killed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lit_lossopt.comparison.race import Race
-from lit_lossopt.comparison.race_rules import Rules
-from lit_lossopt.comparison.racing import as_tag, race_of_trials
+from lit_lossopt.comparison.race_rules import SPEED, Rules
+from lit_lossopt.comparison.racing import as_tag, race_of_trials, rules_in
 from lit_lossopt.comparison.report.standing import new_looks, open_in_words, standing
+from lit_lossopt.comparison.statistics.look_sizes import FIRST_LOOKS
 from lit_lossopt.core import names
-from lit_lossopt.sweeps.plan.file import Plan
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.sweeps.plan.file import Plan, plan_seeds
 from lit_lossopt.sweeps.plan.points import Point
-from lit_lossopt.sweeps.plan.race import RacePlan, seeds_beyond
+from lit_lossopt.sweeps.plan.race import QUESTIONS, RacePlan, seeds_beyond
 from lit_lossopt.sweeps.plan.trials import repeats
 from lit_lossopt.sweeps.time_limit import TimeLimit, limit_of
 from lit_lossopt.sweeps.trial import Trial
@@ -78,7 +81,7 @@ def race(sweep: Runner, winners: Mapping[str, Point], settings: RacePlan) -> tup
         return ()
     whole, own = sweep.limit, limit_of(settings.max_minutes, "the race's")
     sweep.limit = min(whole, own, key=lambda limit: limit.end)
-    trials = _run(sweep, winners, rules_of(sweep.plan, settings, len(winners)))
+    trials = _run(sweep, _begun(sweep, winners, settings), winners)
     if sweep.limit is own and sweep.left and own.is_over:
         sweep.left = 0
         sweep.notes.append(f"{own.words} were over before all pairs were decided; the same command goes on")
@@ -87,37 +90,94 @@ def race(sweep: Runner, winners: Mapping[str, Point], settings: RacePlan) -> tup
     return trials
 
 
-def rules_of(plan: Plan, settings: RacePlan, arms: int) -> Rules:
-    """Return the rules of a plan's race."""
-    seeds = tuple(map(str, plan.seeds))
-    return Rules(settings.question, settings.margin, seeds, arms, settings.target)
+@dataclass(frozen=True)
+class _Begun:
+    """A race that has begun.
+
+    Attributes:
+        plan: with the seeds of the race.
+        rules: of the race.
+    """
+
+    plan: Plan
+    rules: Rules
 
 
-def _run(sweep: Runner, winners: Mapping[str, Point], rules: Rules) -> tuple[Trial, ...]:
+def _begun(sweep: Runner, winners: Mapping[str, Point], settings: RacePlan) -> _Begun:
+    """Return the race with what was fixed when it began, under this plan or an earlier form of it.
+
+    Raises:
+        UserError: the plan asks for something else than the race was begun with.
+    """
+    before = _rules_before(sweep, winners)
+    _check_unchanged(sweep.plan, settings, before)
+    counted = max([len(winners), *(rules.most_arms for rules in before)])
+    longest = max([len(sweep.plan.seeds), *(len(rules.seeds) for rules in before)])
+    plan = replace(sweep.plan, seeds=plan_seeds(sweep.plan, longest))
+    rules = Rules(
+        settings.question, settings.margin, tuple(map(str, plan.seeds)), len(winners), settings.target, counted
+    )
+    # Looks that have taken place count, although the plan may now allow fewer seeds.
+    held = max(_look(sweep, _Begun(plan, rules), winners).looks, default=0)
+    most = max(settings.max_seeds, held)
+    if held > settings.max_seeds:
+        sweep.say(f"the race was looked at with {held} seeds before, more than {settings.max_seeds}; these looks count")
+    return _Begun(replace(plan, seeds=plan.seeds[:most]), replace(rules, seeds=rules.seeds[:most]))
+
+
+def _rules_before(sweep: Runner, winners: Mapping[str, Point]) -> list[Rules]:
+    """Return the rules by which repeats of these winners have raced."""
+    most = replace(sweep.plan, seeds=plan_seeds(sweep.plan, FIRST_LOOKS[-1]))
+    found = []
+    for run in sweep.runs.ended([trial.key for trial in repeats(most, winners)]).values():
+        with suppress(ValueError):
+            found.append(rules_in(run.tags.get(names.TAG_RACE, "")))
+    return found
+
+
+def _check_unchanged(plan: Plan, settings: RacePlan, before: Sequence[Rules]) -> None:
+    """Refuse to decide a race by something else than it was begun with."""
+    for rules in before:
+        wanted = (settings.question, settings.target if settings.question == SPEED else None)
+        begun = (rules.question, rules.target if rules.question == SPEED else None)
+        if wanted != begun:
+            key = "question" if rules.question != settings.question else "target"
+            raise UserError(
+                f"{plan.path}: sweep.race.{key}: the race was begun with {_shown(rules)}, and what decides may not be "
+                "chosen after looking; put it back, or begin another race with --tracking.experiment NAME"
+            )
+
+
+def _shown(rules: Rules) -> str:
+    question = next(name for name, known in QUESTIONS.items() if known == rules.question)
+    return f"question: {question}" + (f" and target: {rules.target}" if rules.question == SPEED else "")
+
+
+def _run(sweep: Runner, begun: _Begun, winners: Mapping[str, Point]) -> tuple[Trial, ...]:
     """Run look after look, and return the trials."""
-    sweep.runs.begin_race(as_tag(rules), [trial.key for trial in repeats(sweep.plan, winners)])
-    said, found = None, _look(sweep, winners, rules)
+    sweep.runs.begin_race(as_tag(begun.rules), [trial.key for trial in repeats(begun.plan, winners)])
+    said, found = None, _look(sweep, begun, winners)
     while True:
-        late = _late(sweep, winners, found)
+        late = _late(sweep, begun.plan, winners, found)
         if not late:
             _say(sweep, said, found)
             said = found
         # Arms that lag behind come first, because the next look depends on them.
         wanted = late or dict.fromkeys(found.racing if found.next_look else (), found.next_look or 0)
-        trials = _trials(sweep.plan, winners, {**found.seeds_of, **wanted})
+        trials = _trials(begun.plan, winners, {**found.seeds_of, **wanted})
         if wanted or not sweep.trials.keys() >= {trial.key for trial in trials}:
             sweep.run_missing(trials)
         if not wanted:
             _note_open(sweep, found)
         if sweep.left or not wanted:
             return trials
-        before, found = found, _look(sweep, winners, rules)
+        before, found = found, _look(sweep, begun, winners)
         if not late and max(found.looks, default=0) < max(wanted.values()):
             sweep.say(f"the race cannot go on to {before.next_look} seeds, because trials failed")
             return trials
 
 
-def _late(sweep: Runner, winners: Mapping[str, Point], found: Race) -> dict[str, int]:
+def _late(sweep: Runner, plan: Plan, winners: Mapping[str, Point], found: Race) -> dict[str, int]:
     """Return the arms that lack a run of a look, and that look's number of seeds.
 
     Such an arm was interrupted, or it failed under an earlier command. An arm that has failed under this command stays
@@ -126,7 +186,7 @@ def _late(sweep: Runner, winners: Mapping[str, Point], found: Race) -> dict[str,
     late: dict[str, int] = {}
     for arm in sorted(found.left):
         for size in sorted(found.looks):
-            wanted = _trials(sweep.plan, {arm: winners[arm]}, {arm: size})
+            wanted = _trials(plan, {arm: winners[arm]}, {arm: size})
             lacking = [trial.key for trial in wanted if trial.key not in sweep.runs.known]
             if lacking:
                 late |= {} if sweep.failed.keys() & set(lacking) else {arm: size}
@@ -141,9 +201,9 @@ def _trials(plan: Plan, winners: Mapping[str, Point], counts: Mapping[str, int])
     return tuple(trial for trial in wanted if places[trial.seed] < counts[trial.arm])
 
 
-def _look(sweep: Runner, winners: Mapping[str, Point], rules: Rules) -> Race:
+def _look(sweep: Runner, begun: _Begun, winners: Mapping[str, Point]) -> Race:
     """Return how far the race has gone, by the runs in the store."""
-    trials = {trial.key: trial for trial in repeats(sweep.plan, winners)}
+    trials = {trial.key: trial for trial in repeats(begun.plan, winners)}
     ended = sweep.runs.ended(trials)
     of_run = {run.run_id: trials[key] for key, run in ended.items()}
     runs = read_runs(sweep.plan.experiment, run_ids=list(of_run)) if of_run else []
@@ -152,7 +212,7 @@ def _look(sweep: Runner, winners: Mapping[str, Point], rules: Rules) -> Race:
         for run in runs
         for trial in (of_run[run.run_id],)
     ]
-    return race_of_trials(named, rules, winners)
+    return race_of_trials(named, begun.rules, winners)
 
 
 def _say(sweep: Runner, before: Race | None, found: Race) -> None:

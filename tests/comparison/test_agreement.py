@@ -126,7 +126,7 @@ def test_one_difference_at_every_seed_is_not_said_to_be_small() -> None:
     (one,) = found.finals
     assert (one.test, one.decision, one.seeds_needed) == ("sign-flip", Decision.OPEN, 7)
     said = next(sentence for sentence in answer(found) if "cannot be told apart in final" in sentence)
-    assert "as small as" not in said
+    assert "of this size" not in said
     assert "needs seven seeds" in said
     assert "about" not in cells(one, found)
 

@@ -11,11 +11,12 @@ import pytest
 
 from benchmarks.claims import NOISE
 from benchmarks.race import Kind, other_claims, raced, values_of
-from lit_lossopt.comparison.comparison import ArmRuns, Comparison, Decision
+from lit_lossopt.comparison.comparison import ArmRuns, Comparison, Contrast, Decision, Estimate
 from lit_lossopt.comparison.race import Race, pair_of
 from lit_lossopt.comparison.race_rules import FINAL, SPEED, Rules
 from lit_lossopt.comparison.racing import NOT_THE_RACE, as_tag, race_of, rules_in
 from lit_lossopt.comparison.report.figures import figures
+from lit_lossopt.comparison.report.race_figure import lead
 from lit_lossopt.comparison.report.race_table import race_table
 from lit_lossopt.comparison.report.standing import look_in_words, standing
 from lit_lossopt.comparison.report.verdict import answer
@@ -365,6 +366,41 @@ def test_the_page_has_a_table_and_a_figure_of_the_race() -> None:
     for dots in panel.dots:
         assert len(dots.low) in (0, len(dots.x))
         assert np.all(dots.low <= dots.y[: len(dots.low)])
+
+
+def test_a_figure_shows_the_lead_of_its_arm_whoever_is_first_in_the_contrast() -> None:
+    final = Contrast("a", "b", FINAL, Estimate(0.02, 0.01, 0.03, 8), 0.01, 0.01, "paired t", 1.0, True, False, None)
+    speed = replace(final, quantity=SPEED, difference=Estimate(2.0, 1.6, 2.5, 8))
+    found = Race(rules(2), {"a": 8, "b": 8})
+    fast = Race(rules(2, question=SPEED, margin=1.1), {"a": 8, "b": 8})
+    assert lead(final, "a", found) == (0.02, 0.01, 0.03)
+    assert lead(final, "b", found) == (-0.02, -0.03, -0.01)
+    assert lead(speed, "a", fast) == (2.0, 1.6, 2.5)
+    assert lead(speed, "b", fast) == pytest.approx((0.5, 0.4, 0.625))
+
+
+def test_another_target_than_that_of_a_race_by_speed_is_another_question() -> None:
+    arms = arms_of_race(rules(question=SPEED, margin=1.15, target=0.5), dict.fromkeys(LEVELS, 8))
+    assert compared(arms).race is not None
+    assert compared(arms, target=0.5).race is not None
+    assert compared(arms, target=0.4).race is None
+
+
+def test_what_else_is_asked_of_a_race_keeps_its_target() -> None:
+    arms = arms_of_race(rules(), dict.fromkeys(LEVELS, 8))
+    found, sequential = compared(arms), compared(arms, sequential=True)
+    assert (sequential.race, sequential.target) == (None, found.target)
+    assert NOT_THE_RACE in sequential.notes
+
+
+def test_a_race_in_which_every_run_broke_has_decided_nothing() -> None:
+    arms = [
+        replace(one, runs=tuple(replace(each, tags={**each.tags, names.TAG_VERDICT: "diverged"}) for each in one.runs))
+        for one in arms_of_race(rules(), dict.fromkeys(LEVELS, 8))
+    ]
+    words = " ".join(answer(compared(arms)))
+    assert "No run came to a sound end, so the race has decided nothing." in words
+    assert "ended after" not in words
 
 
 def test_a_look_and_how_the_race_stands_are_said_in_a_line() -> None:

@@ -140,6 +140,9 @@ CASES: dict[str, tuple[Sequence[Params], Params, str]] = {
     "Adam and no momentum": ([ADAM], SGD, "Its epsilon was held at 1e-08 and its beta1 was held at 0.9."),
     "Adam and Nesterov": ([ADAM], NESTEROV, ""),
     "Adam that went there": (tried(ADAM, eps=[1e-8, 1], lr=[0.1, 10]), MOMENTUM, UNDER_TUNED),
+    "Adam that went there at other rates": (
+        tried(ADAM, eps=[1e-8, 1], lr=[0.05, 0.5]), MOMENTUM, "in that limit was tried from 0.005 to 0.05 alone"
+    ),
     "AdamW and momentum": ([ADAMW], MOMENTUM, "Its epsilon was held at 1e-08 and its weight decay was held at 0.01."),
     "Adam and momentum, both with decay": ([with_decay(ADAM)], with_decay(MOMENTUM), "Its epsilon was held at 1e-08."),
     "Adam with decay and momentum without": (

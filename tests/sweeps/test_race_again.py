@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from lit_lossopt.comparison.statistics.looks import DECIDING, Look
+from lit_lossopt.comparison.statistics.race import deciding
 from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.sweeps.command import sweep
 from lit_lossopt.sweeps.trial import Trial
 from tests.support.plans import plan
@@ -189,3 +192,38 @@ def test_a_race_of_this_process_is_taken_up_too(stops: int, capsys: pytest.Captu
     assert seeds_of(compared_race()) == {"sgd": 3, "adam": 3}
     assert "has won the race by final validation accuracy, after three seeds." in shown
     assert Path("mlruns/sweeps/plan.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "key"),
+    [
+        ({}, {"question": "speed"}, "question"),
+        ({"question": "speed"}, {"question": "final"}, "question"),
+        ({"question": "speed", "target": 0.5}, {"question": "speed", "target": 0.6}, "target"),
+    ],
+)
+def test_what_decides_may_not_be_chosen_after_looking(
+    first: dict[str, object], then: dict[str, object], key: str
+) -> None:
+    run_race(race_plan(arms=TWO, race={"max_seeds": 3, **first}), RaceEngine(NOISY))
+    with pytest.raises(UserError, match=rf"sweep\.race\.{key}: the race was begun with question: "):
+        run_race(race_plan(arms=TWO, race={"max_seeds": 3, **then}), RaceEngine(NOISY))
+
+
+def test_an_arm_that_is_taken_out_after_looking_still_counts() -> None:
+    run_race(race_plan(race={"max_seeds": 4}), RaceEngine(NOISY))
+    run_race(race_plan(arms=TWO, race={"max_seeds": 6}), RaceEngine(NOISY))
+    found = compared_race()
+    assert (found.rules.arms, found.rules.counted) == (2, 3)
+    assert deciding(found.rules, 6) == Look(3, 2, DECIDING)
+
+
+def test_a_decided_race_stays_decided_when_its_plan_allows_fewer_seeds_again() -> None:
+    run_race(race_plan("--seeds", "8"), RaceEngine(CLEAR))
+    before = compared_race()
+    engine = RaceEngine(CLEAR)
+    status, _, said = run_race(race_plan("--seeds", "4"), engine)
+    assert (status, engine.ran) == (0, [])
+    assert "the race was looked at with 8 seeds before, more than 4; these looks count" in said
+    assert decisions_of(compared_race()) == decisions_of(before)
+    assert not any("the plan has changed" in line or "set aside" in line for line in said)

@@ -21,9 +21,10 @@ def new_looks(before: Race | None, found: Race) -> list[str]:
         before: the race as it was said last, or None.
         found: the race now.
     """
-    known = before.looks if before else {}
     sizes = [
-        size for size in sorted(found.looks) if _pairs(found, size) != {pair_of(one) for one in known.get(size, ())}
+        size
+        for size in sorted(found.looks)
+        if before is None or size not in before.looks or _pairs(found, size) != _pairs(before, size)
     ]
     again = sorted(listed(sorted(pair)) for pair in (before.decided if before else {}) if pair not in found.decided)
     reopened = f"open again, because a later run did not come to a sound end: {_few(again)}"
@@ -67,7 +68,7 @@ def open_in_words(found: Race) -> str:
     pairs = _waiting(found)
     if len(pairs) > _MOST_NAMED:
         return f"{len(pairs)} pairs are open"
-    return f"open: {_few([_both(one) for one in pairs])}" if pairs else ""
+    return f"open: {_few([listed(list(pair)) for pair in pairs])}" if pairs else ""
 
 
 def decisions(seen: Sequence[Contrast], race: Race) -> list[str]:
@@ -113,9 +114,12 @@ def _at(found: Race, size: int) -> Race:
     return replace(found, looks={at: seen for at, seen in found.looks.items() if at <= size})
 
 
-def _waiting(found: Race) -> list[Contrast]:
-    racing = set(found.racing)
-    return [one for one in found.open if {one.first, one.second} <= racing]
+def _waiting(found: Race) -> list[tuple[str, str]]:
+    """Return the pairs that more seeds could decide.
+
+    A pair without any value yet, as where no run has reached the target, is one of them.
+    """
+    return [pair for pair in combinations(found.racing, 2) if frozenset(pair) not in found.decided]
 
 
 def _all_pairs(found: Race) -> int:

@@ -29,7 +29,7 @@ JudgeOf = Callable[[Rules, int], Judge]
 
 def deciding(rules: Rules, size: int) -> Judge:
     """Return the judge of the deciding question at the look of so many seeds."""
-    return Look(rules.arms, rules.looks.index(size), DECIDING)
+    return Look(rules.most_arms, rules.looks.index(size), DECIDING)
 
 
 def race(present: Mapping[str, Collection[str]], rules: Rules, ask: Ask, judge_of: JudgeOf = deciding) -> Race:
@@ -85,4 +85,4 @@ def _with_margin(quantity: Quantity, rules: Rules) -> Quantity:
 def judge_of_others(found: Race, *arms: str) -> Judge:
     """Return the judge of the other questions of a race, for pairs of these arms."""
     size = min(found.seeds_of[arm] for arm in arms)
-    return Look(found.rules.arms, found.rules.looks.index(size) if size else 0, OTHERS)
+    return Look(found.rules.most_arms, found.rules.looks.index(size) if size else 0, OTHERS)

@@ -66,8 +66,9 @@ _NOT_SAID = {"path", "name", "text", "experiment", "accelerator", "max_trials", 
 def fingerprint(plan: Plan) -> str:
     """Return the SHA-256 of what a plan says of its trials.
 
-    The place of its file does not matter, and neither do limits of time.
+    The place of its file does not matter, and neither do limits of time. A race that may take more seeds is the same.
     """
-    plan = replace(plan, race=replace(plan.race, max_minutes=None)) if plan.race else plan
+    if plan.race:
+        plan = replace(plan, race=replace(plan.race, max_minutes=None, max_seeds=0), seeds=())
     said = {name: value for name, value in asdict(plan).items() if name not in _NOT_SAID}
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()

@@ -11,7 +11,7 @@ from lit_lossopt.comparison.comparison import Comparison, Contrast, Decision
 from lit_lossopt.comparison.report.phrases import metric_of, points, signed_interval, unequal_budgets
 from lit_lossopt.comparison.statistics.contrasts import BEYOND, NEITHER, NO_SHARED_SEED
 from lit_lossopt.comparison.statistics.paired_tests import SIGN_FLIP, TOO_FEW
-from lit_lossopt.core.numbers import listed, named, some, spelled
+from lit_lossopt.core.numbers import counted, listed, named, some, spelled
 
 _MANY_SEEDS = 100
 
@@ -69,10 +69,17 @@ def equivalent(comparison: Comparison) -> list[str]:
     if len(pairs) == 1:
         (contrast,) = pairs
         both = f"{contrast.first} and {contrast.second}"
-        size = f"They differ by {_difference(contrast, metric)}"
+        size = f"They differ by {_difference(contrast, metric)}{_seeds(contrast, comparison)}"
         return [f"{both} are equivalent in final {metric_of(comparison)}. {size}, {margin}."]
-    others = [f"{_other(contrast, best)}, {_difference(contrast, metric)}" for contrast in pairs]
+    others = [
+        f"{_other(contrast, best)}, {_difference(contrast, metric)}{_seeds(contrast, comparison)}" for contrast in pairs
+    ]
     return [f"Equivalent to {best} in final {metric_of(comparison)}, {margin}, are {some(others, '; ')}."]
+
+
+def _seeds(contrast: Contrast, comparison: Comparison) -> str:
+    """Return with how many seeds a race has decided it, since its arms may have more by now."""
+    return f" with {counted(contrast.difference.n, 'seed')}" if comparison.race else ""
 
 
 def _difference(contrast: Contrast, metric: str) -> str:
@@ -101,7 +108,7 @@ def _seeds_needed(pairs: Sequence[Contrast]) -> str:
     known = sorted(contrast.seeds_needed for contrast in pairs if contrast.seeds_needed is not None)
     if not known or len(known) < len(pairs):
         return ""
-    what = "A difference as small as this" if len(known) == 1 else "Differences as small as these"
+    what = "A difference of this size" if len(known) == 1 else "Differences of these sizes"
     if known[0] > _MANY_SEEDS:
         return f" {what} would need more than {_MANY_SEEDS} seeds."
     many = spelled(known[0]) if known[0] == known[-1] else f"{known[0]} to {min(known[-1], _MANY_SEEDS)}"

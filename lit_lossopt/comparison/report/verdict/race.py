@@ -10,6 +10,7 @@ from lit_lossopt.comparison.race import pair_of
 from lit_lossopt.comparison.race_rules import SPEED, USUAL_SEEDS
 from lit_lossopt.comparison.report.phrases import metric_of
 from lit_lossopt.comparison.report.standing import decisions
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.numbers import counted, listed, spelled
 
 _MOST_NAMED = 6
@@ -22,7 +23,11 @@ def race_sentences(comparison: Comparison) -> list[str]:
         return []
     if not found.looks:
         return [f"The race has not begun. Its first look needs {counted(found.rules.looks[0], 'seed')} of two arms."]
-    return [_state(comparison, found), *_when(found), *_stopped(found), _cost(found)]
+    if not any(arm.verdicts.get(Verdict.COMPLETED) for arm in comparison.arms):
+        return ["No run came to a sound end, so the race has decided nothing."]
+    # What a race has saved can be told at its end alone.
+    cost = [] if found.racing else [_cost(found)]
+    return [_state(comparison, found), *_when(found), *_stopped(found), *cost]
 
 
 def _state(comparison: Comparison, found: Race) -> str:
@@ -49,11 +54,9 @@ def _when(found: Race) -> list[str]:
     said = []
     for size in sorted(found.looks):
         decided = decisions([one for one in found.looks[size] if found.decided.get(pair_of(one)) == size], found)
-        more = [counted(len(decided) - _MOST_NAMED, "more thing")] if len(decided) > _MOST_NAMED else []
-        if decided:
-            shown = f"{counted(size, 'seed')} showed that {listed([*decided[:_MOST_NAMED], *more])}."
-            said.append(shown[0].upper() + shown[1:])
-    return [" ".join(said)] if said else []
+        said += [f"At {counted(size, 'seed')} it was decided that {one}." for one in decided]
+    more = [f"So it was for {counted(len(said) - _MOST_NAMED, 'more decision')}."] if len(said) > _MOST_NAMED else []
+    return [" ".join([*said[:_MOST_NAMED], *more])] if said else []
 
 
 def _stopped(found: Race) -> list[str]:
