@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from lit_lossopt.comparison.comparison import ArmRuns, Comparison, Contrast, Dec
 from lit_lossopt.comparison.race import Race, pair_of
 from lit_lossopt.comparison.race_rules import FINAL, SPEED, Rules
 from lit_lossopt.comparison.racing import NOT_THE_RACE, as_tag, race_of, rules_in
+from lit_lossopt.comparison.report.csv_files import write_tables
 from lit_lossopt.comparison.report.figures import figures
 from lit_lossopt.comparison.report.race_figure import lead
 from lit_lossopt.comparison.report.race_table import race_table
@@ -366,6 +369,16 @@ def test_the_page_has_a_table_and_a_figure_of_the_race() -> None:
     for dots in panel.dots:
         assert len(dots.low) in (0, len(dots.x))
         assert np.all(dots.low <= dots.y[: len(dots.low)])
+
+
+def test_the_table_of_contrasts_says_at_which_look_each_was_decided(tmp_path: Path) -> None:
+    found = compared(arms_of_race(rules(), dict.fromkeys(LEVELS, 32)), all_pairs=True)
+    write_tables(found, tmp_path)
+    with (tmp_path / "contrasts.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    told = {frozenset((row["first"], row["second"])): row["decided_at"] for row in rows if row["quantity"] == FINAL}
+    assert told == {pair: str(size) for pair, size in race_in(found).decided.items()}
+    assert {row["decided_at"] for row in rows if row["quantity"] != FINAL} == {""}
 
 
 def test_a_figure_shows_the_lead_of_its_arm_whoever_is_first_in_the_contrast() -> None:

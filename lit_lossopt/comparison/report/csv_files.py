@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lit_lossopt.comparison.comparison import Arm, Comparison, Contrast, Decision, Estimate, Trial
+from lit_lossopt.comparison.race import pair_of
 from lit_lossopt.comparison.report.tables import FACTORS
 from lit_lossopt.comparison.statistics.paired_tests import bca_interval, sign_flip_p
 from lit_lossopt.core.names import RESULTS
@@ -46,7 +47,8 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
         "arms": [_arm_row(arm, comparison) for arm in comparison.arms],
         "runs": [_trial_row(trial, comparison) for trial in trials],
         "contrasts": [
-            _contrast_row(contrast) for contrast in (*comparison.finals, *comparison.speeds, *comparison.oscillations)
+            _contrast_row(contrast, comparison)
+            for contrast in (*comparison.finals, *comparison.speeds, *comparison.oscillations)
         ],
         "curves": [row for trial in trials for row in _curve_rows(trial, comparison.axis)],
     }
@@ -96,8 +98,9 @@ def _trial_row(trial: Trial, comparison: Comparison) -> Row:
     }
 
 
-def _contrast_row(contrast: Contrast) -> Row:
+def _contrast_row(contrast: Contrast, comparison: Comparison) -> Row:
     found: Row = {}
+    race = comparison.race if comparison.race and contrast.quantity == comparison.race.rules.question else None
     for item in fields(contrast):
         value = getattr(contrast, item.name)
         if isinstance(value, Estimate):
@@ -108,6 +111,8 @@ def _contrast_row(contrast: Contrast) -> Row:
     return {
         **found,
         "decision": str(contrast.decision),
+        # The look of a race that decided it.
+        "decided_at": race.decided.get(pair_of(contrast)) if race else None,
         "missed_first": missed_first,
         "missed_second": missed_second,
         # By themselves: neither is adjusted for the other comparisons.
