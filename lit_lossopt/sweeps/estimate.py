@@ -132,13 +132,13 @@ def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:
     wider = len(search_trials(plan, Reach(plan.extend, plan.extend))) - len(search) if on_grids(plan) else 0
     longer = len(arms(plan)) * (plan.race.max_seeds - FIRST_LOOKS[0]) if plan.race else 0
     every, ended = [*search, *again], ended_here(plan.experiment)
-    done = _done(search, again, ended)
-    already = [f"{done} of them have results already, by the journals in this folder"] if done else []
+    done, beyond = _done(search, again, ended, longer)
+    already = [f"{done + beyond} of them have results already, by the journals in this folder"] if done else []
     kept = len(every) if keep_checkpoints else sum(trial.phase == REPEAT for trial in every)
     return [
         f"{len(every)} trials: {', '.join(_counts(plan, search, again))}{_more(wider, longer)}",
         *already,
-        _time(every, ended, len(every) - done, wider + longer, workers),
+        _time(every, ended, len(every) - done, wider + longer - beyond, workers),
         _disk(every, kept),
     ]
 
@@ -166,14 +166,15 @@ def _more(wider: int, longer: int) -> str:
     return edge + (f", and at most {longer} more until the race is decided" if longer else "")
 
 
-def _done(search: Sequence[Trial], again: Sequence[Trial], ended: Sequence[EndedTrial]) -> int:
-    """Return how many trials have a result.
+def _done(search: Sequence[Trial], again: Sequence[Trial], ended: Sequence[EndedTrial], longer: int) -> tuple[int, int]:
+    """Return how many trials have a result, and how many of those that a race may need besides.
 
     Which points are repeated is not known beforehand.
     """
     searched = {trial.key for trial in search} & {one.key for one in ended}
     arms = {trial.arm for trial in again}
-    return len(searched) + min(len(again), len({one.key for one in ended if one.phase == REPEAT and one.arm in arms}))
+    repeated = len({one.key for one in ended if one.phase == REPEAT and one.arm in arms})
+    return len(searched) + min(len(again), repeated), min(longer, max(0, repeated - len(again)))
 
 
 def _time(every: Sequence[Trial], ended: Sequence[EndedTrial], left: int, most: int, workers: int) -> str:

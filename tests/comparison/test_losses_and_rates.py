@@ -152,7 +152,7 @@ CASES: dict[str, tuple[Callable[[], list[Run]], tuple[str, ...]]] = {
     "cells of a grid": (lambda: gridded(["ce", "mse"]), ("The best rate of mse is ",)),
     "two optimizers": (
         lambda: [*swept(["ce", "mse"]), *swept(["ce", "mse"], optimizer="Adam")],
-        ("The best rate of mse is ", "With Adam the best rate of mse is "),
+        ("The best rate of mse is ", "With Adam the best rate of mse is ", "Each of these intervals holds for itself"),
     ),
     "losses that differ in more": (
         lambda: [*swept(["ce"]), *swept(["mse"], optimizer="Adam")], ()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from lit_lossopt.comparison.comparison import Comparison, Contrast, Decision
 from lit_lossopt.comparison.report.phrases import metric_of, points, signed_interval, unequal_budgets
 from lit_lossopt.comparison.statistics.contrasts import BEYOND, NEITHER, NO_SHARED_SEED
+from lit_lossopt.comparison.statistics.look_sizes import look_sizes
 from lit_lossopt.comparison.statistics.paired_tests import SIGN_FLIP, TOO_FEW
 from lit_lossopt.core.numbers import counted, listed, named, some, spelled
 
@@ -47,7 +48,7 @@ def told_apart(comparison: Comparison) -> list[str]:
             )
         if open_:
             who = _of_best(best, [_other(contrast, best) for contrast in open_], str(Decision.OPEN), "from")
-            sentences.append(f"{who} in {what}{unequal_budgets(comparison, open_)}.{_seeds_needed(open_)}")
+            sentences.append(f"{who} in {what}{unequal_budgets(comparison, open_)}.{_seeds_needed(open_, comparison)}")
     return sentences
 
 
@@ -100,12 +101,12 @@ def _other(contrast: Contrast, name: str) -> str:
     return contrast.second if contrast.first == name else contrast.first
 
 
-def _seeds_needed(pairs: Sequence[Contrast]) -> str:
+def _seeds_needed(pairs: Sequence[Contrast], comparison: Comparison) -> str:
     constant = [contrast.seeds_needed or 0 for contrast in pairs if contrast.test == SIGN_FLIP]
     if constant:
         which = "Every seed shows the same difference" if len(pairs) == 1 else "In some pairs every seed shows the same"
         return f" {which}. The sign-flip test, which decides then, needs {spelled(max(constant))} seeds."
-    known = sorted(contrast.seeds_needed for contrast in pairs if contrast.seeds_needed is not None)
+    known = sorted(_looked_at(contrast.seeds_needed, comparison) for contrast in pairs if contrast.seeds_needed)
     if not known or len(known) < len(pairs):
         return ""
     what = "A difference of this size" if len(known) == 1 else "Differences of these sizes"
@@ -114,3 +115,8 @@ def _seeds_needed(pairs: Sequence[Contrast]) -> str:
     many = spelled(known[0]) if known[0] == known[-1] else f"{known[0]} to {min(known[-1], _MANY_SEEDS)}"
     more = " or more" if known[-1] > _MANY_SEEDS else ""
     return f" {what} would need about {many}{more} seeds."
+
+
+def _looked_at(seeds: int, comparison: Comparison) -> int:
+    """Return the seeds of the look at which a race would have so many."""
+    return next(size for size in look_sizes() if size >= seeds) if comparison.race else seeds

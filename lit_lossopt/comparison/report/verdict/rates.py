@@ -18,8 +18,10 @@ def rates(comparison: Comparison) -> list[str]:
     """Say how best rates differ between losses, and where they were not tuned."""
     inside = [shift for shift in comparison.rate_shifts if not shift.edges]
     inside.sort(key=lambda shift: -shift.factor.value)
+    told = [shift for shift in inside if shift.told]
     return [
-        *_told([shift for shift in inside if shift.told]),
+        *_told(told),
+        *(["Each of these intervals holds for itself alone."] if len(told) > 1 else []),
         *_of_one_seed([shift for shift in inside if shift.factor.n == 1]),
         *_untold([shift for shift in inside if shift.factor.n > 1 and not shift.told]),
         *_at_edges(comparison.rate_shifts),
