@@ -59,6 +59,14 @@ COMMANDS = {
         "[--experiment NAME] [--by NAME,NAME] [--html FILE]", "lit_lossopt.comparison.flags:FLAGS",
         "Diverged and collapsed runs count. Interrupted, failed and running ones are listed and left out.",
     ),
+    "verify": Command(
+        "check a page or its JSON: computed again from the store, and some trials run again",
+        "lit_lossopt.verify.command:verify",
+        "FILE [--sample N]", "lit_lossopt.verify.request:FLAGS",
+        "FILE is a page or a JSON file that compare or sweep has written. The exit status is 4 where something does "
+        "not hold, and 5 where trials that were asked for cannot be run again.",
+        runs_others=True, outlives_readers=True,
+    ),
     "inspect": Command(
         "why one run behaves so: findings, gradient flow, step geometry, curves",
         "lit_lossopt.comparison.inspection.command:inspect",

@@ -6,21 +6,51 @@ Flags come in. The comparison is printed, and written to files if that was asked
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from lit_lossopt.comparison.addresses import runs_address
 from lit_lossopt.comparison.comparison import Comparison
-from lit_lossopt.comparison.flags import parse
+from lit_lossopt.comparison.expectations import Expectation, answer_of
+from lit_lossopt.comparison.flags import parse, without_places
 from lit_lossopt.comparison.pipeline import compared, find_runs
+from lit_lossopt.comparison.record.build import record_of
+from lit_lossopt.comparison.record.records import Request
+from lit_lossopt.comparison.record.text import as_tree, write_json
 from lit_lossopt.comparison.report.verdict import answer
+from lit_lossopt.comparison.report.verdict.expected import in_words, judge_expectations
+from lit_lossopt.comparison.stages import Found
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.core.names import Exit
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.program import typed
+from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.reading.runs import Experiment
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A comparison that was shown.
+
+    Attributes:
+        comparison: what was found.
+        sentences: the verdict, a sentence each.
+        expectations: what was expected, and what was found.
+        record: all of it as plain values.
+    """
+
+    comparison: Comparison
+    sentences: Sequence[str]
+    expectations: Sequence[Expectation]
+    record: Mapping[str, Any]
+
+    @property
+    def words(self) -> list[str]:
+        """The verdict, and then what was expected."""
+        return [*self.sentences, *map(in_words, self.expectations)]
 
 
 def compare(words: Sequence[str]) -> int:
@@ -29,12 +59,11 @@ def compare(words: Sequence[str]) -> int:
     Raises:
         UserError: a flag, name or filter does not fit, or nothing can be compared.
     """
-    show_comparison(words)
-    return Exit.DONE
+    return answer_of(show_comparison(words).expectations)
 
 
-def show_comparison(words: Sequence[str]) -> tuple[Comparison, Sequence[str]]:
-    """Compare runs, print the comparison, and return it with its sentences.
+def show_comparison(words: Sequence[str]) -> Shown:
+    """Compare runs, print the comparison, and return it.
 
     Raises:
         UserError: as from ``compare``.
@@ -46,32 +75,49 @@ def show_comparison(words: Sequence[str]) -> tuple[Comparison, Sequence[str]]:
         raise UserError(
             f"--log: a comparison is kept in one experiment, but the runs are of {count}. Compare those of one"
         )
-    comparison = compared(selected.runs, options, title=selected.title)
-    sentences = answer(comparison)
+    shown = found_by(words, selected)
     # Imported late, so that a mistyped flag is answered at once.
     from lit_lossopt.comparison.report.terminal import show
 
-    show(comparison, sentences)
-    _write(comparison, sentences, options.html, options.png, options.csv)
+    show(shown.comparison, shown.words)
+    _write(shown, options.html, options.png, options.csv, options.json)
     if options.log:
-        _log(comparison, sentences, selected.experiments[0])
+        _log(shown, selected.experiments[0])
     if not options.html:
         print(f"\nWith curves and every number: {typed(['compare', *words, '--html', 'report.html'])}")
-    return comparison, sentences
+    return shown
 
 
-def _write(
-    comparison: Comparison, sentences: Sequence[str], page: str | None, figures: str | None, tables: str | None
-) -> None:
-    """Write page, figures and tables, and print where they are.
+def found_by(words: Sequence[str], selected: Found) -> Shown:
+    """Return the comparison of runs, and print nothing.
+
+    Args:
+        words: the flags.
+        selected: the runs, without histories.
+
+    Raises:
+        UserError: as from ``compare``.
+    """
+    options = parse(words)
+    comparison = compared(selected.runs, options, title=selected.title)
+    expectations = judge_expectations(options.expect, comparison)
+    sentences = answer(comparison)
+    request = Request(tuple(map(redact, without_places(words))), tuple(run.run_id for run in selected.runs))
+    record = as_tree(record_of(comparison, sentences, expectations, request))
+    return Shown(comparison, sentences, expectations, record)
+
+
+def _write(shown: Shown, page: str | None, figures: str | None, tables: str | None, record: str | None) -> None:
+    """Write page, figures, tables and JSON, and print where they are.
 
     Raises:
         UserError: one cannot be written.
     """
+    comparison = shown.comparison
     if page:
         from lit_lossopt.comparison.report.page import write_page
 
-        _written("--html", page, partial(write_page, comparison, sentences))
+        _written("--html", page, partial(write_page, comparison, shown.words, record=shown.record))
     if figures:
         from lit_lossopt.comparison.report.paper_figures import write_figures
 
@@ -80,6 +126,8 @@ def _write(
         from lit_lossopt.comparison.report.csv_files import write_tables
 
         _written("--csv", tables, partial(write_tables, comparison))
+    if record:
+        _written("--json", record, partial(write_json, shown.record))
 
 
 def _written(flag: str, place: str, write: Callable[[Path], object]) -> None:
@@ -90,13 +138,13 @@ def _written(flag: str, place: str, write: Callable[[Path], object]) -> None:
     print(f"{flag.removeprefix('--')}: {place}")
 
 
-def _log(comparison: Comparison, sentences: Sequence[str], experiment: Experiment) -> None:
+def _log(shown: Shown, experiment: Experiment) -> None:
     """Keep the comparison as a run of the experiment."""
     from lit_lossopt.tracking.comparison_log import log_comparison
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write(comparison, sentences, f"{folder}/report.html", f"{folder}/figures", f"{folder}/tables")
-        run_id = log_comparison(experiment.experiment_id, folder, "\n\n".join(sentences))
+        _write(shown, f"{folder}/report.html", f"{folder}/figures", f"{folder}/tables", f"{folder}/comparison.json")
+        run_id = log_comparison(experiment.experiment_id, folder, "\n\n".join(shown.words))
     page = runs_address().format(experiment_id=quote(experiment.experiment_id), run_id=run_id)
     print(f"kept as run {run_id}{f': {page}' if page else ''}")

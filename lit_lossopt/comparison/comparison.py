@@ -127,6 +127,8 @@ class Comparison:
         special_cases: arms that end worse than special cases of their own. One for each such arm.
         rate_shifts: between each two losses that were trained alike, at several rates.
         shared_rates: losses that were trained alike, at one rate.
+        contrasts: every contrast that was tested, of all questions and pairs, whether it is shown or not.
+        tuning: trials of a sweep that only found the arms' settings.
     """
 
     title: str
@@ -158,3 +160,5 @@ class Comparison:
     special_cases: tuple[SpecialCase, ...] = ()
     rate_shifts: tuple[RateShift, ...] = ()
     shared_rates: tuple[SharedRate, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
+    tuning: tuple[ArmRuns, ...] = ()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 
+from lit_lossopt.comparison.expectations import Expected, form_of_expectations, read_expectation
 from lit_lossopt.config.flags import Flag, parse_flags
 from lit_lossopt.core.errors import UserError
 
@@ -20,6 +21,28 @@ def parse(words: Sequence[str]) -> Namespace:
     if options.runs and (options.filter or options.experiment):
         raise UserError("compare --runs names the runs already: leave out --experiment and --filter")
     return options
+
+
+# Flags that say where something is written, and not what is compared.
+_PLACES = ("--html", "--png", "--csv", "--json", "--log")
+
+
+def without_places(words: Sequence[str]) -> list[str]:
+    """Return words without the flags that say where something is written.
+
+    >>> without_places(["--by", "lr", "--html", "page.html", "--log", "--json=x"])
+    ['--by', 'lr']
+    """
+    kept: list[str] = []
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        flag, is_joined, _ = word.partition("=")
+        if flag not in _PLACES:
+            kept.append(word)
+        elif not is_joined and flag != "--log":
+            queue.pop(0)
+    return kept
 
 
 def _listed(text: str) -> list[str]:
@@ -40,6 +63,22 @@ def _size(text: str) -> float:
     return value
 
 
+def _expected(text: str) -> Expected:
+    try:
+        return read_expectation(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r}: {form_of_expectations()}") from error
+
+
+# What `sweep` hands on to its comparison, too.
+EXPECT = Flag(
+    "--expect",
+    "TEXT",
+    "what should be claimed, as 'adam faster than sgd'; also: better than, steadier than, equivalent to; repeatable; "
+    "the exit status is 4 if one is contradicted, 5 if one is undecided",
+    {"type": _expected, "action": "append", "default": []},
+)
+JSON = Flag("--json", "FILE", "everything as JSON, unrounded, for programs")
 FLAGS = (
     Flag("--experiment", "NAME", "MLflow experiment; by default the one whose latest run started last"),
     Flag(
@@ -102,5 +141,7 @@ FLAGS = (
     Flag("--html", "FILE", "the page: curves, differences, every number; works without a network"),
     Flag("--png", "DIR", "figures for a paper"),
     Flag("--csv", "DIR", "tables of arms, runs, contrasts and curves"),
+    JSON,
+    EXPECT,
     Flag("--log", "", "keep page, figures and tables in MLflow, as a run of the experiment", {"action": "store_true"}),
 )

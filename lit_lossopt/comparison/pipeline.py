@@ -266,4 +266,6 @@ def conclude(tested: Tested) -> Comparison:
         special_cases=special_cases(tested.finals, measured.arms, measured.tried),
         rate_shifts=rate_shifts(measured.tried, terms.metric, higher_is_better=terms.higher_is_better),
         shared_rates=shared_rates(measured.arms, measured.tried),
+        contrasts=(*tested.finals, *tested.speeds, *tested.oscillations),
+        tuning=measured.tried[len(measured.arms) :],
     )

@@ -53,6 +53,18 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
+class Answer(IntEnum):
+    """Exit statuses of the commands that check a claim.
+
+    They train nothing themselves, so none of their record can be lost.
+    """
+
+    HOLDS = 0
+    CONTRADICTED = 4
+    # It is neither shown nor contradicted.
+    UNDECIDED = 5
+
+
 TRAIN_LOSS = "train/loss"
 TRAIN_LR = "train/lr"
 # The loss of a fixed set of training images, in evaluation mode, at pairs of consecutive steps.
@@ -116,6 +128,8 @@ TAG_LAYERS = "lossopt.layers"
 TAG_COMPARISON = "lossopt.comparison"
 # Of a range test of the learning rate, which is no training.
 TAG_RANGE_TEST = "lossopt.range_test"
+# The words of the command that made a run, as a list in JSON.
+TAG_COMMAND = "lossopt.command"
 TAG_CONFIG_SHA256 = "lossopt.config_sha256"
 # Of a sweep and its trials: the parent run, the hash of merged settings, the levels' names, the part of the protocol.
 TAG_SWEEP = "lossopt.sweep"

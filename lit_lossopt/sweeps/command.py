@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lit_lossopt.core.errors import UserError
@@ -34,7 +35,8 @@ Main = Callable[[list[str]], int]
 def sweep(words: Sequence[str], main: Main) -> int:
     """Run a sweep, compare, and return the exit status.
 
-    It is 1 where something failed or is left, and 130 or 143 where the sweep was interrupted.
+    It is 1 where something failed or is left, and 130 or 143 where the sweep was interrupted. Otherwise it is that of
+    ``compare``.
 
     Args:
         words: behind ``sweep``.
@@ -50,10 +52,12 @@ def sweep(words: Sequence[str], main: Main) -> int:
         return 0
     with alone(plan.experiment):
         status, runs, last_lines = _run(plan, options, words, main)
-    if status in (Exit.DONE, Exit.FAILED) and not _compare(plan, runs, options):
-        status = Exit.FAILED
-        last_lines.append("the comparison failed; the same command compares again")
-    elif status not in (Exit.DONE, Exit.FAILED):
+    if status in (Exit.DONE, Exit.FAILED):
+        found = _compare(plan, runs, options)
+        # What failed wins over what the comparison says to expectations.
+        status = Exit.FAILED if found is None else status or found
+        last_lines += ["the comparison failed; the same command compares again"] if found is None else []
+    else:
         last_lines.append(f"  {typed(['sweep', *words])}")
     tell("\n".join(["", *last_lines, *places_to_look(runs.experiment_id, runs.uri)]), sys.stdout)
     return status
@@ -105,22 +109,30 @@ def engine_for(plan: Plan, options: Options, main: Main) -> Engine:
     return build_engine(options.engine, Wishes(resources(plan, options), seconds, options.ray_address, main))
 
 
-def _compare(plan: Plan, runs: SweepRuns, options: Options) -> bool:
+def _compare(plan: Plan, runs: SweepRuns, options: Options) -> int | None:
     """Show the verdict on the sweep's runs.
 
-    Its page is written, and both are kept with the parent run. Return True if that could be done.
+    Its page is written, and both are kept with the parent run. Return the exit status of ``compare``, or None if
+    nothing could be compared.
     """
     from lit_lossopt.comparison.command import show_comparison
+    from lit_lossopt.comparison.expectations import answer_of
     from lit_lossopt.comparison.report.answer_metrics import answer_metrics
 
     name = plan.name if plan.name == plan.experiment else f"{plan.experiment}-{plan.name}"
     page = given_path(options.report or f"{FOLDER}/{name}.html")
     words = ["--experiment", plan.experiment, "--filter", runs.filter(), "--html", str(page)]
+    words += ["--json", options.json] if options.json else []
+    expected = [word for text in options.expect for word in ("--expect", text)]
     try:
-        comparison, said = show_comparison(words)
+        shown = show_comparison([*words, *expected])
     except UserError as error:
         tell(redact(f"lossopt: {error}"), sys.stderr)
-        return False
+        # An arm of which every run failed is no arm of the comparison. The others still are.
+        if expected:
+            with suppress(UserError):
+                show_comparison(words)
+        return None
     runs.keep(page)
-    runs.answer(answer_metrics(comparison), said)
-    return True
+    runs.answer(answer_metrics(shown.comparison), shown.words)
+    return answer_of(shown.expectations)

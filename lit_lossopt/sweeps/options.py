@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lit_lossopt.comparison.expectations import form_of_expectations, read_expectation, with_arms
+from lit_lossopt.comparison.flags import EXPECT, JSON
 from lit_lossopt.comparison.race_rules import SPEED
 from lit_lossopt.comparison.statistics.look_sizes import looks_up_to
 from lit_lossopt.config.files import find_config, known_names, plan_names
@@ -22,7 +24,7 @@ from lit_lossopt.sweeps.engines.gpu_slots import accelerator_of, share_of
 from lit_lossopt.sweeps.engines.table import ENGINES
 from lit_lossopt.sweeps.plan.file import GRID, Plan, as_race, find_plan, plan_seeds, read_plan
 from lit_lossopt.sweeps.plan.race import RacePlan, check_seeds
-from lit_lossopt.sweeps.plan.trials import accelerator_in, check_plan, on_grids, searches
+from lit_lossopt.sweeps.plan.trials import accelerator_in, arms, check_plan, on_grids, searches
 from lit_lossopt.sweeps.trial import Resources
 from lit_lossopt.tracking.experiment import check_experiment
 
@@ -49,6 +51,8 @@ class Options:
         experiment: in MLflow; empty: the plan's.
         allowed: packages given by ``--allow-import``.
         report: the page of the comparison; empty: where ``compare`` puts it.
+        json: the file for everything that was found; empty: none.
+        expect: sentences on arms that the comparison should claim.
     """
 
     configs: list[str] = field(default_factory=list)
@@ -65,6 +69,8 @@ class Options:
     experiment: str = ""
     allowed: list[str] = field(default_factory=list)
     report: str = ""
+    json: str = ""
+    expect: list[str] = field(default_factory=list)
 
 
 def read_options(words: Sequence[str]) -> Options:
@@ -92,6 +98,8 @@ def _take(options: Options, key: str, value: str) -> None:
         options.configs.append(value)
     elif key == "allow-import":
         options.allowed.append(value)
+    elif key == "expect":
+        options.expect.append(_expectation(value))
     elif key in _VALUES:
         name, read = _VALUES[key]
         setattr(options, name, read(f"--{key}", value))
@@ -137,6 +145,8 @@ def the_plan(options: Options) -> Plan:
             "it out"
         )
     check_plan(plan)
+    # Before hours of training, and not after them.
+    with_arms([read_expectation(text) for text in options.expect], [arm.name for arm in arms(plan)])
     return replace(plan, accelerator=accelerator_of(gpu_share(plan, options)))
 
 
@@ -235,6 +245,13 @@ def _experiment(_: str, value: str) -> str:
     return value
 
 
+def _expectation(value: str) -> str:
+    try:
+        return read_expectation(value).text
+    except ValueError as error:
+        raise UserError(f"--expect {value!r}: {form_of_expectations()}") from error
+
+
 def _text(_: str, value: str) -> str:
     return value
 
@@ -284,6 +301,8 @@ FLAGS = (
     ),
     Flag("--keep-checkpoints", "", "of every trial, not of repeats only", {"switch": "keep_checkpoints"}),
     Flag("--html", "FILE", "where the page of the comparison goes", {"reads": ("report", _text)}),
+    Flag(JSON.name, JSON.value, JSON.text, {"reads": ("json", _text)}),
+    Flag(EXPECT.name, EXPECT.value, EXPECT.text),
 )
 # The field of ``Options`` that a switch sets, and that a value goes to with what reads it.
 _SWITCHES = {flag.name: flag.options["switch"] for flag in FLAGS if "switch" in flag.options}

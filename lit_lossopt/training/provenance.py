@@ -12,10 +12,10 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from lit_lossopt.core.machine import processor
 
 MAX_DIFF_BYTES = 200_000
 # Those that can change a number, or how it is stored.
@@ -23,30 +23,6 @@ PACKAGES = (
     "lit_lossopt", "torch", "torchvision", "lightning", "torchmetrics", "mlflow", "jsonargparse", "numpy",
     "scikit-learn", "pillow", "pytorch_optimizer", "tensorflow", "tensorflow_cpu", "keras",
 )  # fmt: skip
-
-
-def versions() -> dict[str, str]:
-    """Return package → version, and Python's."""
-    installed = {name: version for name in PACKAGES if (version := _version(name))}
-    return {"python": platform.python_version(), **installed}
-
-
-@cache
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def processor() -> str:
-    """Return the processor's name, as the system gives it."""
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def code_state(folder: Path) -> dict[str, Any]:

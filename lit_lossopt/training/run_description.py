@@ -20,24 +20,26 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_lossopt.config.description import arm_name, flat_parameters, trial_key
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.machine import versions
 from lit_lossopt.core.names import (
     CONFIG_ARTIFACT,
     DIFF_ARTIFACT,
     PROVENANCE_ARTIFACT,
     TAG_ARM,
+    TAG_COMMAND,
     TAG_COMMIT,
     TAG_CONFIG_SHA256,
     TAG_FRAMEWORK,
     TAG_SEED,
     TAG_TRIAL_KEY,
 )
-from lit_lossopt.core.redaction import redact_leaves
+from lit_lossopt.core.redaction import redact, redact_leaves
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.data.summary import data_parameters
 from lit_lossopt.networks.mini_cnn import count_parameters
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.training.module import LossOptModule
-from lit_lossopt.training.provenance import as_text, checksum, code_state, machine, typed_command, versions
+from lit_lossopt.training.provenance import PACKAGES, as_text, checksum, code_state, machine, typed_command
 
 _OF_A_SWEEP = ("--tracking.tags=", "--tracking.parent=")
 
@@ -94,10 +96,15 @@ class RunDescription(SaveConfigCallback):
         if diff:
             logger.log_text(diff, DIFF_ARTIFACT)
         commit = {TAG_COMMIT: provenance["code"]["commit"]} if provenance["code"] else {}
-        logger.log_tags({**commit, TAG_CONFIG_SHA256: provenance["config_sha256"]})
+        typed = typed_words(self.words)
+        made = {
+            TAG_CONFIG_SHA256: provenance["config_sha256"],
+            TAG_COMMAND: json.dumps([redact(word) for word in typed]),
+        }
+        logger.log_tags({**commit, **made})
         changed = " Files differed from the commit (`changes.diff`)." if provenance["code"].get("dirty") else ""
         repeats = "" if self.record else f"The artifact `{CONFIG_ARTIFACT}` repeats it."
-        logger.describe(f"`{typed_command(typed_words(self.words))}`\n\n{repeats}{changed}".strip())
+        logger.describe(f"`{typed_command(typed)}`\n\n{repeats}{changed}".strip())
 
     def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:
         provenance = _provenance(trainer, text, attempt=logger.attempt)
@@ -156,7 +163,7 @@ def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any
     device = trainer.strategy.root_device
     return {
         "code": code_state(Path.cwd()) or code_state(Path(__file__).parent),
-        "packages": versions(),
+        "packages": versions(PACKAGES),
         "machine": {
             **machine(),
             "accelerators": [torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)],

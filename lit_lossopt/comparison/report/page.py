@@ -20,6 +20,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lit_lossopt.comparison.comparison import Comparison, Trial
+from lit_lossopt.comparison.record.text import ELEMENT
 from lit_lossopt.comparison.report import tables
 from lit_lossopt.comparison.report.figure_spec import Figure, style
 from lit_lossopt.comparison.report.figures import figures, looks
@@ -35,25 +36,26 @@ TEMPLATES = files("lit_lossopt.comparison.report") / "templates"
 SCRIPTS = ("marks.js", "figures.js", "page.js")
 
 
-def write_page(comparison: Comparison, words: Sequence[str], path: Path) -> None:
+def write_page(comparison: Comparison, words: Sequence[str], path: Path, record: Any = None) -> None:
     """Write the page of a comparison, whole or not at all.
 
     Args:
         comparison: what is shown.
         words: the verdict, a sentence each; the first stands large at the top.
         path: the file; its folder is made.
+        record: the same as plain values, for programs that read the page. None: the page holds none.
 
     Raises:
         OSError: it cannot be written.
     """
-    text = page(comparison, words)
+    text = page(comparison, words, record)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def page(comparison: Comparison, words: Sequence[str]) -> str:
-    """Return the text of the page."""
+def page(comparison: Comparison, words: Sequence[str], record: Any = None) -> str:
+    """Return the text of the page; see ``write_page``."""
     from plotly.offline import get_plotlyjs
 
     look = looks(comparison)
@@ -72,6 +74,8 @@ def page(comparison: Comparison, words: Sequence[str]) -> str:
             scripts=scripts,
             policy=policy(scripts),
             page_data=script_json({"styles": style_data(styles), "most": 8}),
+            record=record and as_script(record),
+            record_element=ELEMENT,
             styles=styles,
             look=look,
             figures=[_figure_context(figure, look) for figure in shown],
@@ -141,7 +145,15 @@ def script_json(value: object) -> Markup:
 
     Nothing in it can end the element or begin a comment.
     """
-    text = json.dumps(_printable_in(value), allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    return as_script(_printable_in(value))
+
+
+def as_script(value: object) -> Markup:
+    """Return JSON that may stand in a script element, with every text as it is.
+
+    Only programs read it, so control characters do no harm.
+    """
+    text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704  # escaped just above

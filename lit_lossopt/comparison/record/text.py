@@ -1,0 +1,139 @@
+"""The JSON of a comparison, written and read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from html.parser import HTMLParser
+from importlib.resources import files
+from math import inf, isfinite, isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lit_lossopt.comparison.record.records import FORMAT, VERSION
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.files import whole_file
+
+# The JSON Schema of this version, beside this module.
+SCHEMA = f"comparison-{VERSION}.schema.json"
+# The id of the element that holds the JSON in a page.
+ELEMENT = "comparison-record"
+_INFINITE = {inf: "infinity", -inf: "-infinity"}
+
+
+def as_tree(value: Any) -> Any:
+    """Return a record as plain values that JSON can hold.
+
+    Fields and properties become keys. NaN becomes None, and infinite numbers become texts.
+    """
+    if isinstance(value, float):
+        return value if isfinite(value) else None if isnan(value) else _INFINITE[value]
+    if isinstance(value, Enum):
+        return str(value)
+    if is_dataclass(value):
+        return {name: as_tree(getattr(value, name)) for name in keys_of(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): as_tree(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return as_tree(value.tolist())
+    return [as_tree(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def keys_of(kind: type) -> list[str]:
+    """Return the keys of a record, which are its fields and then its properties."""
+    properties = [
+        name
+        for base in reversed(kind.__mro__)
+        for name, item in vars(base).items()
+        if isinstance(item, property) and not name.startswith("_")
+    ]
+    return [*(item.name for item in fields(kind)), *dict.fromkeys(properties)]
+
+
+def write_json(tree: Mapping[str, Any], path: Path) -> None:
+    """Write the JSON of a record, whole or not at all, with a line for each value.
+
+    Args:
+        tree: as ``as_tree`` returns it.
+        path: the file. Its folder is made.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    text = json.dumps(tree, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema that every record of this version fits."""
+    text = (files("lit_lossopt.comparison.record") / SCHEMA).read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def read_tree(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the JSON of a comparison as plain values, and the text of the page that holds it.
+
+    Args:
+        path: a JSON file, or a page. The text is empty for a JSON file.
+
+    Raises:
+        UserError: the file cannot be read, holds no comparison, or one of another version.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error
+    is_page = text.lstrip()[:1] == "<"
+    try:
+        found = json.loads(_element(text) if is_page else text)
+    except ValueError as error:
+        raise UserError(f"{path}: {_NOTHING}") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise UserError(f"{path}: {_NOTHING}")
+    if found.get("version") != VERSION:
+        raise UserError(
+            f"{path}: its format has version {found.get('version')}, and this program reads {VERSION}; take the "
+            "program that made it"
+        )
+    return found, text if is_page else ""
+
+
+_NOTHING = (
+    "it holds no comparison that can be read; name a page or a JSON file that lossopt compare or lossopt sweep has "
+    "written"
+)
+
+
+class _Finder(HTMLParser):
+    """Finds the text of the element that holds the JSON."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note where the element begins."""
+        self._inside = tag == "script" and dict(attrs).get("id") == ELEMENT
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note where the element ends."""
+        self._inside = self._inside and tag != "script"
+
+    def handle_data(self, data: str) -> None:
+        """Keep the text of the element."""
+        if self._inside:
+            self.text += data
+
+
+def _element(page: str) -> str:
+    finder = _Finder()
+    finder.feed(page)
+    return finder.text

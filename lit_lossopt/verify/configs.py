@@ -1,0 +1,54 @@
+"""Whether the recorded configs are those with which runs were made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from lit_lossopt.config.description import flat_parameters
+from lit_lossopt.core import names
+from lit_lossopt.core.redaction import HIDDEN
+from lit_lossopt.tracking.reading.runs import Run
+from lit_lossopt.training.provenance import checksum
+from lit_lossopt.verify.differences import Difference
+from lit_lossopt.verify.recorded import Recorded
+
+
+def changed_config(run: Run, recorded: Recorded) -> Iterator[Difference]:
+    """Yield what was changed in a run's config after it was logged.
+
+    A run has the checksum of its config among its tags. Its parameters tell which setting has changed.
+
+    Args:
+        run: with its tags and parameters.
+        recorded: the config that lies among its artifacts now.
+    """
+    then = run.tags.get(names.TAG_CONFIG_SHA256)
+    if not then or HIDDEN in recorded.config:
+        # A password was taken out of it, after its checksum was made.
+        return
+    if not recorded.config:
+        yield Difference((names.CONFIG_ARTIFACT,), "a config", None)
+    elif checksum(recorded.config.encode()) != then:
+        settings = list(_changed_settings(run, recorded.config))
+        yield from settings or [
+            Difference((names.CONFIG_ARTIFACT, "checksum"), then, checksum(recorded.config.encode()))
+        ]
+
+
+def _changed_settings(run: Run, config: str) -> Iterator[Difference]:
+    for name, now in sorted(_parameters(config).items()):
+        then = run.params.get(name)
+        if then is not None and then != now:
+            yield Difference((names.CONFIG_ARTIFACT, name), then, now)
+
+
+def _parameters(config: str) -> Mapping[str, str]:
+    """Return the parameters that a config would be logged with, or none where it is no config any more."""
+    try:
+        read: Any = yaml.safe_load(config)
+        return flat_parameters(read, {})
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,69 @@
+"""Whether the text of a page is the text that its JSON gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from html.parser import HTMLParser
+
+from lit_lossopt.comparison.record.text import ELEMENT
+from lit_lossopt.verify.differences import Difference
+
+_HEADINGS = ("h1", "h2", "h3", "caption")
+
+
+class _Texts(HTMLParser):
+    """Collects the texts of a page, each with the heading that it stands below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self._heading = self._tag = ""
+        self._is_record = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note in which element what follows stands."""
+        self._tag = tag
+        self._is_record = ("id", ELEMENT) in attrs
+        # By these values a table is sorted.
+        self.found += [(self._heading, f"{name}={value}") for name, value in attrs if name == "data-order"]
+
+    def handle_endtag(self, tag: str) -> None:
+        """Forget the element."""
+        self._tag = ""
+        self._is_record = False
+
+    def handle_data(self, data: str) -> None:
+        """Keep a text."""
+        text = " ".join(data.split())
+        if not text or self._is_record or self._tag == "style":
+            return
+        self._heading = text if self._tag in _HEADINGS else self._heading
+        self.found.append(("data or scripts" if self._tag == "script" else self._heading, text))
+
+
+def text_differences(page: str, again: str) -> Iterator[Difference]:
+    """Yield the texts of a page that are not those of the page made again.
+
+    The data of its figures and its scripts count. The JSON in it is compared by itself.
+
+    Args:
+        page: as it was written.
+        again: made from the same JSON.
+    """
+    recorded, found = _texts(page), _texts(again)
+    matcher = SequenceMatcher(None, [text for _, text in recorded], [text for _, text in found], autojunk=False)
+    for kind, start, end, other_start, other_end in matcher.get_opcodes():
+        if kind == "equal":
+            continue
+        heading = (recorded[start:end] or found[other_start:other_end])[0][0]
+        then, now = (
+            " ".join(text for _, text in part) or None for part in (recorded[start:end], found[other_start:other_end])
+        )
+        yield Difference(("text of the page", *([f"“{heading}”"] if heading else [])), then, now)
+
+
+def _texts(page: str) -> list[tuple[str, str]]:
+    collector = _Texts()
+    collector.feed(page)
+    return collector.found
