@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from math import isfinite, isnan
+from typing import Any
 
 import numpy as np
+import yaml
 
 from lit_lossopt.core import names
 from lit_lossopt.tracking.reading.runs import History, Run
-from lit_lossopt.verify.differences import Difference
+from lit_lossopt.verify.differences import Difference, differences
 
 # Metrics that tell the time, and those that other commands add to a run later.
 _CLOCKS, _OTHERS = (names.TRAIN_SECONDS, "system/"), (f"{names.TEST}/",)
@@ -29,7 +30,7 @@ class Agreement:
     Attributes:
         values: how many values were compared bit by bit.
         metrics: of how many metrics.
-        differences: the first value of each metric that differs, then parameters, verdict and config.
+        differences: settings that differ, and then the first value of each metric that does.
     """
 
     values: int
@@ -46,14 +47,16 @@ def agreement(recorded: Run, again: Run, config: str, config_again: str) -> Agre
         config: the text of the recorded run's resolved config.
         config_again: that of the repetition.
     """
-    compared = sorted(name for name in {*recorded.histories, *again.histories} if _counts(name))
+    known = (name for name in {*recorded.histories, *again.histories} if _counts(name))
+    # What a reader looks at comes first.
+    compared = sorted(known, key=lambda name: (name != names.TRAIN_LOSS, not name.startswith(f"{names.VAL}/"), name))
     empty = History(np.empty(0, np.int64), np.empty(0))
     pairs = [(name, recorded.histories.get(name, empty), again.histories.get(name, empty)) for name in compared]
     apart = [found for name, then, now in pairs if (found := _first_difference(name, then, now))]
     return Agreement(
         sum(len(then.values) for _, then, _ in pairs),
         len(pairs),
-        (*apart, *_settings(recorded, again, config, config_again)),
+        (*_settings(recorded, again, config, config_again), *apart),
     )
 
 
@@ -82,21 +85,26 @@ def _as_bits(value: float) -> bytes:
 
 
 def _settings(recorded: Run, again: Run, config: str, config_again: str) -> Iterator[Difference]:
-    for name in sorted({*recorded.params, *again.params}):
-        then, now = recorded.params.get(name), again.params.get(name)
-        if then != now:
-            yield Difference((name,), then, now)
+    then, now = ({name: _value(text) for name, text in run.params.items()} for run in (recorded, again))
+    yield from differences(dict(sorted(then.items())), now)
     verdicts = [run.tags.get(names.TAG_VERDICT) for run in (recorded, again)]
-    if verdicts[0] != verdicts[1]:
-        yield Difference(("verdict",), *verdicts)
-    for number, (then, now) in enumerate(zip_longest(_lines(config), _lines(config_again)), 1):
-        if then != now:
-            yield Difference((names.CONFIG_ARTIFACT, f"line {number}"), then, now)
-            return
+    yield from differences(verdicts[0], verdicts[1], place=("verdict",))
+    yield from differences(_tree(config), _tree(config_again), place=(names.CONFIG_ARTIFACT,))
 
 
-def _lines(config: str) -> Sequence[str]:
-    return config.splitlines()
+def _value(text: str) -> float | str:
+    """Return a parameter as a number, if it is one. 8 and 8.0 train alike."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _tree(config: str) -> Any:
+    try:
+        return yaml.safe_load(config)
+    except yaml.YAMLError:
+        return config
 
 
 def far_apart(recorded: Run, again: Run, metric: str, spread: float) -> Iterator[Difference]:

@@ -46,23 +46,29 @@ def of_the_store(again: Again) -> Checked:
     place = f"Computed again from {tracking_uri()}, {counted(len(again.runs), 'run')}"
     exact = "to the last bit"
     if again.unlike:
-        exact = f"within {TOLERANCE:g} (relative), words aside, since these differ: {_few(again.unlike)}"
+        aside = "" if again.is_same_program else ", words aside"
+        exact = f"within {TOLERANCE:g} (relative){aside}, since these differ: {_few(again.unlike)}"
     if not again.differences:
         return Checked((f"{place}: every value is the same, {exact}.",))
-    count = counted(len(again.differences), "value")
+    many = len(again.differences)
     return Checked(
-        (f"{place}: {count} of the record do not hold.", *_named(again.differences, "the store")),
+        (
+            f"{place}: {counted(many, 'value')} of the record {'does' if many == 1 else 'do'} not hold.",
+            *_named(again.differences, "the store"),
+        ),
         len(again.differences),
     )
 
 
 def of_the_page(text: str, again: Again) -> Checked:
     """Say whether the page shows what its JSON says."""
-    if again.unlike:
-        return Checked(("The text of the page was not compared, since other versions may put it otherwise.",))
-    found = list(text_differences(text, page(again.shown.comparison, again.shown.words)))
+    if not again.is_same_program:
+        return Checked(("The text of the page was not compared, since another version may put it otherwise.",))
+    computed = page(again.shown.comparison, again.shown.words)
+    found = list(text_differences(text, computed, scripts=not again.unlike))
     if not found:
-        return Checked(("The page shows what was computed.",))
+        aside = ", figures aside" if again.unlike else ""
+        return Checked((f"The page shows what was computed{aside}.",))
     return Checked(("The page shows something else than what was computed.", *_named(found, "the store")), len(found))
 
 
@@ -102,7 +108,7 @@ def of_a_repetition(run: Run, recorded: Recorded, repeated: Repeated, metric: st
     values = f"{found.values:,} values of {counted(found.metrics, 'metric')}"
     if not found.differences:
         return Checked((f"  {name}: {values} are the same to the bit ({repeated.seconds:.1f} s)",))
-    apart = unlike(recorded)
+    apart = unlike(recorded, repeated.recorded)
     if apart:
         far = list(far_apart(run, repeated.run, metric, statistics.stdev(finals) if len(finals) > 2 else nan))
         if not far:

@@ -17,7 +17,7 @@ from lit_lossopt.core.names import Answer
 from lit_lossopt.core.numbers import counted, spelled
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.terminal_text import tell
-from lit_lossopt.tracking.reading.runs import Run, experiments_of, with_histories
+from lit_lossopt.tracking.reading.runs import NoSuchRunError, Run, experiments_of, with_histories
 from lit_lossopt.verify.checks import (
     Checked,
     chosen,
@@ -66,7 +66,11 @@ def verify(words: Sequence[str], main: Main) -> int:
 
 def _checks(options: Namespace, main: Main) -> Iterator[Checked]:
     tree, text = read_tree(given_path(options.file))
-    again = compute_again(tree)
+    try:
+        again = compute_again(tree)
+    except NoSuchRunError as error:
+        yield Checked((f"It cannot be computed again. {str(error).capitalize()}.",), wrong=1)
+        return
     yield of_the_store(again)
     if text:
         yield of_the_page(text, again)

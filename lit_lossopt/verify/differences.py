@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from math import isclose
 from typing import Any
 
-# What names an element of a list, and how it is said.
+# What tells an element of a list from others.
 _NAMES = (("run_id",), ("quantity", "first", "second"), ("family",), ("arms",), ("text",), ("seeds",), ("name",))
 _MISSING = object()
+# Characters of a text that are shown.
+_LONGEST = 100
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,10 @@ class Difference:
         >>> Difference(("arms", "adam", "final", "value"), 0.5, 0.25).in_words("the store")
         'arms, adam, final, value: 0.5 is recorded, and 0.25 comes from the store'
         """
-        place = ", ".join(self.place)
-        return f"{place}: {_shown(self.recorded)} is recorded, and {_shown(self.found)} comes from {source}"
+        recorded, found = self.recorded, self.found
+        if isinstance(recorded, str) and isinstance(found, str):
+            recorded, found = _around_first_change(recorded, found)
+        return f"{', '.join(self.place)}: {_shown(recorded)} is recorded, and {_shown(found)} comes from {source}"
 
 
 def differences(recorded: Any, found: Any, tolerance: float = 0.0, place: tuple[str, ...] = ()) -> Iterator[Difference]:
@@ -48,17 +52,22 @@ def differences(recorded: Any, found: Any, tolerance: float = 0.0, place: tuple[
     if isinstance(recorded, Mapping) and isinstance(found, Mapping):
         yield from _of_mappings(recorded, found, tolerance, place)
     elif isinstance(recorded, list) and isinstance(found, list):
-        yield from _of_mappings(_by_name(recorded), _by_name(found), tolerance, place)
+        told = {_name(value): _told(value) for value in (*found, *recorded) if isinstance(value, Mapping)}
+        yield from _of_mappings(_by_name(recorded), _by_name(found), tolerance, place, told)
     elif not _same(recorded, found, tolerance):
-        yield Difference(place, _told(recorded), _told(found))
+        yield Difference(place, _known(recorded), _known(found))
 
 
 def _of_mappings(
-    recorded: Mapping[str, Any], found: Mapping[str, Any], tolerance: float, place: tuple[str, ...]
+    recorded: Mapping[str, Any],
+    found: Mapping[str, Any],
+    tolerance: float,
+    place: tuple[str, ...],
+    told: Mapping[str, str] | None = None,
 ) -> Iterator[Difference]:
     for name in dict.fromkeys((*recorded, *found)):
         parts = recorded.get(name, _MISSING), found.get(name, _MISSING)
-        yield from differences(*parts, tolerance, (*place, name))
+        yield from differences(*parts, tolerance, (*place, (told or {}).get(name, name)))
 
 
 def _same(recorded: Any, found: Any, tolerance: float) -> bool:
@@ -85,28 +94,45 @@ def _by_name(values: Sequence[Any]) -> Mapping[str, Any]:
 
 
 def _name(value: Mapping[str, Any]) -> str:
+    """Return what tells an element of a list from others."""
     keys = next((keys for keys in _NAMES if all(key in value for key in keys)), ())
-    if not keys:
-        return ""
     if keys == ("quantity", "first", "second"):
         return f"{value['quantity']} of {value['first']} against {value['second']}"
-    words = " and ".join(value[keys[0]]) if isinstance(value[keys[0]], list) else str(value[keys[0]])
-    # A run is known to a person by its arm and its seed.
-    return (
-        f"{words} ({value['arm']}, seed {value['seed'] or 'unknown'})" if "arm" in value and "seed" in value else words
-    )
+    parts = [value[key] for key in keys]
+    return " ".join(" and ".join(map(str, part)) if isinstance(part, list) else str(part) for part in parts)
 
 
-def _told(value: Any) -> Any:
+def _told(value: Mapping[str, Any]) -> str:
+    """Return what an element is called. A person knows a run by its arm and its seed."""
+    name = _name(value)
+    is_run = "run_id" in value and "arm" in value
+    return f"run {name} ({value['arm']}, seed {value.get('seed') or 'unknown'})" if is_run else name
+
+
+def _known(value: Any) -> Any:
     return None if value is _MISSING else value
+
+
+def _around_first_change(*texts: str) -> list[str]:
+    """Return two long texts, cut so that their first difference can be seen."""
+    if max(map(len, texts)) <= _LONGEST:
+        return list(texts)
+    same = next((place for place, signs in enumerate(zip(*texts, strict=False)) if len(set(signs)) > 1), None)
+    start = max(0, (min(map(len, texts)) if same is None else same) - _LONGEST // 3)
+    # The cut is between words, where there are any.
+    start = next((place for place in range(start, 0, -1) if texts[0][place - 1] == " "), start) if start else 0
+    parts = [text[start : start + _LONGEST] for text in texts]
+    ends = ["…" if len(text) > start + _LONGEST else "" for text in texts]
+    return [f"{'…' if start else ''}{part}{end}" for part, end in zip(parts, ends, strict=True)]
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return "nothing"
-    text = repr(value) if isinstance(value, str | int | float) else _outline(value)
-    return text if len(text) <= 120 else f"{text[:119]}…"
-
-
-def _outline(value: Any) -> str:
-    return f"a list of {len(value)}" if isinstance(value, list) else f"a part with {', '.join(value)}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if not isinstance(value, dict):
+        return repr(value)
+    plain = {name: one for name, one in value.items() if not isinstance(one, dict | list)}
+    text = ", ".join(f"{name} {one!r}" for name, one in plain.items())
+    return f"a part with {text if len(text) <= 2 * _LONGEST else f'{text[: 2 * _LONGEST]}…'}"

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from lit_lossopt.comparison.record.text import ELEMENT
 from lit_lossopt.verify.differences import Difference
 
+_SCRIPTS = "figures and scripts"
 _HEADINGS = ("h1", "h2", "h3", "caption")
 
 
@@ -39,19 +40,20 @@ class _Texts(HTMLParser):
         if not text or self._is_record or self._tag == "style":
             return
         self._heading = text if self._tag in _HEADINGS else self._heading
-        self.found.append(("data or scripts" if self._tag == "script" else self._heading, text))
+        self.found.append((_SCRIPTS if self._tag == "script" else self._heading, text))
 
 
-def text_differences(page: str, again: str) -> Iterator[Difference]:
+def text_differences(page: str, again: str, *, scripts: bool = True) -> Iterator[Difference]:
     """Yield the texts of a page that are not those of the page made again.
 
     The data of its figures and its scripts count. The JSON in it is compared by itself.
 
     Args:
         page: as it was written.
-        again: made from the same JSON.
+        again: made from the same runs.
+        scripts: whether scripts and the data of figures count, too.
     """
-    recorded, found = _texts(page), _texts(again)
+    recorded, found = _texts(page, scripts), _texts(again, scripts)
     matcher = SequenceMatcher(None, [text for _, text in recorded], [text for _, text in found], autojunk=False)
     for kind, start, end, other_start, other_end in matcher.get_opcodes():
         if kind == "equal":
@@ -63,7 +65,7 @@ def text_differences(page: str, again: str) -> Iterator[Difference]:
         yield Difference(("text of the page", *([f"“{heading}”"] if heading else [])), then, now)
 
 
-def _texts(page: str) -> list[tuple[str, str]]:
+def _texts(page: str, scripts: bool) -> list[tuple[str, str]]:
     collector = _Texts()
     collector.feed(page)
-    return collector.found
+    return [(heading, text) for heading, text in collector.found if scripts or heading != _SCRIPTS]

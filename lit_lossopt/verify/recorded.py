@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lit_lossopt.core import names
-from lit_lossopt.core.machine import processor, versions
 from lit_lossopt.core.redaction import HIDDEN
 from lit_lossopt.tracking.artifacts import artifact_folder
 from lit_lossopt.tracking.reading.runs import Run
+from lit_lossopt.verify.differences import differences
 
 _FILES = (names.CONFIG_ARTIFACT, names.PROVENANCE_ARTIFACT)
 _SEED, _THREADS = "--seed_everything", "--threads"
@@ -82,17 +82,23 @@ def why_not(run: Run) -> str:
     return ""
 
 
-def unlike(recorded: Recorded) -> list[str]:
-    """Return in what this machine differs from that of a run, as far as numbers may depend on it."""
-    told = recorded.provenance
-    if not told:
+def unlike(recorded: Recorded, again: Recorded) -> list[str]:
+    """Return in what two runs were made differently, as far as numbers may depend on it.
+
+    That are the versions of packages, the processor, the devices, how numbers are computed, and the code's commit.
+    """
+    if not recorded.provenance:
         return ["the run does not say where it was made"]
-    packages = told.get("packages", {})
-    here = versions(name for name in packages if name != "python")
-    apart = [
-        f"{name} {version}, now {here.get(name, 'missing')}"
-        for name, version in packages.items()
-        if here.get(name) != version
-    ]
-    then, now = told.get("machine", {}).get("processor"), processor()
-    return [*apart, *([f"{then}, now {now}"] if then != now else [])]
+    found = differences(_conditions(recorded.provenance), _conditions(again.provenance))
+    return [f"{', '.join(one.place)} {one.recorded or 'unknown'}, now {one.found or 'unknown'}" for one in found]
+
+
+def _conditions(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    machine, code = (provenance.get(part) or {} for part in ("machine", "code"))
+    return {
+        **(provenance.get("packages") or {}),
+        "processor": machine.get("processor"),
+        "device": ", ".join(machine.get("accelerators") or []),
+        **(provenance.get("numerics") or {}),
+        "commit": code.get("commit"),
+    }

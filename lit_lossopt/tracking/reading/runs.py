@@ -20,6 +20,7 @@ from lit_lossopt.tracking.reading.sqlite import SqliteReader
 __all__ = [
     "Experiment",
     "History",
+    "NoSuchRunError",
     "Run",
     "experiments_of",
     "find_experiment",
@@ -27,6 +28,10 @@ __all__ = [
     "read_runs",
     "with_histories",
 ]
+
+
+class NoSuchRunError(UserError):
+    """The store has no run of an id."""
 
 
 class Reader(Protocol):
@@ -181,8 +186,9 @@ def _named(runs: Sequence[Run], wanted: Sequence[str]) -> list[Run]:
         matching = [run for run in runs if run.run_id.startswith(word)] if word else []
         # What a run was called before its store had answered.
         matching = matching or [run for run in runs if word and run.tags.get(names.TAG_JOURNAL, "").startswith(word)]
-        if len(matching) != 1:
-            reason = f"{len(matching)} runs begin with it" if matching else "there is no such run"
-            raise UserError(f"run {word!r}: {reason} in {tracking_uri()}")
+        if not matching:
+            raise NoSuchRunError(f"run {word!r}: there is no such run in {tracking_uri()}")
+        if len(matching) > 1:
+            raise UserError(f"run {word!r}: {len(matching)} runs begin with it in {tracking_uri()}")
         by_id[matching[0].run_id] = matching[0]
     return list(by_id.values())

@@ -1,0 +1,270 @@
+"""A page that holds, and every way in which one may not: it is caught, and the cell is named."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lit_lossopt.__main__ import main
+from lit_lossopt.core import names
+from tests.support.plain_runs import learning, log_run
+from tests.verify.conftest import SmallSweep
+
+Said = pytest.CaptureFixture[str]
+
+
+def verify(*words: str | Path) -> int:
+    """Return the exit status of the command."""
+    return main(["verify", *map(str, words)])
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    """Return all files of a folder, but for those that the store locks by and those that libraries keep for all."""
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    own = {name: path for name, path in files.items() if name.parts[0] != "cache"}
+    return {str(name): path.read_bytes() for name, path in own.items() if not name.name.startswith("mlflow.db")}
+
+
+def test_a_page_holds_and_its_trials_are_reproduced_to_the_bit(small_sweep: SmallSweep, capsys: Said) -> None:
+    before, here = everything_in(small_sweep.home), Path.cwd()
+    assert verify(small_sweep.page, "--sample", "2", "--seed", "1") == 0
+    said = capsys.readouterr().out
+    assert "six runs: every value is the same, to the last bit." in said
+    assert "The page shows what was computed." in said
+    assert "The configs of six runs are as they were logged." in said
+    assert "Running two of 6 trials again, chosen by --seed 1" in said
+    assert said.count("are the same to the bit") == 2
+    assert said.endswith(f"{small_sweep.page} holds.\n")
+    # Nothing is left behind.
+    assert everything_in(small_sweep.home) == before
+    assert Path.cwd() == here
+    assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{small_sweep.home}/mlflow.db"
+
+
+def _first_run(tree: dict[str, Any]) -> dict[str, Any]:
+    run: dict[str, Any] = tree["runs"][0]
+    return run
+
+
+def _contrast(tree: dict[str, Any]) -> dict[str, Any]:
+    contrast: dict[str, Any] = tree["contrasts"][0]
+    return contrast
+
+
+ALTERED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "a final value": (lambda tree: _first_run(tree).update(final=_first_run(tree)["final"] + 1e-15), ", final: 0."),
+    "a p value": (lambda tree: _contrast(tree).update(p=0.01), ", p: 0.01 is recorded"),
+    "a decision": (lambda tree: _contrast(tree).update(decision="claimed"), ", decision: 'claimed' is recorded"),
+    "a word": (lambda tree: tree.update(answer=["adam wins", *tree["answer"][1:]]), "answer, number 1: "),
+    "a run that is gone": (lambda tree: tree["runs"].pop(0), "nothing is recorded"),
+    "an arm that is gone": (lambda tree: tree["arms"].pop(0), "arms, adam"),
+    "a part that is gone": (lambda tree: tree.pop("sensitivity"), "sensitivity: nothing is recorded"),
+    "a part of its own": (lambda tree: tree.update(winner="sgd"), "winner: 'sgd' is recorded, and nothing comes from"),
+    "the margin": (lambda tree: tree["question"].update(margin=0.5), "question, margin: 0.5 is recorded"),
+    "a note": (lambda tree: tree["notes"].append("All is well."), ": 'All is well.' is recorded"),
+}
+
+
+@pytest.mark.parametrize("case", ALTERED)
+def test_what_was_altered_in_the_record_is_named(case: str, small_sweep: SmallSweep, capsys: Said) -> None:
+    change, named = ALTERED[case]
+    small_sweep.rewrite(change)
+    assert verify(small_sweep.record, "--sample", "0") == 4
+    assert named in capsys.readouterr().out
+
+
+def test_the_flags_of_the_record_are_those_that_are_computed_with(small_sweep: SmallSweep, capsys: Said) -> None:
+    small_sweep.rewrite(lambda tree: tree["request"].update(words=["--margin", "0.5"]))
+    assert verify(small_sweep.record, "--sample", "0") == 4
+    assert "question, margin: 0.01 is recorded, and 0.5 comes from the store" in capsys.readouterr().out
+
+
+def test_a_digit_that_only_readers_see_is_named(small_sweep: SmallSweep, capsys: Said) -> None:
+    page = small_sweep.page.read_text(encoding="utf-8")
+    place = page.index("<td", page.index('id="arms"'))
+    altered = page[:place] + page[place:].replace("%", "% (certain)", 1).replace(" to ", " up to ", 1)
+    small_sweep.page.write_text(altered, encoding="utf-8")
+    assert verify(small_sweep.page, "--sample", "0") == 4
+    said = capsys.readouterr().out
+    assert "every value is the same" in said
+    assert "text of the page, “Each arm" in said
+    assert "up to" in said
+
+
+def test_a_page_with_a_script_of_its_own_does_not_hold(small_sweep: SmallSweep, capsys: Said) -> None:
+    page = small_sweep.page.read_text(encoding="utf-8")
+    small_sweep.page.write_text(page.replace("</body>", "<script>document.title = 1</script></body>"), encoding="utf-8")
+    assert verify(small_sweep.page, "--sample", "0") == 4
+    assert "document.title" in capsys.readouterr().out
+
+
+IN_THE_STORE = {
+    "a loss": (
+        "UPDATE metrics SET value = value * (1 + 1e-15) WHERE key = 'train/loss' AND step = 5 AND run_uuid = ?",
+        ", histories, train/loss, sha256:",
+    ),
+    "an evaluation": (
+        "UPDATE metrics SET value = value - 0.001 WHERE key = 'val/accuracy' AND step = 8 AND run_uuid = ?",
+        ", evaluations, values, number 5:",
+    ),
+    "a point that is gone": (
+        "DELETE FROM metrics WHERE key = 'train/loss' AND step = 5 AND run_uuid = ?",
+        ", histories, train/loss, points: 8",
+    ),
+    "a parameter": (
+        "UPDATE params SET value = '0.5' WHERE key = 'optimizer.lr' AND run_uuid = ?", ", params, optimizer.lr: '0.",
+    ),
+    "a seed": ("UPDATE tags SET value = '9' WHERE key = 'lossopt.seed' AND run_uuid = ?", ", tags, lossopt.seed: '"),
+    "a verdict": (
+        "UPDATE tags SET value = 'diverged' WHERE key = 'lossopt.verdict' AND run_uuid = ?", "'diverged' comes from",
+    ),
+    "a deleted run": ("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ?", "reason 'deleted' comes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IN_THE_STORE)
+def test_what_was_changed_in_the_store_is_named(case: str, small_sweep: SmallSweep, capsys: Said) -> None:
+    statement, named = IN_THE_STORE[case]
+    run_id = small_sweep.tree()["runs"][0]["run_id"]
+    small_sweep.in_the_store(statement, run_id)
+    assert verify(small_sweep.record, "--sample", "0") == 4
+    said = capsys.readouterr().out
+    assert named in said
+    # What changed stands before what follows from it.
+    assert run_id in said.splitlines()[1]
+
+
+def test_a_run_that_is_gone_for_good_is_named(small_sweep: SmallSweep, capsys: Said) -> None:
+    run_id = small_sweep.tree()["runs"][0]["run_id"]
+    small_sweep.in_the_store("DELETE FROM runs WHERE run_uuid = ?", run_id)
+    assert verify(small_sweep.record, "--sample", "0") == 4
+    assert f"Run {run_id!r}: there is no such run" in capsys.readouterr().out
+
+
+def test_runs_that_came_later_change_nothing(small_sweep: SmallSweep, capsys: Said) -> None:
+    later = small_sweep.tree()["runs"][0]["params"]
+    log_run(
+        "small", {**later, "seed": 7}, {"val/accuracy": [(0, 0.1), (8, 0.9)]}, tags={names.TAG_VERDICT: "completed"}
+    )
+    assert verify(small_sweep.page, "--sample", "0") == 0
+    assert "every value is the same" in capsys.readouterr().out
+
+
+def test_a_changed_setting_of_a_config_is_named(small_sweep: SmallSweep, capsys: Said) -> None:
+    run_id = small_sweep.tree()["runs"][0]["run_id"]
+    config = small_sweep.artifact(run_id, names.CONFIG_ARTIFACT)
+    config.write_text(config.read_text().replace("batch_size: 64", "batch_size: 128"))
+    assert verify(small_sweep.record, "--sample", "0") == 4
+    said = capsys.readouterr().out
+    assert f"run {run_id[:8]} (" in said
+    assert "config.yaml, data.batch_size: '64' is recorded, and '128' comes from its artifact" in said
+
+
+@pytest.mark.parametrize(
+    "spoil", [Path.unlink, lambda path: path.write_text(": not a config"), lambda path: path.write_text("")]
+)
+def test_a_config_that_is_none_any_more_is_named(
+    spoil: Callable[[Path], Any], small_sweep: SmallSweep, capsys: Said
+) -> None:
+    run_id = small_sweep.tree()["runs"][0]["run_id"]
+    spoil(small_sweep.artifact(run_id, names.CONFIG_ARTIFACT))
+    assert verify(small_sweep.record, "--sample", "0") == 4
+    assert f"run {run_id[:8]} (" in capsys.readouterr().out
+
+
+def test_a_store_and_a_page_that_agree_are_caught_by_running_again(small_sweep: SmallSweep, capsys: Said) -> None:
+    small_sweep.in_the_store("UPDATE metrics SET value = value + 0.25 WHERE key = 'train/loss' AND step = 5")
+    small_sweep.in_the_store("UPDATE metrics SET value = 0.99 WHERE key = 'val/accuracy' AND step = 8")
+    small_sweep.write_again()
+    # The file that the recorded command line names has changed, too.
+    settings = small_sweep.home / "small.yaml"
+    settings.write_text(settings.read_text().replace("trainer:", "trainer:\n  detect_anomaly: true"))
+    assert verify(small_sweep.record, "--sample", "1") == 4
+    said = capsys.readouterr().out
+    assert "every value is the same" in said
+    assert said.count("it does not give what was recorded") == 1
+    assert "train/loss, step 5: " in said
+    assert "val/accuracy, step 8: 0.99 is recorded, and 0." in said
+    assert "config.yaml, trainer, detect_anomaly: False is recorded, and True comes from the repetition" in said
+
+
+@pytest.mark.usefixtures("store")
+def test_runs_of_other_programs_are_computed_again_but_not_run(capsys: Said) -> None:
+    for optimizer, speed in (("adam", 2.0), ("sgd", 1.0)):
+        for seed in range(3):
+            log_run("other", {"optimizer": optimizer, "seed": seed}, learning(seed, speed))
+    assert main(["compare", "--experiment", "other", "--json", "other.json"]) == 0
+    capsys.readouterr()
+    assert verify("other.json") == 0
+    said = capsys.readouterr().out
+    assert "No run has recorded the checksum of a config." in said
+    assert "No trial was run again: it records no command line." in said
+    # Who asks for it misses it.
+    assert verify("other.json", "--sample", "2") == 5
+
+
+NOT_A_RECORD = {
+    "nothing": ("missing.html", None, "cannot be read: No such file or directory"),
+    "another page": ("page.html", "<!doctype html><title>No</title>", "it holds no comparison that can be read"),
+    "another JSON": ("other.json", "[1, 2]", "it holds no comparison that can be read"),
+    "half a JSON": ("half.json", '{"format": "lit_lossopt comparison", ', "it holds no comparison that can be read"),
+    "a later version": (
+        "later.json", '{"format": "lit_lossopt comparison", "version": 99}', "its format has version 99",
+    ),
+    "a record without its request": (
+        "part.json", '{"format": "lit_lossopt comparison", "version": 1}', "the record lacks 'request'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("case", NOT_A_RECORD)
+def test_what_is_no_record_is_one_line(case: str, tmp_path: Path, capsys: Said) -> None:
+    name, text, said = NOT_A_RECORD[case]
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    assert verify(name) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([], "name a page or a JSON file"), (["a", "--sample", "-1"], "--sample"), (["a", "--sampel", "1"], "--sample")],
+)
+def test_what_was_mistyped_is_one_line(words: list[str], said: str, capsys: Said) -> None:
+    assert verify(*words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_other_versions_are_said_and_leave_tolerances(small_sweep: SmallSweep, capsys: Said) -> None:
+    def spoil(tree: dict[str, Any]) -> None:
+        tree["made_with"]["packages"]["scipy"] = "0.1"
+        contrast = _contrast(tree)
+        contrast["p"] *= 1 + 1e-9
+
+    small_sweep.rewrite(spoil)
+    assert verify(small_sweep.record, "--sample", "0") == 0
+    assert "within 1e-06 (relative), since these differ: scipy 0.1, now" in capsys.readouterr().out
+    small_sweep.rewrite(lambda tree: _contrast(tree).update(p=_contrast(tree)["p"] * 1.001))
+    assert verify(small_sweep.record, "--sample", "0") == 4
+
+
+def test_a_trial_that_cannot_be_run_again_is_no_contradiction(small_sweep: SmallSweep, capsys: Said) -> None:
+    (small_sweep.home / "small.yaml").unlink()
+    assert verify(small_sweep.record, "--sample", "1") == 5
+    said = capsys.readouterr().out
+    assert "it could not be run again:" in said
+    assert "small.yaml" in said
+    assert "Nothing contradicts" in said
+
+
+def test_a_record_says_in_json_what_the_store_cannot_hold(small_sweep: SmallSweep) -> None:
+    text = small_sweep.record.read_text(encoding="utf-8")
+    assert json.loads(text, parse_constant=pytest.fail)
