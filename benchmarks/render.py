@@ -17,6 +17,7 @@ from benchmarks.harness import RESULTS
 from benchmarks.landscape_section import landscape_section
 from benchmarks.live_section import live_section
 from benchmarks.race_section import race_paragraph, race_section
+from benchmarks.record_section import record_section
 from benchmarks.reference import NOTE, between_marks, reference_page, table
 from benchmarks.study_section import sweep_study
 from benchmarks.tensorflow_section import (
@@ -66,6 +67,9 @@ def pages() -> dict[str, str]:
         "losses_and_optimizers.md": reference_page()
         + (foreign_section(_load("foreign_classes")) if (RESULTS / "foreign_classes.json").is_file() else ""),
         "../README.md": readme((DOCS.parent / "README.md").read_text(encoding="utf-8")),
+        "checking.md": between_marks(
+            (DOCS / "checking.md").read_text(encoding="utf-8"), "record", record_section()
+        ),
         "callbacks.md": between_marks(
             (DOCS / "callbacks.md").read_text(encoding="utf-8"),
             "callbacks",
