@@ -67,9 +67,7 @@ def pages() -> dict[str, str]:
         "losses_and_optimizers.md": reference_page()
         + (foreign_section(_load("foreign_classes")) if (RESULTS / "foreign_classes.json").is_file() else ""),
         "../README.md": readme((DOCS.parent / "README.md").read_text(encoding="utf-8")),
-        "checking.md": between_marks(
-            (DOCS / "checking.md").read_text(encoding="utf-8"), "record", record_section()
-        ),
+        "checking.md": between_marks((DOCS / "checking.md").read_text(encoding="utf-8"), "record", record_section()),
         "callbacks.md": between_marks(
             (DOCS / "callbacks.md").read_text(encoding="utf-8"),
             "callbacks",

@@ -5,8 +5,10 @@ Flags come in. The comparison is printed, and written to files if that was asked
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,7 @@ from lit_lossopt.comparison.flags import parse, without_places
 from lit_lossopt.comparison.pipeline import compared, find_runs
 from lit_lossopt.comparison.record.build import record_of
 from lit_lossopt.comparison.record.records import Request
-from lit_lossopt.comparison.record.text import as_tree, write_json
+from lit_lossopt.comparison.record.text import as_text, as_tree, write_json
 from lit_lossopt.comparison.report.verdict import answer
 from lit_lossopt.comparison.report.verdict.expected import in_words, judge_expectations
 from lit_lossopt.comparison.stages import Found
@@ -29,6 +31,9 @@ from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.program import typed
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.reading.runs import Experiment
+
+# In place of a file's name.
+STANDARD_OUTPUT = "-"
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,12 @@ def compare(words: Sequence[str]) -> int:
     Raises:
         UserError: a flag, name or filter does not fit, or nothing can be compared.
     """
-    return answer_of(show_comparison(words).expectations)
+    if parse(words).json != STANDARD_OUTPUT:
+        return answer_of(show_comparison(words).expectations)
+    with redirect_stdout(sys.stderr):
+        shown = show_comparison(words)
+    sys.stdout.write(as_text(shown.record))
+    return answer_of(shown.expectations)
 
 
 def show_comparison(words: Sequence[str]) -> Shown:
@@ -126,7 +136,7 @@ def _write(shown: Shown, page: str | None, figures: str | None, tables: str | No
         from lit_lossopt.comparison.report.csv_files import write_tables
 
         _written("--csv", tables, partial(write_tables, comparison))
-    if record:
+    if record and record != STANDARD_OUTPUT:
         _written("--json", record, partial(write_json, shown.record))
 
 

@@ -78,7 +78,9 @@ EXPECT = Flag(
     "the exit status is 4 if one is contradicted, 5 if one is undecided",
     {"type": _expected, "action": "append", "default": []},
 )
-JSON = Flag("--json", "FILE", "everything as JSON, unrounded, for programs")
+JSON = Flag(
+    "--json", "FILE", "everything as JSON, unrounded, for programs; - prints it, and all else goes to standard error"
+)
 FLAGS = (
     Flag("--experiment", "NAME", "MLflow experiment; by default the one whose latest run started last"),
     Flag(

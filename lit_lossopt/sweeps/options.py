@@ -252,6 +252,12 @@ def _expectation(value: str) -> str:
         raise UserError(f"--expect {value!r}: {form_of_expectations()}") from error
 
 
+def _file(flag: str, value: str) -> str:
+    if value == "-":
+        raise UserError(f"{flag} {value}: a sweep prints how it goes on; name a file")
+    return value
+
+
 def _text(_: str, value: str) -> str:
     return value
 
@@ -301,7 +307,9 @@ FLAGS = (
     ),
     Flag("--keep-checkpoints", "", "of every trial, not of repeats only", {"switch": "keep_checkpoints"}),
     Flag("--html", "FILE", "where the page of the comparison goes", {"reads": ("report", _text)}),
-    Flag(JSON.name, JSON.value, JSON.text, {"reads": ("json", _text)}),
+    Flag(
+        JSON.name, JSON.value, "everything that was found as JSON, unrounded, for programs", {"reads": ("json", _file)}
+    ),
     Flag(EXPECT.name, EXPECT.value, EXPECT.text),
 )
 # The field of ``Options`` that a switch sets, and that a value goes to with what reads it.

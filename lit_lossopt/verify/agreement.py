@@ -89,7 +89,8 @@ def _settings(recorded: Run, again: Run, config: str, config_again: str) -> Iter
     yield from differences(dict(sorted(then.items())), now)
     verdicts = [run.tags.get(names.TAG_VERDICT) for run in (recorded, again)]
     yield from differences(verdicts[0], verdicts[1], place=("verdict",))
-    yield from differences(_tree(config), _tree(config_again), place=(names.CONFIG_ARTIFACT,))
+    trees = (_with_threads(config, recorded), _with_threads(config_again, again))
+    yield from differences(trees[0], trees[1], place=(names.CONFIG_ARTIFACT,))
 
 
 def _value(text: str) -> float | str:
@@ -100,11 +101,15 @@ def _value(text: str) -> float | str:
         return text
 
 
-def _tree(config: str) -> Any:
+def _with_threads(config: str, run: Run) -> Any:
+    """Return a config with the number of threads that were taken, also where it leaves that to the machine."""
     try:
-        return yaml.safe_load(config)
+        tree = yaml.safe_load(config)
     except yaml.YAMLError:
         return config
+    if isinstance(tree, dict) and tree.get("threads") is None and "threads" in run.params:
+        tree["threads"] = _value(run.params["threads"])
+    return tree
 
 
 def far_apart(recorded: Run, again: Run, metric: str, spread: float) -> Iterator[Difference]:

@@ -172,3 +172,11 @@ def test_the_choice_depends_on_its_seed_alone(count: int, many: int, seed: int) 
     assert RUN not in picked
     assert chosen([*runs, RUN], count, seed) == (picked, reasons)
     assert reasons == ["it records no command line"]
+
+
+def test_threads_that_the_machine_chose_are_those_that_were_taken() -> None:
+    left_open, said = CONFIG + "threads: null\n", CONFIG + "threads: 2\n"
+    two = replace(RUN, params={"threads": "2"})
+    assert agreement(two, two, left_open, said).differences == ()
+    (found,) = agreement(replace(RUN, params={"threads": "2"}), two, left_open, said.replace("2", "4")).differences
+    assert found.place == ("config.yaml", "threads")

@@ -54,8 +54,17 @@ def keys_of(kind: type) -> list[str]:
     return [*(item.name for item in fields(kind)), *dict.fromkeys(properties)]
 
 
+def as_text(tree: Mapping[str, Any]) -> str:
+    """Return the JSON of a record, with a line for each value.
+
+    Args:
+        tree: as ``as_tree`` returns it.
+    """
+    return json.dumps(tree, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
 def write_json(tree: Mapping[str, Any], path: Path) -> None:
-    """Write the JSON of a record, whole or not at all, with a line for each value.
+    """Write the JSON of a record, whole or not at all.
 
     Args:
         tree: as ``as_tree`` returns it.
@@ -64,7 +73,7 @@ def write_json(tree: Mapping[str, Any], path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    text = json.dumps(tree, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    text = as_text(tree)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
