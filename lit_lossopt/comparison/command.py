@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +20,6 @@ from lit_lossopt.comparison.comparison import Comparison
 from lit_lossopt.comparison.expectations import Expectation, answer_of
 from lit_lossopt.comparison.flags import parse, without_places
 from lit_lossopt.comparison.pipeline import compared, find_runs
-from lit_lossopt.comparison.record.build import record_of
 from lit_lossopt.comparison.record.records import Request
 from lit_lossopt.comparison.record.text import as_text, as_tree, write_json
 from lit_lossopt.comparison.report.verdict import answer
@@ -44,18 +43,27 @@ class Shown:
         comparison: what was found.
         sentences: the verdict, a sentence each.
         expectations: what was expected, and what was found.
-        record: all of it as plain values.
+        request: what was asked for.
     """
 
     comparison: Comparison
     sentences: Sequence[str]
     expectations: Sequence[Expectation]
-    record: Mapping[str, Any]
+    request: Request
 
     @property
     def words(self) -> list[str]:
         """The verdict, and then what was expected."""
         return [*self.sentences, *map(in_words, self.expectations)]
+
+    @cached_property
+    def record(self) -> Mapping[str, Any]:
+        """All of it as plain values."""
+        # Imported late, because figures come with it.
+        from lit_lossopt.comparison.record.build import record_of
+
+        found: Mapping[str, Any] = as_tree(record_of(self.comparison, self.sentences, self.expectations, self.request))
+        return found
 
 
 def compare(words: Sequence[str]) -> int:
@@ -113,8 +121,7 @@ def found_by(words: Sequence[str], selected: Found) -> Shown:
     expectations = judge_expectations(options.expect, comparison)
     sentences = answer(comparison)
     request = Request(tuple(map(redact, without_places(words))), tuple(run.run_id for run in selected.runs))
-    record = as_tree(record_of(comparison, sentences, expectations, request))
-    return Shown(comparison, sentences, expectations, record)
+    return Shown(comparison, sentences, expectations, request)
 
 
 def _write(shown: Shown, page: str | None, figures: str | None, tables: str | None, record: str | None) -> None:
