@@ -8,7 +8,7 @@ program can fail when an experiment no longer shows what it showed before. What 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +18,10 @@ from lit_lossopt.core.numbers import listed
 
 BETTER, FASTER, STEADIER, EQUIVALENT = "better than", "faster than", "steadier than", "equivalent to"
 RELATIONS = (BETTER, FASTER, STEADIER, EQUIVALENT)
+
+# An arm's name does not end or go on like this. The sentence says more than can be judged.
+_QUALIFIED = re.compile(r"\b(?:not|is|much|far|slightly|significantly|never)$", re.IGNORECASE)
+_WITH_MORE = re.compile(r"\b(?:better|faster|steadier|equivalent|by [\d.]+)\b", re.IGNORECASE)
 
 
 class Outcome(StrEnum):
@@ -79,18 +83,21 @@ def read_expectation(text: str) -> Expected:
         word, link = relation.split()
         # What is equivalent may do without the preposition.
         joined = rf"{word}\s+{link}" if relation != EQUIVALENT else rf"{word}(?:\s+{link})?"
-        found = re.fullmatch(rf"\s*(\S.*?)(?:\s+is)?\s+{joined}\s+(.*\S)\s*", text, re.IGNORECASE)
-        if found:
+        found = re.fullmatch(rf"\s*(\S.*?)(?:\s+is)?\s+{joined}\s+(.*[^\s.])[.\s]*", text, re.IGNORECASE)
+        if found and not (_QUALIFIED.search(found[1]) or any(map(_WITH_MORE.search, found.groups()))):
             return Expected(text.strip(), found[1], relation, found[2])
     raise ValueError(text)
 
 
 def form_of_expectations() -> str:
     """Return what a sentence may look like, for a person who wrote another one."""
-    return f"expected two arms and one of {listed(RELATIONS)} between them, as 'adam faster than sgd'"
+    return (
+        f"expected two arms and {', '.join(RELATIONS[:-1])} or {RELATIONS[-1]} between them, as 'adam faster than "
+        "sgd'; turn the arms round for slower or worse, and repeat --expect for a second sentence"
+    )
 
 
-def with_arms(expected: Sequence[Expected], arms: Sequence[str]) -> list[Expected]:
+def with_arms(expected: Iterable[Expected], arms: Sequence[str]) -> list[Expected]:
     """Return sentences with the full names of their arms.
 
     An arm may be typed without regard to capital letters, without settings such as ``lr=0.1``, or by words that no
@@ -104,11 +111,21 @@ def with_arms(expected: Sequence[Expected], arms: Sequence[str]) -> list[Expecte
     """
     found = []
     for one in expected:
-        first, second = (_arm(name, arms, one.text) for name in (one.first, one.second))
+        first, second = (_arm(name, list(arms), one.text) for name in (one.first, one.second))
         if first == second:
             raise UserError(f"--expect {one.text!r}: both arms are {first}; name two different ones")
         found.append(Expected(one.text, first, one.relation, second))
     return found
+
+
+def without_settings(one: Expected) -> Expected:
+    """Return a sentence with its arms named without settings such as ``lr=0.1``.
+
+    >>> without_settings(read_expectation("adam lr=0.1 better than sgd")).first
+    'adam'
+    """
+    first, second = (" ".join(word for word in name.split() if "=" not in word) for name in (one.first, one.second))
+    return Expected(one.text, first or one.first, one.relation, second or one.second)
 
 
 def _arm(typed: str, arms: Sequence[str], text: str) -> str:
@@ -126,7 +143,8 @@ def _arm(typed: str, arms: Sequence[str], text: str) -> str:
         return matching[0]
     if matching:
         raise UserError(f"--expect {text!r}: {typed!r} may mean {listed(matching)}; write the whole name of one")
-    raise UserError(f"--expect {text!r}: no arm {typed!r}{did_you_mean(typed, arms)}; there are: {', '.join(arms)}")
+    near = did_you_mean(typed, [*arms, *map(" ".join, plain.values())])
+    raise UserError(f"--expect {text!r}: no arm {typed!r}{near}; there are: {', '.join(arms)}")
 
 
 def answer_of(found: Sequence[Expectation]) -> Answer:

@@ -54,9 +54,9 @@ class Exit(IntEnum):
 
 
 class Answer(IntEnum):
-    """Exit statuses of the commands that check a claim.
+    """What a command says to a claim, as its exit status.
 
-    They train nothing themselves, so none of their record can be lost.
+    Commands that answer so never return ``Exit.INCOMPLETE``, which is the same number.
     """
 
     HOLDS = 0

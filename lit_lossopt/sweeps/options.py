@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lit_lossopt.comparison.expectations import form_of_expectations, read_expectation, with_arms
+from lit_lossopt.comparison.expectations import form_of_expectations, read_expectation, with_arms, without_settings
 from lit_lossopt.comparison.flags import EXPECT, JSON
 from lit_lossopt.comparison.race_rules import SPEED
 from lit_lossopt.comparison.statistics.look_sizes import looks_up_to
@@ -24,7 +24,16 @@ from lit_lossopt.sweeps.engines.gpu_slots import accelerator_of, share_of
 from lit_lossopt.sweeps.engines.table import ENGINES
 from lit_lossopt.sweeps.plan.file import GRID, Plan, as_race, find_plan, plan_seeds, read_plan
 from lit_lossopt.sweeps.plan.race import RacePlan, check_seeds
-from lit_lossopt.sweeps.plan.trials import accelerator_in, arms, check_plan, on_grids, searches
+from lit_lossopt.sweeps.plan.trials import (
+    Reach,
+    accelerator_in,
+    arms,
+    check_plan,
+    described_point,
+    on_grids,
+    points_of,
+    searches,
+)
 from lit_lossopt.sweeps.trial import Resources
 from lit_lossopt.tracking.experiment import check_experiment
 
@@ -145,9 +154,27 @@ def the_plan(options: Options) -> Plan:
             "it out"
         )
     check_plan(plan)
-    # Before hours of training, and not after them.
-    with_arms([read_expectation(text) for text in options.expect], [arm.name for arm in arms(plan)])
+    _check_expectations(plan, options.expect)
     return replace(plan, accelerator=accelerator_of(gpu_share(plan, options)))
+
+
+def _check_expectations(plan: Plan, texts: Sequence[str]) -> None:
+    """Refuse a name that no arm of the comparison will have, before hours of training and not after them.
+
+    On a grid each rate of an arm is an arm of the comparison. Otherwise one rate is chosen, and not known yet.
+
+    Raises:
+        UserError: names the sentence and the arm.
+    """
+    expected = [read_expectation(text) for text in texts]
+    if plan.protocol == GRID:
+        cells = [
+            " ".join([arm.name, *described_point(point)]) for arm in arms(plan) for point in points_of(arm, Reach())
+        ]
+        if len(cells) > len(arms(plan)):
+            with_arms(expected, cells)
+            return
+    with_arms(map(without_settings, expected), [arm.name for arm in arms(plan)])
 
 
 def _with_seeds(plan: Plan, options: Options) -> Plan:

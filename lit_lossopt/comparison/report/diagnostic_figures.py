@@ -140,7 +140,8 @@ def _line_panel(
     if not lines:
         return None
     marks = (Mark(mark[0], (nan, mark[1]), (nan, mark[1])),) if mark else ()
-    above = any(np.nanmax(np.append(line.high, line.y)) > MOST_ALPHA for line in lines)
+    # Where every run diverged at once there is no value at all.
+    above = any(np.fmax.reduce(np.append(line.high, line.y), initial=-np.inf) > MOST_ALPHA for line in lines)
     shown = (-1.1, MOST_ALPHA) if above and not logarithmic else None
     return Panel(label, _STEPS, label, lines, marks=marks, y_log=logarithmic, y_range=shown)
 
