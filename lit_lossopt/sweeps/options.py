@@ -161,20 +161,21 @@ def the_plan(options: Options) -> Plan:
 def _check_expectations(plan: Plan, texts: Sequence[str]) -> None:
     """Refuse a name that no arm of the comparison will have, before hours of training and not after them.
 
-    On a grid each rate of an arm is an arm of the comparison. Otherwise one rate is chosen, and not known yet.
+    On a grid each rate of an arm is an arm of the comparison. Where rates are searched, the name of the one that will
+    be chosen is not known yet. Where none is, the names of the comparison may have settings that the plan's lack.
 
     Raises:
         UserError: names the sentence and the arm.
     """
     expected = [read_expectation(text) for text in texts]
-    if plan.protocol == GRID:
+    named = [arm.name for arm in arms(plan)]
+    if plan.protocol == GRID and searches(plan):
         cells = [
             " ".join([arm.name, *described_point(point)]) for arm in arms(plan) for point in points_of(arm, Reach())
         ]
-        if len(cells) > len(arms(plan)):
-            with_arms(expected, cells)
-            return
-    with_arms(map(without_settings, expected), [arm.name for arm in arms(plan)])
+        with_arms(expected, cells)
+    else:
+        with_arms(expected if searches(plan) else map(without_settings, expected), named)
 
 
 def _with_seeds(plan: Plan, options: Options) -> Plan:
