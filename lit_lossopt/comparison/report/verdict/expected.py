@@ -16,6 +16,7 @@ from lit_lossopt.comparison.expectations import (
     with_arms,
 )
 from lit_lossopt.comparison.report.phrases import evidence, metric_of, points, signed_interval, size_interval
+from lit_lossopt.comparison.report.verdict.convergence import faster
 from lit_lossopt.core.numbers import bracketed, counted, listed, ratio, times
 
 # Relation → the quantities that decide it.
@@ -90,6 +91,9 @@ def _said(found: Contrast, comparison: Comparison) -> str:
         return f"{both} were not tested in {what}{f' ({found.remark})' if found.remark else ''}."
     if found.decision is Decision.SAME:
         return f"{both} are the same at every seed in {what} ({counted(found.difference.n, 'seed')})."
+    if found.claimed and found.quantity == "steps_to_target":
+        # Where runs missed the target, the factor is too small, or means nothing.
+        return f"{found.first} is {faster(found)} {evidence([found])}."
     size = _size(found, comparison)
     if found.claimed:
         return f"{found.first} is {_CLAIMS[found.quantity]} {found.second}, by {size} {evidence([found])}."
