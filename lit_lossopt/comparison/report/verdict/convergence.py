@@ -28,7 +28,7 @@ _MOST_LISTED = 4
 
 def speed(comparison: Comparison) -> list[str]:
     """Say who reaches the target sooner."""
-    unknown = _no_speed(comparison)
+    unknown = no_speed(comparison)
     if unknown:
         return [unknown]
     goal = quantity(comparison.target, comparison)
@@ -39,17 +39,6 @@ def speed(comparison: Comparison) -> list[str]:
     if _all_are(comparison.speeds, Decision.UNTESTED):
         return _medians(comparison, goal)
     return _compared_speed(comparison, goal)
-
-
-def _no_speed(comparison: Comparison) -> str:
-    """Return why nothing can be said of speed, if so."""
-    if comparison.no_speed:
-        return comparison.no_speed
-    if all(isnan(trial.steps_to_target) for arm in comparison.arms for trial in arm.trials):
-        return "Speed cannot be told, since the runs have one evaluation each."
-    if not any(arm.reached for arm in comparison.arms):
-        return f"No run reached {quantity(comparison.target, comparison)}."
-    return ""
 
 
 def _compared_speed(comparison: Comparison, goal: str) -> list[str]:
@@ -69,6 +58,17 @@ def _soonest(comparison: Comparison, goal: str) -> list[str]:
     budgets = unequal_budgets(comparison, claimed)
     reaches = f"{first.name} reaches {goal} {_to_target(first, comparison)}"
     return [f"{reaches}, seed by seed {ahead}{budgets} {evidence(claimed)}."]
+
+
+def no_speed(comparison: Comparison) -> str:
+    """Return why nothing can be said of speed, if so."""
+    if comparison.no_speed:
+        return comparison.no_speed
+    if all(isnan(trial.steps_to_target) for arm in comparison.arms for trial in arm.trials):
+        return "Speed cannot be told, since the runs have one evaluation each."
+    if not any(arm.reached for arm in comparison.arms):
+        return f"No run reached {quantity(comparison.target, comparison)}."
+    return ""
 
 
 def final(comparison: Comparison) -> list[str]:

@@ -16,7 +16,7 @@ from lit_lossopt.comparison.expectations import (
     with_arms,
 )
 from lit_lossopt.comparison.report.phrases import evidence, metric_of, points, signed_interval, size_interval
-from lit_lossopt.comparison.report.verdict.convergence import faster
+from lit_lossopt.comparison.report.verdict.convergence import faster, no_speed
 from lit_lossopt.core.numbers import bracketed, counted, listed, ratio, times
 
 # Relation → the quantities that decide it.
@@ -56,11 +56,12 @@ def _judged(one: Expected, comparison: Comparison) -> tuple[Outcome, str]:
     found = _contrast_of(one, comparison)
     if found is None:
         both = listed(sorted((one.first, one.second)))
-        reason = comparison.no_speed if one.relation == FASTER else ""
-        return Outcome.UNDECIDED, f"{both} were not compared in this. {reason}".strip()
+        what, reason = ("speed", no_speed(comparison)) if one.relation == FASTER else ("steadiness", "")
+        return Outcome.UNDECIDED, f"{both} were not compared in {what}. {reason}".strip()
     because = _said(found, comparison)
     if one.relation == EQUIVALENT:
-        return _of_equivalence(found, comparison.margin), because
+        small = f" That is within the margin of {points(comparison.margin, comparison.metric)}."
+        return _of_equivalence(found, comparison.margin), because + small * (found.claimed and found.equivalent)
     if found.claimed:
         return (Outcome.HOLDS if found.first == one.first else Outcome.CONTRADICTED), because
     return (Outcome.CONTRADICTED if found.equivalent else Outcome.UNDECIDED), because
