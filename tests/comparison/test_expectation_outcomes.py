@@ -9,7 +9,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import find, given
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from lit_lossopt.comparison.comparison import Comparison
@@ -187,6 +187,7 @@ def contrast_of(made: Sequence[Contrast], quantities: tuple[str, ...], pair: tup
     return found
 
 
+@settings(deadline=None)
 @given(families(), st.sampled_from([BETTER, FASTER, STEADIER]))
 def test_of_a_sentence_and_its_opposite_at_most_one_holds(made: tuple[Contrast, ...], relation: str) -> None:
     quantities = {BETTER: ("final",), FASTER: ("steps_to_target",), STEADIER: ("climb_back", "roughness")}[relation]
@@ -199,6 +200,7 @@ def test_of_a_sentence_and_its_opposite_at_most_one_holds(made: tuple[Contrast, 
         assert (outcome is opposite is CONTRADICTED) == (contrast.equivalent and not contrast.claimed)
 
 
+@settings(deadline=None)
 @given(families())
 def test_equivalence_does_not_depend_on_who_stands_first(made: tuple[Contrast, ...]) -> None:
     found, better = outcomes(made, EQUIVALENT), outcomes(made, BETTER)
