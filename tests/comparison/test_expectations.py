@@ -69,13 +69,13 @@ def test_another_form_is_none(text: str) -> None:
 
 
 ARMS = ("Adam lr=0.001", "SGD lr=0.1", "SGD lr=0.01", "label smoothing", "no label smoothing", "Big", "big", "ASGD a=1",
-        "RMSprop lr=0.1", "RMSprop lr=0.1 centered")  # fmt: skip
+        "RMSprop lr=0.2", "RMSprop lr=0.2 centered")  # fmt: skip
 NAMED: dict[str, str] = {
     "Adam lr=0.001": "Adam lr=0.001", "adam LR=0.001": "Adam lr=0.001", "adam": "Adam lr=0.001",
     "SGD lr=0.1": "SGD lr=0.1", "sgd  lr=0.01": "SGD lr=0.01", "lr=0.1": "SGD lr=0.1", "lr=0.01 sgd": "SGD lr=0.01",
     "label smoothing": "label smoothing", "Label  Smoothing": "label smoothing", "no smoothing": "no label smoothing",
-    "no": "no label smoothing", "Big": "Big", "big": "big", "asgd": "ASGD a=1", "rmsprop": "RMSprop lr=0.1",
-    "rmsprop LR=0.1": "RMSprop lr=0.1", "centered": "RMSprop lr=0.1 centered",
+    "no": "no label smoothing", "Big": "Big", "big": "big", "asgd": "ASGD a=1", "rmsprop": "RMSprop lr=0.2",
+    "rmsprop LR=0.2": "RMSprop lr=0.2", "centered": "RMSprop lr=0.2 centered",
 }  # fmt: skip
 
 
