@@ -283,7 +283,7 @@ def test_a_comparison_is_kept_in_mlflow_and_never_compared(capsys: pytest.Captur
     (kept,) = [run for run in read_runs("study") if "lossopt.comparison" in run.tags]
     assert kept.run_id in shown
     found = {item.path for item in MlflowClient().list_artifacts(kept.run_id)}
-    assert found == {"report.html", "figures", "tables"}
+    assert found == {"report.html", "comparison.json", "figures", "tables"}
     assert {item.path for item in MlflowClient().list_artifacts(kept.run_id, "tables")} == {
         f"tables/{name}.csv" for name in ("arms", "runs", "contrasts", "curves")
     }

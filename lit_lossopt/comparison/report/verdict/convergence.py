@@ -28,7 +28,7 @@ _MOST_LISTED = 4
 
 def speed(comparison: Comparison) -> list[str]:
     """Say who reaches the target sooner."""
-    unknown = _no_speed(comparison)
+    unknown = no_speed(comparison)
     if unknown:
         return [unknown]
     goal = quantity(comparison.target, comparison)
@@ -41,20 +41,9 @@ def speed(comparison: Comparison) -> list[str]:
     return _compared_speed(comparison, goal)
 
 
-def _no_speed(comparison: Comparison) -> str:
-    """Return why nothing can be said of speed, if so."""
-    if comparison.no_speed:
-        return comparison.no_speed
-    if all(isnan(trial.steps_to_target) for arm in comparison.arms for trial in arm.trials):
-        return "Speed cannot be told, since the runs have one evaluation each."
-    if not any(arm.reached for arm in comparison.arms):
-        return f"No run reached {quantity(comparison.target, comparison)}."
-    return ""
-
-
 def _compared_speed(comparison: Comparison, goal: str) -> list[str]:
     others = claimed_besides(comparison.speeds, comparison.alike_speed)
-    besides = _besides([f"{contrast.first} is {_faster(contrast)}" for contrast in others], others)
+    besides = _besides([f"{contrast.first} is {faster(contrast)}" for contrast in others], others)
     if not comparison.alike_speed:
         return [f"No arm is first to {goal}, since over shared seeds each is behind another.", *besides]
     return [*_soonest(comparison, goal), *besides]
@@ -65,10 +54,21 @@ def _soonest(comparison: Comparison, goal: str) -> list[str]:
     claimed = [contrast for contrast in comparison.speeds if contrast.claimed and contrast.first == first.name]
     if not claimed:
         return [f"No arm can be said to reach {goal} sooner than all others.", *_medians(comparison, goal)]
-    ahead = some([_faster(contrast) for contrast in claimed])
+    ahead = some([faster(contrast) for contrast in claimed])
     budgets = unequal_budgets(comparison, claimed)
     reaches = f"{first.name} reaches {goal} {_to_target(first, comparison)}"
     return [f"{reaches}, seed by seed {ahead}{budgets} {evidence(claimed)}."]
+
+
+def no_speed(comparison: Comparison) -> str:
+    """Return why nothing can be said of speed, if so."""
+    if comparison.no_speed:
+        return comparison.no_speed
+    if all(isnan(trial.steps_to_target) for arm in comparison.arms for trial in arm.trials):
+        return "Speed cannot be told, since the runs have one evaluation each."
+    if not any(arm.reached for arm in comparison.arms):
+        return f"No run reached {quantity(comparison.target, comparison)}."
+    return ""
 
 
 def final(comparison: Comparison) -> list[str]:
@@ -100,6 +100,28 @@ def final(comparison: Comparison) -> list[str]:
         *_by_all_runs(comparison, best),
         *besides,
     ]
+
+
+def faster(contrast: Contrast) -> str:
+    """Return ``1.4× [1.2 to 1.6] faster than sgd``.
+
+    There is no factor where the faster arm missed the target, too.
+    """
+    ahead, (own, missed) = contrast.difference, contrast.missed
+    if own:
+        got = [spelled(ahead.n - count) if count < ahead.n else "none" for count in (own, missed)]
+        return (
+            f"faster than {contrast.second} as far as both were run, where {contrast.first} gets there in {got[0]} of "
+            f"{counted(ahead.n, 'run')} and {contrast.second} in {got[1]}"
+        )
+    if not missed:
+        return f"{times(ahead.value)}{within(ahead, ratio)} faster than {contrast.second}"
+    got_there = spelled(ahead.n - missed) if missed < ahead.n else "none"
+    from_ = "" if isnan(ahead.low) else f" [{ratio(ahead.low)} or more]"
+    return (
+        f"at least {times(ahead.value)}{from_} faster than {contrast.second}, which gets there in {got_there} of "
+        f"{counted(ahead.n, 'run')}"
+    )
 
 
 def _to_target(arm: Arm, comparison: Comparison) -> str:
@@ -163,28 +185,6 @@ def _by_all_runs(comparison: Comparison, best: Arm) -> list[str]:
         return []
     level = quantity(top.final.value, comparison)
     return [f"The mean over all runs of {top.name} is better, {level}, but over shared seeds it is behind."]
-
-
-def _faster(contrast: Contrast) -> str:
-    """Return ``1.4× [1.2 to 1.6] faster than sgd``.
-
-    There is no factor where the faster arm missed the target, too.
-    """
-    ahead, (own, missed) = contrast.difference, contrast.missed
-    if own:
-        got = [spelled(ahead.n - count) if count < ahead.n else "none" for count in (own, missed)]
-        return (
-            f"faster than {contrast.second} as far as both were run, where {contrast.first} gets there in {got[0]} of "
-            f"{counted(ahead.n, 'run')} and {contrast.second} in {got[1]}"
-        )
-    if not missed:
-        return f"{times(ahead.value)}{within(ahead, ratio)} faster than {contrast.second}"
-    got_there = spelled(ahead.n - missed) if missed < ahead.n else "none"
-    from_ = "" if isnan(ahead.low) else f" [{ratio(ahead.low)} or more]"
-    return (
-        f"at least {times(ahead.value)}{from_} faster than {contrast.second}, which gets there in {got_there} of "
-        f"{counted(ahead.n, 'run')}"
-    )
 
 
 def _difference(contrast: Contrast, comparison: Comparison) -> str:

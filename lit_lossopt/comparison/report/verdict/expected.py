@@ -16,6 +16,7 @@ from lit_lossopt.comparison.expectations import (
     with_arms,
 )
 from lit_lossopt.comparison.report.phrases import evidence, metric_of, points, signed_interval, size_interval
+from lit_lossopt.comparison.report.verdict.convergence import faster, no_speed
 from lit_lossopt.core.numbers import bracketed, counted, listed, ratio, times
 
 # Relation → the quantities that decide it.
@@ -55,11 +56,12 @@ def _judged(one: Expected, comparison: Comparison) -> tuple[Outcome, str]:
     found = _contrast_of(one, comparison)
     if found is None:
         both = listed(sorted((one.first, one.second)))
-        reason = comparison.no_speed if one.relation == FASTER else ""
-        return Outcome.UNDECIDED, f"{both} were not compared in this. {reason}".strip()
+        what, reason = ("speed", no_speed(comparison)) if one.relation == FASTER else ("steadiness", "")
+        return Outcome.UNDECIDED, f"{both} were not compared in {what}. {reason}".strip()
     because = _said(found, comparison)
     if one.relation == EQUIVALENT:
-        return _of_equivalence(found, comparison.margin), because
+        small = f" That is within the margin of {points(comparison.margin, comparison.metric)}."
+        return _of_equivalence(found, comparison.margin), because + small * (found.claimed and found.equivalent)
     if found.claimed:
         return (Outcome.HOLDS if found.first == one.first else Outcome.CONTRADICTED), because
     return (Outcome.CONTRADICTED if found.equivalent else Outcome.UNDECIDED), because
@@ -90,6 +92,9 @@ def _said(found: Contrast, comparison: Comparison) -> str:
         return f"{both} were not tested in {what}{f' ({found.remark})' if found.remark else ''}."
     if found.decision is Decision.SAME:
         return f"{both} are the same at every seed in {what} ({counted(found.difference.n, 'seed')})."
+    if found.claimed and found.quantity == "steps_to_target":
+        # Where runs missed the target, the factor is too small, or means nothing.
+        return f"{found.first} is {faster(found)} {evidence([found])}."
     size = _size(found, comparison)
     if found.claimed:
         return f"{found.first} is {_CLAIMS[found.quantity]} {found.second}, by {size} {evidence([found])}."
