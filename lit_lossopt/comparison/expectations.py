@@ -20,8 +20,8 @@ BETTER, FASTER, STEADIER, EQUIVALENT = "better than", "faster than", "steadier t
 RELATIONS = (BETTER, FASTER, STEADIER, EQUIVALENT)
 
 # An arm's name does not end or go on like this. The sentence says more than can be judged.
-_QUALIFIED = re.compile(r"\b(?:not|is|much|far|slightly|significantly|never)$", re.IGNORECASE)
-_WITH_MORE = re.compile(r"\b(?:better|faster|steadier|equivalent|by [\d.]+)\b", re.IGNORECASE)
+_QUALIFIED = re.compile(r"\s(?:not|is|much|far|slightly|significantly|never)$", re.IGNORECASE)
+_WITH_MORE = re.compile(r"^to$|\b(?:better|faster|steadier|equivalent|by [\d.]+)\b", re.IGNORECASE)
 
 
 class Outcome(StrEnum):
@@ -83,7 +83,7 @@ def read_expectation(text: str) -> Expected:
         word, link = relation.split()
         # What is equivalent may do without the preposition.
         joined = rf"{word}\s+{link}" if relation != EQUIVALENT else rf"{word}(?:\s+{link})?"
-        found = re.fullmatch(rf"\s*(\S.*?)(?:\s+is)?\s+{joined}\s+(.*[^\s.])[.\s]*", text, re.IGNORECASE)
+        found = re.fullmatch(rf"\s*(\S.*?)(?:\s+is)?\s+{joined}\s+(.*\S)\s*", text, re.IGNORECASE)
         if found and not (_QUALIFIED.search(found[1]) or any(map(_WITH_MORE.search, found.groups()))):
             return Expected(text.strip(), found[1], relation, found[2])
     raise ValueError(text)
@@ -124,27 +124,36 @@ def without_settings(one: Expected) -> Expected:
     >>> without_settings(read_expectation("adam lr=0.1 better than sgd")).first
     'adam'
     """
-    first, second = (" ".join(word for word in name.split() if "=" not in word) for name in (one.first, one.second))
+    first, second = map(_plain, (one.first, one.second))
     return Expected(one.text, first or one.first, one.relation, second or one.second)
 
 
 def _arm(typed: str, arms: Sequence[str], text: str) -> str:
-    words = typed.casefold().split()
-    named = {name: name.casefold().split() for name in arms}
-    plain = {name: [word for word in own if "=" not in word] for name, own in named.items()}
-    ways = (
-        [name for name in arms if name == typed],
-        [name for name in arms if named[name] == words],
-        [name for name in arms if plain[name] == words],
-        [name for name in arms if set(words) <= set(named[name])],
-    )
-    matching = next(filter(None, ways), [])
+    # The point that ends a sentence is none of a name, unless there is such a name.
+    matching = _named_so(typed, arms) or _named_so(typed.rstrip("."), arms)
     if len(matching) == 1:
         return matching[0]
     if matching:
         raise UserError(f"--expect {text!r}: {typed!r} may mean {listed(matching)}; write the whole name of one")
-    near = did_you_mean(typed, [*arms, *map(" ".join, plain.values())])
+    near = did_you_mean(typed, [*arms, *map(_plain, arms)])
     raise UserError(f"--expect {text!r}: no arm {typed!r}{near}; there are: {', '.join(arms)}")
+
+
+def _named_so(typed: str, arms: Sequence[str]) -> list[str]:
+    """Return the arms that a word may mean, by the nearest way in which it means any."""
+    words = typed.casefold().split()
+    named = {name: name.casefold().split() for name in arms}
+    ways = (
+        [name for name in arms if name == typed],
+        [name for name in arms if named[name] == words],
+        [name for name in arms if _plain(name).casefold().split() == words],
+        [name for name in arms if words and set(words) <= set(named[name])],
+    )
+    return next(filter(None, ways), [])
+
+
+def _plain(name: str) -> str:
+    return " ".join(word for word in name.split() if "=" not in word)
 
 
 def answer_of(found: Sequence[Expectation]) -> Answer:

@@ -145,5 +145,10 @@ FLAGS = (
     Flag("--csv", "DIR", "tables of arms, runs, contrasts and curves"),
     JSON,
     EXPECT,
-    Flag("--log", "", "keep page, figures and tables in MLflow, as a run of the experiment", {"action": "store_true"}),
+    Flag(
+        "--log",
+        "",
+        "keep page, figures, tables and JSON in MLflow, as a run of the experiment",
+        {"action": "store_true"},
+    ),
 )

@@ -14,11 +14,12 @@ from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.tracking.reading.runs import Run
 
 # Parts of a metric's name, in lower case. Those that say "lower" win: a Brier score is a loss.
-_LOWER = {"brier", "ece", "err", "error", "hinge", "kl", "logloss", "loss", "mae", "mse", "nll", "perplexity", "ppl",
-          "rmse", "xent", "entropy"}  # fmt: skip
-_HIGHER = {"acc", "accuracy", "ap", "auc", "auroc", "bleu", "dice", "f1", "iou", "kappa", "map", "mcc", "precision",
-           "r2", "recall", "score", "top1", "top5"}  # fmt: skip
-_ACCURACIES = {"acc", "accuracy"}
+_LOWER = {"brier", "ece", "err", "error", "errors", "hinge", "kl", "logloss", "loss", "losses", "mae", "mse", "nll",
+          "perplexity", "ppl", "rmse", "xent", "entropy"}  # fmt: skip
+_HIGHER = {"acc", "accuracies", "accuracy", "ap", "auc", "auroc", "bleu", "dice", "f1", "iou", "kappa", "map", "mcc",
+           "precision", "r2", "recall", "score", "top1", "top5"}  # fmt: skip
+# DeepOBS logs ``valid_accuracies`` and ``valid_losses``.
+_ACCURACIES = {"acc", "accuracies", "accuracy"}
 _NOT_RESULTS = {"best", "epoch", "epochs", "examples", "lr", "seconds", "step", "steps", "system", "time", "train",
                 "training"}  # fmt: skip
 _VALIDATION = {"val", "valid", "validation", "dev", "eval"}
@@ -61,7 +62,7 @@ def higher_is_better(metric: str, wish: bool | None = None) -> bool:
 
     A wish decides, or else its name.
 
-    >>> higher_is_better("val/accuracy"), higher_is_better("val/nll"), higher_is_better("odd", wish=True)
+    >>> higher_is_better("val/accuracy"), higher_is_better("valid_losses"), higher_is_better("odd", wish=True)
     (True, False, True)
 
     Raises:
@@ -91,8 +92,8 @@ def is_accuracy(metric: str) -> bool:
 
     One point of it is a hundredth.
 
-    >>> is_accuracy("valAcc"), is_accuracy("val/nll")
-    (True, False)
+    >>> is_accuracy("valAcc"), is_accuracy("valid_accuracies"), is_accuracy("val/nll")
+    (True, True, False)
     """
     parts = _parts(metric)
     return bool(parts & _ACCURACIES) and not parts & _LOWER
@@ -104,7 +105,7 @@ def refuse_different_losses(arms: Sequence[ArmRuns], metric: str) -> None:
     Raises:
         UserError: the metric is a loss, and arms differ in it.
     """
-    if re.split(r"[/_.]", metric)[-1] != "loss":
+    if re.split(r"[/_.]", metric)[-1] not in ("loss", "losses"):
         return
     criteria = sorted({_criterion(arm, run) for arm in arms for run in arm.runs} - {""})
     if len(criteria) > 1:

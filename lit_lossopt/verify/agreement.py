@@ -89,6 +89,9 @@ def _settings(recorded: Run, again: Run, config: str, config_again: str) -> Iter
     yield from differences(dict(sorted(then.items())), now)
     verdicts = [run.tags.get(names.TAG_VERDICT) for run in (recorded, again)]
     yield from differences(verdicts[0], verdicts[1], place=("verdict",))
+    if not config:
+        # It is gone. What it did stands in parameters and values.
+        return
     trees = (_with_threads(config, recorded), _with_threads(config_again, again))
     yield from differences(trees[0], trees[1], place=(names.CONFIG_ARTIFACT,))
 

@@ -77,11 +77,17 @@ def of_configs(runs: Sequence[Run], recorded: Mapping[str, Recorded]) -> Checked
     known = [run for run in runs if names.TAG_CONFIG_SHA256 in run.tags]
     if not known:
         return Checked(("No run has recorded the checksum of a config.",))
+    missing = [run for run in known if not recorded[run.run_id].config]
+    gone = f"The configs of {counted(len(missing), 'run')} are not among their artifacts, so they were not checked."
+    lines = (gone,) if missing else ()
     changed = [(run, one) for run in known for one in changed_config(run, recorded[run.run_id])]
     if not changed:
-        return Checked((f"The configs of {counted(len(known), 'run')} are as they were logged.",))
+        sound = counted(len(known) - len(missing), "run")
+        fine = () if len(missing) == len(known) else (f"The configs of {sound} are as they were logged.",)
+        return Checked((*fine, *lines), unknown=len(missing))
     told = [Difference((called(run), *one.place), one.recorded, one.found) for run, one in changed]
-    return Checked(("Configs were changed after they were logged.", *_named(told, "its artifact")), len(changed))
+    said = ("Configs were changed after they were logged.", *_named(told, "its artifact"))
+    return Checked((*said, *lines), len(changed), len(missing))
 
 
 def chosen(runs: Sequence[Run], count: int, seed: int) -> tuple[list[Run], list[str]]:

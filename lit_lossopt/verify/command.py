@@ -39,7 +39,7 @@ def verify(words: Sequence[str], main: Main) -> int:
     """Check a page or its JSON, say what does not hold, and return the exit status.
 
     It is 0 where everything holds, 4 where something does not, and 5 where trials that were asked for could not be run
-    again.
+    again, or configs are gone.
 
     Args:
         words: behind ``verify``.
@@ -58,7 +58,7 @@ def verify(words: Sequence[str], main: Main) -> int:
         tell(f"{options.file} does not hold: {counted(wrong, 'difference')}.", sys.stdout)
         return Answer.CONTRADICTED
     if unknown:
-        tell(f"Nothing contradicts {options.file}, but {counted(unknown, 'trial')} could not be run again.", sys.stdout)
+        tell(f"Nothing contradicts {options.file}, but not everything could be checked.", sys.stdout)
         return Answer.UNDECIDED
     tell(f"{options.file} holds.", sys.stdout)
     return Answer.HOLDS

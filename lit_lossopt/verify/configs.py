@@ -26,12 +26,10 @@ def changed_config(run: Run, recorded: Recorded) -> Iterator[Difference]:
         recorded: the config that lies among its artifacts now.
     """
     then = run.tags.get(names.TAG_CONFIG_SHA256)
-    if not then or HIDDEN in recorded.config:
-        # A password was taken out of it, after its checksum was made.
+    if not then or not recorded.config or HIDDEN in recorded.config:
+        # It is gone, or a password was taken out of it after its checksum was made.
         return
-    if not recorded.config:
-        yield Difference((names.CONFIG_ARTIFACT,), "a config", None)
-    elif checksum(recorded.config.encode()) != then:
+    if checksum(recorded.config.encode()) != then:
         settings = list(_changed_settings(run, recorded.config))
         yield from settings or [
             Difference((names.CONFIG_ARTIFACT, "checksum"), then, checksum(recorded.config.encode()))

@@ -106,8 +106,9 @@ def test_where_no_speed_is_compared_the_reason_is_given() -> None:
 def test_another_form_is_refused_and_one_that_is_right_is_shown(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(capsys, "--expect", text)
     assert said == (
-        f"lossopt: compare --expect: {text!r}: expected two arms and one of better than, faster than, steadier than "
-        "and equivalent to between them, as 'adam faster than sgd'\n"
+        f"lossopt: compare --expect: {text!r}: expected two arms and better than, faster than, steadier than or "
+        "equivalent to between them, as 'adam faster than sgd'; turn the arms round for slower or worse, and repeat "
+        "--expect for a second sentence\n"
     )
 
 

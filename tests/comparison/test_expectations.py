@@ -58,6 +58,8 @@ def test_every_way_to_type_it_is_read_alike(
 @pytest.mark.parametrize(
     "text",
     [
+        "adam is not faster than sgd", "adam much faster than sgd", "adam equivalent to",
+        "adam equivalent to sgd by 0.01", "adam slower than sgd", "adam faster than sgd and adam better than sgd",
         "", " ", "adam", "adam sgd", "adam beats sgd", "adam better sgd", "adam better then sgd", "adam faster",
         "adam faster than", "better than sgd", " equivalent to sgd", "adamfaster than sgd", "adam faster thansgd",
         "adam fasterthan sgd", "adam equal to sgd",
@@ -76,6 +78,7 @@ NAMED: dict[str, str] = {
     "label smoothing": "label smoothing", "Label  Smoothing": "label smoothing", "no smoothing": "no label smoothing",
     "no": "no label smoothing", "Big": "Big", "big": "big", "asgd": "ASGD a=1", "rmsprop": "RMSprop lr=0.2",
     "rmsprop LR=0.2": "RMSprop lr=0.2", "centered": "RMSprop lr=0.2 centered",
+    "adam.": "Adam lr=0.001",
 }  # fmt: skip
 
 

@@ -15,8 +15,10 @@ from lit_lossopt.comparison.expectations import (
     Outcome,
     with_arms,
 )
-from lit_lossopt.comparison.report.phrases import evidence, metric_of, points, signed_interval, size_interval
+from lit_lossopt.comparison.report.phrases import arm_named, evidence, metric_of, points, signed_interval, size_interval
 from lit_lossopt.comparison.report.verdict.convergence import faster, no_speed
+from lit_lossopt.comparison.statistics.paired_tests import SIGN_FLIP
+from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.numbers import bracketed, counted, listed, ratio, times
 
 # Relation → the quantities that decide it.
@@ -77,11 +79,12 @@ def _of_equivalence(found: Contrast, margin: float) -> Outcome:
     """Say whether two arms are equivalent.
 
     A difference may be claimed and yet be within the margin. It contradicts equivalence if the whole interval is beyond
-    the margin.
+    the margin. Where every seed shows the same difference there is no interval, and that difference decides.
     """
     if found.equivalent:
         return Outcome.HOLDS
-    beyond = found.claimed and min(abs(found.difference.low), abs(found.difference.high)) > margin
+    ends = (found.difference.low, found.difference.high) if found.test != SIGN_FLIP else found.leads
+    beyond = found.claimed and min(map(abs, ends)) > margin
     return Outcome.CONTRADICTED if beyond else Outcome.UNDECIDED
 
 
@@ -90,6 +93,8 @@ def _said(found: Contrast, comparison: Comparison) -> str:
     what = f"final {metric_of(comparison)}" if found.quantity == "final" else _TOLD[found.quantity]
     if found.decision is Decision.UNTESTED:
         return f"{both} were not tested in {what}{f' ({found.remark})' if found.remark else ''}."
+    if not any(arm_named(comparison, name).verdicts.get(Verdict.COMPLETED) for name in (found.first, found.second)):
+        return f"No run of {both} came to a sound end."
     if found.decision is Decision.SAME:
         return f"{both} are the same at every seed in {what} ({counted(found.difference.n, 'seed')})."
     if found.claimed and found.quantity == "steps_to_target":
