@@ -25,3 +25,6 @@ def test_the_demo_runs(capfd: pytest.CaptureFixture[str]) -> None:
     arms = Counter(run.tags[names.TAG_SWEEP_ARM] for run in runs if run.tags[names.TAG_PHASE] == "repeat")
     assert arms == {"sgd": 8, "momentum": 8, "adam": 8, "rmsprop": 8}
     assert f"{len(runs)} of {len(runs)} trials have results" in capfd.readouterr().out
+    # Its page holds, and what it shows can be made again.
+    assert main(["verify", "mlruns/sweeps/sweep_quick.html"]) == 0
+    assert capfd.readouterr().out.count("are the same to the bit") == 3

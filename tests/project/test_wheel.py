@@ -53,7 +53,8 @@ def test_the_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel: Pat
     folders = [ROOT / "lit_lossopt" / place / "templates" for place in ("comparison/report", "landscape", "keras_twin")]
     templates = {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
     assert len(templates) == 13
-    assert set(names) == shipped | modules | templates
+    schema = "lit_lossopt/comparison/record/comparison-1.schema.json"
+    assert set(names) == shipped | modules | templates | {schema}
 
 
 @pytest.mark.slow
