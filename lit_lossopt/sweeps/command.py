@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from lit_lossopt.comparison.expectations import answer_of
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit, Status
 from lit_lossopt.core.paths import given_path
@@ -25,6 +26,7 @@ from lit_lossopt.sweeps.trial import Engine
 from lit_lossopt.tracking.next_steps import places_to_look
 
 if TYPE_CHECKING:
+    from lit_lossopt.comparison.command import Shown
     from lit_lossopt.tracking.sweeps import SweepRuns
 
 # What the first minutes show: the shipped plan that needs no network.
@@ -45,22 +47,31 @@ def sweep(words: Sequence[str], main: Main) -> int:
     Raises:
         UserError: the plan or what was typed is wrong, the store does not answer, or this sweep is running already.
     """
+    return run_plan(words, main)[0]
+
+
+def run_plan(words: Sequence[str], main: Main) -> tuple[int, Shown | None]:
+    """Run a sweep, compare, and return the exit status and the comparison.
+
+    There is no comparison where none could be made, after an interruption, and after a dry run. See ``sweep``.
+    """
     options = read_options(words)
     plan = the_plan(options)
     if options.dry_run:
         print("\n".join(dry_run(plan, options)))
-        return 0
+        return 0, None
+    shown: Shown | None = None
     with alone(plan.experiment):
         status, runs, last_lines = _run(plan, options, words, main)
     if status in (Exit.DONE, Exit.FAILED):
-        found = _compare(plan, runs, options)
+        shown = _compare(plan, runs, options)
         # What failed wins over what the comparison says to expectations.
-        status = Exit.FAILED if found is None else status or found
-        last_lines += ["the comparison failed; the same command compares again"] if found is None else []
+        status = Exit.FAILED if shown is None else status or answer_of(shown.expectations)
+        last_lines += ["the comparison failed; the same command compares again"] if shown is None else []
     else:
         last_lines.append(f"  {typed(['sweep', *words])}")
     tell("\n".join(["", *last_lines, *places_to_look(runs.experiment_id, runs.uri)]), sys.stdout)
-    return status
+    return status, shown
 
 
 def demo(words: Sequence[str], main: Main) -> int:
@@ -109,14 +120,12 @@ def engine_for(plan: Plan, options: Options, main: Main) -> Engine:
     return build_engine(options.engine, Wishes(resources(plan, options), seconds, options.ray_address, main))
 
 
-def _compare(plan: Plan, runs: SweepRuns, options: Options) -> int | None:
-    """Show the verdict on the sweep's runs.
+def _compare(plan: Plan, runs: SweepRuns, options: Options) -> Shown | None:
+    """Show the verdict on the sweep's runs, and return it, or None if nothing could be compared.
 
-    Its page is written, and both are kept with the parent run. Return the exit status of ``compare``, or None if
-    nothing could be compared.
+    Its page is written, and both are kept with the parent run.
     """
     from lit_lossopt.comparison.command import show_comparison
-    from lit_lossopt.comparison.expectations import answer_of
     from lit_lossopt.comparison.report.answer_metrics import answer_metrics
 
     name = plan.name if plan.name == plan.experiment else f"{plan.experiment}-{plan.name}"
@@ -135,4 +144,4 @@ def _compare(plan: Plan, runs: SweepRuns, options: Options) -> int | None:
         return None
     runs.keep(page)
     runs.answer(answer_metrics(shown.comparison), shown.words)
-    return answer_of(shown.expectations)
+    return shown

@@ -324,6 +324,12 @@ class LossOptCLI(CheckpointCLI):
         saves = [callback for callback in self.trainer.checkpoint_callbacks if isinstance(callback, RunCheckpoints)]
         return Exit.INCOMPLETE if lost or any(one.is_behind for one in saves) else 0
 
+    @property
+    def recorded_run(self) -> str:
+        """The id of the run that was recorded, or an empty text."""
+        logger = self.trainer.logger
+        return str(logger.version or "") if isinstance(logger, RunLogger) else ""
+
     def _say_stopped(self, by: str, status: int) -> int:
         """Say what is left of a stopped run, and how to go on.
 

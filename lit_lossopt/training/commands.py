@@ -9,15 +9,48 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from lit_lossopt.config.words import Prepared, prepare
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.imports import import_for_good
 
+if TYPE_CHECKING:
+    from lit_lossopt.training.cli import LossOptCLI
+
 
 def fit(words: Sequence[str]) -> int:
     """Train."""
     return _train("fit", list(words))
+
+
+def fit_in_this_process(words: Sequence[str]) -> tuple[int, str]:
+    """Train, and return the exit status and the id of the run.
+
+    The id is empty where nothing was recorded.
+
+    Raises:
+        UserError: something cannot be used, or several processes were asked for.
+    """
+    from lit_lossopt.training.distributed.launcher import processes_to_start
+
+    prepared = prepare("fit", list(words))
+    if processes_to_start(prepared):
+        raise UserError("fit from Python takes one device; several need the command line: lossopt fit")
+    made: list[LossOptCLI] = []
+
+    def run(prepared: Prepared) -> int:
+        import_for_good("lit_lossopt.training.cli")
+        from lit_lossopt.training.cli import LossOptCLI, run_trainer
+
+        def make(one: Prepared) -> LossOptCLI:
+            made.append(LossOptCLI(one))
+            return made[-1]
+
+        return run_trainer(prepared, make)
+
+    status = start(prepared, run)
+    return status, (made[0].recorded_run if made else "")
 
 
 def validate(words: Sequence[str]) -> int:

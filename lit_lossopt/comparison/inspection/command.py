@@ -41,7 +41,7 @@ def inspect(words: Sequence[str]) -> int:
     run = _run(options.run)
     said = sentences(run)
     try:
-        comparison: Comparison | None = _alone(run, options.metric)
+        comparison: Comparison | None = curves_of(run, options.metric)
     except UserError as error:
         if options.html or options.metric:
             raise UserError(f"inspect: there are no curves of {run.name or run.run_id}. {error}") from error
@@ -66,8 +66,12 @@ def _run(word: str | None) -> Run:
     return with_histories(trainings[-1:])[0]
 
 
-def _alone(run: Run, metric: str | None) -> Comparison:
-    """Return the comparison of a run with no other, for its curves."""
+def curves_of(run: Run, metric: str | None = None) -> Comparison:
+    """Return the comparison of a run with no other, for its curves.
+
+    Raises:
+        UserError: it has none.
+    """
     chosen = choose_metric([run], metric)
     higher = higher_is_better(chosen, None)
     arm = ArmRuns(run.name or run.run_id, run.name, {}, nan, (run,))
