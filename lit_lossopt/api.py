@@ -23,25 +23,34 @@ import yaml
 from lit_lossopt.comparison.notebook import Comparison, Run
 from lit_lossopt.config.files import known_names
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.given import give
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.paths import is_file
 
 Config = str | os.PathLike[str]
-# Names of arguments that are no dotted keys of the command line.
-_SHORT = {"network": "model.network", "criterion": "model.criterion", "optimizer": "model.optimizer",
-          "lr_scheduler": "model.lr_scheduler"}  # fmt: skip
+# Names of arguments that are no dotted keys of the command line, and what stands in a config for an object there.
+_SHORT = {"network": "model.network", "criterion": "model.criterion", "optimizer": "model.optimizer"}
+_STANDS_FOR = {
+    "model.network": "lit_lossopt.networks.GivenNetwork",
+    "model.criterion": "lit_lossopt.losses.GivenLoss",
+    "model.optimizer": "lit_lossopt.optimizers.GivenOptimizer",
+    "data": "lit_lossopt.data.GivenData",
+}
 
 
-def fit(config: Config | Sequence[Config] = (), data: Config | None = None, *, seed: int = 0, **settings: Any) -> Run:
+def fit(config: Config | Sequence[Config] = (), data: Any = None, *, seed: int = 0, **settings: Any) -> Run:
     """Train, and return the run with every step's loss.
 
     A run that diverges is returned like any other. Its verdict says so.
 
     Args:
         config: names of configs or their paths, one or several. Later ones are laid over earlier ones.
-        data: the name of a config, or a class of data such as ``DigitsDataModule``.
+        data: the name of a config, or a class of data such as ``DigitsDataModule``. Or images ``[N, C, H, W]`` uint8
+            and labels ``[N]``, or a data module of this package.
         seed: of weights, split, order and dropout.
         **settings: any flag of ``lossopt fit``, as ``**{"model.optimizer.lr": 3e-3, "trainer.max_epochs": 2}``.
+            ``network`` may be a module, or what makes one of sizes. ``criterion`` may be a loss, and ``optimizer`` a
+            function from parameters to an optimizer. They are recorded by class and source.
 
     Raises:
         UserError: a setting cannot be used. The message is the line that the command line prints.
@@ -53,8 +62,6 @@ def fit(config: Config | Sequence[Config] = (), data: Config | None = None, *, s
     status, run_id = fit_in_this_process(words)
     if status in (Exit.INTERRUPTED, Exit.TERMINATED):
         raise KeyboardInterrupt
-    if not run_id:
-        raise UserError("fit: the run was not recorded, so there is nothing to return; leave out tracking=False")
     return Run.read(run_id)
 
 
@@ -112,9 +119,11 @@ def _configs(config: Config | Sequence[Config]) -> list[str]:
     return [word for name in names for word in ("--config", os.fspath(name))]
 
 
-def _data(data: Config | None) -> list[str]:
+def _data(data: Any) -> list[str]:
     if data is None:
         return []
+    if not isinstance(data, str | os.PathLike):
+        return _handed_over("data", data)
     name = os.fspath(data)
     is_config = name.removesuffix(".yaml") in known_names() or is_file(Path(name))
     return ["--config", name] if is_config else [f"--data={name}"]
@@ -130,6 +139,9 @@ def _flags(settings: Mapping[str, Any], *, switches: bool = False) -> list[str]:
     words = []
     for name, value in settings.items():
         key = name.replace("_", "-") if switches else _SHORT.get(name, name)
+        if key in _STANDS_FOR and not isinstance(value, str):
+            words += _handed_over(key, value)
+            continue
         if switches and isinstance(value, bool):
             words += [f"--{key}"] if value else []
         elif switches and not isinstance(value, str) and isinstance(value, Sequence):
@@ -137,6 +149,10 @@ def _flags(settings: Mapping[str, Any], *, switches: bool = False) -> list[str]:
         else:
             words.append(f"--{key}={_as_text(name, value)}")
     return words
+
+
+def _handed_over(key: str, value: Any) -> list[str]:
+    return [f"--{key}={_STANDS_FOR[key]}", f"--{key}.given={give(value)}"]
 
 
 def _as_text(name: str, value: Any) -> str:

@@ -50,6 +50,10 @@ def trial_key(config: Config) -> str:
     return hashlib.sha256(as_named_first(text).encode()).hexdigest()
 
 
+# The argument that holds the key of an object which was handed over from Python.
+GIVEN = "given"
+
+
 def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
     """Return what tells a run from others, but for its seed.
 
@@ -107,13 +111,20 @@ def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:
 
 def _flatten(name: str, value: Any, into: dict[str, Any]) -> None:
     if isinstance(value, Mapping) and "class_path" in value:
-        into[name] = value["class_path"].rpartition(".")[2]
+        into[name] = _own_name(value)
         _flatten(name, {**(value.get("init_args") or {}), **(value.get("dict_kwargs") or {})}, into)
     elif isinstance(value, Mapping):
         for inner, item in value.items():
             _flatten(f"{name}.{inner}", item, into)
     else:
         into[name] = value
+
+
+def _own_name(choice: Mapping[str, Any]) -> str:
+    """Return the name of a class, or of the object that was handed over from Python in its place."""
+    key = (choice.get("init_args") or {}).get(GIVEN)
+    own: str = key.partition(" ")[0] if isinstance(key, str) else choice["class_path"].rpartition(".")[2]
+    return own
 
 
 def _text(value: Any) -> str:
@@ -128,8 +139,8 @@ def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]
     The learning rate is always among them. Examples are ``adam lr=0.001`` and
     ``CrossEntropyLoss(label_smoothing=0.1)``.
     """
-    name = choice["class_path"].rpartition(".")[2]
-    arguments = choice.get("init_args") or {}
+    name = _own_name(choice)
+    arguments = {key: value for key, value in (choice.get("init_args") or {}).items() if key != GIVEN}
     usual = defaults.get(choice["class_path"], {})
     named = {key: value for key, value in arguments.items() if key == "lr" or not _same(value, usual.get(key))}
     words = [f"{key}={_number(value)}" for key, value in sorted(named.items(), key=lambda item: item[0] != "lr")]

@@ -130,6 +130,8 @@ TAG_COMPARISON = "lossopt.comparison"
 TAG_RANGE_TEST = "lossopt.range_test"
 # The words of the command that made a run, as a list in JSON.
 TAG_COMMAND = "lossopt.command"
+# Objects that were handed over from Python, as a list of keys in JSON.
+TAG_GIVEN = "lossopt.given"
 TAG_CONFIG_SHA256 = "lossopt.config_sha256"
 # Of a sweep and its trials: the parent run, the hash of merged settings, the levels' names, the part of the protocol.
 TAG_SWEEP = "lossopt.sweep"
@@ -160,6 +162,8 @@ TRAINING_KIND = "custom_model_development"
 
 CONFIG_ARTIFACT = "config.yaml"
 PROVENANCE_ARTIFACT = "provenance.json"
+# The source of objects that were handed over from Python.
+GIVEN_ARTIFACT = "given_from_python.py"
 DIFF_ARTIFACT = "changes.diff"
 # Beside the folders of experiments.
 RUNS_FOLDER = "mlruns"

@@ -8,6 +8,7 @@ from lit_lossopt.data.arrays import ArrayDataModule, ArrayFileDataModule
 from lit_lossopt.data.batches import LabelledImages
 from lit_lossopt.data.cifar10 import CIFAR10DataModule
 from lit_lossopt.data.digits import DigitsDataModule
+from lit_lossopt.data.given import GivenData
 from lit_lossopt.data.image_data import ImageDataModule
 from lit_lossopt.data.image_folder import ImageFolderDataModule
 
@@ -16,6 +17,7 @@ __all__ = [
     "ArrayFileDataModule",
     "CIFAR10DataModule",
     "DigitsDataModule",
+    "GivenData",
     "ImageDataModule",
     "ImageFolderDataModule",
     "LabelledImages",

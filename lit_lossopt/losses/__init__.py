@@ -30,10 +30,12 @@ from lit_lossopt.losses.encodings import (
     soft,
     softmax,
 )
+from lit_lossopt.losses.given import GivenLoss
 from lit_lossopt.losses.losses import FocalLoss, HingeLoss, SquaredHingeLoss, SquentropyLoss
 
 __all__ = [
     "FocalLoss",
+    "GivenLoss",
     "HingeLoss",
     "LossContract",
     "Probabilities",

@@ -27,16 +27,16 @@ def fit(words: Sequence[str]) -> int:
 def fit_in_this_process(words: Sequence[str]) -> tuple[int, str]:
     """Train, and return the exit status and the id of the run.
 
-    The id is empty where nothing was recorded.
-
     Raises:
-        UserError: something cannot be used, or several processes were asked for.
+        UserError: something cannot be used, nothing would be recorded, or several processes were asked for.
     """
     from lit_lossopt.training.distributed.launcher import processes_to_start
 
     prepared = prepare("fit", list(words))
     if processes_to_start(prepared):
         raise UserError("fit from Python takes one device; several need the command line: lossopt fit")
+    if prepared.unrecorded:
+        raise UserError(f"fit from Python returns what was recorded, and {prepared.unrecorded} records nothing")
     made: list[LossOptCLI] = []
 
     def run(prepared: Prepared) -> int:

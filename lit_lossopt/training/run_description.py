@@ -18,18 +18,21 @@ import torch
 from jsonargparse import Namespace
 from lightning.pytorch.cli import SaveConfigCallback
 
-from lit_lossopt.config.description import arm_name, flat_parameters, trial_key
+from lit_lossopt.config.description import GIVEN, arm_name, flat_parameters, trial_key
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.given import Given, given
 from lit_lossopt.core.machine import versions
 from lit_lossopt.core.names import (
     CONFIG_ARTIFACT,
     DIFF_ARTIFACT,
+    GIVEN_ARTIFACT,
     PROVENANCE_ARTIFACT,
     TAG_ARM,
     TAG_COMMAND,
     TAG_COMMIT,
     TAG_CONFIG_SHA256,
     TAG_FRAMEWORK,
+    TAG_GIVEN,
     TAG_SEED,
     TAG_TRIAL_KEY,
 )
@@ -102,8 +105,16 @@ class RunDescription(SaveConfigCallback):
             TAG_COMMAND: json.dumps([redact(word) for word in typed]),
         }
         logger.log_tags({**commit, **made})
+        handed_over = _handed_over(config)
+        if handed_over:
+            logger.log_tags({TAG_GIVEN: json.dumps([one.key for one in handed_over])})
+            logger.log_text("\n\n".join(one.source for one in handed_over), GIVEN_ARTIFACT)
         changed = " Files differed from the commit (`changes.diff`)." if provenance["code"].get("dirty") else ""
         repeats = "" if self.record else f"The artifact `{CONFIG_ARTIFACT}` repeats it."
+        if handed_over:
+            # Only the program that has handed them over can.
+            named = ", ".join(one.key for one in handed_over)
+            repeats = f"It trains objects that a Python program has handed over ({named}): `{GIVEN_ARTIFACT}`."
         logger.describe(f"`{typed_command(typed)}`\n\n{repeats}{changed}".strip())
 
     def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:
@@ -118,6 +129,16 @@ def typed_words(words: Sequence[str]) -> list[str]:
     What repeats it is no trial.
     """
     return [word for word in words if not word.startswith(_OF_A_SWEEP)]
+
+
+def _handed_over(config: Any) -> list[Given]:
+    """Return what a resolved config names of objects that were handed over from Python."""
+    if isinstance(config, list):
+        return [one for item in config for one in _handed_over(item)]
+    if not isinstance(config, dict):
+        return []
+    own = [given(config[GIVEN])] if isinstance(config.get(GIVEN), str) else []
+    return [*own, *_handed_over(list(config.values()))]
 
 
 def _without_sweep(config: Any) -> Any:

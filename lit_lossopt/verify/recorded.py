@@ -75,6 +75,8 @@ def why_not(run: Run) -> str:
         return "its command line was too long for the store"
     if not words:
         return "it records no command line"
+    if run.tags.get(names.TAG_GIVEN):
+        return "it trains objects that a Python program has handed over"
     if any(HIDDEN in word for word in words):
         return "its command line held a password"
     if run.tags.get(names.TAG_CONTINUES) or any(word.startswith("--ckpt_path") for word in words):

@@ -39,8 +39,8 @@ _PACKAGES = ("lit_lossopt", "numpy", "scipy", "plotly", "jinja2")
 # Of a run: how it was made, and how it ended.
 _TAGS = (
     names.TAG_ARM, names.TAG_SEED, names.TAG_FRAMEWORK, names.TAG_VERDICT, names.TAG_EVIDENCE, names.TAG_CONTINUES,
-    names.TAG_COMMAND, names.TAG_CONFIG_SHA256, names.TAG_TRIAL_KEY, names.TAG_SWEEP, names.TAG_SWEEP_ARM,
-    names.TAG_PHASE, names.TAG_PLANNED_SEEDS, names.TAG_RACE,
+    names.TAG_COMMAND, names.TAG_GIVEN, names.TAG_CONFIG_SHA256, names.TAG_TRIAL_KEY, names.TAG_SWEEP,
+    names.TAG_SWEEP_ARM, names.TAG_PHASE, names.TAG_PLANNED_SEEDS, names.TAG_RACE,
 )  # fmt: skip
 Made = TypeVar("Made")
 
