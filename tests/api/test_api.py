@@ -203,7 +203,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no such key": ({"config": "adam", "model.optimiser.lr": 0.1}, "model.optimiser"),
     "a wrong value": ({"config": "adam", "data": "digits", "trainer.max_epochs": "many"}, "trainer.max_epochs"),
     "no value": ({"config": "adam", "trainer.max_epochs": object()}, "trainer.max_epochs: object is no value"),
-    "no record": ({"config": "adam", "data": "digits", "tracking": False, **SHORT}, "tracking=false from the command line"),
+    "no record": ({"config": "adam", "data": "digits", "tracking": False, **SHORT}, "tracking=false from the"),
     "several devices": ({"config": "adam", "data": "digits", "trainer.devices": 2}, "takes one device"),
 }  # fmt: skip
 
