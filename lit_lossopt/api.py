@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ _STANDS_FOR = {
 }
 
 
-def fit(config: Config | Sequence[Config] = (), data: Any = None, *, seed: int = 0, **settings: Any) -> Run:
+def fit(
+    config: Config | Sequence[Config] = (), data: Any = None, *, seed: int = 0, quiet: bool = False, **settings: Any
+) -> Run:
     """Train, and return the run with every step's loss.
 
     A run that diverges is returned like any other. Its verdict says so.
@@ -48,6 +51,7 @@ def fit(config: Config | Sequence[Config] = (), data: Any = None, *, seed: int =
         data: the name of a config, or a class of data such as ``DigitsDataModule``. Or images ``[N, C, H, W]`` uint8
             and labels ``[N]``, or a data module of this package.
         seed: of weights, split, order and dropout.
+        quiet: print nothing but warnings.
         **settings: any flag of ``lossopt fit``, as ``**{"model.optimizer.lr": 3e-3, "trainer.max_epochs": 2}``.
             ``network`` may be a module, or what makes one of sizes. ``criterion`` may be a loss, and ``optimizer`` a
             function from parameters to an optimizer. They are recorded by class and source.
@@ -59,17 +63,19 @@ def fit(config: Config | Sequence[Config] = (), data: Any = None, *, seed: int =
     from lit_lossopt.training.commands import fit_in_this_process
 
     words = [*_configs(config), *_data(data), *_flags(settings), f"--seed_everything={seed}"]
-    status, run_id = fit_in_this_process(words)
+    with _silence() if quiet else nullcontext():
+        status, run_id = fit_in_this_process(words)
     if status in (Exit.INTERRUPTED, Exit.TERMINATED):
         raise KeyboardInterrupt
     return Run.read(run_id)
 
 
-def sweep(plan: Config | Mapping[str, Any], **settings: Any) -> Comparison:
+def sweep(plan: Config | Mapping[str, Any], *, quiet: bool = False, **settings: Any) -> Comparison:
     """Run a plan, and return the comparison of its runs.
 
     Args:
         plan: the name of a plan, its path, or what stands below ``sweep`` in one.
+        quiet: print nothing but warnings.
         **settings: any flag of ``lossopt sweep``, as ``workers=2`` or ``**{"trainer.max_epochs": 2}``.
 
     Raises:
@@ -85,7 +91,8 @@ def sweep(plan: Config | Mapping[str, Any], **settings: Any) -> Comparison:
             path = Path(folder) / "plan.yaml"
             path.write_text(yaml.safe_dump({"sweep": dict(plan)}, sort_keys=False), encoding="utf-8")
             plan = path
-        status, shown = run_plan(["--config", os.fspath(plan), *_flags(settings)], main)
+        with _silence() if quiet else nullcontext():
+            status, shown = run_plan(["--config", os.fspath(plan), *_flags(settings)], main)
     if status in (Exit.INTERRUPTED, Exit.TERMINATED):
         raise KeyboardInterrupt
     if shown is None:
@@ -112,6 +119,12 @@ def compare(experiment: str | None = None, by: str | Sequence[str] = (), **setti
     wanted = [by] if isinstance(by, str) else list(by)
     words = [*named, *(["--by", ",".join(wanted)] if wanted else []), *_flags(settings, switches=True)]
     return Comparison(found_by(words, find_runs(parse(words))))
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def _configs(config: Config | Sequence[Config]) -> list[str]:
