@@ -64,7 +64,7 @@ COMMANDS = {
         "lit_lossopt.verify.command:verify",
         "FILE [--sample N]", "lit_lossopt.verify.request:FLAGS",
         "FILE is a page or a JSON file that compare or sweep has written. The exit status is 4 where something does "
-        "not hold, and 5 where trials that were asked for cannot be run again.",
+        "not hold, and 5 where nothing contradicts, but something could not be checked.",
         runs_others=True, outlives_readers=True,
     ),
     "inspect": Command(
@@ -139,8 +139,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.BROKEN_PIPE
     except KeyboardInterrupt as stop:
         # What had something to save has said so before.
-        print("lossopt: stopped by Ctrl-C", file=sys.stderr)
-        return int(getattr(stop, "status", Exit.INTERRUPTED))
+        status = int(getattr(stop, "status", Exit.INTERRUPTED))
+        print(f"lossopt: stopped by {'SIGTERM' if status == Exit.TERMINATED else 'Ctrl-C'}", file=sys.stderr)
+        return status
     except UserError as error:
         if os.environ.get("LOSSOPT_TRACEBACK"):
             raise
