@@ -1,0 +1,155 @@
+"""Foreign runs written to the store, each once.
+
+A run gets the tag of its content when it is whole. One that was interrupted has none, and is replaced.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.files import lock_file
+from lit_lossopt.core.names import Status
+from lit_lossopt.core.quiet import quiet_stores
+from lit_lossopt.core.redaction import redact
+from lit_lossopt.core.terminal_text import tell
+from lit_lossopt.tracking.addresses import check_file_store, check_uri, sqlite_path, tracking_uri
+from lit_lossopt.tracking.importing import bulk
+from lit_lossopt.tracking.importing.points import moments
+from lit_lossopt.tracking.importing.prepared import PreparedRun
+from lit_lossopt.tracking.journal_lines import Entry
+from lit_lossopt.tracking.reading.runs import Run, read_runs
+from lit_lossopt.tracking.store import STORE_ERRORS, Store
+
+
+@dataclass(frozen=True)
+class Known:
+    """Imported runs that an experiment has.
+
+    Attributes:
+        whole: SHA-256 of what was read → the run.
+        halves: SHA-256 of what was to be read → runs that were interrupted.
+    """
+
+    whole: Mapping[str, Run]
+    halves: Mapping[str, Sequence[Run]]
+
+
+def known_runs(experiment: str) -> Known:
+    """Return the imported runs of an experiment, without making anything."""
+    check_file_store(check_uri(tracking_uri()))
+    try:
+        runs = read_runs(experiment)
+    except UserError:
+        # There is no store, or no such experiment.
+        runs = []
+    whole = {run.tags[names.TAG_IMPORTED_SHA256]: run for run in runs if names.TAG_IMPORTED_SHA256 in run.tags}
+    halves: dict[str, list[Run]] = {}
+    for run in runs:
+        if names.TAG_IMPORTING in run.tags and names.TAG_IMPORTED_SHA256 not in run.tags:
+            halves.setdefault(run.tags[names.TAG_IMPORTING], []).append(run)
+    return Known(whole, halves)
+
+
+def write_runs(experiment: str, runs: Sequence[PreparedRun], wrote: Callable[[], object]) -> tuple[Known, int]:
+    """Write the runs that an experiment does not have.
+
+    Args:
+        experiment: its name. It is made if it is missing.
+        runs: what may be there already.
+        wrote: called for each run.
+
+    Returns:
+        What was there before, and how many interrupted runs were replaced.
+
+    Raises:
+        UserError: the store does not take them.
+    """
+    quiet_stores()
+    uri = check_uri(tracking_uri())
+    check_file_store(uri)
+    store, replaced = Store(uri), 0
+    try:
+        with _alone(sqlite_path(uri)):
+            experiment_id = _experiment_id(store, experiment)
+            known = known_runs(experiment)
+            written = set(known.whole)
+            for run in runs:
+                if run.sha256 not in written:
+                    for half in known.halves.get(run.sha256, ()):
+                        store.client.delete_run(half.run_id)
+                        replaced += 1
+                    _write(store, experiment_id, run)
+                    written.add(run.sha256)
+                wrote()
+    except STORE_ERRORS as error:
+        text = one_line(redact(str(error)), 200)
+        raise UserError(f"import: {redact(uri)} does not take the runs ({text}); mend it and import again") from error
+    return known, replaced
+
+
+def _experiment_id(store: Store, name: str) -> str:
+    try:
+        return store.experiment_id(name, str(Path(names.RUNS_FOLDER).absolute()))
+    except UserError as error:
+        raise UserError(str(error).replace("tracking.experiment=", "import --experiment ", 1)) from error
+
+
+@contextmanager
+def _alone(database: Path | None) -> Iterator[None]:
+    """Let one import at a time write to a local store.
+
+    Otherwise another one would take a run that is being written for one that was interrupted.
+    """
+    if database is None:
+        yield
+        return
+    database.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with lock_file(Path(f"{database}.import.lock"), lambda _: tell("another import is at work; waiting", sys.stderr)):
+        yield
+
+
+def _write(store: Store, experiment_id: str, run: PreparedRun) -> None:
+    """Write one run. What marks it as whole comes last."""
+    times = (run.times.start, run.times.end) if run.times else (_last_written(run), None)
+    tags = {
+        names.TAG_IMPORTED_FROM: redact(run.source.typed),
+        names.TAG_IMPORTED_FORMAT: run.program,
+        names.TAG_IMPORTING: run.sha256,
+    }
+    run_id = str(store.client.create_run(experiment_id, times[0], tags, run.name).info.run_id)
+    whole = {names.TAG_IMPORTED_SHA256: run.sha256}
+    database = sqlite_path(store.uri)
+    if database is not None and bulk.can_write(database):
+        bulk.write_run(database, run_id, run.params, run.metrics, whole, names.TAG_IMPORTING, times)
+        return
+    points = [
+        [name, value, step, milliseconds]
+        for name, series in run.metrics.items()
+        for step, value, milliseconds in zip(series.steps, series.values, moments(series, times[0]), strict=True)
+    ]
+    entries: list[Entry] = [{"kind": "params", "params": run.params}, {"kind": "points", "points": points}]
+    store.send(run_id, entries, Path())
+    if times[1] is None:
+        store.client.update_run(run_id, Status.FINISHED)
+    else:
+        store.client.set_terminated(run_id, Status.FINISHED, times[1])
+    store.send(run_id, [{"kind": "tags", "tags": whole}], Path())
+    store.client.delete_tag(run_id, names.TAG_IMPORTING)
+
+
+def _last_written(run: PreparedRun) -> int:
+    """Return when the files were written last, in milliseconds since 1970.
+
+    A run needs a start to be put in order. It gets no end then, so nothing is concluded from its times.
+    """
+    try:
+        return max(path.stat().st_mtime_ns for path in run.source.files) // 1_000_000
+    except OSError:
+        return time.time_ns() // 1_000_000
