@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from math import isinf, isnan
+from itertools import repeat
+from math import isfinite, isnan
 from pathlib import Path
 
 from lit_lossopt.core.names import Status
@@ -77,9 +78,7 @@ def write_run(
         connection.execute("DELETE FROM tags WHERE run_uuid = ? AND key = ?", (run_id, gone))
         for name, series in metrics.items():
             connection.executemany(f"INSERT INTO metrics {_POINT}", _rows(run_id, name, series, start))
-            # MLflow's table of last values, by its rule.
-            latest = max(_rows(run_id, name, series, start), key=lambda row: (row[4], row[5], row[2]))
-            connection.execute(f"INSERT INTO latest_metrics {_POINT}", latest)
+            connection.execute(f"INSERT INTO latest_metrics {_POINT}", _latest(run_id, name, series, start))
         connection.execute(
             "UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?", (Status.FINISHED.value, end, run_id)
         )
@@ -89,13 +88,24 @@ def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
     return {str(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
+def _latest(run_id: str, name: str, series: Series, start: int) -> Row:
+    """Return the last value of a metric, by MLflow's rule."""
+    last = max(series.steps)
+    return max((row for row in _rows(run_id, name, series, start) if row[4] == last), key=lambda row: (row[5], row[2]))
+
+
 def _rows(run_id: str, name: str, series: Series, start: int) -> Iterator[Row]:
-    for step, value, milliseconds in zip(series.steps, series.values, moments(series, start), strict=True):
-        if isnan(value):
-            yield run_id, name, 0.0, 1, step, milliseconds
-        elif isinf(value):
-            # As MLflow stores it.
-            largest = sys.float_info.max if value > 0 else -sys.float_info.max
-            yield run_id, name, largest, 0, step, milliseconds
-        else:
-            yield run_id, name, value, 0, step, milliseconds
+    """Yield the points of a metric, with numbers that are not finite as MLflow stores them."""
+    values: Sequence[float] = series.values
+    marks: Iterable[int] = repeat(0)
+    if not all(map(isfinite, values)):
+        marks = [int(isnan(value)) for value in values]
+        values = [_storable(value) for value in values]
+    times = moments(series, start)
+    return zip(repeat(run_id), repeat(name), values, marks, series.steps, times, strict=False)
+
+
+def _storable(value: float) -> float:
+    if isnan(value):
+        return 0.0
+    return min(max(value, -sys.float_info.max), sys.float_info.max)

@@ -5,6 +5,7 @@ What is no number is counted, and never guessed.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -74,27 +75,38 @@ def series_of(
         name: of the column.
         cells: of each row. Empty ones are no values.
         steps: of each row. A row without one is left out. Whoever has read the steps counts it.
-        times: milliseconds of each row, or empty. A time that is missing is that of the row before.
+        times: milliseconds of each row, or empty.
         left_out: gets the number of cells that are no numbers.
     """
-    series, texts = Series(), []
-    # Rows before the first time have that one.
+    kept = [place for place, (cell, step) in enumerate(zip(cells, steps, strict=True)) if cell and step is not None]
+    try:
+        values = array("d", [float(cells[place]) for place in kept])
+    except ValueError:
+        texts = [place for place in kept if as_value(cells[place]) is None]
+        words = [cells[place] for place in texts if cells[place].strip()]
+        if words:
+            left_out[_no_number(name, words, has_values=len(texts) < len(kept))] += len(words)
+        kept = sorted(set(kept) - set(texts))
+        values = array("d", [float(cells[place]) for place in kept])
+    moments = _filled(times)
+    return Series(
+        array("q", [step for place in kept if (step := steps[place]) is not None]),
+        values,
+        array("q", [moments[place] for place in kept] if moments else ()),
+    )
+
+
+def _filled(times: Sequence[int | None]) -> list[int]:
+    """Return times in which a missing one is that of the row before.
+
+    Rows before the first time have that one. The result is empty if there are none.
+    """
     latest = next((time for time in times if time is not None), None)
-    for place, (cell, step) in enumerate(zip(cells, steps, strict=True)):
-        if times and times[place] is not None:
-            latest = times[place]
-        if not cell or step is None:
-            continue
-        try:
-            value = float(cell)
-        except ValueError:
-            if cell.strip():
-                texts.append(cell)
-            continue
-        series.add(step, value, latest)
-    if texts:
-        left_out[_no_number(name, texts, has_values=bool(len(series)))] += len(texts)
-    return series
+    filled = []
+    for time in times if latest is not None else ():
+        latest = latest if time is None else time
+        filled.append(latest)
+    return [time for time in filled if time is not None]
 
 
 def _no_number(name: str, texts: Sequence[str], *, has_values: bool) -> str:

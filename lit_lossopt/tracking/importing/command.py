@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
 from lit_lossopt.tracking.importing.finding import Logs, find_logs
-from lit_lossopt.tracking.importing.prepared import PreparedRun, prepare
+from lit_lossopt.tracking.importing.prepared import PreparedRun, prepare, told_apart
 from lit_lossopt.tracking.importing.request import Request, parse_request
 
 
@@ -36,14 +36,14 @@ def import_runs(words: Sequence[str]) -> int:
             advance()
     runs = _with_values(runs, request)
     if request.dry_run:
-        show_plan(runs, known_runs(request.experiment))
+        show_plan(runs, known_runs(request.experiment).whole)
         show_notes(runs, logs.passed_over)
         show_hints(runs)
         say(f"nothing was written; without --dry-run these go to experiment {request.experiment!r}")
         return Exit.DONE
     with bar("writing", len(runs)) as advance:
-        known, replaced = write_runs(request.experiment, runs, advance)
-    show_result(runs, known, replaced, request.experiment)
+        written = write_runs(request.experiment, runs, advance)
+    show_result(runs, written, request.experiment)
     show_notes(runs, logs.passed_over)
     show_hints(runs)
     say(f"compare them: {compare_command(request.experiment)}")
@@ -62,7 +62,7 @@ def _with_values(runs: Sequence[PreparedRun], request: Request) -> list[Prepared
     Raises:
         UserError: none has any.
     """
-    kept = [run for run in runs if run.metrics]
+    kept = told_apart([run for run in runs if run.metrics])
     if not kept:
         left_out = next((f"; left out: {what} ({count:,})" for run in runs for what, count in run.left_out.items()), "")
         raise UserError(f"import {' '.join(request.paths)}: no numbers at steps in it{left_out}; look at the file")

@@ -19,7 +19,7 @@ from lit_lossopt.tracking.importing.tables import header_of
 # Folders that hold no logs of other programs, but many files.
 _PASSED_OVER = {"__pycache__", "node_modules", "site-packages", names.RUNS_FOLDER}
 _TABLES = (".csv", ".tsv", ".log", ".txt")
-_WANDB = "W&B's own .wandb files are not read; write wandb.Api().run(...).history().to_csv(FILE) for each run"
+_WANDB = "write wandb.Api().run(...).history().to_csv(FILE) for each run, as W&B's own .wandb files are not read"
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _nothing(path: Path, word: str, files: Sequence[Path], forced: Format | None
     if any(file.suffix == ".wandb" for file in files):
         hint = _WANDB
     elif tables and not forced:
-        hint = f"for {tables[0].relative_to(path)} and the like, say what the columns are with --columns step=COLUMN,…"
+        hint = f"say what the columns of {tables[0].relative_to(path)} are, as --columns step=COLUMN,loss=COLUMN"
     else:
         hint = "name another folder"
-    return UserError(f"import {word}: none of its {len(files)} files is a log. Looked for: {looked_for}. Now {hint}")
+    return UserError(f"import {word}: none of its {len(files)} files is a log. Looked for: {looked_for}. Please {hint}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from lit_lossopt.core.errors import UserError
@@ -32,7 +32,7 @@ class PreparedRun:
         params: name → text.
         metrics: metric → its points. Each has some.
         times: when it was trained. None if that is not known.
-        sha256: of all that was read.
+        sha256: of the content that was read.
         source: its files.
         program: the name of the format.
         renamed: name of a metric or parameter → the one that it gets.
@@ -67,9 +67,8 @@ def prepare(
     Raises:
         UserError: what was said and what was read differ.
     """
-    read = dict(run.params)
-    read = _joined(read, pattern.params_of(run.name) if pattern else {}, run.name, "--name-pattern")
-    params = _joined(read, said, run.name, "--params")
+    named = pattern.params_of(run.name) if pattern else {}
+    params = _joined(_joined(run.params, named, run.name, "--name-pattern"), said, run.name, "--params")
     metrics, renamed = _storable_names({name: series for name, series in run.metrics.items() if len(series)})
     texts, more = _storable_names({name: redact(text)[:LONGEST_VALUE] for name, text in params.items() if text})
     return PreparedRun(
@@ -77,13 +76,27 @@ def prepare(
         params=texts,
         metrics=metrics,
         times=run.times,
-        sha256=_digest(run.part, read, metrics),
+        sha256=_digest(run.part, run.params, metrics),
         source=source,
         program=program.name,
         renamed={**renamed, **more},
         left_out=run.left_out,
         notes=run.notes,
     )
+
+
+def told_apart(runs: Sequence[PreparedRun]) -> list[PreparedRun]:
+    """Return runs of which two have one mark only if they are the same.
+
+    Two files may have the same content, and a person may say that they are of two runs, as of two seeds.
+    """
+    first: dict[str, PreparedRun] = {}
+    marked = []
+    for run in runs:
+        if first.setdefault(run.sha256, run).params != run.params:
+            run = replace(run, sha256=_digest(run.sha256, run.params, {}))  # noqa: PLW2901  # the same run, marked anew
+        marked.append(run)
+    return marked
 
 
 def storable_name(name: str) -> str:
@@ -131,7 +144,7 @@ def _short(name: str) -> str:
 
 
 def _digest(part: str, params: Mapping[str, str], metrics: Mapping[str, Series]) -> str:
-    """Return the SHA-256 of all that was read.
+    """Return the SHA-256 of a file's content.
 
     It does not depend on where the file lies, or on what a person says of it.
     """

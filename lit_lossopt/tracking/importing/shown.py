@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from lit_lossopt.core import names
 from lit_lossopt.core.program import shown_path
 from lit_lossopt.core.terminal_text import is_bare_terminal, on_one_line, tell
 from lit_lossopt.tracking.importing.prepared import PreparedRun
-from lit_lossopt.tracking.importing.writing import Known
+from lit_lossopt.tracking.importing.writing import Written
+from lit_lossopt.tracking.reading.runs import Run
 
 # Lines of one kind, beyond which only a number is said.
 _MOST = 10
@@ -36,10 +37,10 @@ def bar(text: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def show_plan(runs: Sequence[PreparedRun], known: Known) -> None:
+def show_plan(runs: Sequence[PreparedRun], known: Mapping[str, Run]) -> None:
     """Say of each run which parameters and metrics it would get."""
     for run in runs:
-        there = known.whole.get(run.sha256)
+        there = known.get(run.sha256)
         say(f"{run.name} ({run.program}){f': there already, as run {there.run_id}' if there else ''}")
         params = " ".join(f"{name}={value}" for name, value in run.params.items())
         say(f"  parameters: {params or 'none'}")
@@ -48,36 +49,26 @@ def show_plan(runs: Sequence[PreparedRun], known: Known) -> None:
             say(f"  metric {name}: {count}, steps {min(series.steps):,} to {max(series.steps):,}")
 
 
-def show_result(runs: Sequence[PreparedRun], known: Known, replaced: int, experiment: str) -> None:
+def show_result(runs: Sequence[PreparedRun], written: Written, experiment: str) -> None:
     """Say how many runs were imported, and which were there already."""
-    new = {run.sha256 for run in runs} - known.whole.keys()
-    kinds = ", ".join(f"{count} of {name}" for name, count in _by_format(runs, new).items())
-    say(f"{_runs(len(new))} imported into experiment {experiment!r}{f': {kinds}' if new else ''}")
-    _listed([line for run in runs if (line := _there_already(run, known))])
-    seen: dict[str, PreparedRun] = {}
-    twins = [(run, seen[run.sha256]) for run in runs if seen.setdefault(run.sha256, run) is not run]
-    _listed(
-        [f"{run.name} ({run.source.typed}) says the same as {twin.name}, and was taken once" for run, twin in twins]
-    )
-    if replaced:
-        say(f"{_runs(replaced)} that an interrupted import had left: replaced")
-    paths = {run.tags.get(names.TAG_IMPORTED_FROM, ""): run for run in known.whole.values()}
-    before = [(run, paths[run.source.typed]) for run in runs if run.sha256 in new and run.source.typed in paths]
-    _listed(
-        [
-            f"{run.name}: {run.source.typed} was imported before with other content; run {older.run_id} ({older.name}) "
-            "stays. If it is the same training, delete it: "
-            f"mlflow runs delete --run-id {older.run_id}"
-            for run, older in before
-            if older.name == run.name
-        ]
-    )
+    kinds = Counter({run.sha256: run.program for run in runs if run.sha256 in written.new}.values())
+    shown = ", ".join(f"{count} of {name}" for name, count in kinds.items())
+    say(f"{_runs(len(written.new))} imported into experiment {experiment!r}{f': {shown}' if shown else ''}")
+    _listed([_there_already(run, written) for run in runs if run.sha256 in written.known])
+    if written.replaced:
+        say(f"{_runs(written.replaced)} that an interrupted import had left: replaced")
+    first: dict[str, PreparedRun] = {}
+    twins = [(run, first[run.sha256]) for run in runs if first.setdefault(run.sha256, run) is not run]
+    _listed([f"{run.name} says the same as {twin.name}, and was taken once" for run, twin in twins])
+    before = {(run.tags.get(names.TAG_IMPORTED_FROM), run.name): run.run_id for run in written.known.values()}
+    changed = [run for run in runs if run.sha256 in written.new and (run.source.typed, run.name) in before]
+    _listed([_changed(run, before[run.source.typed, run.name]) for run in changed])
 
 
 def show_notes(runs: Sequence[PreparedRun], passed_over: Sequence[Path]) -> None:
     """Say once what was read as something else, and what was left out."""
     notes = Counter(note for run in runs for note in run.notes)
-    _listed([f"{note} ({_runs(count)})" for note, count in notes.items()])
+    _listed([f"{_runs(count)}: {note}" for note, count in notes.items()])
     renamed = {pair for run in runs for pair in run.renamed.items()}
     _listed([f"{name!r} is stored as {new!r}, because MLflow takes no such name" for name, new in sorted(renamed)])
     left_out: Counter[str] = Counter()
@@ -104,23 +95,27 @@ def say(text: str) -> None:
     tell(on_one_line(text), sys.stdout)
 
 
-def _there_already(run: PreparedRun, known: Known) -> str:
-    there = known.whole.get(run.sha256)
-    if there is None:
-        return ""
-    differing = [name for name, value in run.params.items() if there.params.get(name) != value]
+def _there_already(run: PreparedRun, written: Written) -> str:
+    there = written.known[run.sha256]
     text = f"{run.name}: imported already, as run {there.run_id}"
+    added = written.added.get(run.sha256)
+    if added:
+        text += f". It got {', '.join(f'{name}={run.params[name]}' for name in added)}"
+    differing = [name for name, value in run.params.items() if there.params.get(name, value) != value]
     if not differing:
         return text
     name = differing[0]
-    was = f"{name}={there.params[name]}" if name in there.params else f"no {name}"
     return (
-        f"{text} with {was}. For {name}={run.params[name]}, delete it first: mlflow runs delete --run-id {there.run_id}"
+        f"{text}. There {name} is {there.params[name]}, and not {run.params[name]}; to change it, delete the run "
+        f"(mlflow runs delete --run-id {there.run_id}) and import again"
     )
 
 
-def _by_format(runs: Sequence[PreparedRun], new: set[str]) -> Counter[str]:
-    return Counter({run.sha256: run.program for run in runs if run.sha256 in new}.values())
+def _changed(run: PreparedRun, older: str) -> str:
+    return (
+        f"{run.name}: {run.source.typed} was imported before with other content, as run {older}, which stays. If it is "
+        f"the same training, delete that: mlflow runs delete --run-id {older}"
+    )
 
 
 def _listed(lines: Sequence[str]) -> None:

@@ -41,6 +41,23 @@ class Known:
     halves: Mapping[str, Sequence[Run]]
 
 
+@dataclass(frozen=True)
+class Written:
+    """What an import has done.
+
+    Attributes:
+        known: SHA-256 → the run that was there before.
+        new: SHA-256 of the runs that were written.
+        added: SHA-256 of a run that was there → names of the parameters that it got.
+        replaced: number of interrupted runs in whose place a whole one was written.
+    """
+
+    known: Mapping[str, Run]
+    new: Sequence[str]
+    added: Mapping[str, Sequence[str]]
+    replaced: int
+
+
 def known_runs(experiment: str) -> Known:
     """Return the imported runs of an experiment, without making anything."""
     check_file_store(check_uri(tracking_uri()))
@@ -57,16 +74,15 @@ def known_runs(experiment: str) -> Known:
     return Known(whole, halves)
 
 
-def write_runs(experiment: str, runs: Sequence[PreparedRun], wrote: Callable[[], object]) -> tuple[Known, int]:
+def write_runs(experiment: str, runs: Sequence[PreparedRun], wrote: Callable[[], object]) -> Written:
     """Write the runs that an experiment does not have.
+
+    One that it has gets those parameters that are new.
 
     Args:
         experiment: its name. It is made if it is missing.
         runs: what may be there already.
         wrote: called for each run.
-
-    Returns:
-        What was there before, and how many interrupted runs were replaced.
 
     Raises:
         UserError: the store does not take them.
@@ -74,24 +90,39 @@ def write_runs(experiment: str, runs: Sequence[PreparedRun], wrote: Callable[[],
     quiet_stores()
     uri = check_uri(tracking_uri())
     check_file_store(uri)
-    store, replaced = Store(uri), 0
+    store, added, replaced = Store(uri), {}, 0
+    new: dict[str, None] = {}
     try:
         with _alone(sqlite_path(uri)):
             experiment_id = _experiment_id(store, experiment)
             known = known_runs(experiment)
-            written = set(known.whole)
             for run in runs:
-                if run.sha256 not in written:
-                    for half in known.halves.get(run.sha256, ()):
-                        store.client.delete_run(half.run_id)
-                        replaced += 1
+                there = known.whole.get(run.sha256)
+                if there is not None:
+                    added[run.sha256] = _add_params(store, there, run.params)
+                elif run.sha256 not in new:
+                    replaced += _remove(store, known.halves.get(run.sha256, ()))
                     _write(store, experiment_id, run)
-                    written.add(run.sha256)
+                    new[run.sha256] = None
                 wrote()
     except STORE_ERRORS as error:
         text = one_line(redact(str(error)), 200)
         raise UserError(f"import: {redact(uri)} does not take the runs ({text}); mend it and import again") from error
-    return known, replaced
+    return Written(known.whole, tuple(new), added, replaced)
+
+
+def _add_params(store: Store, there: Run, params: Mapping[str, str]) -> list[str]:
+    """Give a run the parameters that it does not have, and return their names."""
+    new = {name: value for name, value in params.items() if name not in there.params}
+    if new:
+        store.send(there.run_id, [{"kind": "params", "params": new}], Path())
+    return list(new)
+
+
+def _remove(store: Store, halves: Sequence[Run]) -> int:
+    for half in halves:
+        store.client.delete_run(half.run_id)
+    return len(halves)
 
 
 def _experiment_id(store: Store, name: str) -> str:
