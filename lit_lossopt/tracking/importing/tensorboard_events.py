@@ -11,7 +11,6 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +70,10 @@ def read(source: Source, _: Columns) -> list[ForeignRun]:
     Raises:
         UserError: the extra is missing, or a file cannot be read.
     """
-    if find_spec("tensorboard") is None:
-        raise UserError(f"import {source.path}: TensorBoard's files need the package tensorboard; {EXTRA}")
+    try:
+        import tensorboard.compat.proto.event_pb2  # noqa: F401  # tried
+    except ImportError as error:
+        raise UserError(f"import {source.path}: TensorBoard's files need the package tensorboard; {EXTRA}") from error
     reading = _Reading()
     for path in source.files:
         folder = path.absolute().parent
@@ -108,11 +109,12 @@ def _records(path: Path, left_out: Counter[str]) -> Iterator[bytes]:
     content = memoryview(path.read_bytes())
     place, checksum = 0, _checked(masked_crc32c)
     while place < len(content):
-        head = bytes(content[place : place + 8])
-        end = place + 16 + struct.unpack("<Q", head)[0] if len(head) == 8 else place + 9
-        if len(content) - place >= 12 and not checksum(head, content[place + 8 : place + 12]):
-            raise _damaged(path, place)
+        length = bytes(content[place : place + 8])
+        end = place + 16 + struct.unpack("<Q", length)[0] if len(length) == 8 else len(content) + 1
         if end > len(content):
+            cut_short = len(content) < place + 12 or checksum(length, content[place + 8 : place + 12])
+            if place == 0 or not cut_short:
+                raise _damaged(path, place)
             # A program that is killed leaves half a record. TensorBoard itself leaves it out.
             left_out[f"half a record at the end of {path.name}"] += 1
             return
