@@ -204,7 +204,29 @@ def test_odd_values_survive_and_what_is_left_out_is_said_once(logs: Path, capsys
     assert "rows whose 'step' is no whole number (2)" in said
     assert "column 'note', which --columns does not name (8)" in said
     assert "text among the numbers of column 'mixed', as 'three' (1)" in said
-    assert said.count("left out") == 3
+    assert "left out: one column without values, top (%)" in said
+    assert said.count("left out") == 4
+
+
+def test_runs_of_two_programs_are_compared_where_their_metrics_get_one_name(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign_logs.write_keras_tables(logs)
+    keras = ["--name-pattern", "{optimizer}_{seed}", "--params", "framework=keras"]
+    imported(logs, *keras, "--rename", "val_accuracy=val/accuracy")
+    assert "metric 'val_accuracy' is stored as 'val/accuracy'" in capsys.readouterr().out
+    foreign_logs.write_wide(logs)
+    runs = imported(logs / "wide.csv", *WIDE, "--params", "framework=own", "--rename", "val_acc=val/accuracy")
+    assert len(runs) == 2 * len(RUNS)
+    assert {tuple(sorted(set(run.metrics) & {"val/accuracy", "val_acc"})) for run in runs} == {("val/accuracy",)}
+    capsys.readouterr()
+    assert main(["compare", "--experiment", "imported", "--by", "framework,optimizer"]) == 0
+    said = capsys.readouterr().out
+    # The same accuracies after the same epochs.
+    assert "Curves are compared along epochs" in said
+    assert "keras adam and own adam do not differ in speed, which is the same at every seed" in " ".join(said.split())
+    assert main(["import", str(logs / "wide.csv"), *WIDE, "--rename", "val_ac=val/accuracy"]) == 2
+    assert "no run has this metric (did you mean 'val_acc'?)" in capsys.readouterr().err
 
 
 def test_a_dry_run_says_which_run_gets_what_and_writes_nothing(

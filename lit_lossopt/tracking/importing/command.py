@@ -5,10 +5,11 @@ Paths of other programs' logs come in. Their runs are in the store afterwards, e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.core.names import Exit
+from lit_lossopt.core.numbers import named
 from lit_lossopt.tracking.importing.finding import Logs, find_logs
 from lit_lossopt.tracking.importing.prepared import PreparedRun, prepare, told_apart
 from lit_lossopt.tracking.importing.request import Request, parse_request
@@ -25,35 +26,41 @@ def import_runs(words: Sequence[str]) -> int:
     request = parse_request(words)
     logs = find_logs(request.paths, request.format, has_columns=bool(request.columns))
     # Imported late, so that a mistyped path is answered at once.
-    from lit_lossopt.tracking.importing.shown import bar, say, show_hints, show_notes, show_plan, show_result
-    from lit_lossopt.tracking.importing.writing import known_runs, write_runs
-    from lit_lossopt.tracking.next_steps import compare_command
+    from lit_lossopt.tracking.importing import shown, writing
 
-    with bar("reading", len(logs.sources)) as advance:
-        runs = []
-        for place in range(len(logs.sources)):
-            runs += _read(logs, place, request)
-            advance()
-    runs = _with_values(runs, request)
+    with shown.bar("reading", len(logs.sources)) as read:
+        found = _read(logs, request, read)
+    runs = _with_values(found, request)
     if request.dry_run:
-        show_plan(runs, known_runs(request.experiment).whole)
-        show_notes(runs, logs.passed_over)
-        show_hints(runs)
-        say(f"nothing was written; without --dry-run these go to experiment {request.experiment!r}")
-        return Exit.DONE
-    with bar("writing", len(runs)) as advance:
-        written = write_runs(request.experiment, runs, advance)
-    show_result(runs, written, request.experiment)
-    show_notes(runs, logs.passed_over)
-    show_hints(runs)
-    say(f"compare them: {compare_command(request.experiment)}")
+        shown.show_plan(runs, writing.known_runs(request.experiment).whole)
+    else:
+        with shown.bar("writing", len(runs)) as wrote:
+            written = writing.write_runs(request.experiment, runs, wrote)
+        shown.show_result(runs, written, request.experiment)
+    shown.show_notes(found, request.renames, logs.passed_over)
+    shown.show_hints(runs)
+    shown.show_next(request.experiment, dry_run=request.dry_run)
     return Exit.DONE
 
 
-def _read(logs: Logs, place: int, request: Request) -> list[PreparedRun]:
-    program, source = logs.sources[place]
-    runs = program.read(source, request.columns)
-    return [prepare(run, source, program, request.params, request.pattern) for run in runs]
+def _read(logs: Logs, request: Request, read: Callable[[], None]) -> list[PreparedRun]:
+    """Return the runs of all logs.
+
+    Raises:
+        UserError: a file cannot be read, or a metric that is renamed is in none of them.
+    """
+    runs = []
+    for program, source in logs.sources:
+        runs += [prepare(run, source, program, request) for run in program.read(source, request.columns)]
+        read()
+    known = dict.fromkeys(name for run in runs for name in run.theirs)
+    for name in request.renames:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise UserError(
+                f"import --rename {name}: no run has this metric{near}; there are: {named(list(known), 12)}"
+            )
+    return runs
 
 
 def _with_values(runs: Sequence[PreparedRun], request: Request) -> list[PreparedRun]:

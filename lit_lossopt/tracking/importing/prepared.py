@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.redaction import redact
-from lit_lossopt.tracking.importing.name_pattern import NamePattern
 from lit_lossopt.tracking.importing.records import ForeignRun, Format, Series, Source, Times
+from lit_lossopt.tracking.importing.request import Request
 
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
 _LONGEST_NAME, LONGEST_VALUE = 250, 6000
@@ -30,7 +30,7 @@ class PreparedRun:
     Attributes:
         name: of the run.
         params: name → text.
-        metrics: metric → its points. Each has some.
+        metrics: metric → its points. Each has some. A run without metrics is not stored.
         times: when it was trained. None if that is not known.
         sha256: of the content that was read.
         source: its files.
@@ -38,6 +38,8 @@ class PreparedRun:
         renamed: name of a metric or parameter → the one that it gets.
         left_out: what was not read → number of values.
         notes: what was read as something else.
+        theirs: the metrics' names in the file.
+        empty: those of them that have no values.
     """
 
     name: str
@@ -50,39 +52,51 @@ class PreparedRun:
     renamed: Mapping[str, str]
     left_out: Mapping[str, int]
     notes: Sequence[str]
+    theirs: Sequence[str]
+    empty: Sequence[str]
 
 
-def prepare(
-    run: ForeignRun, source: Source, program: Format, said: Mapping[str, str], pattern: NamePattern | None
-) -> PreparedRun:
+def prepare(run: ForeignRun, source: Source, program: Format, request: Request) -> PreparedRun:
     """Return a run as it will be stored.
 
     Args:
         run: as it was read.
         source: its files.
         program: its format.
-        said: parameters that a person has said of all runs.
-        pattern: what its name says.
+        request: what a person has said of it.
 
     Raises:
         UserError: what was said and what was read differ.
     """
-    named = pattern.params_of(run.name) if pattern else {}
-    params = _joined(_joined(run.params, named, run.name, "--name-pattern"), said, run.name, "--params")
-    metrics, renamed = _storable_names({name: series for name, series in run.metrics.items() if len(series)})
+    named = request.pattern.params_of(run.name) if request.pattern else {}
+    params = _joined(_joined(run.params, named, run.name, "--name-pattern"), request.params, run.name, "--params")
+    read = {name: series for name, series in run.metrics.items() if len(series)}
+    metrics, renamed = _storable_names(_renamed(read, request.renames, run.name))
     texts, more = _storable_names({name: redact(text)[:LONGEST_VALUE] for name, text in params.items() if text})
     return PreparedRun(
         name=_short(run.name),
         params=texts,
         metrics=metrics,
         times=run.times,
-        sha256=_digest(run.part, run.params, metrics),
+        sha256=_digest(run.part, run.params, read),
         source=source,
         program=program.name,
         renamed={**renamed, **more},
         left_out=run.left_out,
         notes=run.notes,
+        theirs=tuple(run.metrics),
+        empty=tuple(name for name in run.metrics if name not in read),
     )
+
+
+def _renamed(metrics: Mapping[str, Series], renames: Mapping[str, str], run: str) -> dict[str, Series]:
+    named: dict[str, Series] = {}
+    for name, series in metrics.items():
+        new = renames.get(name, name)
+        if new in named or (new != name and new in metrics and new not in renames):
+            raise UserError(f"import --rename {name}={new}: run {run} has a metric of that name; take another")
+        named[new] = series
+    return named
 
 
 def told_apart(runs: Sequence[PreparedRun]) -> list[PreparedRun]:

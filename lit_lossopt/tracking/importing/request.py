@@ -31,6 +31,12 @@ FLAGS = (
     ),
     Flag("--name-pattern", "TEXT", f"settings in the names of folders and runs, as {EXAMPLE}", {"default": ""}),
     Flag(
+        "--rename",
+        "THEIRS=OURS,…",
+        "metrics under another name, as val_acc=val/accuracy, so that runs of several programs can be compared",
+        {"action": "append", "default": []},
+    ),
+    Flag(
         "--format",
         "NAME",
         f"of the files, where they do not tell: {', '.join(_NAMES)}",
@@ -52,6 +58,7 @@ class Request:
         columns: role → column of a table.
         params: that a person has said of all runs.
         pattern: what names of runs say. None: nothing.
+        renames: name of a metric in its file → its name in the store.
         format: the name of the format, or empty.
         dry_run: whether nothing is written.
     """
@@ -61,6 +68,7 @@ class Request:
     columns: Mapping[str, str]
     params: Mapping[str, str]
     pattern: NamePattern | None
+    renames: Mapping[str, str]
     format: str
     dry_run: bool
 
@@ -79,24 +87,33 @@ def parse_request(words: Sequence[str]) -> Request:
         raise UserError(
             "import: name the files or folders, as lossopt import lightning_logs; see: lossopt import --help"
         )
-    try:
-        check_experiment(given.experiment)
-    except UserError as error:
-        raise UserError(str(error).replace("tracking.experiment=", "import --experiment ", 1)) from error
+    _check_experiment(given.experiment)
     columns = _pairs("--columns", "ROLE=COLUMN", given.columns)
-    if columns and given.format not in ("", TABLE.name):
-        raise UserError(f"import --columns: of --format {given.format} the columns are known; leave one of both out")
-    if given.format == TABLE.name and not columns:
-        raise UserError(f"import --format {TABLE.name}: say what its columns are, as --columns step=COLUMN,loss=COLUMN")
+    _check_format(given.format, has_columns=bool(columns))
     return Request(
         paths=tuple(given.paths),
         experiment=given.experiment,
         columns=columns,
         params=_pairs("--params", "NAME=VALUE", given.params),
         pattern=NamePattern(given.name_pattern) if given.name_pattern else None,
+        renames=_pairs("--rename", "THEIRS=OURS", given.rename),
         format=given.format,
         dry_run=given.dry_run,
     )
+
+
+def _check_experiment(name: str) -> None:
+    try:
+        check_experiment(name)
+    except UserError as error:
+        raise UserError(str(error).replace("tracking.experiment=", "import --experiment ", 1)) from error
+
+
+def _check_format(name: str, *, has_columns: bool) -> None:
+    if has_columns and name not in ("", TABLE.name):
+        raise UserError(f"import --columns: of --format {name} the columns are known; leave one of both out")
+    if name == TABLE.name and not has_columns:
+        raise UserError(f"import --format {name}: say what its columns are, as --columns step=COLUMN,loss=COLUMN")
 
 
 def _pairs(flag: str, form: str, typed: Sequence[str]) -> dict[str, str]:

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lit_lossopt.core import names
+from lit_lossopt.core.numbers import counted, named
 from lit_lossopt.core.program import shown_path
 from lit_lossopt.core.terminal_text import is_bare_terminal, on_one_line, tell
 from lit_lossopt.tracking.importing.prepared import PreparedRun
 from lit_lossopt.tracking.importing.writing import Written
+from lit_lossopt.tracking.next_steps import compare_command
 from lit_lossopt.tracking.reading.runs import Run
 
 # Lines of one kind, beyond which only a number is said.
@@ -65,18 +67,29 @@ def show_result(runs: Sequence[PreparedRun], written: Written, experiment: str) 
     _listed([_changed(run, before[run.source.typed, run.name]) for run in changed])
 
 
-def show_notes(runs: Sequence[PreparedRun], passed_over: Sequence[Path]) -> None:
+def show_notes(runs: Sequence[PreparedRun], renames: Mapping[str, str], passed_over: Sequence[Path]) -> None:
     """Say once what was read as something else, and what was left out."""
+    _listed([f"metric {name!r} is stored as {new!r}" for name, new in renames.items()])
     notes = Counter(note for run in runs for note in run.notes)
     _listed([f"{_runs(count)}: {note}" for note, count in notes.items()])
     renamed = {pair for run in runs for pair in run.renamed.items()}
     _listed([f"{name!r} is stored as {new!r}, because MLflow takes no such name" for name, new in sorted(renamed)])
+    _listed([f"not imported: {run.name}, which has no number at a step" for run in runs if not run.metrics])
     left_out: Counter[str] = Counter()
     for run in runs:
         left_out.update(run.left_out)
     _listed([f"left out: {what} ({count:,})" for what, count in left_out.items()])
+    empty = [name for name in _empty(runs) if not any(repr(name) in what for what in left_out)]
+    if empty:
+        say(f"left out: {counted(len(empty), 'column')} without values, {named(empty)}")
     if passed_over:
         say(f"not read: {len(passed_over)} tables that no format fits, as {shown_path(passed_over[0])}")
+
+
+def _empty(runs: Sequence[PreparedRun]) -> list[str]:
+    """Return the metrics that have no values in any run."""
+    filled = {name for run in runs for name in set(run.theirs) - set(run.empty)}
+    return list(dict.fromkeys(name for run in runs for name in run.empty if name not in filled))
 
 
 def show_hints(runs: Sequence[PreparedRun]) -> None:
@@ -90,6 +103,14 @@ def show_hints(runs: Sequence[PreparedRun]) -> None:
         say("no run says its seed, so compare pairs none: say it with --params or --name-pattern, or name its column")
 
 
+def show_next(experiment: str, *, dry_run: bool) -> None:
+    """Say what a person does next."""
+    if dry_run:
+        say(f"nothing was written; without --dry-run these go to experiment {experiment!r}")
+    else:
+        say(f"compare them: {compare_command(experiment)}")
+
+
 def say(text: str) -> None:
     """Print one line."""
     tell(on_one_line(text), sys.stdout)
@@ -101,14 +122,18 @@ def _there_already(run: PreparedRun, written: Written) -> str:
     added = written.added.get(run.sha256)
     if added:
         text += f". It got {', '.join(f'{name}={run.params[name]}' for name in added)}"
+    missing = [name for name in run.metrics if name not in there.metrics]
+    if missing:
+        return f"{text}. It has no metric {missing[0]!r}; {_anew(there)}"
     differing = [name for name, value in run.params.items() if there.params.get(name, value) != value]
     if not differing:
         return text
     name = differing[0]
-    return (
-        f"{text}. There {name} is {there.params[name]}, and not {run.params[name]}; to change it, delete the run "
-        f"(mlflow runs delete --run-id {there.run_id}) and import again"
-    )
+    return f"{text}. There {name} is {there.params[name]}, and not {run.params[name]}; {_anew(there)}"
+
+
+def _anew(there: Run) -> str:
+    return f"to change it, delete the run (mlflow runs delete --run-id {there.run_id}) and import again"
 
 
 def _changed(run: PreparedRun, older: str) -> str:

@@ -159,7 +159,12 @@ def _write(store: Store, experiment_id: str, run: PreparedRun) -> None:
     database = sqlite_path(store.uri)
     if database is not None and bulk.can_write(database):
         bulk.write_run(database, run_id, run.params, run.metrics, whole, names.TAG_IMPORTING, times)
-        return
+    else:
+        _send(store, run_id, run, whole, times)
+
+
+def _send(store: Store, run_id: str, run: PreparedRun, whole: Mapping[str, str], times: tuple[int, int | None]) -> None:
+    """Write a run by MLflow's own calls."""
     points = [
         [name, value, step, milliseconds]
         for name, series in run.metrics.items()
