@@ -1,7 +1,7 @@
 """Importing runs of other programs: tables written directly, against MLflow's own ``log_batch``.
 
-Run: ``python -m benchmarks.importing``. Five runs of 5,000 steps and three metrics, both ways; then the whole command in
-a fresh process, for one hundred runs of 5,000 steps, from tables and from event files.
+Run: ``python -m benchmarks.importing``. Five runs of 5,000 steps and three metrics, both ways; then the whole command
+in a process of its own, for one hundred runs of 5,000 steps, from tables and from event files.
 """
 
 from __future__ import annotations

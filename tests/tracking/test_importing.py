@@ -108,7 +108,12 @@ def test_what_lightning_logged_is_in_the_store(kind: str, trained: Any, capsys: 
         assert points(run, "train_loss") == told["train_loss"]
         assert points(run, "val_acc") == told["val_acc"]
         assert run.histories["epoch"].values.max() == 3
-        assert (run.params["lr"], run.params["net.width"]) == ("0.02", "2")
+        assert run.params == {
+            "optimizer": run.params["optimizer"],
+            "seed": run.params["seed"],
+            "lr": "0.02",
+            "net.width": "2",
+        }
         assert run.name.startswith(f"{kind}/version_")
         assert run.tags[names.TAG_IMPORTED_FORMAT] == {"csv": "lightning-csv"}.get(kind, kind)
         # Event files have times, and tables have none.

@@ -1,8 +1,8 @@
 """A whole run written to a local MLflow database at once.
 
-MLflow takes a thousand points in 0.2 s, and the tables themselves take thirty times as many
-(``docs/importing.md``). All of a run is one transaction, so a process that is killed leaves none of it. The tables are
-looked at first. If they are not as expected, MLflow itself is asked. A test holds both ways to the same rows.
+That is about fifteen times as fast as MLflow's own calls (``docs/importing.md``). All of a run is one transaction, so a
+process that is killed leaves none of it. The tables are looked at first. If they are not as expected, MLflow itself is
+asked. A test holds both ways to the same rows.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def import_runs(words: Sequence[str]) -> int:
         found = _read(logs, request, read)
     runs = _with_values(found, request)
     if request.dry_run:
-        shown.show_plan(runs, writing.known_runs(request.experiment).whole)
+        shown.show_plan(runs, writing.known_before(request.experiment))
     else:
         with shown.bar("writing", len(runs)) as wrote:
             written = writing.write_runs(request.experiment, runs, wrote)

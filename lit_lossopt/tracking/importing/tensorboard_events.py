@@ -80,7 +80,8 @@ def read(source: Source, _: Columns) -> list[ForeignRun]:
         part = f"{folder.name}/" if folder.as_posix() != source.label else ""
         for event in _events(path, reading.left_out):
             _take(event, part, reading)
-    params = {**reading.params, **read_hparams(Path(source.label), reading.left_out)}
+    # Lightning writes the same to both, and spells nested names in two ways.
+    params = read_hparams(Path(source.label), reading.left_out) or reading.params
     times = Times(min(reading.times), max(reading.times)) if reading.times else None
     return [ForeignRun(source.label, params, reading.metrics, times, left_out=reading.left_out)]
 

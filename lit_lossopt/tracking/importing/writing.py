@@ -59,19 +59,30 @@ class Written:
 
 
 def known_runs(experiment: str) -> Known:
-    """Return the imported runs of an experiment, without making anything."""
-    check_file_store(check_uri(tracking_uri()))
-    try:
-        runs = read_runs(experiment)
-    except UserError:
-        # There is no store, or no such experiment.
-        runs = []
+    """Return the imported runs of an experiment.
+
+    Raises:
+        UserError: there is no such experiment, or the store cannot be read.
+    """
+    runs = read_runs(experiment)
     whole = {run.tags[names.TAG_IMPORTED_SHA256]: run for run in runs if names.TAG_IMPORTED_SHA256 in run.tags}
     halves: dict[str, list[Run]] = {}
     for run in runs:
         if names.TAG_IMPORTING in run.tags and names.TAG_IMPORTED_SHA256 not in run.tags:
             halves.setdefault(run.tags[names.TAG_IMPORTING], []).append(run)
     return Known(whole, halves)
+
+
+def known_before(experiment: str) -> Mapping[str, Run]:
+    """Return SHA-256 → imported run, without making anything.
+
+    There are none if there is no such experiment.
+    """
+    check_file_store(check_uri(tracking_uri()))
+    try:
+        return known_runs(experiment).whole
+    except UserError:
+        return {}
 
 
 def write_runs(experiment: str, runs: Sequence[PreparedRun], wrote: Callable[[], object]) -> Written:
