@@ -257,12 +257,21 @@ def test_a_history_in_json_keeps_what_has_an_epoch(logs: Path, capsys: pytest.Ca
     assert "'note', which is no list of numbers" in said
 
 
-def test_settings_are_read_as_they_are_written_and_objects_are_not_made(logs: Path) -> None:
-    foreign_logs.write_lightning_table(logs, 3)
-    text = "lr: 1e-3\nloss: !!python/name:torch.nn.MSELoss ''\nbetas: !!python/tuple [0.9, 0.999]\nnet: {width: 010}\n"
-    (logs / "hparams.yaml").write_text(
-        f"{text}evil: !!python/object/apply:os.system ['touch made']\n", encoding="utf-8"
-    )
+def test_a_step_that_a_program_counts_itself_goes_before_that_of_wandb(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "_step,_timestamp,trainer/global_step,val_acc\n0,1700000000,49,0.5\n1,1700000001,99,0.75\n2,1700000002,,1\n"
+    (logs / "run.csv").write_text(rows, encoding="utf-8")
     (run,) = imported(logs)
-    assert run.params == {"lr": "1e-3", "loss": "torch.nn.MSELoss", "betas": "[0.9, 0.999]", "net.width": "010"}
-    assert not Path("made").exists()
+    assert points(run, "val_acc") == [(49, 0.5), (99, 0.75)]
+    assert "trainer/global_step" not in run.metrics
+    said = capsys.readouterr().out
+    assert "1 run: The step is trainer/global_step" in said
+    assert "rows whose 'trainer/global_step' is no whole number (1)" in said
+
+
+def test_a_column_of_times_gives_a_table_its_times(logs: Path) -> None:
+    (logs / "t.csv").write_text("n,at,loss\n1,2023-11-14T22:13:20+00:00,1\n2,1700000060,0.5\n", encoding="utf-8")
+    (run,) = imported(logs / "t.csv", "--columns", "step=n,time=at,loss=loss")
+    assert (run.start, run.end) == (1_700_000_000_000, 1_700_000_060_000)
+    assert run.histories["loss"].milliseconds.tolist() == [run.start, run.end]
