@@ -107,6 +107,13 @@ COMMANDS = {
         note="RUN is a run's id or the beginning of one. Without RUN, all runs are delivered. It is safe to repeat. "
         "A run whose process was killed is marked KILLED.", outlives_readers=True,
     ),
+    "import": Command(
+        "bring in runs of other programs: Lightning, TensorBoard, Keras, W&B, any table",
+        "lit_lossopt.tracking.importing.command:import_runs",
+        "PATH [PATH ...] [--params NAME=VALUE,...]", "lit_lossopt.tracking.importing.request:FLAGS",
+        "PATH is a file, or a folder that is searched for logs. It is safe to repeat: a run whose content is there "
+        "already is not imported again.", outlives_readers=True,
+    ),
     "demo": Command(
         "the sweep of four optimizers on the embedded digits, by the plan sweep_quick",
         "lit_lossopt.sweeps.command:demo",
