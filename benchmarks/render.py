@@ -14,6 +14,7 @@ from benchmarks.claims_section import claims_section
 from benchmarks.diagnostics_section import costs_section, edge_section, geometry_section
 from benchmarks.foreign_section import foreign_section
 from benchmarks.harness import RESULTS
+from benchmarks.importing_section import importing_section
 from benchmarks.landscape_section import landscape_section
 from benchmarks.live_section import live_section
 from benchmarks.race_section import race_paragraph, race_section
@@ -74,6 +75,7 @@ def pages() -> dict[str, str]:
             callbacks_section(_load("lightning_callbacks")),
         ),
         "diagnostics.md": diagnostics_page((DOCS / "diagnostics.md").read_text(encoding="utf-8")),
+        "importing.md": importing_page((DOCS / "importing.md").read_text(encoding="utf-8")),
         "landscape.md": landscape_page((DOCS / "landscape.md").read_text(encoding="utf-8")),
         "tensorflow.md": tensorflow_page((DOCS / "tensorflow.md").read_text(encoding="utf-8")),
         "measures.md": between_marks(
@@ -116,6 +118,14 @@ def landscape_page(page: str) -> str:
     if not (RESULTS / "landscape.json").is_file():
         return page
     return between_marks(page, "landscape", landscape_section(_load("landscape")))
+
+
+def importing_page(page: str) -> str:
+    """Return the page on importing, with what it was measured to take."""
+    # Not before it was measured.
+    if not (RESULTS / "importing.json").is_file():
+        return page
+    return between_marks(page, "importing", importing_section(_load("importing"), _ratios))
 
 
 def tensorflow_page(page: str) -> str:

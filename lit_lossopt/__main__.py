@@ -64,7 +64,7 @@ COMMANDS = {
         "lit_lossopt.verify.command:verify",
         "FILE [--sample N]", "lit_lossopt.verify.request:FLAGS",
         "FILE is a page or a JSON file that compare or sweep has written. The exit status is 4 where something does "
-        "not hold, and 5 where trials that were asked for cannot be run again.",
+        "not hold, and 5 where nothing contradicts, but something could not be checked.",
         runs_others=True, outlives_readers=True,
     ),
     "inspect": Command(
@@ -107,6 +107,13 @@ COMMANDS = {
         note="RUN is a run's id or the beginning of one. Without RUN, all runs are delivered. It is safe to repeat. "
         "A run whose process was killed is marked KILLED.", outlives_readers=True,
     ),
+    "import": Command(
+        "bring in runs of other programs: Lightning, TensorBoard, Keras, W&B, any table",
+        "lit_lossopt.tracking.importing.command:import_runs",
+        "PATH [PATH ...] [--params NAME=VALUE,...]", "lit_lossopt.tracking.importing.request:FLAGS",
+        "PATH is a file, or a folder that is searched for logs. It is safe to repeat: a run whose content is there "
+        "already is not imported again.", outlives_readers=True,
+    ),
     "demo": Command(
         "the sweep of four optimizers on the embedded digits, by the plan sweep_quick",
         "lit_lossopt.sweeps.command:demo",
@@ -139,8 +146,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.BROKEN_PIPE
     except KeyboardInterrupt as stop:
         # What had something to save has said so before.
-        print("lossopt: stopped by Ctrl-C", file=sys.stderr)
-        return int(getattr(stop, "status", Exit.INTERRUPTED))
+        status = int(getattr(stop, "status", Exit.INTERRUPTED))
+        print(f"lossopt: stopped by {'SIGTERM' if status == Exit.TERMINATED else 'Ctrl-C'}", file=sys.stderr)
+        return status
     except UserError as error:
         if os.environ.get("LOSSOPT_TRACEBACK"):
             raise

@@ -123,7 +123,7 @@ def compare(experiment: str | None = None, by: str | Sequence[str] = (), **setti
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
         yield
 
 

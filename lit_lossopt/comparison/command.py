@@ -120,7 +120,12 @@ def found_by(words: Sequence[str], selected: Found) -> Shown:
     comparison = compared(selected.runs, options, title=selected.title)
     expectations = judge_expectations(options.expect, comparison)
     sentences = answer(comparison)
-    request = Request(tuple(map(redact, without_places(words))), tuple(run.run_id for run in selected.runs))
+    asked = without_places(words)
+    if not (options.experiment or options.runs):
+        # Later another one may be the newest.
+        asked = [*asked, "--experiment", selected.title]
+    ids = tuple(run.run_id for run in selected.runs)
+    request = Request(tuple(map(redact, asked)), ids, comparison.runs_address)
     return Shown(comparison, sentences, expectations, request)
 
 

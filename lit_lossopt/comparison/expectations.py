@@ -21,7 +21,7 @@ RELATIONS = (BETTER, FASTER, STEADIER, EQUIVALENT)
 
 # An arm's name does not end or go on like this. The sentence says more than can be judged.
 _QUALIFIED = re.compile(r"\s(?:not|is|much|far|slightly|significantly|never)$", re.IGNORECASE)
-_WITH_MORE = re.compile(r"^to$|\b(?:better|faster|steadier|equivalent|by [\d.]+)\b", re.IGNORECASE)
+_WITH_MORE = re.compile(r"^to$|(?:^|\s)(?:better|faster|steadier|equivalent|by\s[\d.]+)(?:\s|$)", re.IGNORECASE)
 
 
 class Outcome(StrEnum):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+
+_SOURCES = ("py", "html", "css", "js", "json")
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
@@ -21,6 +24,20 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
+
+
+@cache
+def source_digest() -> str:
+    """Return the SHA-256 of this program's own files: code, templates and schemas.
+
+    Two states of the program can have the same version.
+    """
+    folder, digest = Path(__file__).parent.parent, hashlib.sha256()
+    for path in sorted(path for ending in _SOURCES for path in folder.rglob(f"*.{ending}")):
+        for part in (path.relative_to(folder).as_posix().encode(), path.read_bytes()):
+            digest.update(len(part).to_bytes(8, "little"))
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def processor() -> str:

@@ -128,6 +128,12 @@ TAG_LAYERS = "lossopt.layers"
 TAG_COMPARISON = "lossopt.comparison"
 # Of a range test of the learning rate, which is no training.
 TAG_RANGE_TEST = "lossopt.range_test"
+# Of a run of another program: the path as typed, the format of its file, and the SHA-256 of what was read. The last is
+# there once the run is whole. Until then the run has the same under another name.
+TAG_IMPORTED_FROM = "lossopt.imported_from"
+TAG_IMPORTED_FORMAT = "lossopt.imported_format"
+TAG_IMPORTED_SHA256 = "lossopt.imported_sha256"
+TAG_IMPORTING = "lossopt.importing"
 # The words of the command that made a run, as a list in JSON.
 TAG_COMMAND = "lossopt.command"
 # Objects that were handed over from Python, as a list of keys in JSON.

@@ -79,8 +79,12 @@ def check_uri(uri: str) -> str:
     return uri
 
 
-def check_file_store(uri: str) -> None:
+def check_file_store(uri: str, chosen: str = "") -> None:
     """Refuse MLflow's former store of files, which it no longer opens.
+
+    Args:
+        uri: the address of a store.
+        chosen: why it is looked at. By default, why MLflow takes it.
 
     Raises:
         UserError: the address is one. The message says what to do, also if it has been migrated already.
@@ -89,14 +93,14 @@ def check_file_store(uri: str) -> None:
     if folder is None or os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
         return
     database = folder.absolute().parent / "mlflow.db"
-    chosen = (
-        "MLFLOW_TRACKING_URI names it" if os.environ.get("MLFLOW_TRACKING_URI") else "its meta.yaml are still there"
-    )
+    given, is_named = chosen, os.environ.get("MLFLOW_TRACKING_URI")
+    chosen = chosen or ("MLFLOW_TRACKING_URI names it" if is_named else "its meta.yaml are still there")
     target = f"sqlite:///{pathname2url(str(database))}"
     first = (
         "" if database.exists() else f"mlflow migrate-filestore --source {shlex.quote(str(folder))} --target {target}; "
     )
-    migrated = f"{database} is there, but MLflow takes the old one, as {chosen}" if not first else chosen
+    taken = "its runs may be there already" if given else f"MLflow takes the old one, as {chosen}"
+    migrated = chosen if first else f"{database} is there, but {taken}"
     raise UserError(
         f"{folder.absolute()}: a file store of old, which MLflow no longer opens ({migrated}); "
         f"{first}export MLFLOW_TRACKING_URI={target}"

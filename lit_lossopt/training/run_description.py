@@ -21,7 +21,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lit_lossopt.config.description import GIVEN, arm_name, flat_parameters, trial_key
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.given import Given, given
-from lit_lossopt.core.machine import versions
+from lit_lossopt.core.machine import source_digest, versions
 from lit_lossopt.core.names import (
     CONFIG_ARTIFACT,
     DIFF_ARTIFACT,
@@ -185,6 +185,7 @@ def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any
     return {
         "code": code_state(Path.cwd()) or code_state(Path(__file__).parent),
         "packages": versions(PACKAGES),
+        "source_sha256": source_digest(),
         "machine": {
             **machine(),
             "accelerators": [torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)],
@@ -198,7 +199,8 @@ def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any
             "precision": str(trainer.precision),
             "processes": trainer.world_size,
         },
-        "config_sha256": checksum(config.encode()),
+        # Of what is stored, which holds no password.
+        "config_sha256": checksum(redact(config).encode()),
         "data_sha256": data.checksums() if isinstance(data, ImageDataModule) else {},
         "attempt": attempt,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
@@ -14,13 +15,20 @@ from lit_lossopt.core import names
 from lit_lossopt.tracking.reading.runs import History, Run
 from lit_lossopt.verify.differences import Difference, differences
 
-# Metrics that tell the time, and those that other commands add to a run later.
-_CLOCKS, _OTHERS = (names.TRAIN_SECONDS, "system/"), (f"{names.TEST}/",)
+# Metrics that tell the time, and those that `lossopt test` adds to a run later.
+_CLOCKS, _OF_TESTS = (names.TRAIN_SECONDS, "system/"), (f"{names.TEST}/",)
 # Where machine or versions are others: how far the loss of the first step, and of the first ten, may be from the
-# recorded one, relative.
+# recorded one, relative. Later, rounding has grown to what another seed would do.
 FIRST_STEP, FIRST_STEPS, COUNT = 1e-3, 0.1, 10
-# And how far the last value of the compared metric, in standard deviations of the arm's seeds, and at least.
-DEVIATIONS, LEAST = 4.0, 0.02
+# How far each evaluation may be, in standard deviations of the arm's seeds there, and at least. The same holds of the
+# mean loss of each tenth of the run, where the least is relative.
+DEVIATIONS, LEAST, LEAST_OF_LOSS, TENTHS = 4.0, 0.02, 0.1, 10
+# Fewer seeds tell nothing of their spread, so that more must be allowed.
+_FEWEST, _WITHOUT_SPREAD = 3, 5.0
+TOLERANCES = (
+    f"{FIRST_STEP:g} of the first loss, {FIRST_STEPS:g} of the first {COUNT}; evaluations and mean losses by "
+    f"{DEVIATIONS:g} standard deviations of the arm's seeds, or {LEAST:g} and {LEAST_OF_LOSS:g} of the loss"
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ def agreement(recorded: Run, again: Run, config: str, config_again: str) -> Agre
 
 
 def _counts(name: str) -> bool:
-    return not name.startswith((*_CLOCKS, *_OTHERS))
+    return not name.startswith((*_CLOCKS, *_OF_TESTS))
 
 
 def _first_difference(name: str, then: History, now: History) -> Difference | None:
@@ -99,9 +107,11 @@ def _settings(recorded: Run, again: Run, config: str, config_again: str) -> Iter
 def _value(text: str) -> float | str:
     """Return a parameter as a number, if it is one. 8 and 8.0 train alike."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    # What is no number, or has no end, is a word here. So is what only Python reads as a number.
+    return number if isfinite(number) and "_" not in text else text
 
 
 def _with_threads(config: str, run: Run) -> Any:
@@ -115,26 +125,61 @@ def _with_threads(config: str, run: Run) -> Any:
     return tree
 
 
-def far_apart(recorded: Run, again: Run, metric: str, spread: float) -> Iterator[Difference]:
+def far_apart(recorded: Run, again: Run, metric: str, others: Sequence[Run]) -> Iterator[Difference]:
     """Yield what differs by more than another machine, or other versions, may cause.
 
     Args:
         recorded: with all its histories.
         again: likewise.
         metric: the compared one.
-        spread: the standard deviation of its final value over the seeds of the arm. NaN if it is not known.
+        others: the runs of the arm, with the histories of the metric and of the loss.
     """
-    then, now = _values(recorded.histories, names.TRAIN_LOSS), _values(again.histories, names.TRAIN_LOSS)
-    for place, (old, new) in enumerate(zip(then[:COUNT], now[:COUNT], strict=False)):
-        if abs(old - new) > (FIRST_STEPS if place else FIRST_STEP) * max(abs(old), 1e-8):
+    then, now = (run.histories.get(names.TRAIN_LOSS) for run in (recorded, again))
+    if then is not None and now is not None:
+        yield from _first_losses(then, now)
+    spread = [run.histories for run in others]
+    for name, least in ((names.TRAIN_LOSS, LEAST_OF_LOSS), (metric, LEAST)):
+        then_curve, now_curve = _curve(recorded.histories, name), _curve(again.histories, name)
+        yield from _far_curve(name, then_curve, now_curve, least, spread)
+
+
+def _first_losses(then: History, now: History) -> Iterator[Difference]:
+    for place, (old, new) in enumerate(zip(then.values[:COUNT].tolist(), now.values[:COUNT].tolist(), strict=False)):
+        if not abs(old - new) <= (FIRST_STEPS if place else FIRST_STEP) * max(abs(old), 1e-8):
             yield Difference((names.TRAIN_LOSS, f"point {place + 1}"), old, new)
-            break
-    ends = [_values(run.histories, metric)[-1:] for run in (recorded, again)]
-    allowed = max(LEAST, DEVIATIONS * spread) if isfinite(spread) else LEAST
-    if any(len(end) != 1 for end in ends) or abs(ends[0][0] - ends[1][0]) > allowed:
-        yield Difference((metric, "last value"), *(float(end[0]) if len(end) else None for end in ends))
+            return
 
 
-def _values(histories: Mapping[str, History], name: str) -> Sequence[float]:
-    found = histories.get(name)
-    return found.values.tolist() if found else []
+def _far_curve(
+    name: str, then: Curve, now: Curve, least: float, spread: Sequence[Mapping[str, History]]
+) -> Iterator[Difference]:
+    """Yield the first place at which two curves of a metric are too far apart."""
+    if list(then) != list(now):
+        yield Difference((name, "places"), len(then), len(now))
+        return
+    curves = [curve for one in spread if list(curve := _curve(one, name)) == list(then)]
+    for place, old in then.items():
+        seeds = [curve[place] for curve in curves if isfinite(curve[place])]
+        least_here = least * (max(abs(old), 1e-8) if name == names.TRAIN_LOSS else 1.0)
+        allowed = _WITHOUT_SPREAD * least_here
+        if len(seeds) >= _FEWEST:
+            allowed = max(least_here, DEVIATIONS * statistics.stdev(seeds))
+        if not (abs(old - now[place]) <= allowed or old == now[place] or (isnan(old) and isnan(now[place]))):
+            yield Difference((name, place), old, now[place])
+            return
+
+
+Curve = Mapping[str, float]
+
+
+def _curve(histories: Mapping[str, History], name: str) -> Curve:
+    """Return place → value: each evaluation, or the mean loss of each tenth of the run."""
+    history = histories.get(name)
+    if history is None or not len(history.values):
+        return {}
+    if name != names.TRAIN_LOSS:
+        return {
+            f"step {step}": value for step, value in zip(history.steps.tolist(), history.values.tolist(), strict=True)
+        }
+    parts = np.array_split(history.values, min(TENTHS, len(history.values)))
+    return {f"part {number} of {len(parts)}": float(np.mean(part)) for number, part in enumerate(parts, 1)}

@@ -26,14 +26,21 @@ def changed_config(run: Run, recorded: Recorded) -> Iterator[Difference]:
         recorded: the config that lies among its artifacts now.
     """
     then = run.tags.get(names.TAG_CONFIG_SHA256)
-    if not then or not recorded.config or HIDDEN in recorded.config:
-        # It is gone, or a password was taken out of it after its checksum was made.
+    if then is None or not can_be_checked(run, recorded):
         return
     if checksum(recorded.config.encode()) != then:
         settings = list(_changed_settings(run, recorded.config))
         yield from settings or [
             Difference((names.CONFIG_ARTIFACT, "checksum"), then, checksum(recorded.config.encode()))
         ]
+
+
+def can_be_checked(run: Run, recorded: Recorded) -> bool:
+    """Return whether there is a config, and a checksum that was made of it."""
+    then = run.tags.get(names.TAG_CONFIG_SHA256)
+    # The checksums of former versions were made before passwords were taken out.
+    held_password = HIDDEN in recorded.config and checksum(recorded.config.encode()) != then
+    return bool(then and recorded.config) and not (held_password and not list(_changed_settings(run, recorded.config)))
 
 
 def _changed_settings(run: Run, config: str) -> Iterator[Difference]:

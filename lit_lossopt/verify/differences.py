@@ -53,7 +53,10 @@ def differences(recorded: Any, found: Any, tolerance: float = 0.0, place: tuple[
         yield from _of_mappings(recorded, found, tolerance, place)
     elif isinstance(recorded, list) and isinstance(found, list):
         told = {_name(value): _told(value) for value in (*found, *recorded) if isinstance(value, Mapping)}
-        yield from _of_mappings(_by_name(recorded), _by_name(found), tolerance, place, told)
+        then, now = _by_name(recorded), _by_name(found)
+        yield from _of_mappings(then, now, tolerance, place, told)
+        if list(then) != list(now) and set(then) == set(now):
+            yield Difference((*place, "order"), ", ".join(then), ", ".join(now))
     elif not _same(recorded, found, tolerance):
         yield Difference(place, _known(recorded), _known(found))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from html.parser import HTMLParser
+from itertools import zip_longest
 
 from lit_lossopt.comparison.record.text import ELEMENT
 from lit_lossopt.verify.differences import Difference
@@ -25,7 +26,7 @@ class _Texts(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note in which element what follows stands."""
         self._tag = tag
-        self._is_record = ("id", ELEMENT) in attrs
+        self._is_record = tag == "script" and ("id", ELEMENT) in attrs
         # By these values a table is sorted.
         self.found += [(self._heading, f"{name}={value}") for name, value in attrs if name == "data-order"]
 
@@ -69,3 +70,13 @@ def _texts(page: str, scripts: bool) -> list[tuple[str, str]]:
     collector = _Texts()
     collector.feed(page)
     return [(heading, text) for heading, text in collector.found if scripts or heading != _SCRIPTS]
+
+
+def first_difference(page: str, again: str) -> Difference:
+    """Return the first place at which two pages differ, where their texts are the same.
+
+    It is in what no reader sees, as an attribute, a style or a comment.
+    """
+    pairs = zip_longest(page.splitlines(), again.splitlines())
+    number, (then, now) = next((number, pair) for number, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+    return Difference(("source of the page", f"line {number}"), then, now)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lit_lossopt.comparison.command import Shown, found_by
+from lit_lossopt.comparison.flags import parse
+from lit_lossopt.comparison.pipeline import find_runs
 from lit_lossopt.comparison.stages import Found
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.redaction import HIDDEN
 from lit_lossopt.tracking.reading.runs import Run, experiments_of, read_runs
 from lit_lossopt.verify.differences import Difference, differences
 
 # Other versions, or another processor, may round otherwise.
 TOLERANCE = 1e-6
-PROGRAM = "lit_lossopt"
+_PROGRAM = ("source_sha256", "lit_lossopt")
 # Sentences, which another version of this program may put otherwise.
-_WORDS = ("answer", "captions", "notes", "expectations")
+_WORDS = ("answer", "captions", "notes")
 # What everything else follows from.
 _CAUSES = ("request", "left_out", "runs", "tuning", "question")
+_RUNNING = "still running"
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,10 @@ class Again:
         runs: as the store has them now, without histories.
         shown: the comparison.
         unlike: in what this machine differs from the one that has written the record.
-        is_same_program: whether this version of the program has written it.
+        is_same_program: whether this state of the program has written it.
         differences: between the record and the store.
+        ran: how many runs went on when the record was made. They are not compared.
+        selection: runs that the flags of the record select now, and that it lacks, or the other way round.
     """
 
     runs: tuple[Run, ...]
@@ -38,35 +44,96 @@ class Again:
     unlike: tuple[str, ...]
     is_same_program: bool
     differences: tuple[Difference, ...]
+    ran: int
+    selection: tuple[str, ...]
 
 
-def compute_again(tree: Mapping[str, Any]) -> Again:
+def compute_again(tree: Mapping[str, Any], file: str) -> Again:
     """Return the comparison of a record, computed again from the store.
 
     It is of the same runs, also if there are more by now.
+
+    Args:
+        tree: the record as plain values.
+        file: from which it was read, for messages.
 
     Raises:
         NoSuchRunError: a run is gone from the store.
         UserError: the store cannot be read, or the record is not whole.
     """
+    words, ids = _request(tree, file)
+    running = {one["run_id"] for one in tree.get("left_out", ()) if str(one.get("reason", "")).startswith(_RUNNING)}
+    listed = read_runs(run_ids=ids, deleted=True)
+    runs = tuple(run for run in listed if run.run_id not in running)
     try:
-        words, ids = list(tree["request"]["words"]), list(tree["request"]["runs"])
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"the record lacks {error}, so it is not whole; take one that lossopt compare has written"
-        ) from error
-    runs = tuple(read_runs(run_ids=ids, deleted=True))
-    shown = found_by(words, Found(runs, tuple(experiments_of(runs))))
+        shown = _found_by(words, runs, tree)
+        selection = _selection(words, listed)
+    except UserError as error:
+        raise UserError(f"{file}: what it asks for cannot be computed again: {error}") from error
     apart = tuple(differences(tree.get("made_with"), shown.record["made_with"]))
-    is_same_program = not any(one.place[-1] == PROGRAM for one in apart)
-    left_out = ("made_with", *(() if is_same_program else _WORDS))
-    recorded, found = (_parts(one, left_out) for one in (tree, shown.record))
-    unlike = tuple(f"{one.place[-1]} {one.recorded or 'unknown'}, now {one.found or 'missing'}" for one in apart)
-    apart_values = tuple(differences(recorded, found, TOLERANCE if apart else 0.0))
-    return Again(runs, shown, unlike, is_same_program, apart_values)
+    is_same = all(one.place and one.place[-1] not in _PROGRAM for one in apart)
+    unlike = tuple(_as_condition(one) for one in apart)
+    recorded, found = (_parts(one, is_same, running) for one in (tree, shown.record))
+    values = tuple(differences(recorded, found, TOLERANCE if apart else 0.0))
+    return Again(runs, shown, unlike, is_same, values, len(running), selection)
 
 
-def _parts(tree: Mapping[str, Any], left_out: Sequence[str]) -> Mapping[str, Any]:
+def _request(tree: Mapping[str, Any], file: str) -> tuple[list[str], list[str]]:
+    """Return the flags and the runs of a record."""
+    request = tree.get("request")
+    parts = [request.get(name) if isinstance(request, Mapping) else None for name in ("words", "runs")]
+    for name, part in zip(("words", "runs"), parts, strict=True):
+        if not isinstance(part, list) or not all(isinstance(word, str) for word in part):
+            raise UserError(
+                f"{file}: it lacks request.{name}, so it is not whole; take one that lossopt compare has written"
+            )
+    words, ids = parts
+    if not ids:
+        raise UserError(f"{file}: it names no run, so there is nothing to compute again")
+    return list(words or ()), list(ids)
+
+
+def _found_by(words: Sequence[str], runs: tuple[Run, ...], tree: Mapping[str, Any]) -> Shown:
+    shown = found_by(words, Found(runs, tuple(experiments_of(runs))))
+    # Where MLflow was seen then is no claim, and the page has links to it.
+    address = str(tree["request"].get("runs_address", ""))
+    return replace(
+        shown,
+        comparison=replace(shown.comparison, runs_address=address),
+        request=replace(shown.request, runs_address=address),
+    )
+
+
+def _selection(words: Sequence[str], listed: Sequence[Run]) -> tuple[str, ...]:
+    """Say which runs the flags of the record select now, beside those that it lists, and which they do not."""
+    if any(HIDDEN in word for word in words):
+        # A password was taken out of them, so they may select something else.
+        return ()
+    selected = {run.run_id: run for run in find_runs(parse(words)).runs}
+    ids, last = {run.run_id for run in listed}, max(run.start for run in listed)
+    more = [run for run in selected.values() if run.run_id not in ids and run.start <= last]
+    gone = [run for run in listed if run.run_id not in selected]
+    return (
+        *(f"run {run.run_id} ({run.name}) is selected by the flags of the record, and not in it" for run in more),
+        *(f"run {run.run_id} ({run.name}) is in the record, and not selected by its flags" for run in gone),
+    )
+
+
+def _as_condition(one: Difference) -> str:
+    if one.place[-1:] == (_PROGRAM[0],):
+        return "the state of this program"
+    return f"{one.place[-1] if one.place else 'made_with'} {one.recorded or 'unknown'}, now {one.found or 'missing'}"
+
+
+def _parts(tree: Mapping[str, Any], is_same_program: bool, running: set[str]) -> Mapping[str, Any]:
     """Return the parts of a record that are compared, causes first."""
+    left_out = ("made_with", *(() if is_same_program else _WORDS))
     ordered = sorted(tree, key=lambda name: _CAUSES.index(name) if name in _CAUSES else len(_CAUSES))
-    return {name: tree[name] for name in ordered if name not in left_out}
+    parts = {name: tree[name] for name in ordered if name not in left_out}
+    if running:
+        parts["request"] = {**parts["request"], "runs": [one for one in parts["request"]["runs"] if one not in running]}
+        parts["left_out"] = [one for one in parts["left_out"] if one["run_id"] not in running]
+    if not is_same_program:
+        found = parts.get("expectations", [])
+        parts["expectations"] = [{**one, "because": None} if isinstance(one, Mapping) else one for one in found]
+    return parts

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from lit_lossopt.core import names
 from lit_lossopt.core.redaction import HIDDEN
@@ -15,6 +17,8 @@ from lit_lossopt.tracking.reading.runs import Run
 from lit_lossopt.verify.differences import differences
 
 _FILES = (names.CONFIG_ARTIFACT, names.PROVENANCE_ARTIFACT)
+# Ends of the keys of folders that a training may write to.
+_FOLDERS = ("dirpath", "save_dir", "root_dir")
 _SEED, _THREADS = "--seed_everything", "--threads"
 
 
@@ -29,6 +33,13 @@ class Recorded:
 
     config: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def written(self) -> list[str]:
+        """Return the folders that the config names for what a training writes."""
+        try:
+            return list(_folders(yaml.safe_load(self.config)))
+        except yaml.YAMLError:
+            return []
 
 
 def read_recorded(run_id: str) -> Recorded:
@@ -53,13 +64,22 @@ def _text(path: Path) -> str:
         return ""
 
 
+def _folders(config: Any) -> Iterator[str]:
+    if isinstance(config, list):
+        for item in config:
+            yield from _folders(item)
+    elif isinstance(config, dict):
+        for key, value in config.items():
+            if str(key).endswith(_FOLDERS) and isinstance(value, str):
+                yield value
+            yield from _folders(value)
+
+
 def command_of(run: Run) -> list[str]:
-    """Return the words that make a run again, or nothing if that cannot be.
+    """Return the words that make a run again.
 
     Its seed and its number of threads are among them, because defaults may differ elsewhere.
     """
-    if why_not(run):
-        return []
     words = list(json.loads(run.tags[names.TAG_COMMAND]))
     known = {word.partition("=")[0] for word in words}
     seed, threads = run.tags.get(names.TAG_SEED, ""), run.params.get("threads", "")
@@ -67,40 +87,59 @@ def command_of(run: Run) -> list[str]:
     return [*words, *([f"{_THREADS}={threads}"] if threads.isdigit() and _THREADS not in known else [])]
 
 
-def why_not(run: Run) -> str:
+def why_not(run: Run, recorded: Recorded) -> str:
     """Return why a run cannot be made again from what it has recorded, or an empty text."""
     try:
         words = json.loads(run.tags.get(names.TAG_COMMAND, "[]"))
     except ValueError:
         return "its command line was too long for the store"
-    if not words:
-        return "it records no command line"
-    if run.tags.get(names.TAG_GIVEN):
-        return "it trains objects that a Python program has handed over"
-    if any(HIDDEN in word for word in words):
-        return "its command line held a password"
-    if run.tags.get(names.TAG_CONTINUES) or any(word.startswith("--ckpt_path") for word in words):
-        return "it went on from a checkpoint"
-    return ""
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return "its command line was changed into something else"
+    reasons = {
+        "it records no command line": not words,
+        "it trains objects that a Python program has handed over": names.TAG_GIVEN in run.tags,
+        "its command line held a password": any(HIDDEN in word for word in words),
+        "it went on from a checkpoint": (
+            names.TAG_CONTINUES in run.tags or any(word.startswith("--ckpt_path") for word in words)
+        ),
+        "it writes to a folder that is not below this one": any(map(_is_elsewhere, recorded.written())),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def unlike(recorded: Recorded, again: Recorded) -> list[str]:
+def _is_elsewhere(folder: str) -> bool:
+    return folder.startswith(("/", "~", "..")) or "://" in folder
+
+
+def is_outside(run: Run) -> bool:
+    """Return whether a run trains classes of other packages, whose code is in the commit."""
+    return "--allow-import" in run.tags.get(names.TAG_COMMAND, "")
+
+
+def unlike(recorded: Recorded, again: Recorded, *, outside: bool) -> list[str]:
     """Return in what two runs were made differently, as far as numbers may depend on it.
 
-    That are the versions of packages, the processor, the devices, how numbers are computed, and the code's commit.
+    That are the versions of packages, this program, the processor, the devices and how numbers are computed.
+
+    Args:
+        recorded: as it was.
+        again: as it is now.
+        outside: whether the commit of the working folder counts, and changes of its files.
     """
     if not recorded.provenance:
         return ["the run does not say where it was made"]
-    found = differences(_conditions(recorded.provenance), _conditions(again.provenance))
+    found = differences(_conditions(recorded.provenance, outside), _conditions(again.provenance, outside))
     return [f"{', '.join(one.place)} {one.recorded or 'unknown'}, now {one.found or 'unknown'}" for one in found]
 
 
-def _conditions(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+def _conditions(provenance: Mapping[str, Any], outside: bool) -> Mapping[str, Any]:
     machine, code = (provenance.get(part) or {} for part in ("machine", "code"))
+    own = {"commit": code.get("commit"), "files that differ from it": "some" if code.get("dirty") else "none"}
     return {
         **(provenance.get("packages") or {}),
+        "state of this program": str(provenance.get("source_sha256") or "unknown")[:12],
         "processor": machine.get("processor"),
         "device": ", ".join(machine.get("accelerators") or []),
         **(provenance.get("numerics") or {}),
-        "commit": code.get("commit"),
+        **(own if outside else {}),
     }

@@ -24,7 +24,7 @@ from lit_lossopt.tracking.reading.runs import read_runs
 from tests.conftest import FinishedRun
 from tests.support.plans import TWO_ARMS
 
-SHORT: dict[str, Any] = {"trainer.max_epochs": 1, "trainer.limit_train_batches": 6, "threads": 1}
+SHORT: Any = {"trainer.max_epochs": 1, "trainer.limit_train_batches": 6, "threads": 1}
 IMAGES = torch.randint(0, 255, (120, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(120) % 3
 
@@ -51,7 +51,7 @@ def of_the_command_line(*words: str) -> np.ndarray[Any, Any]:
 
 @pytest.mark.usefixtures("store")
 def test_a_training_is_that_of_the_command_line_twice_in_a_row() -> None:
-    first, second = (fit("adam", data="digits", seed=3, **{"model.optimizer.lr": 0.01}, **SHORT) for _ in range(2))
+    first, second = (fit("adam", data="digits", seed=3, **{**SHORT, "model.optimizer.lr": 0.01}) for _ in range(2))
     words = ["--config", "adam", "--config", "digits", "--model.optimizer.lr=0.01", "--seed_everything=3"]
     flags = [f"--{key}={value}" for key, value in SHORT.items()]
     typed = of_the_command_line(*words, *flags)

@@ -79,7 +79,9 @@ def test_what_was_expected_changes_no_number() -> None:
     log_arms(3)
     plain = compared_as_json()
     asked = compared_as_json("--expect", "adam better than sgd", "--expect=adam equivalent nadam", status=4)
-    assert asked["request"]["words"] == ["--expect", "adam better than sgd", "--expect=adam equivalent nadam"]
+    assert asked["request"]["words"] == [
+        "--expect", "adam better than sgd", "--expect=adam equivalent nadam", "--experiment", "study",
+    ]  # fmt: skip
     asked["request"], asked["expectations"] = plain["request"], []
     assert asked == plain
 

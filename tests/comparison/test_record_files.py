@@ -53,7 +53,7 @@ def test_the_json_of_the_page_is_that_of_the_file() -> None:
     assert read_again(script) == found
     assert read_tree(Path("page.html"))[0] == read_tree(Path("record.json"))[0] == found
     assert not misfits(found)
-    assert found["request"]["words"] == ["--expect", "adam better than sgd lr=0.01"]
+    assert found["request"]["words"] == ["--expect", "adam better than sgd lr=0.01", "--experiment", "study"]
 
 
 def test_names_of_any_kind_survive_in_both_and_the_page_stays_whole() -> None:
@@ -215,7 +215,10 @@ def test_what_json_does_not_know_is_never_written(tmp_path: Path) -> None:
         ("{", "it holds no comparison"), ("[]", "it holds no comparison"), ("<p>page</p>", "it holds no comparison"),
         ('{"format": "other", "version": 1}', "it holds no comparison"),
         ('{"format": "lit_lossopt comparison", "version": 2}', "its format has version 2, and this program reads 1"),
-        (f'<script id="{ELEMENT}">{{"format": "lit_lossopt comparison"}}</script>', "its format has version None"),
+        (
+            f'<script type="application/json" id="{ELEMENT}">{{"format": "lit_lossopt comparison"}}</script>',
+            "its format has version None",
+        ),
         (b"\xff\xfe", "cannot be read: it is no text"), (None, "cannot be read: No such file"),
     ],
 )  # fmt: skip

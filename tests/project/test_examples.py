@@ -47,7 +47,7 @@ def test_the_workflow_passes_and_fails_where_the_learning_rate_is_spoilt(capfd: 
     # One training after another, in this process.
     words = [*command(), "--engine", "here"]
     assert main(words) == Answer.HOLDS
-    assert said(capfd).startswith("Expected: adam faster than sgd. It holds. adam lr=0.01 is faster than sgd lr=0.3")
+    assert said(capfd).startswith("Expected: adam faster than sgd. It holds. adam lr=0.01 is 1.")
     assert json.loads(Path("optimizers.json").read_text(encoding="utf-8"))["expectations"][0]["outcome"] == "holds"
 
     # The runs of SGD have results already, so only Adam is trained again.
@@ -55,7 +55,8 @@ def test_the_workflow_passes_and_fails_where_the_learning_rate_is_spoilt(capfd: 
     plan["sweep"]["factors"]["optimizer"]["adam"]["model.optimizer.lr"] *= 1e-4
     Path(PLAN.name).write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
     assert main(words) == Answer.CONTRADICTED
-    assert said(capfd).startswith("Expected: adam faster than sgd. It is contradicted. sgd lr=0.3 is faster than adam")
+    # How much faster depends on how far a run that hardly moves counts.
+    assert said(capfd).startswith("Expected: adam faster than sgd. It is contradicted. sgd lr=0.3 is ")
     assert (
         json.loads(Path("optimizers.json").read_text(encoding="utf-8"))["expectations"][0]["outcome"] == "contradicted"
     )

@@ -23,7 +23,7 @@ _UNKNOWN_OR_INFINITE = {None: nan, "infinity": inf, "-infinity": -inf}
 def tree_of(found: Comparison) -> dict[str, Any]:
     """Return the JSON of a comparison, read again."""
     ids = [trial.run.run_id for arm in found.arms for trial in arm.trials]
-    record = record_of(found, answer(found), (), Request((), tuple(ids)))
+    record = record_of(found, answer(found), (), Request((), tuple(ids), ""))
     return read_again(json.dumps(as_tree(record), allow_nan=False))
 
 

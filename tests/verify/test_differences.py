@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lit_lossopt.verify.differences import Difference, differences
 from lit_lossopt.verify.mirror import mirrored_folder
-from lit_lossopt.verify.page_text import text_differences
+from lit_lossopt.verify.page_text import first_difference, text_differences
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 TREES = st.recursive(
@@ -76,8 +76,9 @@ def test_a_cell_has_the_names_that_a_person_knows(way: tuple[Any, ...], place: t
     assert found.place == place
 
 
-def test_the_order_of_elements_with_names_does_not_matter() -> None:
-    assert list(differences(RECORD, {**RECORD, "runs": RECORD["runs"][::-1]})) == []
+def test_the_order_of_elements_matters_and_is_told_by_their_names() -> None:
+    (found,) = differences(RECORD, {**RECORD, "runs": RECORD["runs"][::-1]})
+    assert (found.place, found.recorded, found.found) == (("runs", "order"), "ab, cd", "cd, ab")
     assert len(list(differences(RECORD, {**RECORD, "notes": RECORD["notes"][::-1]}))) == 2
 
 
@@ -116,6 +117,9 @@ def test_texts_of_a_page_are_compared_and_its_scripts_where_they_should() -> Non
     other = page.replace("x = 1", "x = 2")
     assert len(list(text_differences(page, other))) == 1
     assert list(text_differences(page, other, scripts=False)) == []
+    hidden = page.replace("<table>", "<table hidden>")
+    assert list(text_differences(page, hidden)) == []
+    assert first_difference(page, hidden).recorded == page
 
 
 def test_the_mirror_has_what_relative_paths_mean_and_leaves_nothing(
@@ -127,19 +131,25 @@ def test_the_mirror_has_what_relative_paths_mean_and_leaves_nothing(
     (here / "mlruns" / "1" / "run" / "weights.ckpt").write_text("weights")
     (here / "mlflow.db").write_text("store")
     (here / "mine.yaml").write_text("mine")
+    (here / "checkpoints").mkdir()
+    (here / "checkpoints" / "old.ckpt").write_text("old")
     (tmp_path / "work" / "beside.yaml").write_text("beside")
     (tmp_path / "above.yaml").write_text("above")
     monkeypatch.chdir(here)
-    with mirrored_folder() as folder:
+    with mirrored_folder(["checkpoints"]) as folder:
         assert Path.cwd() == folder != here
         texts = {"mine.yaml": "mine", "../beside.yaml": "beside", "../../above.yaml": "above"}
         assert {name: Path(name).read_text() for name in texts} == texts
         assert Path("mlruns/1/run/weights.ckpt").read_text() == "weights"
         assert not Path("mlflow.db").exists()
         assert not Path("mlruns/journal").exists()
-        for written in ("mlflow.db", "mlruns/1/new", "mlruns/new", "new.txt"):
+        Path("checkpoints").mkdir()
+        for written in ("mlflow.db", "mlruns/1/new", "mlruns/new", "new.txt", "checkpoints/new.ckpt"):
             Path(written).write_text("written")
+        Path("checkpoints/old.ckpt").write_text("written")
     assert Path.cwd() == here
     assert not folder.exists()
-    assert sorted(path.name for path in here.rglob("*") if path.is_file()) == ["mine.yaml", "mlflow.db", "weights.ckpt"]
+    kept = sorted(path.name for path in here.rglob("*") if path.is_file())
+    assert kept == ["mine.yaml", "mlflow.db", "old.ckpt", "weights.ckpt"]
+    assert (here / "checkpoints" / "old.ckpt").read_text() == "old"
     assert (here / "mlflow.db").read_text() == "store"

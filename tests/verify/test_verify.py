@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from lit_lossopt.__main__ import main
 from lit_lossopt.core import names
@@ -35,9 +36,9 @@ def test_a_page_holds_and_its_trials_are_reproduced_to_the_bit(small_sweep: Smal
     assert verify(small_sweep.page, "--sample", "2", "--seed", "1") == 0
     said = capsys.readouterr().out
     assert "six runs: every value is the same, to the last bit." in said
-    assert "The page shows what was computed." in said
+    assert "The page is what the program makes of these runs, byte by byte." in said
     assert "The configs of six runs are as they were logged." in said
-    assert "Running two of 6 trials again, chosen by --seed 1" in said
+    assert "Running 2 of six trials again, chosen by --seed 1" in said
     assert said.count("are the same to the bit") == 2
     assert said.endswith(f"{small_sweep.page} holds.\n")
     # Nothing is left behind.
@@ -182,7 +183,7 @@ def test_a_config_that_is_gone_contradicts_nothing(
     assert verify(small_sweep.record, "--sample", "0") == 5
     said = capsys.readouterr().out
     assert "The configs of five runs are as they were logged." in said
-    assert "The configs of one run are not among their artifacts, so they were not checked." in said
+    assert "The configs of one run are gone, or their checksums are. They were not checked." in said
     assert "but not everything could be checked." in said
 
 
@@ -226,7 +227,7 @@ NOT_A_RECORD = {
         "later.json", '{"format": "lit_lossopt comparison", "version": 99}', "its format has version 99",
     ),
     "a record without its request": (
-        "part.json", '{"format": "lit_lossopt comparison", "version": 1}', "the record lacks 'request'",
+        "part.json", '{"format": "lit_lossopt comparison", "version": 1}', "it lacks request.words",
     ),
 }  # fmt: skip
 
@@ -260,9 +261,128 @@ def test_other_versions_are_said_and_leave_tolerances(small_sweep: SmallSweep, c
 
     small_sweep.rewrite(spoil)
     assert verify(small_sweep.record, "--sample", "0") == 0
-    assert "within 1e-06 (relative), since these differ: scipy 0.1, now" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "within 1e-06 (relative), since these differ: scipy 0.1, now" in said
+    assert "holds, within the tolerances that are named above." in said
     small_sweep.rewrite(lambda tree: _contrast(tree).update(p=_contrast(tree)["p"] * 1.001))
     assert verify(small_sweep.record, "--sample", "0") == 4
+
+
+@pytest.mark.parametrize(
+    "claim", [lambda made: made.update(source_sha256="0"), lambda made: made["packages"].pop("lit_lossopt")]
+)
+def test_who_claims_another_program_is_not_believed(
+    claim: Callable[[dict[str, Any]], Any], small_sweep: SmallSweep, capsys: Said
+) -> None:
+    def spoil(tree: dict[str, Any]) -> None:
+        claim(tree["made_with"])
+        tree["answer"] = ["sgd is best."]
+
+    small_sweep.rewrite(spoil)
+    assert verify(small_sweep.record, "--sample", "0") == 5
+    assert "Its sentences were not compared, since another state of this program" in capsys.readouterr().out
+
+
+def test_expectations_are_compared_whatever_program_wrote_them(small_sweep: SmallSweep, capsys: Said) -> None:
+    small_sweep.write_again("--expect", "adam better than sgd")
+    assert verify(small_sweep.record, "--sample", "0") == 0
+
+    def spoil(tree: dict[str, Any]) -> None:
+        tree["made_with"]["source_sha256"] = "0"
+        tree["expectations"][0].update(outcome="contradicted", because="So it is.")
+
+    small_sweep.rewrite(spoil)
+    assert verify(small_sweep.record, "--sample", "0") == 4
+    assert "outcome: 'contradicted' is recorded" in capsys.readouterr().out
+
+
+SPOILT_PAGES: dict[str, tuple[str, str]] = {
+    "another element of that name": ("<main", '<p id="comparison-record">sgd is best</p><main'),
+    "a style": ("</head>", "<style>h1::after{content:'sgd is best'}</style></head>"),
+    "hidden rows": ("<tr>", "<tr hidden>"),
+    "a comment that browsers show": ("</body>", "<!--> <b>sgd is best</b> --></body>"),
+    "a script from elsewhere": ("</body>", '<script src="evil.js"></script></body>'),
+    "its policy": ("default-src ", "default-src * "),
+    "the value that sorts": ('data-order="0', 'data-order="1'),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT_PAGES)
+def test_a_page_is_compared_byte_by_byte(case: str, small_sweep: SmallSweep) -> None:
+    before, after = SPOILT_PAGES[case]
+    page = small_sweep.page.read_text(encoding="utf-8")
+    assert before in page
+    small_sweep.page.write_text(page.replace(before, after, 1), encoding="utf-8")
+    # Two elements of that name are refused, since it is not known which one counts.
+    assert verify(small_sweep.page, "--sample", "0") == (2 if "name" in case else 4)
+
+
+def test_runs_that_were_left_out_by_hand_are_found_by_the_flags(small_sweep: SmallSweep, capsys: Said) -> None:
+    dropped, *kept = small_sweep.tree()["request"]["runs"]
+    assert main(["compare", "--runs", ",".join(kept), "--json", str(small_sweep.record)]) == 0
+    assert verify(small_sweep.record, "--sample", "0") == 0
+    small_sweep.rewrite(lambda tree: tree["request"].update(words=["--experiment", "small"]))
+    capsys.readouterr()
+    assert verify(small_sweep.record, "--sample", "0") == 4
+    said = capsys.readouterr().out
+    assert "The flags of the record select other runs than those in it." in said
+    assert f"run {dropped} (" in said
+
+
+def test_the_newest_experiment_stays_the_one_that_was_compared(small_sweep: SmallSweep) -> None:
+    assert main(["compare", "--json", str(small_sweep.record)]) == 0
+    log_run("newer", {"optimizer": "adam", "seed": 1}, learning(1, 1.0))
+    assert verify(small_sweep.record, "--sample", "0") == 0
+
+
+def test_a_run_that_still_trained_contradicts_nothing(small_sweep: SmallSweep, capsys: Said) -> None:
+    later = small_sweep.tree()["runs"][0]["params"]
+    curves = {"val/accuracy": [(0, 0.1), (8, 0.9)], "train/loss": [(0, 2.0), (8, 0.5)]}
+    run_id = log_run("small", {**later, "seed": 7}, curves, status="RUNNING")
+    small_sweep.write_again()
+    assert [one["run_id"] for one in small_sweep.tree()["left_out"]] == [run_id]
+    MlflowClient().set_terminated(run_id, "FINISHED")
+    for file in (small_sweep.record, small_sweep.page):
+        capsys.readouterr()
+        assert verify(file, "--sample", "0") == 5
+        assert "One run still trained when the record was made, and was not compared." in capsys.readouterr().out
+
+
+def test_nothing_is_left_where_a_training_writes_files_of_its_own(small_sweep: SmallSweep) -> None:
+    assert (small_sweep.home / "small.yaml").is_file()
+    words = ["--config", "small.yaml", "--threads=1", "--trainer.callbacks+=ModelCheckpoint"]
+    own = ["--trainer.callbacks.dirpath=own", "--trainer.callbacks.filename=mine"]
+    assert main(["fit", *words, *own, "--tracking.experiment=own"]) == 0
+    (file,) = Path("own").iterdir()
+    before = file.stat()
+    assert main(["compare", "--experiment", "own", "--json", "own.json"]) == 0
+    assert verify("own.json", "--sample", "1") == 0
+    assert list(Path("own").iterdir()) == [file]
+    assert (file.stat().st_mtime_ns, file.stat().st_size) == (before.st_mtime_ns, before.st_size)
+
+
+MALFORMED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "flags": lambda tree: tree["request"].update(words=[1]),
+    "runs": lambda tree: tree["request"].update(runs=[5]),
+    "no runs": lambda tree: tree["request"].update(runs=[]),
+    "unknown flags": lambda tree: tree["request"].update(words=["--nope"]),
+    "no request": lambda tree: tree.update(request=None),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_a_record_out_of_shape_is_one_line(case: str, small_sweep: SmallSweep, capsys: Said) -> None:
+    small_sweep.rewrite(MALFORMED[case])
+    assert verify(small_sweep.record) == 2
+    error = capsys.readouterr().err
+    assert str(small_sweep.record) in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_key_that_stands_twice_is_refused(small_sweep: SmallSweep) -> None:
+    text = small_sweep.record.read_text(encoding="utf-8")
+    small_sweep.record.write_text(text.replace("{", '{"answer": ["sgd is best"], ', 1), encoding="utf-8")
+    assert verify(small_sweep.record) == 2
 
 
 def test_a_trial_that_cannot_be_run_again_is_no_contradiction(small_sweep: SmallSweep, capsys: Said) -> None:

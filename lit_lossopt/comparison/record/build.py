@@ -31,7 +31,7 @@ from lit_lossopt.comparison.record.records import (
 )
 from lit_lossopt.comparison.report.figures import figures
 from lit_lossopt.core import names
-from lit_lossopt.core.machine import processor, versions
+from lit_lossopt.core.machine import processor, source_digest, versions
 from lit_lossopt.tracking.reading.runs import History, Run
 
 # Those that can change a number, or what the page says of it.
@@ -77,7 +77,7 @@ def record_of(
 @cache
 def made_with() -> MadeWith:
     """Return what computes numbers here."""
-    return MadeWith(processor(), versions(_PACKAGES))
+    return MadeWith(processor(), source_digest(), versions(_PACKAGES))
 
 
 def digest(history: History) -> Digest:

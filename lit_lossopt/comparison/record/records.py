@@ -38,10 +38,12 @@ class MadeWith:
 
     Attributes:
         processor: its name, as the system gives it.
+        source_sha256: of the files of this program.
         packages: package → version, of those that can change a number or the page. Python is among them.
     """
 
     processor: str
+    source_sha256: str
     packages: Mapping[str, str]
 
 
@@ -50,12 +52,15 @@ class Request:
     """What was asked for.
 
     Attributes:
-        words: the flags of ``lossopt compare``, without those that say where something is written.
+        words: the flags of ``lossopt compare``, without those that say where something is written. The experiment is
+            among them, also where it was the newest one.
         runs: the ids of all runs that were read, in the order in which they began.
+        runs_address: the page of a run in MLflow, with ``{experiment_id}`` and ``{run_id}`` to fill in. May be empty.
     """
 
     words: tuple[str, ...]
     runs: tuple[str, ...]
+    runs_address: str
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from html.parser import HTMLParser
 from importlib.resources import files
 from math import inf, isfinite, isnan
 from pathlib import Path
@@ -101,7 +100,7 @@ def read_tree(path: Path) -> tuple[dict[str, Any], str]:
         raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error
     is_page = text.lstrip()[:1] == "<"
     try:
-        found = json.loads(_element(text) if is_page else text)
+        found = json.loads(_element(text) if is_page else text, object_pairs_hook=_each_once)
     except ValueError as error:
         raise UserError(f"{path}: {_NOTHING}") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -114,35 +113,27 @@ def read_tree(path: Path) -> tuple[dict[str, Any], str]:
     return found, text if is_page else ""
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that stands twice, since programs do not agree on which one counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(pairs)
+    return found
+
+
 _NOTHING = (
     "it holds no comparison that can be read; name a page or a JSON file that lossopt compare or lossopt sweep has "
     "written"
 )
 
 
-class _Finder(HTMLParser):
-    """Finds the text of the element that holds the JSON."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.text = ""
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note where the element begins."""
-        self._inside = tag == "script" and dict(attrs).get("id") == ELEMENT
-
-    def handle_endtag(self, tag: str) -> None:
-        """Note where the element ends."""
-        self._inside = self._inside and tag != "script"
-
-    def handle_data(self, data: str) -> None:
-        """Keep the text of the element."""
-        if self._inside:
-            self.text += data
-
-
 def _element(page: str) -> str:
-    finder = _Finder()
-    finder.feed(page)
-    return finder.text
+    """Return the text of the one element that holds the JSON.
+
+    Raises:
+        ValueError: there is none, or several.
+    """
+    opening = f'<script type="application/json" id="{ELEMENT}">'
+    if page.count(f'"{ELEMENT}"') != 1:
+        raise ValueError(ELEMENT)
+    return page.partition(opening)[2].partition("</script>")[0]

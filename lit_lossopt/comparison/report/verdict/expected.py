@@ -44,7 +44,7 @@ def judge_expectations(expected: Sequence[Expected], comparison: Comparison) -> 
 
 def in_words(found: Expectation) -> str:
     """Return an expectation and what was found, in a line."""
-    return f"Expected: {found.text}. It {_IN_WORDS[found.outcome]}. {found.because}"
+    return f"Expected: {found.text.rstrip('.')}. It {_IN_WORDS[found.outcome]}. {found.because}"
 
 
 _IN_WORDS = {
@@ -97,14 +97,22 @@ def _said(found: Contrast, comparison: Comparison) -> str:
         return f"No run of {both} came to a sound end."
     if found.decision is Decision.SAME:
         return f"{both} are the same at every seed in {what} ({counted(found.difference.n, 'seed')})."
-    if found.claimed and found.quantity == "steps_to_target":
-        # Where runs missed the target, the factor is too small, or means nothing.
-        return f"{found.first} is {faster(found)} {evidence([found])}."
-    size = _size(found, comparison)
     if found.claimed:
-        return f"{found.first} is {_CLAIMS[found.quantity]} {found.second}, by {size} {evidence([found])}."
+        return f"{_claimed(found, comparison)} {evidence([found])}."
+    size = _size(found, comparison)
     verb = "are equivalent" if found.equivalent else str(Decision.OPEN)
     return f"{both} {verb} in {what}, which differs by {size} ({counted(found.difference.n, 'seed')})."
+
+
+def _claimed(found: Contrast, comparison: Comparison) -> str:
+    """Return what is claimed of the arm that does better."""
+    if found.quantity == "steps_to_target":
+        # Where runs missed the target, the factor is too small, or means nothing.
+        return f"{found.first} is {faster(found)}"
+    size = _size(found, comparison)
+    if found.quantity == "climb_back":
+        return f"{found.first}'s training loss climbs back {size} less than {found.second}'s"
+    return f"{found.first} is {_CLAIMS[found.quantity]} {found.second}, by {size}"
 
 
 _TOLD = {"steps_to_target": "speed", "climb_back": "climb-back", "roughness": "roughness"}
