@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lit_lossopt.config.signatures import class_paths
+from lit_lossopt.config.signatures import class_paths, names_to_choose
 from lit_lossopt.losses import (
     binary_or_one_hot,
     class_indices,
@@ -55,6 +55,7 @@ def reference_page() -> str:
     ours = [
         [f"`{name}`", _description(optimizer), _source(optimizer)]
         for name, path in class_paths("model.optimizer").items()
+        if name in names_to_choose("model.optimizer")
         if path.startswith("lit_lossopt.")
         for optimizer in (getattr(importlib.import_module(path.rpartition(".")[0]), name),)
     ]

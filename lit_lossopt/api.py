@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
@@ -23,7 +24,7 @@ import yaml
 
 from lit_lossopt.comparison.notebook import Comparison, Run
 from lit_lossopt.config.files import known_names
-from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.core.given import give
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.paths import is_file
@@ -79,9 +80,12 @@ def sweep(plan: Config | Mapping[str, Any], *, quiet: bool = False, **settings: 
         **settings: any flag of ``lossopt sweep``, as ``workers=2`` or ``**{"trainer.max_epochs": 2}``.
 
     Raises:
-        UserError: the plan is wrong, or no two runs can be compared.
-        RuntimeError: trials failed. The same call goes on where this one ended.
+        UserError: the plan is wrong.
+        RuntimeError: nothing can be compared, since trials failed. The same call goes on where this one ended.
         KeyboardInterrupt: Ctrl-C.
+
+    Warns:
+        Notice: some trials failed, or are left.
     """
     from lit_lossopt.__main__ import main
     from lit_lossopt.sweeps.command import run_plan
@@ -96,7 +100,9 @@ def sweep(plan: Config | Mapping[str, Any], *, quiet: bool = False, **settings: 
     if status in (Exit.INTERRUPTED, Exit.TERMINATED):
         raise KeyboardInterrupt
     if shown is None:
-        raise RuntimeError(f"the sweep ended with status {status}; what failed is said above")
+        raise RuntimeError(f"the sweep ended with status {status}, and nothing can be compared; the same call goes on")
+    if status == Exit.FAILED:
+        warnings.warn("some trials failed or are left; the same call runs them", Notice, stacklevel=2)
     return Comparison(shown)
 
 

@@ -10,7 +10,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lit_lossopt.config.merge import COMMAND_LINE, GROUPS, Settings, family_of
-from lit_lossopt.config.signatures import FAMILIES, LISTS, OPTIONAL, class_parameters, class_paths, function_parameters
+from lit_lossopt.config.signatures import (
+    FAMILIES,
+    LISTS,
+    OPTIONAL,
+    class_parameters,
+    class_paths,
+    function_parameters,
+    names_to_choose,
+)
 from lit_lossopt.config.strict_yaml import first_not_finite
 from lit_lossopt.config.twin import TWIN, TWIN_DEFAULTS, trainer_method
 from lit_lossopt.core.errors import UserError, did_you_mean
@@ -160,7 +168,7 @@ def _check_class(key: str, settings: Settings) -> None:
     for choice in value if key in LISTS and isinstance(value, list) else [value]:
         class_path = choice.get("class_path") if isinstance(choice, dict) else choice
         if not isinstance(class_path, str):
-            known = ", ".join(class_paths(key))
+            known = ", ".join(names_to_choose(key))
             raise UserError(f"{key}={class_path!r} from {origin}: not the name of a class; one of: {known}")
         owner, _, name = class_path.rpartition(".")
         if key == "model.network" and owner == "torchvision.models" and name.islower():
@@ -176,10 +184,11 @@ def _check_name(key: str, class_path: str, origin: str) -> None:
     known = class_paths(key)
     ours = any(class_path.startswith(f"{prefix}.") for prefix, _ in FAMILIES[key].sources)
     if "." not in class_path or (ours and class_path.rpartition(".")[2] not in known):
-        near = did_you_mean(class_path.rpartition(".")[2], known)
+        known_by_name = names_to_choose(key)
+        near = did_you_mean(class_path.rpartition(".")[2], known_by_name)
         more = "" if key != "model.optimizer" or _installed("pytorch_optimizer") else f"; for more: {EXTRA}"
         raise UserError(
-            f"{key}={class_path} from {origin}: no such class{near}; known by name: {', '.join(known)}{more}"
+            f"{key}={class_path} from {origin}: no such class{near}; known by name: {', '.join(known_by_name)}{more}"
         )
     if class_path.startswith("pytorch_optimizer.") and not _installed("pytorch_optimizer"):
         raise UserError(f"{key}={class_path} from {origin}: pytorch_optimizer is not installed; {EXTRA}")

@@ -11,7 +11,7 @@ from lit_lossopt.config.check import FILLED
 from lit_lossopt.config.files import known_names, plan_names
 from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.help import FLAGS, Command
-from lit_lossopt.config.signatures import FAMILIES, class_parameters, class_paths
+from lit_lossopt.config.signatures import FAMILIES, class_parameters, names_to_choose
 from lit_lossopt.config.words import merged, split_words
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
@@ -66,10 +66,10 @@ def candidates(words: list[str], commands: Mapping[str, Command], flags_of: Flag
         return _config_names(words)
     key, equals, _ = current.removeprefix("--").partition("=")
     if equals:
-        values = _config_names(words) if key == "config" else list(class_paths(key)) if key in FAMILIES else []
+        values = _config_names(words) if key == "config" else names_to_choose(key) if key in FAMILIES else []
         return [f"--{key}={value}" for value in values]
     if words[-2].removeprefix("--") in FAMILIES:
-        return list(class_paths(words[-2].removeprefix("--")))
+        return names_to_choose(words[-2].removeprefix("--"))
     settings = [flag.split()[0] for group in FLAGS.values() for flag, _ in group]
     return sorted({*settings, *own, *_argument_flags(words[:-1])} - {"--key=value"})
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lit_lossopt.config.files import shipped_folder, shipped_names, shipped_plans, summary
 from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.merge import DEFAULTS
-from lit_lossopt.config.signatures import class_paths
+from lit_lossopt.config.signatures import class_paths, names_to_choose
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import fitted, help_width
@@ -184,8 +184,9 @@ def command_help(name: str, command: Command, own: Sequence[Flag]) -> str:
 
 def _settings_help(usage: str, own: Sequence[tuple[str, str]]) -> str:
     """Return usage, a command's own flags, and the flags of the settings."""
-    choices = {"data": ", ".join(class_paths("data"))}
-    ours = [name for name, path in class_paths("model.criterion").items() if path.startswith("lit_lossopt.")]
+    choices = {"data": ", ".join(names_to_choose("data"))}
+    paths = class_paths("model.criterion")
+    ours = [name for name in names_to_choose("model.criterion") if paths[name].startswith("lit_lossopt.")]
     choices["criterion"] = ", ".join(["CrossEntropyLoss", "BCEWithLogitsLoss", "MSELoss", *ours])
     sections = {title: [(flag, text.format(**choices)) for flag, text in flags] for title, flags in FLAGS.items()}
     sections = {"Of this command": list(own), **sections} if own else sections

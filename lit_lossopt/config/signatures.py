@@ -81,6 +81,14 @@ def class_paths(key: str) -> dict[str, str]:
     return dict(sorted({**paths, **dict(FAMILIES[key].moved)}.items()))
 
 
+def names_to_choose(key: str) -> list[str]:
+    """Return the bare names that a person may choose at ``key``.
+
+    What stands for an object from Python is none of them.
+    """
+    return [name for name in class_paths(key) if not name.startswith("Given")]
+
+
 def full_class_path(key: str, name: str) -> str:
     """Return the full path of what ``name`` means at ``key``.
 

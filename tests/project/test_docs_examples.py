@@ -54,6 +54,16 @@ def test_the_page_on_trained_models(in_its_store: FinishedRun) -> None:
         exec(compile(block.replace("RUN_ID", in_its_store.run_id), str(page), "exec"), names)  # noqa: S102  # our own page
 
 
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("page", [DOCS / "python.md", DOCS.parent / "README.md"], ids=["python.md", "README.md"])
+def test_the_programs_of_a_page(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)  # noqa: S102  # our own page
+    assert names["comparison"].words[0] in capsys.readouterr().out
+    assert Path("report.html").is_file()
+
+
 def test_the_plans_on_the_page_on_sweeps(capsys: pytest.CaptureFixture[str]) -> None:
     said = ("52 trials: 20 tuning trials, 32 repeats", "12 trials: 6 tuning trials, 6 repeats")
     for block, words in zip(blocks(SWEEPS, "yaml"), said, strict=True):
