@@ -129,6 +129,8 @@ def compare(experiment: str | None = None, by: str | Sequence[str] = (), **setti
 
 @contextmanager
 def _silence() -> Iterator[None]:
+    # A bar that a notebook cannot show is none of a person's business where nothing is printed.
+    warnings.filterwarnings("ignore", "IProgress not found")
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
         yield
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from math import nan
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +18,7 @@ from lit_lossopt.comparison.inspection.request import parse
 from lit_lossopt.comparison.inspection.summary import LayerRow, layer_rows, sentences, shown_share
 from lit_lossopt.comparison.metric import choose_metric, higher_is_better
 from lit_lossopt.comparison.pipeline import compare_arms
-from lit_lossopt.comparison.report.terminal import PIPED_WIDTH
+from lit_lossopt.comparison.report.terminal import plain_console
 from lit_lossopt.comparison.report.verdict.convergence import final
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
@@ -87,7 +86,7 @@ def curves_of(run: Run, metric: str | None = None) -> Comparison:
 
 
 def _show(run: Run, said: Sequence[str]) -> None:
-    console = Console(width=None if Console().is_terminal else PIPED_WIDTH, highlight=False)
+    console = plain_console()
     piped = not console.is_terminal
     console.print()
     for place, sentence in enumerate(said):

@@ -50,7 +50,7 @@ class Column:
 
 def show(comparison: Comparison, words: Sequence[str], console: Console | None = None) -> None:
     """Print words, table, notes, and which runs are missing."""
-    console = console or Console(width=None if Console().is_terminal else PIPED_WIDTH, highlight=False)
+    console = console or plain_console()
     piped = not console.is_terminal
     console.print()
     for place, sentence in enumerate(words):
@@ -59,6 +59,12 @@ def show(comparison: Comparison, words: Sequence[str], console: Console | None =
     console.print(arm_table(comparison, console.width, plain=piped))
     for note in [*_legend(comparison), *comparison.notes, *_missing(comparison)]:
         console.print(_text(note, style="dim"), soft_wrap=piped)
+
+
+def plain_console() -> Console:
+    """Return a console that prints to standard output, also in a notebook, where rich would show HTML beside it."""
+    is_terminal = Console(force_jupyter=False).is_terminal
+    return Console(width=None if is_terminal else PIPED_WIDTH, highlight=False, force_jupyter=False)
 
 
 def arm_table(comparison: Comparison, width: int, *, plain: bool) -> Table:
