@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from lit_lossopt import optimizers
-from lit_lossopt.config.signatures import class_paths
+from lit_lossopt.config.signatures import class_paths, names_to_choose
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.networks.mini_cnn import MiniCNN
 from lit_lossopt.optimizers import build_optimizer
@@ -57,7 +57,8 @@ def test_the_table_holds_every_optimizer_of_torch() -> None:
 
 
 def test_the_table_holds_every_optimizer_of_ours() -> None:
-    ours = {name for name, path in class_paths("model.optimizer").items() if path.startswith("lit_lossopt.")}
+    paths = class_paths("model.optimizer")
+    ours = {name for name in names_to_choose("model.optimizer") if paths[name].startswith("lit_lossopt.")}
     assert ours <= {optimizer.__name__ for optimizer in TABLE if optimizer.__module__.startswith("lit_lossopt.")}
 
 
