@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.help import Command, command_help, overview
 from lit_lossopt.core.closed_output import outliving_readers
 from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.core.flags import Flag
 from lit_lossopt.core.imports import import_for_good
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.paths import settle_home

@@ -7,8 +7,8 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 
 from lit_lossopt.comparison.expectations import Expected, form_of_expectations, read_expectation
-from lit_lossopt.config.flags import Flag, parse_flags
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.flags import Flag, parse_flags
 
 
 def parse(words: Sequence[str]) -> Namespace:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lit_lossopt.config.check import FILLED
 from lit_lossopt.config.files import known_names, plan_names
-from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.help import FLAGS, Command
 from lit_lossopt.config.signatures import FAMILIES, class_parameters, names_to_choose
 from lit_lossopt.config.words import merged, split_words
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.flags import Flag
 from lit_lossopt.core.names import Exit
 
 FlagsOf = Callable[[Command], Sequence[Flag]]

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lit_lossopt.config.files import shipped_folder, shipped_names, shipped_plans, summary
-from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.merge import DEFAULTS
 from lit_lossopt.config.signatures import class_paths, names_to_choose
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.flags import Flag
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import fitted, help_width
 

@@ -15,10 +15,10 @@ from lit_lossopt.comparison.flags import EXPECT, JSON
 from lit_lossopt.comparison.race_rules import SPEED
 from lit_lossopt.comparison.statistics.look_sizes import looks_up_to
 from lit_lossopt.config.files import find_config, known_names, plan_names
-from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.strict_yaml import load_config
 from lit_lossopt.config.words import next_flag
 from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.core.flags import Flag
 from lit_lossopt.sweeps import estimate
 from lit_lossopt.sweeps.engines.gpu_slots import accelerator_of, share_of
 from lit_lossopt.sweeps.engines.table import ENGINES

@@ -92,6 +92,10 @@ class RunDescription(SaveConfigCallback):
             params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer)}),
             tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_FRAMEWORK: pl_module.framework, **kind},
         )
+        self._describe_origin(trainer, logger, text, _handed_over(config))
+
+    def _describe_origin(self, trainer: pl.Trainer, logger: RunLogger, text: str, handed_over: Sequence[Given]) -> None:
+        """Keep the config, where the run comes from, and what repeats it."""
         logger.log_text(text, CONFIG_ARTIFACT)
         provenance = _provenance(trainer, text, attempt=1)
         diff = provenance["code"].pop("diff", "")
@@ -100,21 +104,16 @@ class RunDescription(SaveConfigCallback):
             logger.log_text(diff, DIFF_ARTIFACT)
         commit = {TAG_COMMIT: provenance["code"]["commit"]} if provenance["code"] else {}
         typed = typed_words(self.words)
-        made = {
-            TAG_CONFIG_SHA256: provenance["config_sha256"],
-            TAG_COMMAND: json.dumps([redact(word) for word in typed]),
-        }
-        logger.log_tags({**commit, **made})
-        handed_over = _handed_over(config)
-        if handed_over:
-            logger.log_tags({TAG_GIVEN: json.dumps([one.key for one in handed_over])})
-            logger.log_text("\n\n".join(one.source for one in handed_over), GIVEN_ARTIFACT)
-        changed = " Files differed from the commit (`changes.diff`)." if provenance["code"].get("dirty") else ""
+        command = json.dumps([redact(word) for word in typed])
+        objects = {TAG_GIVEN: json.dumps([one.key for one in handed_over])} if handed_over else {}
+        logger.log_tags({**commit, TAG_CONFIG_SHA256: provenance["config_sha256"], TAG_COMMAND: command, **objects})
         repeats = "" if self.record else f"The artifact `{CONFIG_ARTIFACT}` repeats it."
         if handed_over:
+            logger.log_text("\n\n".join(one.source for one in handed_over), GIVEN_ARTIFACT)
             # Only the program that has handed them over can.
             named = ", ".join(one.key for one in handed_over)
             repeats = f"It trains objects that a Python program has handed over ({named}): `{GIVEN_ARTIFACT}`."
+        changed = " Files differed from the commit (`changes.diff`)." if provenance["code"].get("dirty") else ""
         logger.describe(f"`{typed_command(typed)}`\n\n{repeats}{changed}".strip())
 
     def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 
-from lit_lossopt.config.flags import Flag, parse_flags
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.flags import Flag, parse_flags
 
 SAMPLE = 3
 

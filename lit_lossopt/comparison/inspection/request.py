@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 
-from lit_lossopt.config.flags import Flag, parse_flags
+from lit_lossopt.core.flags import Flag, parse_flags
 
 FLAGS = (
     Flag("--html", "FILE", "the page: findings, gradient flow, step geometry and curves; works without a network"),

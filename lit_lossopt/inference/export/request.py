@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal, NoReturn, cast
 
 from lit_lossopt.config.check import EXPORT_EXTRA
-from lit_lossopt.config.flags import Flag, add_flags
 from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.core.flags import Flag, add_flags
 from lit_lossopt.core.paths import given_path
 
 # Ending -> the packages that write the format and read it back.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lit_lossopt.config.flags import Flag, parse_flags
 from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.core.flags import Flag, parse_flags
 from lit_lossopt.core.paths import given_path
 
 STEPS = 20

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lit_lossopt.config.flags import Flag, parse_flags
 from lit_lossopt.config.twin import EXPLAIN
 from lit_lossopt.config.words import Prepared, prepare
 from lit_lossopt.core.errors import UserError, did_you_mean
+from lit_lossopt.core.flags import Flag, parse_flags
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.keras_twin.explaining.differences import BY_NAME, DIFFERENCES
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lit_lossopt.config.flags import Flag
 from lit_lossopt.config.words import Prepared, next_flag, prepare
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.flags import Flag
 
 COMMAND = "lr-find"
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 150
