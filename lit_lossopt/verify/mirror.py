@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from urllib.request import pathname2url
 
@@ -22,6 +23,7 @@ _STORE = "mlflow.db"
 # Parts of mlruns that a training writes, and that are not shared with this folder.
 _OWN = {Path(names.JOURNAL_FOLDER).name, Path(names.OUTPUT_FOLDER).name}
 # Folders that no training writes to, with very many files.
+_MOST_FILES = 500
 _ONLY_READ = {".git", ".venv", "venv", "node_modules", "__pycache__"}
 
 
@@ -54,7 +56,7 @@ def _mirror(here: Path, root: Path, written: Collection[Path]) -> Path:
         inside.mkdir()
     stores = {item for item in here.iterdir() if item.name.startswith(_STORE)}
     runs = here / names.RUNS_FOLDER
-    _mirror_below(here, inside, {runs, *stores, *written})
+    _mirror_below(here, inside, {runs, *stores, *written}, _MOST_FILES)
     (inside / names.RUNS_FOLDER).mkdir()
     _mirror_below(runs, inside / names.RUNS_FOLDER, {runs / name for name in _OWN})
     return inside
@@ -68,21 +70,33 @@ def _link(source: Path, target: Path, left_out: Collection[str] = ()) -> None:
                 (target / item.name).symlink_to(item)
 
 
-def _mirror_below(source: Path, target: Path, left_out: Collection[Path]) -> None:
+def _mirror_below(source: Path, target: Path, left_out: Collection[Path], most: float = inf) -> None:
     """Make the folders below a folder again, with links to their files.
 
-    So what a training writes into them, or over a file, stays in the mirror.
+    So what a training writes into them stays in the mirror.
+
+    Args:
+        source: the folder.
+        target: the same in the mirror. It is there already.
+        left_out: files and folders that are not in the mirror.
+        most: a folder with more files is a link, because it holds images.
     """
     with suppress(OSError):
         for item in source.iterdir():
             if item in left_out:
                 continue
             place = target / item.name
-            if item.is_dir() and not item.is_symlink() and item.name not in _ONLY_READ:
+            if item.is_dir() and not item.is_symlink() and item.name not in _ONLY_READ and not _has_more(item, most):
                 place.mkdir()
-                _mirror_below(item, place, left_out)
+                _mirror_below(item, place, left_out, most)
             else:
                 place.symlink_to(item)
+
+
+def _has_more(folder: Path, most: float) -> bool:
+    with suppress(OSError):
+        return most < inf and any(number >= most for number, _ in enumerate(folder.iterdir()))
+    return False
 
 
 @contextmanager
