@@ -25,7 +25,7 @@ import yaml
 from lit_lossopt.comparison.notebook import Comparison, Run
 from lit_lossopt.config.files import known_names
 from lit_lossopt.core.errors import Notice, UserError
-from lit_lossopt.core.given import give
+from lit_lossopt.core.given import give, lent
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.paths import is_file
 
@@ -63,8 +63,8 @@ def fit(
     """
     from lit_lossopt.training.commands import fit_in_this_process
 
-    words = [*_configs(config), *_data(data), *_flags(settings), f"--seed_everything={seed}"]
-    with _silence() if quiet else nullcontext():
+    with lent(), _silence() if quiet else nullcontext():
+        words = [*_configs(config), *_data(data), *_flags(settings), f"--seed_everything={seed}"]
         status, run_id = fit_in_this_process(words)
     if status in (Exit.INTERRUPTED, Exit.TERMINATED):
         raise KeyboardInterrupt

@@ -6,6 +6,7 @@ They are immutable. What a notebook shows of them is the verdict, the table and 
 from __future__ import annotations
 
 import base64
+import copy
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,9 +73,7 @@ class Run:
             UserError: there is no such run.
         """
         (run,) = read_runs(run_ids=[run_id], metrics=None)
-        for history in run.histories.values():
-            for array in (history.steps, history.values, history.milliseconds):  # noqa: PD011  # no table
-                array.setflags(write=False)
+        _freeze(run)
         return cls(
             run.run_id,
             run.name,
@@ -133,8 +132,12 @@ class Run:
         return f"Run({self.run_id!r}, {self.name!r}, {self.verdict})"
 
     def _repr_html_(self) -> str:
-        comparison = curves_of(self._read)
-        return _page_part(self.words, "", _picture(comparison, "loss"))
+        try:
+            picture = _picture(curves_of(self._read), "loss")
+        except UserError:
+            # A run that was never evaluated has no curves, and is shown all the same.
+            picture = ""
+        return _page_part(self.words, "", picture)
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,13 @@ class Comparison:
     """
 
     shown: Shown
+
+    def __post_init__(self) -> None:
+        for arm in self.arms:
+            for trial in arm.trials:
+                _freeze(trial.run)
+                for array in (trial.curve.values, trial.losses.values, trial.seconds, trial.examples, trial.axis):  # noqa: PD011  # no table
+                    array.setflags(write=False)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -164,8 +174,8 @@ class Comparison:
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """Everything as plain values, as ``lossopt compare --json`` writes it."""
-        return self.shown.record
+        """Everything as plain values, as ``lossopt compare --json`` writes it. It is a copy."""
+        return copy.deepcopy(self.shown.record)
 
     def to_frame(self) -> DataFrame:
         """Return a table with a row for each run: its arm, its seed, and what was measured.
@@ -196,7 +206,7 @@ class Comparison:
         """
         from lit_lossopt.comparison.report.page import write_page
 
-        write_page(self.shown.comparison, self.words, given_path(path), record=self.record)
+        write_page(self.shown.comparison, self.words, given_path(path), record=self.shown.record)
 
     def __repr__(self) -> str:
         return f"Comparison({self.words[0]!r}, arms={[arm.name for arm in self.arms]})"
@@ -206,6 +216,13 @@ class Comparison:
         table = arm_table(comparison)
         rows = [(row.name, [_cell(cell) for cell in row.cells]) for row in table.rows]
         return _page_part(self.words, _table(table.heads, rows), _picture(comparison, "metric"))
+
+
+def _freeze(run: ReadRun) -> None:
+    """Make the arrays of a run read-only."""
+    for history in run.histories.values():
+        for array in (history.steps, history.values, history.milliseconds):  # noqa: PD011  # no table
+            array.setflags(write=False)
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> DataFrame:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from lit_lossopt.core.checksum import checksum
 from lit_lossopt.core.errors import UserError, one_line
 
 
@@ -39,10 +42,21 @@ def give(value: Any) -> str:
     True
     """
     name = getattr(value, "__qualname__", None) or type(value).__qualname__
-    source = f"{_code_of(value)}\n# {_shown(value)}\n"
+    source = f"{_code_of(value)}\n# {_shown(value)}\n# content: {checksum(*_content(value))}\n"
     key = f"{name.rpartition('.')[2].strip('<>')} {hashlib.sha256(source.encode()).hexdigest()[:12]}"
     _GIVEN[key] = Given(key, source, value)
     return key
+
+
+@contextmanager
+def lent() -> Iterator[None]:
+    """Forget, at the end of a block, what was handed over in it. Arrays may be large."""
+    before = dict(_GIVEN)
+    try:
+        yield
+    finally:
+        _GIVEN.clear()
+        _GIVEN.update(before)
 
 
 def given(key: str) -> Given:
@@ -65,6 +79,25 @@ def _code_of(value: Any) -> str:
         return inspect.getsource(made)
     except (OSError, TypeError):
         return f"# {getattr(made, '__module__', '')}.{getattr(made, '__qualname__', made)}: its source cannot be read"
+
+
+def _content(value: Any) -> Iterator[bytes]:
+    """Yield the numbers that an object holds, as arrays and networks do.
+
+    Neither numpy nor torch is imported for that. What holds no numbers yields nothing.
+    """
+    if isinstance(value, tuple | list):
+        for item in value:
+            yield from _content(item)
+    elif hasattr(value, "state_dict") and not inspect.isclass(value):
+        for name, item in value.state_dict().items():
+            yield str(name).encode()
+            yield from _content(item)
+    elif hasattr(value, "detach"):
+        yield from _content(value.detach().cpu().double().numpy())
+    elif hasattr(value, "tobytes") and hasattr(value, "dtype"):
+        yield f"{value.dtype} {value.shape}".encode()
+        yield value.tobytes()
 
 
 def _shown(value: Any) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import platform
 from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+
+from lit_lossopt.core.checksum import checksum
 
 _SOURCES = ("py", "html", "css", "js", "json")
 
@@ -32,12 +34,10 @@ def source_digest() -> str:
 
     Two states of the program can have the same version.
     """
-    folder, digest = Path(__file__).parent.parent, hashlib.sha256()
-    for path in sorted(path for ending in _SOURCES for path in folder.rglob(f"*.{ending}")):
-        for part in (path.relative_to(folder).as_posix().encode(), path.read_bytes()):
-            digest.update(len(part).to_bytes(8, "little"))
-            digest.update(part)
-    return digest.hexdigest()
+    folder = Path(__file__).parent.parent
+    files = sorted(path for ending in _SOURCES for path in folder.rglob(f"*.{ending}"))
+    named = ((path.relative_to(folder).as_posix().encode(), path.read_bytes()) for path in files)
+    return checksum(*itertools.chain.from_iterable(named))
 
 
 def processor() -> str:

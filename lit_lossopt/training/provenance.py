@@ -5,7 +5,6 @@ Code, packages, machine, settings and data let it be repeated or told apart.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -45,18 +44,6 @@ def code_state(folder: Path) -> dict[str, Any]:
         "diff": cut,
         "diff_cut": len(cut) < len(diff),
     }
-
-
-def checksum(*parts: bytes) -> str:
-    """Return the SHA-256 of byte strings, one after the other.
-
-    Each has its length with it.
-    """
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
 
 
 def machine() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lit_lossopt.config.description import GIVEN, arm_name, flat_parameters, trial_key
+from lit_lossopt.core.checksum import checksum
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.given import Given, given
 from lit_lossopt.core.machine import source_digest, versions
@@ -42,7 +43,7 @@ from lit_lossopt.data.summary import data_parameters
 from lit_lossopt.networks.mini_cnn import count_parameters
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.training.module import LossOptModule
-from lit_lossopt.training.provenance import PACKAGES, as_text, checksum, code_state, machine, typed_command
+from lit_lossopt.training.provenance import PACKAGES, as_text, code_state, machine, typed_command
 
 _OF_A_SWEEP = ("--tracking.tags=", "--tracking.parent=")
 

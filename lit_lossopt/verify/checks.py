@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lit_lossopt.comparison.report.page import page
 from lit_lossopt.core import names
-from lit_lossopt.core.numbers import counted, listed
+from lit_lossopt.core.numbers import counted, named
 from lit_lossopt.tracking.addresses import tracking_uri
 from lit_lossopt.tracking.reading.runs import Run
 from lit_lossopt.verify.agreement import TOLERANCES, agreement, far_apart
@@ -46,7 +46,7 @@ def of_the_store(again: Again) -> Iterator[Checked]:
     many = len(again.differences)
     exact = "to the last bit"
     if again.unlike:
-        exact = f"within {TOLERANCE:g} (relative), since these differ: {_few(again.unlike)}"
+        exact = f"within {TOLERANCE:g} (relative), since these differ: {named(again.unlike, _MOST_REASONS)}"
     if not many:
         yield Checked((f"{place}: every value is the same, {exact}.",), near=bool(again.unlike))
     else:
@@ -61,9 +61,12 @@ def of_the_store(again: Again) -> Iterator[Checked]:
         verb = "was" if again.ran == 1 else "were"
         said = f"{counted(again.ran, 'run')} still trained when the record was made, and {verb} not compared."
         yield Checked((f"{said[:1].upper()}{said[1:]}",), unknown=again.ran)
-    if again.selection:
+    if again.selection is None:
+        said = "A password was taken out of the flags of the record, so it is not known which runs they select."
+        yield Checked((said,), unknown=1)
+    elif again.selection:
         said = "The flags of the record select other runs than those in it."
-        yield Checked((said, *_few_lines(again.selection)), len(again.selection))
+        yield Checked((said, *_lines(again.selection)), len(again.selection))
 
 
 def of_the_page(text: str, again: Again) -> Checked:
@@ -133,15 +136,15 @@ def of_a_repetition(run: Run, recorded: Recorded, repeated: Repeated, metric: st
     apart = unlike(recorded, repeated.recorded, outside=is_outside(run))
     if not apart:
         why = unlike(recorded, repeated.recorded, outside=True)
-        told = f" (these differ, too: {_few(why)})" if why else ""
+        told = f" (these differ, too: {named(why, _MOST_REASONS)})" if why else ""
         lines = (f"  {name}: it does not give what was recorded{told}", *_named(found.differences, "the repetition", 4))
         return Checked(lines, len(found.differences))
     far = list(far_apart(run, repeated.run, metric, others))
     if far:
-        lines = (f"  {name}: it differs by more than {_few(apart)} can explain", *_named(far, "the repetition", 4))
-        return Checked(lines, len(far))
+        said = f"  {name}: it differs by more than {named(apart, _MOST_REASONS)} can explain"
+        return Checked((said, *_named(far, "the repetition", 4)), len(far))
     first = found.differences[0].in_words("the repetition")
-    said = f"  {name}: the same within tolerances ({TOLERANCES}), since these differ: {_few(apart)}"
+    said = f"  {name}: the same within tolerances ({TOLERANCES}), since these differ: {named(apart, _MOST_REASONS)}"
     return Checked((said, f"    the first that is not the same to the bit is {first}"), near=True)
 
 
@@ -151,18 +154,10 @@ def called(run: Run) -> str:
 
 
 def _named(found: Sequence[Difference], source: str, indent: int = 2) -> Iterator[str]:
-    for one in found[:_MOST_SAID]:
-        yield f"{' ' * indent}{one.in_words(source)}"
-    if len(found) > _MOST_SAID:
-        yield f"{' ' * indent}and {len(found) - _MOST_SAID:,} more"
+    return _lines([one.in_words(source) for one in found], indent)
 
 
-def _few(texts: Sequence[str]) -> str:
-    more = len(texts) - _MOST_REASONS
-    return listed([*texts[:_MOST_REASONS], *([f"{more} more"] if more > 0 else [])])
-
-
-def _few_lines(texts: Sequence[str]) -> Iterator[str]:
-    yield from (f"  {text}" for text in texts[:_MOST_SAID])
-    if len(texts) > _MOST_SAID:
-        yield f"  and {len(texts) - _MOST_SAID:,} more"
+def _lines(texts: Sequence[str], indent: int = 2) -> Iterator[str]:
+    more = len(texts) - _MOST_SAID
+    for text in [*texts[:_MOST_SAID], *([f"and {more:,} more"] if more > 0 else [])]:
+        yield f"{' ' * indent}{text}"

@@ -9,9 +9,9 @@ import yaml
 
 from lit_lossopt.config.description import flat_parameters
 from lit_lossopt.core import names
+from lit_lossopt.core.checksum import checksum
 from lit_lossopt.core.redaction import HIDDEN
 from lit_lossopt.tracking.reading.runs import Run
-from lit_lossopt.training.provenance import checksum
 from lit_lossopt.verify.differences import Difference
 from lit_lossopt.verify.recorded import Recorded
 

@@ -22,8 +22,9 @@ from lit_lossopt.core import names
 _STORE = "mlflow.db"
 # Parts of mlruns that a training writes, and that are not shared with this folder.
 _OWN = {Path(names.JOURNAL_FOLDER).name, Path(names.OUTPUT_FOLDER).name}
-# Folders that no training writes to, with very many files.
+# A folder with more files holds images.
 _MOST_FILES = 500
+# Folders that no training writes to, with very many files.
 _ONLY_READ = {".git", ".venv", "venv", "node_modules", "__pycache__"}
 
 

@@ -36,7 +36,8 @@ class Again:
         is_same_program: whether this state of the program has written it.
         differences: between the record and the store.
         ran: how many runs went on when the record was made. They are not compared.
-        selection: runs that the flags of the record select now, and that it lacks, or the other way round.
+        selection: runs that the flags of the record select now, and that it lacks, or the other way round. None if that
+            cannot be known.
     """
 
     runs: tuple[Run, ...]
@@ -45,7 +46,7 @@ class Again:
     is_same_program: bool
     differences: tuple[Difference, ...]
     ran: int
-    selection: tuple[str, ...]
+    selection: tuple[str, ...] | None
 
 
 def compute_again(tree: Mapping[str, Any], file: str) -> Again:
@@ -62,7 +63,7 @@ def compute_again(tree: Mapping[str, Any], file: str) -> Again:
         UserError: the store cannot be read, or the record is not whole.
     """
     words, ids = _request(tree, file)
-    running = {one["run_id"] for one in tree.get("left_out", ()) if str(one.get("reason", "")).startswith(_RUNNING)}
+    running = _running(tree)
     listed = read_runs(run_ids=ids, deleted=True)
     runs = tuple(run for run in listed if run.run_id not in running)
     try:
@@ -76,6 +77,13 @@ def compute_again(tree: Mapping[str, Any], file: str) -> Again:
     recorded, found = (_parts(one, is_same, running) for one in (tree, shown.record))
     values = tuple(differences(recorded, found, TOLERANCE if apart else 0.0))
     return Again(runs, shown, unlike, is_same, values, len(running), selection)
+
+
+def _running(tree: Mapping[str, Any]) -> set[str]:
+    """Return the runs that went on when a record was made."""
+    listed = tree.get("left_out")
+    known = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    return {_id_in(one) for one in known if str(one.get("reason", "")).startswith(_RUNNING)} - {""}
 
 
 def _request(tree: Mapping[str, Any], file: str) -> tuple[list[str], list[str]]:
@@ -104,11 +112,11 @@ def _found_by(words: Sequence[str], runs: tuple[Run, ...], tree: Mapping[str, An
     )
 
 
-def _selection(words: Sequence[str], listed: Sequence[Run]) -> tuple[str, ...]:
+def _selection(words: Sequence[str], listed: Sequence[Run]) -> tuple[str, ...] | None:
     """Say which runs the flags of the record select now, beside those that it lists, and which they do not."""
     if any(HIDDEN in word for word in words):
         # A password was taken out of them, so they may select something else.
-        return ()
+        return None
     selected = {run.run_id: run for run in find_runs(parse(words)).runs}
     ids, last = {run.run_id for run in listed}, max(run.start for run in listed)
     more = [run for run in selected.values() if run.run_id not in ids and run.start <= last]
@@ -132,8 +140,14 @@ def _parts(tree: Mapping[str, Any], is_same_program: bool, running: set[str]) ->
     parts = {name: tree[name] for name in ordered if name not in left_out}
     if running:
         parts["request"] = {**parts["request"], "runs": [one for one in parts["request"]["runs"] if one not in running]}
-        parts["left_out"] = [one for one in parts["left_out"] if one["run_id"] not in running]
+        parts["left_out"] = [one for one in parts["left_out"] if _id_in(one) not in running]
     if not is_same_program:
-        found = parts.get("expectations", [])
-        parts["expectations"] = [{**one, "because": None} if isinstance(one, Mapping) else one for one in found]
+        found = parts.get("expectations")
+        known = found if isinstance(found, list) else [found]
+        parts["expectations"] = [{**one, "because": None} if isinstance(one, Mapping) else one for one in known]
     return parts
+
+
+def _id_in(one: Any) -> str:
+    run_id = one.get("run_id") if isinstance(one, Mapping) else None
+    return run_id if isinstance(run_id, str) else ""

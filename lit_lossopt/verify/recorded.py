@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,7 +109,8 @@ def why_not(run: Run, recorded: Recorded) -> str:
 
 
 def _is_elsewhere(folder: str) -> bool:
-    return folder.startswith(("/", "~", "..")) or "://" in folder
+    """Return whether a folder is not below the working folder. That folder itself is not, because it has files."""
+    return "://" in folder or os.path.normpath(folder).startswith(("/", "~", "..")) or os.path.normpath(folder) == "."
 
 
 def is_outside(run: Run) -> bool:

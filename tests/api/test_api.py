@@ -130,6 +130,11 @@ def test_a_comparison_shows_itself(compared: tuple[Path, Comparison]) -> None:
     assert repr(found).startswith("Comparison('")
     with pytest.raises(AttributeError):
         found.shown = None  # type: ignore[misc,assignment]
+    with pytest.raises(ValueError, match="read-only"):
+        found.arms[0].trials[0].curve.values[0] = 1.0
+    # What a program does with a copy changes no page.
+    dict(found.record)["answer"][:] = ["sgd is best."]
+    assert found.record["answer"][0] == found.words[0]
 
 
 @pytest.mark.usefixtures("store")
@@ -158,6 +163,24 @@ def test_objects_train_and_are_recorded_by_class_and_source(capsys: pytest.Captu
     assert main(["compare", "--json", "one.json"]) == 0
     assert main(["verify", "one.json"]) == 0
     assert "it trains objects that a Python program has handed over" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("store")
+def test_nothing_that_was_handed_over_is_kept() -> None:
+    from lit_lossopt.core.given import _GIVEN
+
+    before = dict(_GIVEN)
+    fit(data=(IMAGES, LABELS), network=Net, **SHORT)
+    with pytest.raises(UserError):
+        fit("adma", data=(IMAGES, LABELS), network=Net)
+    assert before == _GIVEN
+
+
+@pytest.mark.usefixtures("store")
+def test_a_run_that_was_never_evaluated_is_shown() -> None:
+    run = fit("adam", data="digits", **{**SHORT, "trainer.limit_val_batches": 0})
+    assert "completed" in run._repr_html_()
+    assert "<img" not in run._repr_html_()
 
 
 @pytest.mark.usefixtures("store")
@@ -193,6 +216,14 @@ def test_keys_tell_objects_apart_by_what_they_are() -> None:
 
     assert give(rate(0.1)) == give(rate(0.1)) != give(rate(0.2))
     assert give(nn.CrossEntropyLoss()) != give(Net)
+    # Large arrays show only their ends, and networks none of their weights.
+    images = torch.zeros(200, 3, 8, 8, dtype=torch.uint8)
+    other = images.clone()
+    other[100, 1, 4, 4] = 1
+    assert repr(images) == repr(other)
+    assert give((images, LABELS)) == give((images.clone(), LABELS)) != give((other, LABELS))
+    assert give((images.numpy(), LABELS)) == give((images.numpy().copy(), LABELS)) != give((other.numpy(), LABELS))
+    assert give(Net(1, 8, 3)) != give(Net(1, 8, 3))
     assert given(give(Net)).value is Net
     with pytest.raises(UserError, match="run that program again"):
         given("Net 0123456789ab")

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.checksum import checksum
 from lit_lossopt.core.redaction import redact, redact_leaves
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.tracking.reading.runs import Run, read_runs
-from lit_lossopt.training.provenance import MAX_DIFF_BYTES, checksum, code_state
+from lit_lossopt.training.provenance import MAX_DIFF_BYTES, code_state
 
 
 def git(*words: str) -> str:

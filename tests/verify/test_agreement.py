@@ -191,7 +191,18 @@ def test_runs_that_cannot_be_made_again_say_why(one: Run, reason: str) -> None:
     assert why_not(one, Recorded(CONFIG)) == reason
 
 
-@pytest.mark.parametrize(("folder", "is_elsewhere"), [("/tmp/x", True), ("../x", True), ("s3://x", True), ("x", False)])  # noqa: S108  # only a name
+@pytest.mark.parametrize(
+    ("folder", "is_elsewhere"),
+    [
+        ("/x", True),
+        ("../x", True),
+        ("x/../../y", True),
+        ("s3://x", True),
+        (".", True),
+        ("./x", False),
+        ("x", False),
+    ],
+)  # only a name
 def test_runs_that_write_elsewhere_are_not_made_again(folder: str, is_elsewhere: bool) -> None:
     config = f"trainer:\n  callbacks:\n  - init_args:\n      dirpath: {folder}\n      monitor: null\n"
     assert Recorded(config).written() == [folder]

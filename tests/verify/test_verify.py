@@ -361,6 +361,20 @@ def test_nothing_is_left_where_a_training_writes_files_of_its_own(small_sweep: S
     assert (file.stat().st_mtime_ns, file.stat().st_size) == (before.st_mtime_ns, before.st_size)
 
 
+def test_flags_that_held_a_password_leave_it_open_what_they_select(small_sweep: SmallSweep, capsys: Said) -> None:
+    words = ["--experiment", "small", "--filter", "tags.token = '***'"]
+    small_sweep.rewrite(lambda tree: tree["request"].update(words=words))
+    assert verify(small_sweep.record, "--sample", "0") == 5
+    assert "it is not known which runs they select" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("left_out", [None, 5, ["run"], [{"reason": "still running"}], [{"run_id": 5, "reason": None}]])
+def test_a_list_of_another_shape_is_named(left_out: Any, small_sweep: SmallSweep, capsys: Said) -> None:
+    small_sweep.rewrite(lambda tree: tree.update(left_out=left_out))
+    assert verify(small_sweep.record, "--sample", "0") == 4
+    assert "left_out" in capsys.readouterr().out
+
+
 MALFORMED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "flags": lambda tree: tree["request"].update(words=[1]),
     "runs": lambda tree: tree["request"].update(runs=[5]),

@@ -13,22 +13,9 @@ import numpy as np
 from lit_lossopt.comparison.comparison import Arm, ArmRuns, Comparison, Race, Trial
 from lit_lossopt.comparison.expectations import Expectation
 from lit_lossopt.comparison.measures.trial import seed_of, verdict_of
-from lit_lossopt.comparison.record.records import (
-    FORMAT,
-    VERSION,
-    ComparedRun,
-    DecidedPair,
-    Digest,
-    Evaluations,
-    MadeWith,
-    Question,
-    RaceLook,
-    Record,
-    RecordedArm,
-    RecordedRace,
-    RecordedRun,
-    Request,
-)
+from lit_lossopt.comparison.record.race import DecidedPair, RaceLook, RecordedRace
+from lit_lossopt.comparison.record.records import FORMAT, VERSION, MadeWith, Question, Record, RecordedArm, Request
+from lit_lossopt.comparison.record.runs import ComparedRun, Digest, Evaluations, RecordedRun
 from lit_lossopt.comparison.report.figures import figures
 from lit_lossopt.core import names
 from lit_lossopt.core.machine import processor, source_digest, versions

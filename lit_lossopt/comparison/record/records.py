@@ -3,7 +3,8 @@
 Every field and every property becomes a key of the same name. NaN becomes null, which means that a value is not known.
 Infinite numbers become the texts ``infinity`` and ``-infinity``. Accuracies are shares (0 to 1).
 
-Whoever changes a record changes the schema too, and raises ``VERSION`` unless readers of the old one can read the new.
+Those of runs are in ``runs``, and those of a race in ``race``. Whoever changes a record changes the schema too, and
+raises ``VERSION`` unless readers of the old one can read the new.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from lit_lossopt.comparison.comparison import (
     LeftOut,
     Oscillation,
     RateShift,
-    Rules,
     Sensitivity,
     SharedRate,
     SpecialCase,
 )
 from lit_lossopt.comparison.expectations import Expectation
+from lit_lossopt.comparison.record.race import RecordedRace
+from lit_lossopt.comparison.record.runs import ComparedRun, RecordedRun
 
 FORMAT = "lit_lossopt comparison"
 VERSION = 1
@@ -143,163 +145,6 @@ class RecordedArm:
     climb_back: Estimate
     oscillation: Oscillation | None
     scores: Mapping[str, Estimate]
-
-
-@dataclass(frozen=True)
-class Digest:
-    """A history of a metric, as short as it can be.
-
-    Attributes:
-        points: how many steps have a value.
-        last: the value at the last step.
-        sha256: of all steps as 64-bit integers, then of all values as 64-bit floating point numbers, both with the
-            lowest byte first.
-    """
-
-    points: int
-    last: float
-    sha256: str
-
-
-@dataclass(frozen=True)
-class RecordedRun:
-    """A run that was read.
-
-    Attributes:
-        run_id: of MLflow.
-        name: of MLflow.
-        experiment_id: of MLflow.
-        start: milliseconds since 1970.
-        arm: the name of its arm.
-        seed: what pairs it with runs of other arms. Empty if the run names none.
-        verdict: completed, diverged or collapsed.
-        params: the run's parameters, as MLflow has them.
-        tags: those that say how the run was made and how it ended.
-        histories: metric → digest, of the histories that a comparison reads. Values that were logged in per cent count
-            as shares.
-    """
-
-    run_id: str
-    name: str
-    experiment_id: str
-    start: int
-    arm: str
-    seed: str
-    verdict: str
-    params: Mapping[str, str]
-    tags: Mapping[str, str]
-    histories: Mapping[str, Digest]
-
-
-@dataclass(frozen=True)
-class Evaluations:
-    """The compared metric at each evaluation, all ``[n]``.
-
-    Attributes:
-        steps: as they were logged.
-        places: on the axis that all runs share. Empty without one.
-        values: of the metric.
-        seconds: training seconds so far.
-        examples: training images seen so far.
-    """
-
-    steps: tuple[int, ...]
-    places: tuple[float, ...]
-    values: tuple[float, ...]
-    seconds: tuple[float, ...]
-    examples: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class ComparedRun(RecordedRun):
-    """A run that is compared.
-
-    Attributes:
-        learning_rate: not known if the run names none.
-        final: the final value of the metric.
-        best: the best value.
-        best_step: at which step it was.
-        area: under the curve of the metric, as a mean of the metric.
-        steps_to_target: along the axis. Infinite if the target was never reached.
-        seconds_to_target: training seconds, likewise.
-        examples_to_target: training images, likewise.
-        end: how far on the axis the run would have gone.
-        ripple: of the step losses.
-        roughness: of the evaluations.
-        climb_back: of the probe loss.
-        oscillation: of the evaluations.
-        scores: final values of other yardsticks.
-        evaluations: of the metric.
-    """
-
-    learning_rate: float
-    final: float
-    best: float
-    best_step: int
-    area: float
-    steps_to_target: float
-    seconds_to_target: float
-    examples_to_target: float
-    end: float
-    ripple: float
-    roughness: float
-    climb_back: float
-    oscillation: Oscillation | None
-    scores: Mapping[str, float]
-    evaluations: Evaluations
-
-
-@dataclass(frozen=True)
-class DecidedPair:
-    """A pair of arms that a race has decided.
-
-    Attributes:
-        arms: the two.
-        seeds: with how many seeds it was decided.
-    """
-
-    arms: tuple[str, str]
-    seeds: int
-
-
-@dataclass(frozen=True)
-class RaceLook:
-    """A look of a race.
-
-    Attributes:
-        seeds: with how many.
-        contrasts: of the pairs that were open then.
-    """
-
-    seeds: int
-    contrasts: tuple[Contrast, ...]
-
-
-@dataclass(frozen=True)
-class RecordedRace:
-    """How far a race has gone.
-
-    Attributes:
-        rules: what was fixed before.
-        seeds_of: arm → number of its seeds that were looked at.
-        looks: in their order.
-        decided: the pairs that are decided.
-        racing: the arms of which a pair is open.
-        unbeaten: the arms that are worse than no other, and have not left.
-        left: arms that lack a run which a look needed.
-        next_look: the number of seeds of the next look. None where there is none.
-        trainings: how many runs were looked at.
-    """
-
-    rules: Rules
-    seeds_of: Mapping[str, int]
-    looks: tuple[RaceLook, ...]
-    decided: tuple[DecidedPair, ...]
-    racing: tuple[str, ...]
-    unbeaten: tuple[str, ...]
-    left: tuple[str, ...]
-    next_look: int | None
-    trainings: int
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,16 @@ def span_of(series: Sequence[Series]) -> Times | None:
     return Times(min(map(min, known)), max(map(max, known))) if known else None
 
 
-def count_without_step(steps: Sequence[int | None], column: str, left_out: Counter[str]) -> None:
-    """Count the rows that have no step."""
+def steps_of(cells: Sequence[str], column: str, left_out: Counter[str]) -> list[int | None]:
+    """Return the step of each row ``[rows]``, or None where a cell holds none.
+
+    Args:
+        cells: of each row.
+        column: its name.
+        left_out: gets the number of rows without a step.
+    """
+    steps = [as_step(cell) for cell in cells]
     missing = sum(step is None for step in steps)
     if missing:
         left_out[f"rows whose {column!r} is no whole number"] += missing
+    return steps

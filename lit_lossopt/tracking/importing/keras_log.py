@@ -13,7 +13,7 @@ from typing import Any
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
-from lit_lossopt.tracking.importing.cells import as_step, count_without_step, series_of
+from lit_lossopt.tracking.importing.cells import series_of, steps_of
 from lit_lossopt.tracking.importing.parameter_names import is_parameter
 from lit_lossopt.tracking.importing.records import Candidate, Columns, ForeignRun, Format, Series, Source
 from lit_lossopt.tracking.importing.tables import read_table
@@ -46,8 +46,7 @@ def read_csv(source: Source, _: Columns) -> list[ForeignRun]:
     if _EPOCH not in table.columns:
         raise UserError(f"import {source.path}: there is no column {_EPOCH!r}, so this is none of Keras' CSVLogger")
     left_out: Counter[str] = Counter()
-    steps = [as_step(cell) for cell in table.columns[_EPOCH]]
-    count_without_step(steps, _EPOCH, left_out)
+    steps = steps_of(table.columns[_EPOCH], _EPOCH, left_out)
     metrics = {name: series_of(name, cells, steps, (), left_out) for name, cells in table.columns.items()}
     return [_run(source, metrics, left_out)]
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.tracking.importing.cells import as_step, count_without_step, series_of
+from lit_lossopt.tracking.importing.cells import series_of, steps_of
 from lit_lossopt.tracking.importing.hparams import read_hparams
 from lit_lossopt.tracking.importing.records import Candidate, Columns, ForeignRun, Format, Found, Source, label_of
 from lit_lossopt.tracking.importing.tables import read_table
@@ -32,8 +32,7 @@ def read(source: Source, _: Columns) -> list[ForeignRun]:
     if _STEP not in table.columns:
         raise UserError(f"import {source.path}: there is no column {_STEP!r}, so this is none of Lightning's CSVLogger")
     left_out: Counter[str] = Counter()
-    steps = [as_step(cell) for cell in table.columns[_STEP]]
-    count_without_step(steps, _STEP, left_out)
+    steps = steps_of(table.columns[_STEP], _STEP, left_out)
     metrics = {
         name: series_of(name, cells, steps, (), left_out) for name, cells in table.columns.items() if name != _STEP
     }

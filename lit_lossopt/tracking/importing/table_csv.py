@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.importing.cells import (
     as_milliseconds,
-    as_step,
     as_value,
-    count_without_step,
     series_of,
     span_of,
+    steps_of,
 )
 from lit_lossopt.tracking.importing.parameter_names import is_parameter
 from lit_lossopt.tracking.importing.records import Columns, ForeignRun, Format, Series, Source
@@ -54,9 +53,9 @@ def read(source: Source, columns: Columns) -> list[ForeignRun]:
     roles = _roles(table, columns)
     left_out: Counter[str] = Counter()
     _count_unnamed(table, roles, left_out)
-    count_without_step([as_step(cell) for cell in table.columns[roles.fixed[STEP]]], roles.fixed[STEP], left_out)
+    steps = steps_of(table.columns[roles.fixed[STEP]], roles.fixed[STEP], left_out)
     groups = _groups(table, roles)
-    runs = [_run(source, table, roles, key, rows, left_out) for key, rows in groups.items()]
+    runs = [_run(source, table, roles, key, rows, steps, left_out) for key, rows in groups.items()]
     # What is left out is of all runs together, so it is told once.
     return [
         ForeignRun(name, params, metrics, span_of(list(metrics.values())), part, (), Counter() if place else left_out)
@@ -128,14 +127,20 @@ def _groups(table: Table, roles: _Roles) -> dict[tuple[str, ...], list[int]]:
 
 
 def _run(
-    source: Source, table: Table, roles: _Roles, key: Sequence[str], rows: Sequence[int], left_out: Counter[str]
+    source: Source,
+    table: Table,
+    roles: _Roles,
+    key: Sequence[str],
+    rows: Sequence[int],
+    all_steps: Sequence[int | None],
+    left_out: Counter[str],
 ) -> tuple[str, dict[str, str], dict[str, Series], str]:
     """Return name, parameters, metrics and part of one run."""
     said, texts = (key[0], key[1:]) if RUN in roles.fixed else ("", key)
     params = {name: text.strip() for name, text in zip(roles.params, texts, strict=True) if text.strip()}
     shown = " ".join(f"{name}={text}" for name, text in params.items())
     name = said or (f"{source.label} {shown}" if shown else source.label)
-    steps = [as_step(table.columns[roles.fixed[STEP]][row]) for row in rows]
+    steps = [all_steps[row] for row in rows]
     times = [as_milliseconds(table.columns[roles.fixed[TIME]][row]) for row in rows] if TIME in roles.fixed else []
     read_metrics = _long if METRIC in roles.fixed else _wide
     return name, params, read_metrics(table, roles, rows, steps, times, left_out), json.dumps([said, params])

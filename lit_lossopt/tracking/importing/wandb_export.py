@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.importing.cells import (
     as_milliseconds,
-    as_step,
     as_value,
-    count_without_step,
     series_of,
     span_of,
+    steps_of,
 )
 from lit_lossopt.tracking.importing.records import Candidate, Columns, ForeignRun, Format, Found, Series, Source, Times
 from lit_lossopt.tracking.importing.tables import Table, read_table
@@ -60,8 +59,7 @@ def read_charts(source: Source, _: Columns) -> list[ForeignRun]:
     for path in source.files:
         table = read_table(path)
         axis = next(iter(table.columns))
-        steps = [as_step(cell) for cell in table.columns[axis]]
-        count_without_step(steps, axis, left_out)
+        steps = steps_of(table.columns[axis], axis, left_out)
         for column, cells in list(table.columns.items())[1:]:
             run, between, name = column.rpartition(_BETWEEN)
             if not between:
@@ -104,8 +102,7 @@ def read_history(source: Source, _: Columns) -> list[ForeignRun]:
     if counted not in table.columns:
         raise UserError(f"import {source.path}: there is no column {_STEP!r}, so this is no history of W&B")
     left_out: Counter[str] = Counter()
-    steps = [as_step(cell) for cell in table.columns[counted]]
-    count_without_step(steps, counted, left_out)
+    steps = steps_of(table.columns[counted], counted, left_out)
     times = [as_milliseconds(cell) for cell in table.columns.get(_TIME, ())]
     of_the_table = {_STEP, _TIME, _RUNTIME, counted}
     metrics = {
