@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Floats = NDArray[np.float64]
+# The page has all of them. A notebook is narrow.
+_COLUMNS = 7
 _PANDAS = "to_frame needs pandas: pip install pandas"
 
 
@@ -214,8 +216,8 @@ class Comparison:
     def _repr_html_(self) -> str:
         comparison = self.shown.comparison
         table = arm_table(comparison)
-        rows = [(row.name, [_cell(cell) for cell in row.cells]) for row in table.rows]
-        return _page_part(self.words, _table(table.heads, rows), _picture(comparison, "metric"))
+        rows = [(row.name, [_cell(cell) for cell in row.cells[:_COLUMNS]]) for row in table.rows]
+        return _page_part(self.words, _table(table.heads[:_COLUMNS], rows), _picture(comparison, "metric"))
 
 
 def _freeze(run: ReadRun) -> None:
@@ -270,7 +272,7 @@ def _page_part(words: Iterable[str], table: str, picture: str) -> str:
 
 def _cell(cell: Cell) -> str:
     below = f"<br><small>{escape(printable(cell.below))}</small>" if cell.below else ""
-    return f"<td>{escape(printable(cell.text))}{below}</td>"
+    return f"<td style='white-space:nowrap'>{escape(printable(cell.text))}{below}</td>"
 
 
 def _table(heads: Sequence[tuple[str, str]], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
