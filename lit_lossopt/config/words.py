@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from lit_lossopt.config.branch import BRANCH, read_origin
 from lit_lossopt.config.check import check_finite, check_settings, folded
 from lit_lossopt.config.files import find_config
 from lit_lossopt.config.lightning_callbacks import check_named, flag_for_parser, settings_for_parser
@@ -225,6 +226,7 @@ def _check_checkpoint(prepared: Prepared) -> None:
             "mlruns/<experiment>/<run id>/artifacts/checkpoints)"
         )
     _check_resume(prepared, given)
+    _check_branch(prepared, typed.get(BRANCH, prepared.settings.tree.get(BRANCH)), typed)
     check_together(prepared.unrecorded, prepared.resume, given)
     if given == LAST and prepared.command == "fit":
         return
@@ -232,6 +234,15 @@ def _check_checkpoint(prepared: Prepared) -> None:
         raise UserError(f"--ckpt_path {given}: only a local file is loaded; download it first if you trust it")
     if given is not None and not is_file(given_path(str(given))):
         raise UserError(f"--ckpt_path {given}: no such file")
+
+
+def _check_branch(prepared: Prepared, branch: object, typed: Mapping[str, str | None]) -> None:
+    """Refuse a branch that can be seen to be wrong."""
+    if branch is None:
+        return
+    read_origin(str(branch), f"--{BRANCH}")
+    if prepared.command == "fit" and {BRANCH, "ckpt_path"} <= typed.keys():
+        raise UserError(f"--{BRANCH} begins a new run, and --ckpt_path goes on with one; leave one of them out")
 
 
 def _check_twin(settings: Settings, rest: Sequence[Flag]) -> None:

@@ -114,6 +114,8 @@ TAG_ATTEMPT = "lossopt.attempt"
 TAG_KILLED = "lossopt.killed"
 TAG_GAPS = "lossopt.gap_seconds"
 TAG_CONTINUES = "lossopt.continues"
+# Of a branch: the id of the run that it begins from, "@", and the step behind which it begins.
+TAG_BRANCH = "lossopt.branch"
 TAG_FRAMEWORK = "lossopt.framework"
 TAG_JOURNAL = "lossopt.journal"
 TAG_UNDELIVERED = "lossopt.undelivered"
@@ -188,6 +190,8 @@ CONFIG_KEY = "lossopt_config"
 LOGGED_KEY = "lossopt_logged"
 CRITERION_KEY = "lossopt_criterion"
 STATE_KEY = "lossopt_state"
+# Of a branch: what was trained before it, in words.
+TRUNK_KEY = "lossopt_trunk"
 # Whether a validation was cut short, and whether training was told to stop.
 VALIDATION_DUE_KEY = "lossopt_validation_due"
 STOPPED_KEY = "lossopt_stopped"

@@ -69,6 +69,44 @@ def artifact_folder(run: str, folder: str, wanted: Sequence[str] | None = None) 
         yield str(known_run.info.run_id), place
 
 
+def runs_called(word: str, experiment: str) -> list[str]:
+    """Return the ids of the runs that a word may mean.
+
+    It is the id of a run or its beginning, which is taken as it is, the key of a run's settings, or a run's name. Runs
+    of one key have trained the same. All of them are returned, the first to begin first.
+
+    Args:
+        word: as typed.
+        experiment: in which keys and names are looked for.
+
+    Raises:
+        UserError: several runs have that name, or the store does not answer.
+    """
+    uri = tracking_uri()
+    database = sqlite_path(uri)
+    if database and not database.is_file():
+        return [word]
+    try:
+        client = Store(uri).client
+        found = client.get_experiment_by_name(experiment)
+        ids = [found.experiment_id] if found else []
+        for name in (f"tags.`{names.TAG_SWEEP_KEY}`", f"tags.`{names.TAG_TRIAL_KEY}`", "attributes.run_name"):
+            question = f"{name} = '{word}'"
+            order = ["attributes.start_time ASC"]
+            runs = list(client.search_runs(ids, question, order_by=order)) if ids and "'" not in word else []
+            if len(runs) > 1 and name == "attributes.run_name":
+                shown = ", ".join(str(run.info.run_id) for run in runs[:3])
+                raise UserError(
+                    f"{word}: {len(runs)} runs of {experiment} are called so; name one by its id, as {shown}"
+                )
+            if runs:
+                return [str(run.info.run_id) for run in runs]
+    except STORE_ERRORS as error:
+        reason = one_line(str(error), 200)
+        raise UserError(f"{word}: {uri} cannot be asked for it ({reason}); name a checkpoint file") from error
+    return [word]
+
+
 def _find(client: MlflowClient, run: str) -> Run:
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     if _BEGINNING.fullmatch(run) and experiments:

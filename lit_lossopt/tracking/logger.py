@@ -81,7 +81,7 @@ class RunLogger(JournalLogger):
         self._attached = False
         self._local_artifacts: Path | None = None
         self._ending = Ending()
-        self._begun_from = ""
+        self._begun_from = self._branch = ""
         self.lost = Lost()
 
     @property
@@ -122,6 +122,10 @@ class RunLogger(JournalLogger):
         """Name the run whose checkpoint this new run begins from."""
         self._begun_from = run_id
 
+    def branch_off(self, run_id: str, step: int) -> None:
+        """Name the run that this new run is a branch of, and the step behind which it begins."""
+        self._branch = f"{run_id}@{step}"
+
     @rank_zero_only
     def start(
         self,
@@ -152,6 +156,8 @@ class RunLogger(JournalLogger):
         tags = {names.TAG_FRAMEWORK: "pytorch", **self._tags, **(tags or {})}
         if self._begun_from:
             tags[names.TAG_CONTINUES] = self._begun_from
+        if self._branch:
+            tags[names.TAG_BRANCH] = self._branch
         self._add({"kind": "run", "journal": self._id, "milliseconds": now(), "tags": tags, **header})
         self.log_hyperparams(params or {})
         delivery = self._deliver()

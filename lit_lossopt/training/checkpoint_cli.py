@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,21 @@ from typing import Any
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.trainer.states import TrainerFn
 
+from lit_lossopt.config.branch import BRANCH, read_origin
 from lit_lossopt.config.description import trial_key
 from lit_lossopt.config.words import LAST
 from lit_lossopt.core.names import RUN_KEY
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.training.branch import State, found_state
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.training.checkpoint_file import read_best_of, read_verified
-from lit_lossopt.training.continuation import Continuation, continuation_of, continue_run
+from lit_lossopt.training.continuation import Continuation, as_branch, branch_off, continuation_of, continue_run
 from lit_lossopt.training.distributed import collectives as ranks
 from lit_lossopt.training.preflight import check_left
 from lit_lossopt.training.resume import claim_settings, last_checkpoint, unfinished_checkpoint
-from lit_lossopt.training.run_description import resolved_config
+from lit_lossopt.training.run_description import arm_of, resolved_config
 
 
 class CheckpointCLI(LightningCLI):
@@ -36,6 +39,9 @@ class CheckpointCLI(LightningCLI):
         resume: what was typed behind ``--resume``.
         checkpoint: the content of the checkpoint; empty without one.
         continuation: how training goes on from it; there once the checkpoint was checked.
+        words: what was typed, the command first.
+        borrowed: what is given back at the end.
+        branch: the state that a new run branches off, if one does.
         checkpoints: the callback that saves.
         release: lets others resume a run of the same settings.
     """
@@ -44,6 +50,9 @@ class CheckpointCLI(LightningCLI):
     resume: str
     checkpoint: dict[str, Any]
     continuation: Continuation
+    words: list[str]
+    borrowed: ExitStack
+    branch: State | None = None
     checkpoints: RunCheckpoints
     release: Callable[[], None]
 
@@ -62,6 +71,17 @@ class CheckpointCLI(LightningCLI):
             config[self.command]["ckpt_path"] = str(used)
             config[self.command]["weights_only"] = True
 
+    def find_branch(self) -> None:
+        """Find the state that a new run is to branch off, and name it in the settings by its run's id."""
+        settings = self.config[self.command]
+        typed, key = settings.get(BRANCH), f"--{BRANCH}"
+        if typed and self.command == "fit":
+            state = found_state(read_origin(typed, key), settings["tracking"]["experiment"], key)
+            self.branch = self.borrowed.enter_context(state)
+            settings[BRANCH] = self.branch.origin
+            self.words = [word.replace(typed, self.branch.origin) for word in self.words]
+            self.save_config_kwargs["words"] = self.words
+
     def _choose_checkpoint(self) -> Path | None:
         """Read the checkpoint, or the one before it.
 
@@ -78,6 +98,10 @@ class CheckpointCLI(LightningCLI):
             print(f"resuming from {path}" if path else "nothing to resume; a new run begins", flush=True)
         elif path == LAST:
             path = last_checkpoint(settings["tracking"]["experiment"])
+        if not path and self.branch:
+            self.checkpoint = dict(self.branch.content)
+            return self.branch.path
+        self.branch = None
         if not path:
             return None
         self.checkpoint, used, problem = read_best_of(given_path(path))
@@ -93,6 +117,8 @@ class CheckpointCLI(LightningCLI):
         now = resolved_config(self._parser(self.command), self.config[self.command])
         path = Path(self.config[self.command]["ckpt_path"])
         self.continuation = continuation_of(self.checkpoint, path, now)
+        if self.branch:
+            self.continuation = as_branch(self.continuation, self.checkpoint, arm_of(self.checkpoint))
         self.model.go_on(self.continuation)
         state = self.checkpoint.get(type(self.datamodule).__qualname__)
         self.trainer.state.fn = TrainerFn.FITTING
@@ -111,10 +137,12 @@ class CheckpointCLI(LightningCLI):
         logger, run_id = self.trainer.logger, self.checkpoint.get(RUN_KEY)
         logger = logger if isinstance(logger, RunLogger) else None
         if self.command == "fit" and self.checkpoint:
-            if self.continuation.changed:
-                check_left(self.trainer, self.checkpoint)
-            begins_run = logger is not None
-            if logger and run_id:
+            if self.continuation.changed or self.branch:
+                check_left(self.trainer, self.checkpoint, f"--{BRANCH}" if self.branch else "--ckpt_path")
+            begins_run = logger is not None and not self.branch
+            if self.branch:
+                branch_off(logger, self.branch.run, self.continuation)
+            elif logger and run_id:
                 begins_run = not continue_run(logger, run_id, self.continuation, force=self.resume == "force")
             elif logger:
                 print("a new run begins from the checkpoint, which names none", flush=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
@@ -20,8 +20,9 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import Logger, MLFlowLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from lit_lossopt.config.branch import BRANCH
 from lit_lossopt.config.check import ALLOWED_IMPORTS, LINKED
-from lit_lossopt.config.help import DIAGNOSTICS, SEED, THREADS
+from lit_lossopt.config.help import BRANCH_HELP, DIAGNOSTICS, SEED, THREADS
 from lit_lossopt.config.lightning_callbacks import check_built
 from lit_lossopt.config.quoted_values import check_quoted
 from lit_lossopt.config.words import Prepared
@@ -133,6 +134,7 @@ class LossOptCLI(CheckpointCLI):
         self.checkpoint: dict[str, Any] = {}
         # Lets others resume a run of the same settings.
         self.release: Callable[[], None] = lambda: None
+        self.borrowed = ExitStack()
         register_types()
         strict = {"allow_abbrev": False, "exit_on_error": False}
         super().__init__(
@@ -172,6 +174,7 @@ class LossOptCLI(CheckpointCLI):
         parser.add_class_arguments(RunCheckpoints, "checkpoints")
         parser.add_class_arguments(ProbeLoss, "probe")
         parser.add_argument("--diagnostics", type=str | bool, default="default", help=DIAGNOSTICS)
+        parser.add_argument(f"--{BRANCH}", type=str | None, default=None, help=BRANCH_HELP)
         parser.add_lightning_class_args(PredictionTable, "predictions")
         for name in LINKED["model"][:-1]:
             parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
@@ -182,6 +185,7 @@ class LossOptCLI(CheckpointCLI):
         """Parse without Lightning's warning about arguments given in Python."""
         self.config: Namespace = parser.parse_args(args)  # type: ignore[arg-type]  # a list here
         check_quoted(self.settings, self.config[self.command])
+        self.find_branch()
 
     def _parse_ckpt_path(self) -> None:
         """Skip Lightning's own look into the checkpoint.
@@ -318,6 +322,7 @@ class LossOptCLI(CheckpointCLI):
             raise UserError(f"{remedy} ({problem})" if remedy else f"{self.command}: {problem}") from error
         finally:
             self.release()
+            self.borrowed.close()
         if self.command == "fit":
             say_where(self.trainer, self.record)
         lost = isinstance(self.trainer.logger, RunLogger) and self.trainer.logger.lost

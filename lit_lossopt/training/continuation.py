@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lit_lossopt.config.branch import BRANCH
 from lit_lossopt.config.description import relevant_settings
 from lit_lossopt.core import names
 from lit_lossopt.core.class_paths import as_named_now
@@ -36,6 +37,8 @@ class Continuation:
         changed: what differs between the settings of then and of now and can change a result, as ``key: old → new``.
         weights_alone: whether the checkpoint holds no state of an optimizer.
         begins_run: whether the weights begin a run of their own.
+        trunk: of a branch, what was trained before it, in words.
+        branches: whether a branch begins here. It is a run of its own that goes on with all that the checkpoint holds.
     """
 
     step: int
@@ -44,6 +47,8 @@ class Continuation:
     changed: tuple[str, ...]
     weights_alone: bool
     begins_run: bool = False
+    trunk: str = ""
+    branches: bool = False
 
     @property
     def callbacks_afresh(self) -> bool:
@@ -60,6 +65,13 @@ class Continuation:
         Their states hold the settings of then, which would win over those of now.
         """
         return self.weights_alone or any(change.startswith(_OF_OPTIMIZER) for change in self.changed)
+
+    @property
+    def afresh(self) -> str:
+        """What begins afresh, in words that follow others."""
+        states = {"optimizer and schedule": self.optimizer_afresh, "callbacks": self.callbacks_afresh}
+        parts = [name for name, fresh in states.items() if fresh]
+        return f"; {', '.join(parts)} begin afresh" if parts else ""
 
 
 def continuation_of(checkpoint: Mapping[str, Any], path: Path, now: Mapping[str, Any]) -> Continuation:
@@ -78,7 +90,28 @@ def continuation_of(checkpoint: Mapping[str, Any], path: Path, now: Mapping[str,
         logged=checkpoint.get(names.LOGGED_KEY, {}),
         changed=tuple(changed_settings(then, now)) if then else (),
         weights_alone="optimizer_states" not in checkpoint,
+        trunk=checkpoint.get(names.TRUNK_KEY, ""),
     )
+
+
+def as_branch(how: Continuation, checkpoint: Mapping[str, Any], arm: str) -> Continuation:
+    """Return how a branch begins from a checkpoint.
+
+    Args:
+        how: training would go on with the checkpoint's run.
+        checkpoint: its content.
+        arm: of the checkpoint's run.
+    """
+    before = checkpoint.get(names.TRUNK_KEY, "")
+    return replace(how, trunk=f"{how.step} steps of {arm}{f' after {before}' if before else ''}", branches=True)
+
+
+def branch_off(logger: RunLogger | None, run_id: str, how: Continuation) -> None:
+    """Say that a new run branches off another one, and let its record say so, too."""
+    differing = "; ".join(how.changed) or "nothing has changed, so it repeats that run from there"
+    tell(f"a new run branches off run {run_id} behind step {how.step}: {differing}{how.afresh}", sys.stdout)
+    if logger and run_id:
+        logger.branch_off(run_id, how.step)
 
 
 def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bool) -> bool:
@@ -91,9 +124,7 @@ def continue_run(logger: RunLogger, run_id: str, how: Continuation, *, force: bo
     """
     run_id = final_id(Path(names.JOURNAL_FOLDER), run_id)
     differing = "; ".join(how.changed)
-    states = {"optimizer and schedule": how.optimizer_afresh, "callbacks": how.callbacks_afresh}
-    parts = [name for name, fresh in states.items() if fresh]
-    afresh = f"; {', '.join(parts)} begin afresh" if parts else ""
+    afresh = how.afresh
     if how.weights_alone:
         why = "the checkpoint holds weights alone" + (f", and settings have changed: {differing}" if differing else "")
     else:
@@ -122,11 +153,21 @@ def changed_settings(then: str, now: Mapping[str, Any]) -> list[str]:
     # The configuration stored then contains no passwords.
     shown = redact_leaves(now)
     old, new = _flat(relevant_settings(json.loads(as_named_now(then)))), _flat(relevant_settings(shown))
+    # Of a class that has changed, its arguments say nothing more.
+    whole = {key.removesuffix("class_path") for key in old.keys() | new.keys() if _is_other_class(key, old, new)}
     return [
         f"{key}: {old.get(key, 'not set')} → {new.get(key, 'not set')}"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
+        if key != BRANCH and old.get(key) != new.get(key) and (key.endswith(".class_path") or not _below(key, whole))
     ]
+
+
+def _is_other_class(key: str, old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+    return key.endswith(".class_path") and old.get(key) != new.get(key)
+
+
+def _below(key: str, groups: Collection[str]) -> bool:
+    return any(key.startswith(group) for group in groups)
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, described
-from lit_lossopt.core.names import CONFIG_KEY, CRITERION_KEY, STATE_KEY
+from lit_lossopt.core.names import CONFIG_KEY, CRITERION_KEY, STATE_KEY, TRUNK_KEY
 from lit_lossopt.core.quiet import without_warnings
 from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.losses import contract_of, loss_of, predicted_classes
@@ -281,6 +281,8 @@ class LossOptModule(pl.LightningModule):
         """Add the loss's name, the config, and the state that a resumed run needs."""
         checkpoint[CRITERION_KEY] = type(self.criterion).__name__
         checkpoint[CONFIG_KEY] = self._run_config
+        if self.continuation is not None and self.continuation.trunk:
+            checkpoint[TRUNK_KEY] = self.continuation.trunk
         checkpoint[STATE_KEY] = {
             "best_val_accuracy": self.best_val_accuracy,
             "plateau": self.plateau.state_dict() if self.plateau else None,

@@ -98,10 +98,15 @@ def check_budget(trainer: pl.Trainer) -> None:
             raise UserError(f"trainer.{name}=0: there would be nothing to train")
 
 
-def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
+def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any], asked: str) -> None:
     """Refuse to go on where that would train nothing.
 
     It is about a checkpoint under other settings.
+
+    Args:
+        trainer: with its limits.
+        checkpoint: its content.
+        asked: what named it, for errors.
 
     Raises:
         UserError: its steps or epochs are as many as the limit.
@@ -111,7 +116,7 @@ def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
         limit = getattr(trainer, name)
         if limit is not None and done is not None and 0 < limit <= done:
             raise UserError(
-                f"--ckpt_path: nothing is left to train, because it has reached {done} of trainer.{name}={limit}; "
+                f"{asked}: nothing is left to train, because it has reached {done} of trainer.{name}={limit}; "
                 "raise that limit"
             )
 

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,16 @@ import torch
 from jsonargparse import Namespace
 from lightning.pytorch.cli import SaveConfigCallback
 
+from lit_lossopt.config.branch import BRANCH
 from lit_lossopt.config.description import GIVEN, arm_name, flat_parameters, trial_key
 from lit_lossopt.core.checksum import checksum
+from lit_lossopt.core.class_paths import as_named_now
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.given import Given, given
 from lit_lossopt.core.machine import source_digest, versions
 from lit_lossopt.core.names import (
     CONFIG_ARTIFACT,
+    CONFIG_KEY,
     DIFF_ARTIFACT,
     GIVEN_ARTIFACT,
     PROVENANCE_ARTIFACT,
@@ -85,12 +88,13 @@ class RunDescription(SaveConfigCallback):
         if logger.version:
             self._describe_attempt(trainer, logger, text)
             return
-        arm = arm_name(config, class_defaults([config["model"], config["data"]]))
+        trunk = pl_module.continuation.trunk if pl_module.continuation else ""
+        arm = _arm(config) + (f" after {trunk}" if trunk else "")
         seed = config["seed_everything"]
         kind = {self.record: "true"} if self.record else {TAG_TRIAL_KEY: trial_key(config)}
         logger.start(
             run_name=f"{self.words[0]} {arm} seed={seed}" if self.record else f"{arm} seed={seed}",
-            params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer)}),
+            params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer), BRANCH: trunk or None}),
             tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_FRAMEWORK: pl_module.framework, **kind},
         )
         self._describe_origin(trainer, logger, text, _handed_over(config))
@@ -121,6 +125,19 @@ class RunDescription(SaveConfigCallback):
         provenance = _provenance(trainer, text, attempt=logger.attempt)
         provenance["code"].pop("diff", "")
         logger.log_text(as_text(provenance), PROVENANCE_ARTIFACT.replace(".", f"_{logger.attempt}."))
+
+
+def arm_of(checkpoint: Mapping[str, Any]) -> str:
+    """Return the arm of the run that has left a checkpoint.
+
+    It is an unnamed one where the checkpoint does not say under which settings it was saved.
+    """
+    config = checkpoint.get(CONFIG_KEY)
+    return _arm(json.loads(as_named_now(config))) if config else "another training"
+
+
+def _arm(config: Mapping[str, Any]) -> str:
+    return arm_name(config, class_defaults([config["model"], config["data"]]))
 
 
 def typed_words(words: Sequence[str]) -> list[str]:

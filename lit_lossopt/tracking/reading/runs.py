@@ -14,6 +14,7 @@ from typing import Protocol
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.tracking.addresses import check_file_store, check_uri, reading_patience, sqlite_path, tracking_uri
+from lit_lossopt.tracking.reading.branches import with_trunks
 from lit_lossopt.tracking.reading.records import Experiment, History, Run
 from lit_lossopt.tracking.reading.sqlite import SqliteReader
 
@@ -122,6 +123,8 @@ def read_runs(
 def with_histories(runs: Sequence[Run], metrics: Collection[str] | None = None) -> list[Run]:
     """Return the same runs with histories.
 
+    A branch has those of the run that it begins from in front of its own.
+
     Args:
         runs: without histories.
         metrics: whose histories to read. None: all.
@@ -132,8 +135,16 @@ def with_histories(runs: Sequence[Run], metrics: Collection[str] | None = None) 
     if metrics is not None and not metrics:
         return list(runs)
     with _reading() as reader:
-        histories = reader.histories(runs, metrics)
-    return [replace(run, histories=histories[run.run_id]) for run in runs]
+
+        def read(wanted: Sequence[Run]) -> list[Run]:
+            histories = reader.histories(wanted, metrics)
+            return [replace(run, histories=histories[run.run_id]) for run in wanted]
+
+        def read_trunks(run_ids: Collection[str]) -> list[Run]:
+            everywhere = reader.runs([item.experiment_id for item in reader.experiments()])
+            return read([run for run in everywhere if run.run_id in run_ids])
+
+        return with_trunks(read(runs), read_trunks)
 
 
 def read_history(run_id: str, metric: str) -> History:

@@ -18,6 +18,7 @@ from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.recording import Recorder
+from lit_lossopt.training.branch import kept_name
 from lit_lossopt.training.callbacks.checkpoint_folders import check_apart, choose_folder
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
@@ -49,9 +50,11 @@ class RunCheckpoints(Checkpoint):
     there and ``fit --ckpt_path FILE`` continues it.
 
     Args:
+        keep_steps: states after these steps are kept for good, as ``step-400.ckpt``, for branches that begin there.
         every_n_steps: also after so many steps; None: not by steps.
         every_minutes: also after so many minutes without one; None: not by time.
         max_gigabytes: disk that the checkpoints of a run may take; the one before the last goes first, then the best.
+            States of ``keep_steps`` stay.
 
     Raises:
         UserError: one of these is not above zero.
@@ -62,11 +65,18 @@ class RunCheckpoints(Checkpoint):
         every_n_steps: int | None = None,
         every_minutes: float | None = 10.0,
         max_gigabytes: float | None = None,
+        keep_steps: list[int] | None = None,
     ) -> None:
         limits = {"every_n_steps": every_n_steps, "every_minutes": every_minutes, "max_gigabytes": max_gigabytes}
         for name, value in limits.items():
             if value is not None and not value > 0:
                 raise UserError(f"checkpoints.{name}={value}: must be above 0, or null for no such checkpoints")
+        wrong = next((step for step in keep_steps or () if step < 1), None)
+        if wrong is not None:
+            raise UserError(
+                f"checkpoints.keep_steps: {wrong} is no step behind which a state can be kept; steps count from 1"
+            )
+        self.keep_steps = frozenset(keep_steps or ())
         self.every_n_steps = every_n_steps
         self.every_minutes = every_minutes
         self.max_gigabytes = max_gigabytes
@@ -167,7 +177,8 @@ class RunCheckpoints(Checkpoint):
         """Save by steps or minutes."""
         step = trainer.global_step
         by_steps = self.every_n_steps is not None and step >= self._saved_step + self.every_n_steps
-        if (by_steps or self._by_time(step)) and step != self._saved_step and may_save(trainer):
+        wanted = by_steps or step in self.keep_steps or self._by_time(step)
+        if wanted and step != self._saved_step and may_save(trainer):
             self._save_last(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -177,7 +188,7 @@ class RunCheckpoints(Checkpoint):
         accuracy = float(trainer.callback_metrics.get(names.metric(names.VAL, "accuracy"), -1.0))
         is_best = accuracy > self._best
         self._best = max(accuracy, self._best)
-        due = (is_best or not within_epoch(trainer)) and goes_on(trainer)
+        due = (is_best or not within_epoch(trainer) or trainer.global_step in self.keep_steps) and goes_on(trainer)
         if not (due and self._save_last(trainer, is_best=is_best)) and is_best:
             self._write(trainer, _state_of(trainer), "best", keep_previous=False)
 
@@ -197,6 +208,12 @@ class RunCheckpoints(Checkpoint):
         if self._failures and trainer.is_global_zero:
             left = "the state in which training ended is lost" if self.is_behind else "the last one is whole"
             self._say_once("count", f"{self._failures} checkpoints could not be written; {left}")
+        lacking = [step for step in sorted(self.keep_steps) if step > trainer.global_step]
+        if lacking and trainer.is_global_zero:
+            steps = ", ".join(map(str, lacking))
+            self._say_once(
+                "kept", f"no state of step {steps} was kept, because training ended at {trainer.global_step}"
+            )
 
     def save_before_stopping(self, trainer: pl.Trainer) -> None:
         """Save the state in which a signal ends training.
@@ -224,7 +241,7 @@ class RunCheckpoints(Checkpoint):
         best = self._path("best")
         if not trainer.is_global_zero or best.exists():
             return True
-        if self.continuation is None or self.continuation.begins_run:
+        if self.continuation is None or self.continuation.begins_run or self.continuation.branches:
             return False
         if self.continuation.folder.absolute() == best.parent.absolute():
             # In the same folder it was removed to keep to the limit.
@@ -259,9 +276,19 @@ class RunCheckpoints(Checkpoint):
         also = self._path("best") if is_best else None
         saved = ranks.from_first(self._write(trainer, checkpoint, "last", keep_previous=keep, also=also))
         if saved:
+            self._keep_for_good(trainer)
             self._wrote_last = True
             self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         return saved
+
+    def _keep_for_good(self, trainer: pl.Trainer) -> None:
+        """Give the state that was just saved a name that no later one takes."""
+        step = trainer.global_step
+        if step in self.keep_steps and trainer.is_global_zero:
+            try:
+                link_checkpoint(self._path("last"), self._path(kept_name(step).removesuffix(".ckpt")))
+            except OSError as error:
+                self._say_once("kept", f"the state of step {step} cannot be kept ({error.strerror})")
 
     def _write(
         self,

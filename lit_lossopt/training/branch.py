@@ -1,0 +1,140 @@
+"""The kept state of another run, from which a training begins.
+
+A run keeps states with ``--checkpoints.keep_steps``, beside its last and its best one. They are found by what a person
+types, on this machine or in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lit_lossopt.config.branch import Origin
+from lit_lossopt.core import names
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.paths import given_path, is_file
+from lit_lossopt.tracking.run_journals import final_id
+from lit_lossopt.training.checkpoint_file import DamagedError, previous_of, read_verified
+
+_LAST, _BEST = "last.ckpt", "best.ckpt"
+
+
+@dataclass(frozen=True)
+class State:
+    """A state that a run has kept.
+
+    Attributes:
+        run: id of the run. Empty: the file names none.
+        step: after which it was kept.
+        path: its file.
+        content: of the file.
+    """
+
+    run: str
+    step: int
+    path: Path
+    content: Mapping[str, Any]
+
+    @property
+    def origin(self) -> str:
+        """What names this state for good, as a person types it."""
+        return f"{self.run}@{self.step}" if self.run else str(self.path.absolute())
+
+
+def kept_name(step: int) -> str:
+    """Return the file name of the state that is kept after a step.
+
+    >>> kept_name(400)
+    'step-400.ckpt'
+    """
+    return f"step-{step}.ckpt"
+
+
+@contextmanager
+def found_state(origin: Origin, experiment: str, key: str) -> Iterator[State]:
+    """Yield the state that was asked for.
+
+    A state from another machine is removed from this one at the end.
+
+    Args:
+        origin: as typed.
+        experiment: in which runs are looked for by their name and by the key of their settings.
+        key: what asked for it, for errors.
+
+    Raises:
+        UserError: there is no such run, or it has not kept that state.
+    """
+    path = given_path(origin.run)
+    if is_file(path):
+        content = _read(path, key)
+        run_id = str(content.get(names.RUN_KEY, ""))
+        yield State(
+            final_id(Path(names.JOURNAL_FOLDER), run_id) if run_id else "", int(content["global_step"]), path, content
+        )
+        return
+    # Its import takes seconds.
+    from lit_lossopt.tracking.artifacts import checkpoint_folder, runs_called
+
+    lacking = []
+    for run in _folders_here(origin.run) or runs_called(origin.run, experiment):
+        with checkpoint_folder(run, _wanted(origin)) if isinstance(run, str) else _here(run) as (run_id, folder):
+            state = _state_in(folder, run_id, origin, key)
+            if state is not None:
+                yield state
+                return
+            lacking.append(_lacking(folder, run_id, origin))
+    raise UserError(f"{key}={origin}: {lacking[0]}")
+
+
+def _wanted(origin: Origin) -> list[str]:
+    """Return the names of files that may hold the state, the likeliest first."""
+    usual = [_LAST, previous_of(Path(_LAST)).name]
+    return usual if origin.step is None else [kept_name(origin.step), *usual, _BEST]
+
+
+@contextmanager
+def _here(folder: Path) -> Iterator[tuple[str, Path]]:
+    yield folder.parents[1].name, folder
+
+
+def _folders_here(run: str) -> list[Path]:
+    """Return the checkpoint folder of a run in the working folder, by the run's id or its beginning."""
+    root = Path(names.RUNS_FOLDER)
+    found = sorted(root.glob(f"*/{run}*/artifacts/{names.CHECKPOINT_FOLDER}")) if run.isalnum() else []
+    return found if len(found) == 1 else []
+
+
+def _state_in(folder: Path, run_id: str, origin: Origin, key: str) -> State | None:
+    """Return the state among a run's checkpoints."""
+    for path in (folder / name for name in _wanted(origin)):
+        if not path.is_file():
+            continue
+        content = _read(path, key)
+        step = int(content["global_step"])
+        if origin.step in (None, step):
+            return State(run_id, step, path, content)
+    return None
+
+
+def _lacking(folder: Path, run_id: str, origin: Origin) -> str:
+    """Return words on what a run has kept in place of a state."""
+    kept = []
+    for path in sorted(folder.glob("*.ckpt")):
+        try:
+            kept.append(int(read_verified(path)["global_step"]))
+        except DamagedError:
+            continue
+    there = f"it has those of steps {', '.join(map(str, sorted(set(kept))))}" if kept else "it has none"
+    wanted = "no last state" if origin.step is None else f"no state of step {origin.step}"
+    again = f"; train it again with --checkpoints.keep_steps=[{origin.step}]" if origin.step else ""
+    return f"run {run_id} has kept {wanted} ({there}){again}"
+
+
+def _read(path: Path, key: str) -> dict[str, Any]:
+    try:
+        return read_verified(path)
+    except DamagedError as error:
+        raise UserError(f"{key}: {error}") from error
