@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.paths import given_path, is_file
 
-BRANCH = "branch"
+# Keys of ``fit``: of the run that a new one branches off, and of the run whose weights the network begins with.
+BRANCH, WEIGHTS = "branch", "weights"
 
 
 @dataclass(frozen=True)

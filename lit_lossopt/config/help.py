@@ -81,6 +81,7 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
             "MiniCNN (channels, hidden, dropout), TorchvisionNetwork (name, weights), or any nn.Module by class path",
         ),
         ("--model.frozen_epochs N", "first epochs in which only the network's head learns (0)"),
+        ("--model.weights RUN[@STEP]", "begin with the weights of another run, in all but the head"),
         ("--model.backbone_lr_factor X", "learning rate in front of the head, as a multiple of the head's (1)"),
     ),
     "Data": (

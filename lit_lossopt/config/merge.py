@@ -49,6 +49,7 @@ COMPANIONS = (
     ("model.lr_scheduler", "model.lr_scheduler_interval"),
     ("model.network", "model.frozen_epochs"),
     ("model.network", "model.backbone_lr_factor"),
+    ("model.network", "model.weights"),
 )
 _CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 

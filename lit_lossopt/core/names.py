@@ -152,6 +152,8 @@ TAG_PLANNED_SEEDS = "lossopt.planned_seeds"
 TAG_RACE = "lossopt.race"
 # The phase of a trial that trains a winner again.
 REPEAT = "repeat"
+# The phase of a trial from which arms begin, and which is no arm itself.
+TRUNK = "trunk"
 # The phase of a run that is no longer a part of its sweep: the plan has changed, or another point has won.
 ASIDE = "aside"
 # Of the sweep itself: the plan's name, and the hash of what it says.
@@ -178,6 +180,8 @@ RUNS_FOLDER = "mlruns"
 JOURNAL_FOLDER = f"{RUNS_FOLDER}/journal"
 OUTPUT_FOLDER = f"{RUNS_FOLDER}/output"
 CHECKPOINT_FOLDER = "checkpoints"
+# The last and the best state of a run.
+LAST_STATE, BEST_STATE = "last.ckpt", "best.ckpt"
 PICTURE_FOLDER = "pictures"
 # Snapshots of the weights.
 TRAJECTORY_FOLDER = "trajectory"
@@ -197,6 +201,15 @@ VALIDATION_DUE_KEY = "lossopt_validation_due"
 STOPPED_KEY = "lossopt_stopped"
 
 EXPERIMENT = "lit_lossopt"
+
+
+def kept_state(step: int) -> str:
+    """Return the file name of the state that is kept for good after a step.
+
+    >>> kept_state(400)
+    'step-400.ckpt'
+    """
+    return f"step-{step}.ckpt"
 
 
 def metric(split: str, quantity: str) -> str:

@@ -21,7 +21,7 @@ from lit_lossopt.config.parser_messages import readable
 from lit_lossopt.core.errors import UserError, described
 from lit_lossopt.losses import LossContract, contract_of, loss_of
 from lit_lossopt.networks.mini_cnn import NetworkFactory, build_network
-from lit_lossopt.networks.torchvision_network import weights_left_unread
+from lit_lossopt.networks.pretrained_weights import weights_left_unread
 from lit_lossopt.training.parser_types import register_types
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import re
 import socket
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from http.client import HTTPException
 from pathlib import Path
 
@@ -25,7 +26,26 @@ State = OrderedDict[str, Tensor]
 TIME_LIMIT = 30.0
 _MORE_THAN_WEIGHTS = re.compile(r"Unsupported global|unsupported class|unrecognized function")
 # DenseNet's files are older than torch's rule that a module's name has no dot.
+_LEFT_UNREAD: ContextVar[bool] = ContextVar("left_unread", default=False)
 _DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
+
+
+@contextmanager
+def weights_left_unread() -> Iterator[None]:
+    """Build networks without reading their ``weights``.
+
+    A checkpoint brings all of them.
+    """
+    token = _LEFT_UNREAD.set(True)
+    try:
+        yield
+    finally:
+        _LEFT_UNREAD.reset(token)
+
+
+def are_read() -> bool:
+    """Return whether ``weights`` are read, and not left to a checkpoint."""
+    return not _LEFT_UNREAD.get()
 
 
 def fetch_weights(url: str) -> Path:
@@ -81,6 +101,26 @@ def read_weights(path: Path) -> State:
     state: State = OrderedDict((_DENSE_LAYER.sub(r"\1\2", str(name)), value) for name, value in content.items())
     _set_versions(state, _versions(content))
     return state
+
+
+def load_trained(network: nn.Module, state: Mapping[str, Tensor], image_size: int) -> None:
+    """Load the weights that another training has left, but for those of the head.
+
+    The head stays as it is, even if the other one has its size. Equal numbers of classes need not be equal classes.
+
+    Args:
+        network: gives its last layer as its attribute ``head``.
+        state: the weights, as ``read_weights`` returns them, or those of a checkpoint.
+        image_size: size of the images in pixels.
+
+    Raises:
+        ValueError: the network names no head, or the weights do not fit the rest of it.
+    """
+    head = getattr(network, "head", None)
+    name = next((name for name, module in network.named_modules() if name and module is head), "")
+    if not name:
+        raise ValueError(f"{type(network).__name__} does not say which layer its head is; give it an attribute `head`")
+    load_backbone(network, OrderedDict(state), f"{name}.", image_size)
 
 
 def load_backbone(network: nn.Module, state: State, head: str, image_size: int) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +13,7 @@ from torchvision import models
 
 from lit_lossopt.core.errors import did_you_mean, one_line
 from lit_lossopt.core.paths import given_path, is_file
-from lit_lossopt.networks.pretrained_weights import fetch_weights, load_backbone, read_weights
-
-_LEFT_UNREAD: ContextVar[bool] = ContextVar("left_unread", default=False)
-
-
-@contextmanager
-def weights_left_unread() -> Iterator[None]:
-    """Build networks without reading their ``weights``.
-
-    A checkpoint brings all of them.
-    """
-    token = _LEFT_UNREAD.set(True)
-    try:
-        yield
-    finally:
-        _LEFT_UNREAD.reset(token)
+from lit_lossopt.networks.pretrained_weights import are_read, fetch_weights, load_backbone, read_weights
 
 
 class TorchvisionNetwork(nn.Module):
@@ -85,7 +67,7 @@ class TorchvisionNetwork(nn.Module):
         self.input_size = input_size
         self.weights_sha256: str | None = None
         size = input_size or image_size
-        read = weights is not None and not _LEFT_UNREAD.get()
+        read = weights is not None and are_read()
         try:
             self.model = _build(name, size, num_outputs, init_weights=not read)
             self._head_name = _last_layer(self.model)

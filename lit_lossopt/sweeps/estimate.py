@@ -14,10 +14,11 @@ from typing import Any
 from lit_lossopt.comparison.statistics.look_sizes import FIRST_LOOKS
 from lit_lossopt.config.twin import TWIN
 from lit_lossopt.config.words import prepare
+from lit_lossopt.core import names
 from lit_lossopt.diagnostics.request import parse_request
 from lit_lossopt.sweeps.plan.file import GRID, Plan
 from lit_lossopt.sweeps.plan.key import whole_tree
-from lit_lossopt.sweeps.plan.trials import REPEAT, Reach, arms, on_grids, repeats, search_trials, searches
+from lit_lossopt.sweeps.plan.trials import REPEAT, Reach, arms, on_grids, repeats, search_trials, searches, with_trunks
 from lit_lossopt.sweeps.trial import Trial
 from lit_lossopt.tracking.trial_runs import EndedTrial, ended_here
 
@@ -131,12 +132,14 @@ def lines(plan: Plan, workers: int, *, keep_checkpoints: bool) -> list[str]:
     again = _repeats(plan, search)
     wider = len(search_trials(plan, Reach(plan.extend, plan.extend))) - len(search) if on_grids(plan) else 0
     longer = len(arms(plan)) * (plan.race.max_seeds - FIRST_LOOKS[0]) if plan.race else 0
-    every, ended = [*search, *again], ended_here(plan.experiment)
-    done, beyond = _done(search, again, ended, longer)
+    every, ended = with_trunks([*search, *again]), ended_here(plan.experiment)
+    trunks = [trial for trial in every if trial.phase == names.TRUNK]
+    done, beyond = _done([*search, *trunks], again, ended, longer)
     already = [f"{done + beyond} of them have results already, by the journals in this folder"] if done else []
-    kept = len(every) if keep_checkpoints else sum(trial.phase == REPEAT for trial in every)
+    needed = {trial.trunk.key for trial in every if trial.trunk}
+    kept = len(every) if keep_checkpoints else sum(trial.phase == REPEAT or trial.key in needed for trial in every)
     return [
-        f"{len(every)} trials: {', '.join(_counts(plan, search, again))}{_more(wider, longer)}",
+        f"{len(every)} trials: {', '.join(_counts(plan, search, again, len(trunks)))}{_more(wider, longer)}",
         *already,
         _time(every, ended, len(every) - done, wider + longer - beyond, workers),
         _disk(every, kept),
@@ -154,8 +157,9 @@ def _repeats(plan: Plan, search: Sequence[Trial]) -> tuple[Trial, ...]:
     return repeats(replace(plan, seeds=plan.seeds[: FIRST_LOOKS[0]]) if plan.race else plan, first)
 
 
-def _counts(plan: Plan, search: Sequence[Trial], again: Sequence[Trial]) -> list[str]:
+def _counts(plan: Plan, search: Sequence[Trial], again: Sequence[Trial], trunks: int) -> list[str]:
     counts = [f"{len(search)} {search[0].phase} trials", *([f"{len(again)} repeats"] if again else [])]
+    counts += [f"{trunks} from which others begin"] if trunks else []
     tested = len(again) or sum(trial.phase == REPEAT for trial in search)
     return [*counts, f"{tested} tests"] if plan.test and tested else counts
 

@@ -33,6 +33,7 @@ from lit_lossopt.sweeps.plan.trials import (
     on_grids,
     points_of,
     searches,
+    with_trunks,
 )
 from lit_lossopt.sweeps.trial import Resources
 from lit_lossopt.tracking.experiment import check_experiment
@@ -210,7 +211,7 @@ def at_once(plan: Plan, options: Options) -> int:
 
 def dry_run(plan: Plan, options: Options) -> list[str]:
     """Return what a sweep would do, line by line."""
-    trials = check_plan(plan)
+    trials = with_trunks(check_plan(plan))
     shown = [f"lossopt {shlex.join(trial.words)}" for trial in trials]
     if plan.extend and on_grids(plan):
         shown.append("where an arm's best lies at an end of its grid, every arm gets one more point there")

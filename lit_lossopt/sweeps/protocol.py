@@ -6,6 +6,7 @@ It runs what is missing, extends, chooses, repeats, tests, and says what failed.
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from lit_lossopt.sweeps.plan.trials import (
     repeats,
     search_trials,
     searches,
+    with_trunks,
 )
 from lit_lossopt.sweeps.progress import described
 from lit_lossopt.sweeps.race import race
@@ -36,7 +38,7 @@ from lit_lossopt.sweeps.testing import tests
 from lit_lossopt.sweeps.time_limit import TimeLimit, limit_of
 from lit_lossopt.sweeps.trial import ENDED, Engine, Outcome, Trial, Watch
 from lit_lossopt.tracking.sweeps import SweepRuns
-from lit_lossopt.tracking.trial_runs import TrialRun
+from lit_lossopt.tracking.trial_runs import TrialRun, lacks_states
 
 # A trial whose process was killed is tried again twice, by one parent or several.
 MOST_KILLS = 3
@@ -186,9 +188,19 @@ class Sweep:
         return again - over - self.tested if self.plan.test else set()
 
     def run_missing(self, trials: Sequence[Trial]) -> None:
-        """Run those of the trials that are not in the store."""
-        self.trials |= {trial.key: trial for trial in trials if trial.phase != TEST}
-        ended, kills = self.runs.ended(self.trials), self.runs.kills()
+        """Run those of the trials that are not in the store.
+
+        Those from which others begin come first.
+        """
+        whole = [self.trials.get(trial.key, trial) for trial in with_trunks(trials)]
+        self.trials |= {trial.key: trial for trial in whole if trial.phase != TEST}
+        for depth in sorted({trial.depth for trial in whole}):
+            if not self.left:
+                self._run_stage([trial for trial in whole if trial.depth == depth])
+
+    def _run_stage(self, trials: Sequence[Trial]) -> None:
+        ended, kills = self._usable(trials), self.runs.kills()
+        trials = [trial for trial in trials if not self._lacks_trunk(trial, ended)]
         for trial in trials:
             if kills.get(trial.key, 0) >= MOST_KILLS and trial.key not in ended:
                 self.given_up.add(trial.key)
@@ -204,7 +216,8 @@ class Sweep:
             missing = [trial for trial in missing if trial.key not in self._busy]
         if not trials:
             return
-        shown = f"{len(trials)} {trials[0].phase} trials"
+        begun = " that begin from others" if trials[0].trunk else ""
+        shown = f"{len(trials)} {trials[0].phase} trials{begun}"
         done = sum(trial.key in ended for trial in trials)
         others = f"{done} are done, {len(missing)} to run" if done else f"{len(missing)} to run"
         self.say(f"{shown} to run" if len(missing) == len(trials) else f"{shown}: {others}")
@@ -218,6 +231,41 @@ class Sweep:
             raise
         self._busy = self.runs.settle(stopped=self.left > before)
 
+    def _usable(self, trials: Sequence[Trial]) -> dict[str, TrialRun]:
+        """Return the ended trials as key → run.
+
+        Those whose state others need, and that have not kept it, are left out. They are trained again.
+        """
+        ended = self.runs.ended(self.trials)
+        needed = self._states_needed(ended)
+        again = {
+            key
+            for key, run in ended.items()
+            if key in needed and run.verdict != Verdict.DIVERGED and lacks_states(run, needed[key])
+        }
+        return {key: run for key, run in ended.items() if key not in again}
+
+    def _states_needed(self, ended: Mapping[str, TrialRun]) -> dict[str, set[int | None]]:
+        """Return key of a trial → the steps behind which others begin that have not ended. None stands for the end."""
+        needed: dict[str, set[int | None]] = {}
+        for trial in self.trials.values():
+            if trial.trunk and trial.key not in ended:
+                needed.setdefault(trial.trunk.key, set()).add(trial.start_step)
+        return needed
+
+    def _lacks_trunk(self, trial: Trial, ended: Mapping[str, TrialRun]) -> bool:
+        """Return whether a trial cannot begin, because the one from which it begins did not come so far."""
+        trunk = trial.trunk
+        if trunk is None or trial.key in ended:
+            return False
+        run = ended.get(trunk.key)
+        diverged = run is not None and run.verdict == Verdict.DIVERGED and lacks_states(run, [trial.start_step])
+        if diverged or trunk.key in self.failed:
+            how = "diverged before that" if diverged else "failed"
+            self.failed[trial.key] = f"{described(trial)}: it begins from {described(trunk)}, which {how}"
+            self.say(self.failed[trial.key])
+        return trial.key in self.failed
+
     def _placed(self, trial: Trial, *, begun: bool = False) -> Trial:
         """Return a trial with the words for its place in the sweep.
 
@@ -225,10 +273,13 @@ class Sweep:
         """
         if trial.phase == TEST:
             return dataclasses.replace(trial, tracking=(f"--tracking.experiment={self.plan.experiment}",))
-        kept = self.keep_checkpoints or trial.phase not in (TUNING, GRID)
+        steps = self._states_needed({}).get(trial.key, set())
+        kept = self.keep_checkpoints or steps or trial.phase not in (TUNING, GRID)
         planned = len(self.plan.tuning_seeds if trial.phase == TUNING else self.plan.seeds)
         place = self.runs.tracking_words(trial.key, trial.arm, trial.phase, planned)
         more = (_NO_CHECKPOINTS,) if not kept else (_GO_ON,) if begun else ()
+        if numbers := sorted(step for step in steps if step is not None):
+            more = (*more, f"--checkpoints.keep_steps={json.dumps(numbers)}")
         return dataclasses.replace(trial, tracking=(*place, *more))
 
     def _run(self, trials: Sequence[Trial]) -> None:

@@ -25,6 +25,8 @@ class Trial:
         point: the searched values, as ``model.optimizer.lr`` → 0.01.
         tracking: further words, which say only where the run is kept and how it is tagged.
         kills: how often its process was killed under earlier sweep processes.
+        trunk: the trial from which this one begins. None: it begins from scratch.
+        start_step: behind which step of the trunk it begins. None: with the weights of the trunk's end.
     """
 
     key: str
@@ -35,6 +37,13 @@ class Trial:
     point: Mapping[str, float]
     tracking: tuple[str, ...] = ()
     kills: int = 0
+    trunk: Trial | None = None
+    start_step: int | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many trials are to run before this one."""
+        return 0 if self.trunk is None else 1 + self.trunk.depth
 
 
 # Exit statuses of a trial that came to its end, and what is said of it. Any other one has failed.

@@ -25,6 +25,9 @@ from lit_lossopt.tracking.store import STORE_ERRORS, Store
 LOOKED_AT = 1000
 # Of 32 random digits about half agree with any others: only what is nearly the same is meant.
 NEAR = 0.75
+# By what a word is looked for: the keys of settings, and the name.
+_KEYS = (f"tags.`{names.TAG_SWEEP_KEY}`", f"tags.`{names.TAG_TRIAL_KEY}`")
+_NAME = "attributes.run_name"
 _BEGINNING = re.compile("[0-9a-f]{1,32}")
 
 
@@ -77,7 +80,7 @@ def runs_called(word: str, experiment: str) -> list[str]:
 
     Args:
         word: as typed.
-        experiment: in which keys and names are looked for.
+        experiment: in which names are looked for, and keys at first.
 
     Raises:
         UserError: several runs have that name, or the store does not answer.
@@ -88,13 +91,14 @@ def runs_called(word: str, experiment: str) -> list[str]:
         return [word]
     try:
         client = Store(uri).client
-        found = client.get_experiment_by_name(experiment)
-        ids = [found.experiment_id] if found else []
-        for name in (f"tags.`{names.TAG_SWEEP_KEY}`", f"tags.`{names.TAG_TRIAL_KEY}`", "attributes.run_name"):
+        found = client.get_experiment_by_name(experiment) if experiment else None
+        own = [found.experiment_id] if found else []
+        every = [one.experiment_id for one in client.search_experiments()]
+        for name, ids in (*((name, ids) for name in _KEYS for ids in (own, every)), (_NAME, own)):
             question = f"{name} = '{word}'"
             order = ["attributes.start_time ASC"]
             runs = list(client.search_runs(ids, question, order_by=order)) if ids and "'" not in word else []
-            if len(runs) > 1 and name == "attributes.run_name":
+            if len(runs) > 1 and name == _NAME:
                 shown = ", ".join(str(run.info.run_id) for run in runs[:3])
                 raise UserError(
                     f"{word}: {len(runs)} runs of {experiment} are called so; name one by its id, as {shown}"

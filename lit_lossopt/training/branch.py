@@ -19,8 +19,6 @@ from lit_lossopt.core.paths import given_path, is_file
 from lit_lossopt.tracking.run_journals import final_id
 from lit_lossopt.training.checkpoint_file import DamagedError, previous_of, read_verified
 
-_LAST, _BEST = "last.ckpt", "best.ckpt"
-
 
 @dataclass(frozen=True)
 class State:
@@ -42,15 +40,6 @@ class State:
     def origin(self) -> str:
         """What names this state for good, as a person types it."""
         return f"{self.run}@{self.step}" if self.run else str(self.path.absolute())
-
-
-def kept_name(step: int) -> str:
-    """Return the file name of the state that is kept after a step.
-
-    >>> kept_name(400)
-    'step-400.ckpt'
-    """
-    return f"step-{step}.ckpt"
 
 
 @contextmanager
@@ -91,8 +80,8 @@ def found_state(origin: Origin, experiment: str, key: str) -> Iterator[State]:
 
 def _wanted(origin: Origin) -> list[str]:
     """Return the names of files that may hold the state, the likeliest first."""
-    usual = [_LAST, previous_of(Path(_LAST)).name]
-    return usual if origin.step is None else [kept_name(origin.step), *usual, _BEST]
+    usual = [names.LAST_STATE, previous_of(Path(names.LAST_STATE)).name]
+    return usual if origin.step is None else [names.kept_state(origin.step), *usual, names.BEST_STATE]
 
 
 @contextmanager

@@ -12,13 +12,14 @@ from typing import Any
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lit_lossopt.config.branch import BRANCH, read_origin
+from lit_lossopt.config.branch import BRANCH, WEIGHTS, read_origin
 from lit_lossopt.config.description import trial_key
 from lit_lossopt.config.words import LAST
 from lit_lossopt.core.names import RUN_KEY
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.training.arm import arm_of
 from lit_lossopt.training.branch import State, found_state
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.training.checkpoint_file import read_best_of, read_verified
@@ -26,7 +27,7 @@ from lit_lossopt.training.continuation import Continuation, as_branch, branch_of
 from lit_lossopt.training.distributed import collectives as ranks
 from lit_lossopt.training.preflight import check_left
 from lit_lossopt.training.resume import claim_settings, last_checkpoint, unfinished_checkpoint
-from lit_lossopt.training.run_description import arm_of, resolved_config
+from lit_lossopt.training.run_description import resolved_config
 
 
 class CheckpointCLI(LightningCLI):
@@ -71,16 +72,23 @@ class CheckpointCLI(LightningCLI):
             config[self.command]["ckpt_path"] = str(used)
             config[self.command]["weights_only"] = True
 
-    def find_branch(self) -> None:
-        """Find the state that a new run is to branch off, and name it in the settings by its run's id."""
+    def find_origins(self) -> None:
+        """Find the states of other runs that this one begins with, and name them in the settings by their runs' ids."""
         settings = self.config[self.command]
-        typed, key = settings.get(BRANCH), f"--{BRANCH}"
-        if typed and self.command == "fit":
-            state = found_state(read_origin(typed, key), settings["tracking"]["experiment"], key)
-            self.branch = self.borrowed.enter_context(state)
-            settings[BRANCH] = self.branch.origin
-            self.words = [word.replace(typed, self.branch.origin) for word in self.words]
-            self.save_config_kwargs["words"] = self.words
+        if self.command == "fit":
+            self.branch = self._origin(settings, BRANCH, f"--{BRANCH}")
+            self._origin(settings["model"], WEIGHTS, f"--model.{WEIGHTS}")
+
+    def _origin(self, settings: Any, name: str, key: str) -> State | None:
+        typed = settings.get(name)
+        if not typed:
+            return None
+        experiment = self.config[self.command]["tracking"]["experiment"]
+        state = self.borrowed.enter_context(found_state(read_origin(typed, key), experiment, key))
+        settings[name] = state.origin
+        self.words = [word.replace(typed, state.origin) for word in self.words]
+        self.save_config_kwargs["words"] = self.words
+        return state
 
     def _choose_checkpoint(self) -> Path | None:
         """Read the checkpoint, or the one before it.

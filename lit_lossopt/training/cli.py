@@ -31,7 +31,7 @@ from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.diagnostics.request import parse_request
-from lit_lossopt.networks.torchvision_network import weights_left_unread
+from lit_lossopt.networks.pretrained_weights import weights_left_unread
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.training.callbacks.health_watch import DivergedError
@@ -185,7 +185,7 @@ class LossOptCLI(CheckpointCLI):
         """Parse without Lightning's warning about arguments given in Python."""
         self.config: Namespace = parser.parse_args(args)  # type: ignore[arg-type]  # a list here
         check_quoted(self.settings, self.config[self.command])
-        self.find_branch()
+        self.find_origins()
 
     def _parse_ckpt_path(self) -> None:
         """Skip Lightning's own look into the checkpoint.
@@ -217,7 +217,8 @@ class LossOptCLI(CheckpointCLI):
 
         Pretrained weights are not read where a checkpoint brings trained ones.
         """
-        with weights_left_unread() if self._get(self.config, "ckpt_path") else nullcontext():
+        given = self._get(self.config, "ckpt_path") or self.branch
+        with weights_left_unread() if given else nullcontext():
             super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:

@@ -5,11 +5,10 @@ It is name, parameters, tags, where it comes from, and what repeats it.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,14 @@ import torch
 from jsonargparse import Namespace
 from lightning.pytorch.cli import SaveConfigCallback
 
-from lit_lossopt.config.branch import BRANCH
-from lit_lossopt.config.description import GIVEN, arm_name, flat_parameters, trial_key
+from lit_lossopt.config.branch import BRANCH, WEIGHTS
+from lit_lossopt.config.description import GIVEN, flat_parameters, trial_key
 from lit_lossopt.core.checksum import checksum
-from lit_lossopt.core.class_paths import as_named_now
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.given import Given, given
 from lit_lossopt.core.machine import source_digest, versions
 from lit_lossopt.core.names import (
     CONFIG_ARTIFACT,
-    CONFIG_KEY,
     DIFF_ARTIFACT,
     GIVEN_ARTIFACT,
     PROVENANCE_ARTIFACT,
@@ -45,9 +42,12 @@ from lit_lossopt.data import ImageDataModule
 from lit_lossopt.data.summary import data_parameters
 from lit_lossopt.networks.mini_cnn import count_parameters
 from lit_lossopt.tracking.logger import RunLogger
+from lit_lossopt.training.arm import arm_in_words, imported
 from lit_lossopt.training.module import LossOptModule
 from lit_lossopt.training.provenance import PACKAGES, as_text, code_state, machine, typed_command
 
+# Where a run comes from, and the word in front of that in its name.
+_BEHIND = {BRANCH: "after", WEIGHTS: "from"}
 _OF_A_SWEEP = ("--tracking.tags=", "--tracking.parent=")
 
 
@@ -88,13 +88,13 @@ class RunDescription(SaveConfigCallback):
         if logger.version:
             self._describe_attempt(trainer, logger, text)
             return
-        trunk = pl_module.continuation.trunk if pl_module.continuation else ""
-        arm = _arm(config) + (f" after {trunk}" if trunk else "")
+        origins = _origins(pl_module)
+        arm = " ".join([arm_in_words(config), *(f"{_BEHIND[name]} {words}" for name, words in origins.items())])
         seed = config["seed_everything"]
         kind = {self.record: "true"} if self.record else {TAG_TRIAL_KEY: trial_key(config)}
         logger.start(
             run_name=f"{self.words[0]} {arm} seed={seed}" if self.record else f"{arm} seed={seed}",
-            params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer), BRANCH: trunk or None}),
+            params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer), **origins}),
             tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_FRAMEWORK: pl_module.framework, **kind},
         )
         self._describe_origin(trainer, logger, text, _handed_over(config))
@@ -127,17 +127,10 @@ class RunDescription(SaveConfigCallback):
         logger.log_text(as_text(provenance), PROVENANCE_ARTIFACT.replace(".", f"_{logger.attempt}."))
 
 
-def arm_of(checkpoint: Mapping[str, Any]) -> str:
-    """Return the arm of the run that has left a checkpoint.
-
-    It is an unnamed one where the checkpoint does not say under which settings it was saved.
-    """
-    config = checkpoint.get(CONFIG_KEY)
-    return _arm(json.loads(as_named_now(config))) if config else "another training"
-
-
-def _arm(config: Mapping[str, Any]) -> str:
-    return arm_name(config, class_defaults([config["model"], config["data"]]))
+def _origins(module: LossOptModule) -> dict[str, str]:
+    """Return what was trained before a run, in words that do not depend on its seed."""
+    trunk = module.continuation.trunk if module.continuation else ""
+    return {name: words for name, words in ((BRANCH, trunk), (WEIGHTS, module.weights_from)) if words}
 
 
 def typed_words(words: Sequence[str]) -> list[str]:
@@ -185,7 +178,7 @@ def _without_functions(config: Any) -> Any:
     copied = config.clone()
     for key, node in list(copied.items(branches=True)):
         if key.endswith("init_args") and isinstance(node, Namespace):
-            signature = inspect.signature(_imported(copied[f"{key.removesuffix('init_args')}class_path"])).parameters
+            signature = inspect.signature(imported(copied[f"{key.removesuffix('init_args')}class_path"])).parameters
             for name, parameter in signature.items():
                 if callable(parameter.default) and node.get(name) is parameter.default:
                     del node[name]
@@ -221,28 +214,6 @@ def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any
         "data_sha256": data.checksums() if isinstance(data, ImageDataModule) else {},
         "attempt": attempt,
     }
-
-
-def class_defaults(config: Any) -> dict[str, dict[str, Any]]:
-    """Return the defaults of each class's arguments.
-
-    A resolved config names the classes by path.
-    """
-    if isinstance(config, list):
-        return {path: found for item in config for path, found in class_defaults(item).items()}
-    if not isinstance(config, dict):
-        return {}
-    below = class_defaults(list(config.values()))
-    path = config.get("class_path")
-    if not isinstance(path, str):
-        return below
-    arguments = inspect.signature(_imported(path)).parameters
-    return {**below, path: {name: item.default for name, item in arguments.items()}}
-
-
-def _imported(class_path: str) -> Any:
-    module, _, name = class_path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
 
 
 def _data_facts(trainer: pl.Trainer) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from lit_lossopt.__main__ import main
 from lit_lossopt.core.errors import Notice
 from lit_lossopt.networks import pretrained_weights as weights
 from lit_lossopt.networks.backbone import Backbone
-from lit_lossopt.networks.pretrained_weights import load_backbone
-from lit_lossopt.networks.torchvision_network import TorchvisionNetwork, weights_left_unread
+from lit_lossopt.networks.pretrained_weights import load_backbone, weights_left_unread
+from lit_lossopt.networks.torchvision_network import TorchvisionNetwork
 
 # One network of each family, and pixels that it can take.
 FAMILIES = {

@@ -16,10 +16,13 @@ from lit_lossopt.comparison.grouping.notes import note_on_repeats, notes_on_seed
 from lit_lossopt.comparison.measures.trial import curve_of, final_of, seed_of, verdict_of
 from lit_lossopt.core import names
 from lit_lossopt.core.names import RESULTS, Status, Verdict
+from lit_lossopt.tracking.reading.branches import lacks_trunk
 from lit_lossopt.tracking.reading.runs import Run
 
 REPEATED = "repeated by a newer run"
 HOLDS = "holds other runs together"
+# Phases of a sweep whose runs are none of its results.
+_PHASES = {names.ASIDE: "set aside: no longer in its sweep's plan", names.TRUNK: "trained for branches only"}
 _GOING_ON = (Status.RUNNING, Status.SCHEDULED)
 
 
@@ -56,18 +59,26 @@ def reason_left_out(run: Run, metric: str, *, with_histories: bool) -> str:
     """
     if run.deleted:
         return "deleted"
-    if run.tags.get(names.TAG_PHASE) == names.ASIDE:
-        return "set aside: no longer in its sweep's plan"
+    if run.tags.get(names.TAG_PHASE) in _PHASES:
+        return _PHASES[run.tags[names.TAG_PHASE]]
     if run.status in _GOING_ON and not with_histories:
         return "still running (or killed: lossopt sync marks it)"
     verdict = verdict_of(run)
     if verdict not in RESULTS:
         return verdict
     if with_histories:
-        return "never evaluated" if verdict == Verdict.COMPLETED and not len(curve_of(run, metric).values) else ""
+        return _reason_by_histories(run, metric)
     # A training loss that ends in no finite value: it may have diverged before its first evaluation.
     broke_early = any(not isfinite(run.metrics[name]) for name in training_losses(run.metrics)[:1])
     return "" if metric in run.metrics or verdict == Verdict.DIVERGED or broke_early else f"no {metric}"
+
+
+def _reason_by_histories(run: Run, metric: str) -> str:
+    if lacks_trunk(run):
+        trunk = run.tags[names.TAG_BRANCH].partition("@")[0]
+        return f"its first steps are gone with run {trunk}, which it branches off"
+    completed = verdict_of(run) == Verdict.COMPLETED
+    return "never evaluated" if completed and not len(curve_of(run, metric).values) else ""
 
 
 def without_comparisons(runs: Sequence[Run]) -> list[Run]:

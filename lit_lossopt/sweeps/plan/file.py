@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from lit_lossopt.comparison.race_rules import USUAL_SEEDS
+from lit_lossopt.config.branch import BRANCH
 from lit_lossopt.config.files import find_config, plan_names
 from lit_lossopt.config.strict_yaml import first_not_finite, load_config
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.sweeps.plan.points import LogGrid, QuasiRandom, Range, Search
 from lit_lossopt.sweeps.plan.race import RACE, RacePlan, read_race
 from lit_lossopt.sweeps.plan.section import Section, as_text
+from lit_lossopt.sweeps.plan.start import START, Start, read_start
 
 GRID, TUNE = "grid", "tune-then-repeat"
 PLAN_KEYS = (
     "base", "factors", "overlays", "learning_rates", "quasi_random", "protocol", "race", "tuning_seeds", "seeds",
-    "extend", "threads", "test", "experiment", "limits",
+    "trunks", "extend", "threads", "test", "experiment", "limits",
 )  # fmt: skip
 _SEARCHES = ("learning_rates", "quasi_random")
 _NAME = re.compile(r"^[\w.+-]+$")
@@ -43,12 +45,14 @@ class Level:
         configs: named by ``--config``, in order.
         keys: dotted key → text, as behind the equals sign of a flag.
         search: where this level is tried, if not where all are.
+        start: the training from which trials begin. None: they begin from scratch.
     """
 
     name: str
     configs: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     search: Search | None = None
+    start: Start | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Plan:
         allowed: packages given by ``--allow-import``.
         accelerator: of the trials whose settings leave it open, on a machine that has GPUs; empty on others.
         race: what decides it; None where the protocol is another one.
+        trunks: trainings from which arms begin, and which are no arms themselves.
     """
 
     name: str
@@ -100,6 +105,7 @@ class Plan:
     allowed: tuple[str, ...] = ()
     accelerator: str = ""
     race: RacePlan | None = None
+    trunks: tuple[Level, ...] = ()
 
 
 def find_plan(name: str) -> Path:
@@ -151,6 +157,7 @@ def read_plan(path: Path) -> Plan:
         max_minutes=limits.number("minutes", None),
         trial_minutes=limits.number("trial_minutes", None),
         race=race,
+        trunks=_trunks(section.below("trunks")),
     )
 
 
@@ -217,15 +224,27 @@ def _factors(section: Section) -> dict[str, tuple[Level, ...]]:
     return factors
 
 
+def _trunks(section: Section) -> tuple[Level, ...]:
+    levels = tuple(_level(section.below(name), name) for name in section.tree)
+    searched = next((level for level in levels if level.search), None)
+    if searched:
+        raise UserError(
+            f"{section.path}: {section.where}.{searched.name}: arms begin from one training of it; give it one rate"
+        )
+    return levels
+
+
 def _level(section: Section, name: str) -> Level:
     if not _NAME.match(name):
         raise UserError(f"{section.path}: {section.where}: a level's name is one word of letters, digits, . _ + -")
-    keys = {key: value for key, value in section.tree.items() if key not in ("config", *_SEARCHES)}
+    keys = {key: value for key, value in section.tree.items() if key not in ("config", START, *_SEARCHES)}
     pairs = [pair for name, value in keys.items() for pair in _flat(name, value)]
     flat = dict(pairs)
     twice = next((key for key in flat if sum(key == other for other, _ in pairs) > 1), "")
     if twice:
         raise section.wrong(twice, "stands twice, once with dots; leave one of them out")
+    if BRANCH in flat:
+        raise section.wrong(BRANCH, "each seed has a run of its own; write it as start: {arm: NAME, step: N}")
     for key in flat:
         if key.partition(".")[0] in _OWN:
             instead = _OWN[key.partition(".")[0]]
@@ -238,7 +257,10 @@ def _level(section: Section, name: str) -> Level:
         raise UserError(
             f"{section.path}: {section.where}: learning_rates and quasi_random stand beside base, not in it"
         )
-    return Level(name, section.names("config"), flat, search)
+    start = read_start(section.below(START))
+    if start and section.where == "sweep.base":
+        raise UserError(f"{section.path}: {section.where}: levels of factors begin from others; put start into them")
+    return Level(name, section.names("config"), flat, search, start)
 
 
 def _flat(key: str, value: Any) -> list[tuple[str, str]]:

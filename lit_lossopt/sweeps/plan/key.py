@@ -60,6 +60,14 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
         tree[name] = value
 
 
+def _without_starts(said: Any) -> Any:
+    """Return what a plan says as versions said it that knew no starts, where it has none."""
+    if isinstance(said, dict):
+        kept = {name: value for name, value in said.items() if (name, value) not in (("start", None), ("trunks", ()))}
+        return {name: _without_starts(value) for name, value in kept.items()}
+    return [_without_starts(item) for item in said] if isinstance(said, list | tuple) else said
+
+
 _NOT_SAID = {"path", "name", "text", "experiment", "accelerator", "max_trials", "max_minutes", "trial_minutes"}
 
 
@@ -70,5 +78,5 @@ def fingerprint(plan: Plan) -> str:
     """
     if plan.race:
         plan = replace(plan, race=replace(plan.race, max_minutes=None, max_seeds=0), seeds=())
-    said = {name: value for name, value in asdict(plan).items() if name not in _NOT_SAID}
+    said = {name: value for name, value in _without_starts(asdict(plan)).items() if name not in _NOT_SAID}
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()

@@ -6,9 +6,10 @@ They are those of the search, of its extension and of the repeats. Every trial i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from lit_lossopt.comparison.statistics.look_sizes import FIRST_LOOKS
@@ -21,6 +22,7 @@ from lit_lossopt.sweeps.plan.key import sweep_key, whole_tree
 from lit_lossopt.sweeps.plan.points import LogGrid, Point, Search
 from lit_lossopt.sweeps.plan.race import RACE
 from lit_lossopt.sweeps.plan.section import as_text
+from lit_lossopt.sweeps.plan.start import Start
 from lit_lossopt.sweeps.trial import Trial
 
 TUNING, REPEAT, TEST = "tuning", names.REPEAT, "test"
@@ -137,7 +139,9 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
     Raises:
         UserError: names the plan, the arm, and the key that ``fit`` would refuse.
     """
-    words = fit_words(plan, arm, point, seed)
+    start = start_of(arm)
+    trunk = _trunk_of(plan, arm, start, seed, phase) if start else None
+    words = fit_words(plan, arm, point, seed, start.words(trunk.key) if start and trunk else {})
     try:
         _check_recorded(_prepared(words))
         _check_trainer(_trainer(words))
@@ -147,7 +151,76 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
         key = _checked_key(words)
     except UserError as error:
         raise UserError(f"{plan.path}, arm {arm.name}: {str(error).replace(' from the command line', '')}") from error
-    return Trial(key, words, arm.name, phase, seed, dict(point))
+    return Trial(key, words, arm.name, phase, seed, dict(point), trunk=trunk, start_step=start.step if start else None)
+
+
+def start_of(arm: Arm) -> Start | None:
+    """Return from which training the trials of an arm begin, if from any.
+
+    Raises:
+        UserError: two of its levels say so.
+    """
+    starts = [level for level in arm.levels if level.start]
+    if len(starts) > 1:
+        raise UserError(f"{starts[0].name} and {starts[1].name} both have a start; a training begins in one place")
+    return starts[0].start if starts else None
+
+
+def trunk_arm(plan: Plan, arm: Arm, start: Start, before: tuple[str, ...] = ()) -> Arm:
+    """Return the arm from which the trials of another one begin.
+
+    Args:
+        plan: with the arms.
+        arm: the other one.
+        start: as it stands in the plan.
+        before: names of the arms that begin from this one.
+
+    Raises:
+        UserError: there is no such arm, it is tried at several points, or the arms begin from each other.
+    """
+    own = next(level for level in arm.levels if level.start)
+    factor = next((levels for levels in plan.factors.values() if own in levels), ())
+    sibling = next((level for level in factor if level.name == start.arm), None)
+    trunk = next((level for level in plan.trunks if level.name == start.arm), None)
+    where = f"{plan.path}: start.arm={start.arm} of {own.name}"
+    if sibling is None and trunk is None:
+        known = [level.name for level in (*factor, *plan.trunks) if level is not own]
+        raise UserError(f"{where}: no such arm{did_you_mean(start.arm, known)}; there are: {', '.join(known)}")
+    if sibling is None:
+        assert trunk is not None
+        return Arm(trunk.name, (trunk,), None)
+    found = next(
+        one for one in arms(plan) if one.levels == tuple(sibling if level is own else level for level in arm.levels)
+    )
+    if found.search:
+        raise UserError(
+            f"{where}: it is tried at several points, and only one can be begun from; write a training with one rate "
+            "into sweep.trunks"
+        )
+    below = start_of(found)
+    if below and found.name not in before:
+        trunk_arm(plan, found, below, (*before, arm.name))
+    elif below:
+        raise UserError(f"{where}: {', '.join((*before, arm.name))} begin from each other; one must begin from scratch")
+    return found
+
+
+def _trunk_of(plan: Plan, arm: Arm, start: Start, seed: int, phase: str) -> Trial:
+    found = trunk_arm(plan, arm, start)
+    is_arm = any(found.levels == one.levels for one in arms(plan))
+    return make_trial(plan, found, {}, seed, phase if is_arm else names.TRUNK)
+
+
+def with_trunks(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    """Return trials and those from which they begin, the latter first."""
+    found: dict[str, Trial] = {trial.key: trial for trial in trials}
+    waiting = list(found.values())
+    while waiting:
+        trunk = waiting.pop().trunk
+        if trunk is not None and trunk.key not in found:
+            found[trunk.key] = trunk
+            waiting.append(trunk)
+    return tuple(sorted(found.values(), key=lambda trial: trial.depth))
 
 
 @cache
@@ -191,10 +264,19 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
         raise UserError("trainer.limit_val_batches=0: a sweep chooses by validation accuracy; leave it out")
 
 
-def fit_words(plan: Plan, arm: Arm, point: Point, seed: int) -> tuple[str, ...]:
+def fit_words(
+    plan: Plan, arm: Arm, point: Point, seed: int, start: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """Return the command line of a trial.
 
     A key that several parts of the plan set stands once, as the last has it.
+
+    Args:
+        plan: with what all trials share.
+        arm: with its levels.
+        point: the searched values.
+        seed: of the trial.
+        start: settings that name where it begins.
     """
     configs = [*plan.base.configs, *(name for level in arm.levels for name in level.configs), *plan.overlays]
     keys: dict[str, str] = {}
@@ -202,6 +284,7 @@ def fit_words(plan: Plan, arm: Arm, point: Point, seed: int) -> tuple[str, ...]:
         plan.base.keys,
         *(level.keys for level in arm.levels),
         {key: as_text(value) for key, value in point.items()},
+        start,
         plan.flags,
     ):
         for key, text in source.items():
@@ -245,7 +328,7 @@ def check_plan(plan: Plan) -> tuple[Trial, ...]:
     trials = search_trials(plan)
     repeated = 0 if plan.protocol == GRID else len(plan.seeds) * len(arms(plan))
     # The trials of a race without a search are the first of its repeats.
-    count = repeated if plan.race and not searches(plan) else len(trials) + repeated
+    count = repeated if plan.race and not searches(plan) else len(with_trunks(trials)) + repeated
     if plan.race and len(arms(plan)) < 2:
         raise UserError(f"{plan.path}: sweep.protocol={RACE}: a race needs two arms; give factors")
     if count > plan.max_trials:

@@ -18,7 +18,6 @@ from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.recording import Recorder
-from lit_lossopt.training.branch import kept_name
 from lit_lossopt.training.callbacks.checkpoint_folders import check_apart, choose_folder
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
@@ -286,7 +285,7 @@ class RunCheckpoints(Checkpoint):
         step = trainer.global_step
         if step in self.keep_steps and trainer.is_global_zero:
             try:
-                link_checkpoint(self._path("last"), self._path(kept_name(step).removesuffix(".ckpt")))
+                link_checkpoint(self._path("last"), self._path(Path(names.kept_state(step)).stem))
             except OSError as error:
                 self._say_once("kept", f"the state of step {step} cannot be kept ({error.strerror})")
 
