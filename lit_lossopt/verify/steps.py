@@ -11,6 +11,7 @@ from lit_lossopt.comparison.record.text import read_tree
 from lit_lossopt.core import names
 from lit_lossopt.core.numbers import counted
 from lit_lossopt.core.paths import given_path
+from lit_lossopt.tracking.reading.branches import own_part
 from lit_lossopt.tracking.reading.runs import NoSuchRunError, Run, experiments_of, with_histories
 from lit_lossopt.verify.checks import Checked, chosen, of_a_repetition, of_configs, of_the_page, of_the_store
 from lit_lossopt.verify.recompute import compute_again
@@ -74,8 +75,9 @@ def _repetitions(
         {run.run_id: (run, recorded[run.run_id], names_of[run.experiment_id]) for run in picked}, options.workers, main
     )
     metric = tree["question"]["metric"]
-    for run in with_histories(picked):
-        others = with_histories(_of_its_arm(run, tree, runs), [metric, names.TRAIN_LOSS])
+    # A branch was begun again from the same state. What it has behind it was not trained again.
+    for run in map(own_part, with_histories(picked)):
+        others = list(map(own_part, with_histories(_of_its_arm(run, tree, runs), [metric, names.TRAIN_LOSS])))
         yield of_a_repetition(run, recorded[run.run_id], done[run.run_id], metric, others)
 
 

@@ -65,6 +65,28 @@ def notes_on_seeds(arms: Sequence[ArmRuns]) -> list[str]:
     return notes
 
 
+def notes_on_origins(arms: Sequence[ArmRuns]) -> list[str]:
+    """Say which arms go on with what other runs have trained."""
+    notes = []
+    for origin, members in _by_origin(arms, "branch").items():
+        goes, own = ("goes", "its") if len(members) == 1 else ("go", "their")
+        notes.append(f"{listed(members)} {goes} on from {origin}. These steps count as {own} own.")
+    for origin, members in _by_origin(arms, "weights").items():
+        begins = "begins" if len(members) == 1 else "begin"
+        notes.append(f"{listed(members)} {begins} with the weights of {origin}. These steps are not counted.")
+    return notes
+
+
+def _by_origin(arms: Sequence[ArmRuns], param: str) -> dict[str, list[str]]:
+    """Return what other runs have trained → the arms of which all runs go on with that."""
+    origins: dict[str, list[str]] = {}
+    for arm in arms:
+        known = {run.params.get(param, "") if names.TAG_TRIAL_KEY in run.tags else "" for run in arm.runs}
+        if known != {""} and len(known) == 1:
+            origins.setdefault(known.pop(), []).append(arm.name)
+    return origins
+
+
 def note_on_looks(looks: Sequence[Look], arms: int, *, sequential: bool) -> list[str]:
     """Say that seeds may have been added after looking, and what follows.
 

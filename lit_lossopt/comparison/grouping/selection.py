@@ -12,7 +12,7 @@ from math import isfinite, isnan
 
 from lit_lossopt.comparison.comparison import ArmRuns, LeftOut
 from lit_lossopt.comparison.grouping.loss_names import training_losses
-from lit_lossopt.comparison.grouping.notes import note_on_repeats, notes_on_seeds
+from lit_lossopt.comparison.grouping.notes import note_on_repeats, notes_on_origins, notes_on_seeds
 from lit_lossopt.comparison.measures.trial import curve_of, final_of, seed_of, verdict_of
 from lit_lossopt.core import names
 from lit_lossopt.core.names import RESULTS, Status, Verdict
@@ -146,7 +146,9 @@ def select(arms: Sequence[ArmRuns], metric: str) -> Selection:
         left_out += [LeftOut(run.run_id, run.name, f"without a finite {metric}") for arm in kept for run in arm.runs]
         kept = []
     repeats = sum(run.reason == REPEATED for run in left_out)
-    return Selection(tuple(kept), tuple(left_out), (*note_on_repeats(repeats), *notes_on_seeds(kept)))
+    return Selection(
+        tuple(kept), tuple(left_out), (*note_on_repeats(repeats), *notes_on_seeds(kept), *notes_on_origins(kept))
+    )
 
 
 def _split(

@@ -41,6 +41,7 @@ from lit_lossopt.comparison.report.series import (
     raw_curves,
     raw_losses,
 )
+from lit_lossopt.comparison.report.trunks import drawn_once
 from lit_lossopt.comparison.report.units import ripple_name, unit
 from lit_lossopt.comparison.report.verdict.convergence import final, speed
 from lit_lossopt.comparison.report.verdict.oscillation import oscillation as who_oscillates
@@ -54,14 +55,15 @@ def metric(comparison: Comparison) -> Figure | None:
     Look where each line reaches the target (dotted), along the axis and by the clock, where an arm with costly steps
     falls back. Whether a lead can be claimed stands in the table of differences, which compares the arms seed by seed.
     Line: median over the seeds; band: the lowest and the highest seed; faint: each run. A run that diverged stays at
-    its last finite value.
+    its last finite value. The line of a branch begins where it leaves the line that it shares with another arm.
     """
     trials = _trials(comparison)
     if not any(len(trial.curve.steps) for trial in trials):
         return None
     shown, axes = unit(comparison.metric), axes_of(trials, comparison.axis)
-    lines = tuple(metric_line(arm, axes, shown.factor) for arm in comparison.arms)
-    raws = tuple(raw for arm in comparison.arms for raw in raw_curves(arm, shown.factor))
+    arms = drawn_once(comparison.arms)
+    lines = tuple(metric_line(arm, axes, shown.factor) for arm in arms)
+    raws = tuple(raw for arm in arms for raw in raw_curves(arm, shown.factor))
     level = shown.factor * comparison.target
     target = (Mark(f"target {shown.text(comparison.target)}", (nan, level), (nan, level)),) if isfinite(level) else ()
     label = f"{comparison.metric}{shown.axis}"
@@ -102,7 +104,7 @@ def loss(comparison: Comparison) -> Figure | None:
     """
     panels: list[Panel] = []
     said: list[str] = []
-    for criterion, arms in by_criterion(comparison.arms).items():
+    for criterion, arms in by_criterion(drawn_once(comparison.arms)).items():
         trials = [trial for arm in arms for trial in arm.trials if len(trial.losses.steps)]
         if trials:
             axes = axes_of(trials, comparison.axis)
@@ -135,7 +137,7 @@ def oscillation(comparison: Comparison) -> Figure | None:
     names = [arm.name for arm in comparison.arms]
     if any(len(trial.curve.steps) > 2 for trial in trials):
         axes = axes_of(trials, comparison.axis)
-        lines = tuple(change_line(arm, axes, shown.factor) for arm in comparison.arms)
+        lines = tuple(change_line(arm, axes, shown.factor) for arm in drawn_once(comparison.arms))
         label = f"|change| of {comparison.metric}{shown.difference_axis}"
         panels.append(Panel("from one evaluation to the next", _axes(comparison, axes), label, lines))
     if any(isfinite(trial.climb_back) for trial in trials):
