@@ -68,7 +68,9 @@ class CheckpointCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             self.checkpoint = read_verified(used)
         # The Trainer reads the file again; nothing in it is executed then either.
-        for config in (self.config, self.config_init):
+        # A branch's config names its state by the run. The file may be gone when the branch is repeated.
+        configs = (self.config_init,) if self.branch else (self.config, self.config_init)
+        for config in configs:
             config[self.command]["ckpt_path"] = str(used)
             config[self.command]["weights_only"] = True
 
@@ -123,7 +125,7 @@ class CheckpointCLI(LightningCLI):
         This comes before a run exists.
         """
         now = resolved_config(self._parser(self.command), self.config[self.command])
-        path = Path(self.config[self.command]["ckpt_path"])
+        path = Path(self.config_init[self.command]["ckpt_path"])
         self.continuation = continuation_of(self.checkpoint, path, now)
         if self.branch:
             self.continuation = as_branch(self.continuation, self.checkpoint, arm_of(self.checkpoint))
