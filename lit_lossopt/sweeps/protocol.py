@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -216,8 +217,9 @@ class Sweep:
             missing = [trial for trial in missing if trial.key not in self._busy]
         if not trials:
             return
+        phases = Counter(trial.phase for trial in trials)
         begun = " that begin from others" if trials[0].trunk else ""
-        shown = f"{len(trials)} {trials[0].phase} trials{begun}"
+        shown = f"{' and '.join(f'{count} {phase}' for phase, count in phases.items())} trials{begun}"
         done = sum(trial.key in ended for trial in trials)
         others = f"{done} are done, {len(missing)} to run" if done else f"{len(missing)} to run"
         self.say(f"{shown} to run" if len(missing) == len(trials) else f"{shown}: {others}")

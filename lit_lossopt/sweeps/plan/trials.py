@@ -139,7 +139,7 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
     Raises:
         UserError: names the plan, the arm, and the key that ``fit`` would refuse.
     """
-    start = start_of(arm)
+    start = start_of(plan, arm)
     trunk = _trunk_of(plan, arm, start, seed, phase) if start else None
     words = fit_words(plan, arm, point, seed, start.words(trunk.key) if start and trunk else {})
     try:
@@ -154,7 +154,7 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
     return Trial(key, words, arm.name, phase, seed, dict(point), trunk=trunk, start_step=start.step if start else None)
 
 
-def start_of(arm: Arm) -> Start | None:
+def start_of(plan: Plan, arm: Arm) -> Start | None:
     """Return from which training the trials of an arm begin, if from any.
 
     Raises:
@@ -162,7 +162,9 @@ def start_of(arm: Arm) -> Start | None:
     """
     starts = [level for level in arm.levels if level.start]
     if len(starts) > 1:
-        raise UserError(f"{starts[0].name} and {starts[1].name} both have a start; a training begins in one place")
+        raise UserError(
+            f"{plan.path}: {starts[0].name} and {starts[1].name} both have a start; a training begins in one place"
+        )
     return starts[0].start if starts else None
 
 
@@ -197,7 +199,7 @@ def trunk_arm(plan: Plan, arm: Arm, start: Start, before: tuple[str, ...] = ()) 
             f"{where}: it is tried at several points, and only one can be begun from; write a training with one rate "
             "into sweep.trunks"
         )
-    below = start_of(found)
+    below = start_of(plan, found)
     if below and found.name not in before:
         trunk_arm(plan, found, below, (*before, arm.name))
     elif below:
