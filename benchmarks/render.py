@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.branches_section import finetune_section, switch_section
 from benchmarks.callbacks_section import callbacks_section
 from benchmarks.claims_section import claims_section
 from benchmarks.diagnostics_section import costs_section, edge_section, geometry_section
@@ -63,7 +64,15 @@ def pages() -> dict[str, str]:
             _load("last_batch"),
             _load("losses_optimizers"),
             # Not before it was measured.
-            sweep_study(_load("sweep_cifar10_jpeg")) if (RESULTS / "sweep_cifar10_jpeg.json").is_file() else "",
+            "\n".join(
+                section(_load(name))
+                for name, section in (
+                    ("sweep_cifar10_jpeg", sweep_study),
+                    ("sweep_switch", switch_section),
+                    ("sweep_finetune", finetune_section),
+                )
+                if (RESULTS / f"{name}.json").is_file()
+            ),
         ),
         "losses_and_optimizers.md": reference_page()
         + (foreign_section(_load("foreign_classes")) if (RESULTS / "foreign_classes.json").is_file() else ""),

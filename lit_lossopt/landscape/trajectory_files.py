@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.diagnostics.trajectory import Weights, decoded
 from lit_lossopt.tracking.artifacts import artifact_folder
-from lit_lossopt.tracking.reading.runs import Run
+from lit_lossopt.tracking.reading.branches import trunk_of
+from lit_lossopt.tracking.reading.runs import Run, read_runs
 
 # Snapshots of a run at most: a path is smooth by then, and every pair of snapshots of all runs is multiplied.
 MOST = 200
@@ -59,8 +61,28 @@ class Trajectory:
         return decoded(self.contents[place], self.start)
 
 
-def read_trajectory(run: Run, name: str, folder: Path) -> Trajectory | None:
-    """Return the snapshots in a folder up to the first with weights that are not finite.
+@dataclass(frozen=True)
+class Place:
+    """A folder with snapshots, and the steps of which they are taken.
+
+    Attributes:
+        folder: of the run, or of the trunk that it branches off.
+        behind: the step behind which snapshots are taken.
+        until: the last step of which one is taken.
+    """
+
+    folder: Path
+    behind: float = -inf
+    until: float = inf
+
+    def files(self) -> list[tuple[int, Path]]:
+        """Return the steps and files of the snapshots, in order."""
+        found = ((int(match[1]), path) for path in self.folder.glob("*.pt") if (match := _FILE.fullmatch(path.name)))
+        return sorted((step, path) for step, path in found if self.behind < step <= self.until)
+
+
+def read_trajectory(run: Run, name: str, places: Sequence[Place]) -> Trajectory | None:
+    """Return the snapshots of a run up to the first with weights that are not finite.
 
     Of more than 200 so many are taken, evenly by their number, with the first and the last. None means that there are
     none.
@@ -68,7 +90,7 @@ def read_trajectory(run: Run, name: str, folder: Path) -> Trajectory | None:
     Raises:
         UserError: a file is damaged.
     """
-    files = sorted((int(match[1]), path) for path in folder.glob("*.pt") if (match := _FILE.fullmatch(path.name)))
+    files = [file for place in places for file in place.files()]
     steps: list[int] = []
     files = [files[place] for place in _evenly(len(files))]
     contents: list[Mapping[str, Any]] = []
@@ -107,14 +129,28 @@ def trajectories(
         UserError: files are damaged, or the store does not answer.
     """
     with ExitStack() as stack:
-        folders = [stack.enter_context(artifact_folder(run.run_id, names.TRAJECTORY_FOLDER))[1] for _, run in runs]
-        read = [_read(run, name, folder, problem) for (name, run), folder in zip(runs, folders, strict=True)]
+        places = [list(_places(run, stack)) for _, run in runs]
+        read = [_read(run, name, mine, problem) for (name, run), mine in zip(runs, places, strict=True)]
         yield [trajectory for trajectory in read if trajectory]
 
 
-def _read(run: Run, name: str, folder: Path, problem: Callable[[str, UserError], object] | None) -> Trajectory | None:
+def _places(run: Run, stack: ExitStack) -> Iterator[Place]:
+    """Yield where the snapshots of a run are, those of the runs that it branches off first."""
+    trunk = trunk_of(run)
+    if trunk is None:
+        yield Place(stack.enter_context(artifact_folder(run.run_id, names.TRAJECTORY_FOLDER))[1])
+        return
+    run_id, step = trunk
+    (before,) = read_runs(run_ids=[run_id], deleted=True)
+    yield from (replace(place, until=min(place.until, step)) for place in _places(before, stack))
+    yield Place(stack.enter_context(artifact_folder(run.run_id, names.TRAJECTORY_FOLDER))[1], behind=step)
+
+
+def _read(
+    run: Run, name: str, places: Sequence[Place], problem: Callable[[str, UserError], object] | None
+) -> Trajectory | None:
     try:
-        return read_trajectory(run, name, folder)
+        return read_trajectory(run, name, places)
     except UserError as error:
         if problem is None:
             raise
