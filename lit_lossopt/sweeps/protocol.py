@@ -38,8 +38,8 @@ from lit_lossopt.sweeps.selection import edge, final, winner
 from lit_lossopt.sweeps.testing import tests
 from lit_lossopt.sweeps.time_limit import TimeLimit, limit_of
 from lit_lossopt.sweeps.trial import ENDED, Engine, Outcome, Trial, Watch
-from lit_lossopt.tracking.sweeps import SweepRuns
-from lit_lossopt.tracking.trial_runs import TrialRun, lacks_states
+from lit_lossopt.tracking.sweeps import SweepRuns, lacks_states
+from lit_lossopt.tracking.trial_runs import TrialRun
 
 # A trial whose process was killed is tried again twice, by one parent or several.
 MOST_KILLS = 3

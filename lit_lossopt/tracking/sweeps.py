@@ -18,10 +18,11 @@ from mlflow.entities import Metric
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
-from lit_lossopt.core.names import RESULTS, Status
+from lit_lossopt.core.names import LAST_STATE, RESULTS, Status, kept_state
 from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import local_path, tracking_uri
+from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
 from lit_lossopt.tracking.trial_runs import TrialRun, read_header, seconds_between
@@ -274,6 +275,22 @@ class SweepRuns:
         seconds = seconds_between(run.info.start_time, run.info.end_time)
         verdict, artifacts = run.data.tags[names.TAG_VERDICT], str(run.info.artifact_uri)
         return TrialRun(str(run.info.run_id), verdict, values, seconds, run.data.tags, run.data.metrics, artifacts)
+
+
+def lacks_states(run: TrialRun, steps: Iterable[int | None]) -> bool:
+    """Return whether a run has not kept some of the states that others begin from.
+
+    Of runs whose files are on another machine it is believed that they have.
+
+    Args:
+        run: that has ended.
+        steps: after which a state is needed. None stands for the last one.
+    """
+    artifacts = local_artifacts(run.artifacts, Path.cwd())
+    if artifacts is None:
+        return False
+    kept = [LAST_STATE if step is None else kept_state(step) for step in steps]
+    return not all((artifacts / names.CHECKPOINT_FOLDER / name).is_file() for name in kept)
 
 
 @contextmanager

@@ -6,15 +6,14 @@ Journals are read here, without MLflow.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lit_lossopt.core import names
-from lit_lossopt.core.names import LAST_STATE, RESULTS, kept_state
+from lit_lossopt.core.names import RESULTS
 from lit_lossopt.tracking.journal_reading import LOG, iterate_entries
-from lit_lossopt.tracking.places import local_artifacts
 
 
 @dataclass(frozen=True)
@@ -38,22 +37,6 @@ class TrialRun:
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: str = ""
-
-
-def lacks_states(run: TrialRun, steps: Iterable[int | None]) -> bool:
-    """Return whether a run has not kept some of the states that others begin from.
-
-    Of runs whose files are on another machine it is believed that they have.
-
-    Args:
-        run: that has ended.
-        steps: after which a state is needed. None stands for the last one.
-    """
-    artifacts = local_artifacts(run.artifacts, Path.cwd())
-    if artifacts is None:
-        return False
-    kept = [LAST_STATE if step is None else kept_state(step) for step in steps]
-    return not all((artifacts / names.CHECKPOINT_FOLDER / name).is_file() for name in kept)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def test_what_was_written_is_read_in_the_order_of_steps(tmp_path: Path) -> None:
     for step in (300, 0, 20):
         write(tmp_path, step, {"w": START["w"] + step})
     (tmp_path / "step_00000001.pt.part").write_bytes(b"half")
-    found = read_trajectory(RUN, "adam", tmp_path)
+    found = read_trajectory(RUN, "adam", [Place(tmp_path)])
     assert found is not None
     assert found.steps == (0, 20, 300)
     assert [found.weights(place)["w"].tolist() for place in range(3)] == [[1.0, 2.0], [21.0, 22.0], [301.0, 302.0]]

@@ -278,7 +278,8 @@ def test_every_shipped_plan_is_sound_and_opens_with_what_it_shows(
     assert len(summary(shipped_folder() / f"{name}.yaml")) > 20
     assert main(["sweep", "--config", name, "--dry-run"]) == 0
     shown = capsys.readouterr().out
-    searched, grid = r"\d+ tuning trials, \d+ repeats, and at most \d+ more", r"\d+ grid trials"
+    others = r"(?:, \d+ from which others begin)?"
+    searched, grid = rf"\d+ tuning trials, \d+ repeats{others}, and at most \d+ more", r"\d+ grid trials"
     assert re.search(rf"\n\d+ trials: (?:{searched}|{grid})", shown)
     assert "disk: about" in shown
     assert find_config(name).stem == name
