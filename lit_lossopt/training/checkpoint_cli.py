@@ -63,6 +63,8 @@ class CheckpointCLI(LightningCLI):
         The Trainer takes the one that was whole.
         """
         used = ranks.from_first(self._choose_checkpoint() if self.trainer.is_global_zero else None)
+        if not ranks.from_first(self.branch is not None):
+            self.branch = None
         if used is None:
             return
         if not self.trainer.is_global_zero:
