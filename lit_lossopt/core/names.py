@@ -180,8 +180,8 @@ RUNS_FOLDER = "mlruns"
 JOURNAL_FOLDER = f"{RUNS_FOLDER}/journal"
 OUTPUT_FOLDER = f"{RUNS_FOLDER}/output"
 CHECKPOINT_FOLDER = "checkpoints"
-# The last and the best state of a run.
-LAST_STATE, BEST_STATE = "last.ckpt", "best.ckpt"
+# The last state of a run.
+LAST_STATE = "last.ckpt"
 PICTURE_FOLDER = "pictures"
 # Snapshots of the weights.
 TRAJECTORY_FOLDER = "trajectory"

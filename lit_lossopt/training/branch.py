@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lit_lossopt.config.branch import Origin
+from torch import nn
+
+from lit_lossopt.config.branch import Origin, read_origin
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.paths import given_path, is_file
+from lit_lossopt.networks.pretrained_weights import load_trained
 from lit_lossopt.tracking.run_journals import final_id
+from lit_lossopt.training.arm import arm_of
 from lit_lossopt.training.checkpoint_file import DamagedError, previous_of, read_verified
 
 
@@ -78,10 +82,35 @@ def found_state(origin: Origin, experiment: str, key: str) -> Iterator[State]:
     raise UserError(f"{key}={origin}: {lacking[0]}")
 
 
+def begin_with(network: nn.Module, weights: str, image_size: int) -> str:
+    """Give a network the weights of another run, in all but its head.
+
+    Args:
+        network: gives its last layer as its attribute ``head``.
+        weights: ``RUN@STEP``, or a checkpoint file.
+        image_size: size of the images in pixels.
+
+    Returns:
+        What was trained before, in words that do not depend on a seed.
+
+    Raises:
+        ValueError: the weights do not fit.
+        UserError: there are none.
+    """
+    key = "--model.weights"
+    with found_state(read_origin(weights, key), "", key) as state:
+        try:
+            load_trained(network, state.content["state_dict"], image_size)
+        except ValueError as error:
+            raise ValueError(f"model.weights={weights}: {error}") from error
+        return f"{state.step} steps of {arm_of(state.content)}"
+
+
 def _wanted(origin: Origin) -> list[str]:
     """Return the names of files that may hold the state, the likeliest first."""
+    # Not the best state: it may be one from which training cannot go on to the bit.
     usual = [names.LAST_STATE, previous_of(Path(names.LAST_STATE)).name]
-    return usual if origin.step is None else [names.kept_state(origin.step), *usual, names.BEST_STATE]
+    return usual if origin.step is None else [names.kept_state(origin.step), *usual]
 
 
 @contextmanager
@@ -111,7 +140,7 @@ def _state_in(folder: Path, run_id: str, origin: Origin, key: str) -> State | No
 def _lacking(folder: Path, run_id: str, origin: Origin) -> str:
     """Return words on what a run has kept in place of a state."""
     kept = []
-    for path in sorted(folder.glob("*.ckpt")):
+    for path in (*folder.glob("step-*.ckpt"), *folder.glob("last*.ckpt")):
         try:
             kept.append(int(read_verified(path)["global_step"]))
         except DamagedError:

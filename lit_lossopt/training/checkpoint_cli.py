@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lit_lossopt.config.branch import BRANCH, WEIGHTS, read_origin
 from lit_lossopt.config.description import trial_key
 from lit_lossopt.config.words import LAST
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import RUN_KEY
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.terminal_text import tell
@@ -79,7 +80,10 @@ class CheckpointCLI(LightningCLI):
     def find_origins(self) -> None:
         """Find the states of other runs that this one begins with, and name them in the settings by their runs' ids."""
         settings = self.config[self.command]
-        if self.command == "fit":
+        if self.command != "fit":
+            return
+        # A run that goes on has begun already, and where it did may be gone.
+        with suppress(UserError) if settings.get("ckpt_path") else nullcontext():
             self.branch = self._origin(settings, BRANCH, f"--{BRANCH}")
             self._origin(settings["model"], WEIGHTS, f"--model.{WEIGHTS}")
 
@@ -90,7 +94,11 @@ class CheckpointCLI(LightningCLI):
         experiment = self.config[self.command]["tracking"]["experiment"]
         state = self.borrowed.enter_context(found_state(read_origin(typed, key), experiment, key))
         settings[name] = state.origin
-        self.words = [word.replace(typed, state.origin) for word in self.words]
+        before = ["", *self.words]
+        self.words = [
+            word.replace(typed, state.origin) if word == f"{key}={typed}" or (last == key and word == typed) else word
+            for last, word in zip(before, self.words, strict=False)
+        ]
         self.save_config_kwargs["words"] = self.words
         return state
 

@@ -14,7 +14,6 @@ from lightning.pytorch.cli import LRSchedulerCallable, ReduceLROnPlateau
 from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
 from torch import Tensor, nn
 
-from lit_lossopt.config.branch import read_origin
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, described
 from lit_lossopt.core.names import CONFIG_KEY, CRITERION_KEY, STATE_KEY, TRUNK_KEY
@@ -24,11 +23,10 @@ from lit_lossopt.losses import contract_of, loss_of, predicted_classes
 from lit_lossopt.losses.checks import check_first_batch, evaluating
 from lit_lossopt.networks.backbone import Backbone
 from lit_lossopt.networks.mini_cnn import MiniCNN, NetworkFactory, build_network
-from lit_lossopt.networks.pretrained_weights import are_read, load_trained
+from lit_lossopt.networks.pretrained_weights import are_read
 from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
 from lit_lossopt.optimizers.schedule_plan import SchedulePlan
-from lit_lossopt.training.arm import arm_of
-from lit_lossopt.training.branch import found_state
+from lit_lossopt.training.branch import begin_with
 from lit_lossopt.training.continuation import Continuation
 from lit_lossopt.training.distributed.collectives import from_first
 from lit_lossopt.training.loop_state import batch_number, epoch_of
@@ -110,27 +108,15 @@ class LossOptModule(pl.LightningModule):
             num_outputs=self.contract.num_outputs(num_classes),
         ).to(memory_format=torch.channels_last)
         # What the weights of another run are, in words that do not depend on the seed.
-        self.weights_from = self._begin_with(weights) if weights and are_read() else ""
+        self.weights_from = begin_with(self.network, weights, image_size) if weights and are_read() else ""
         self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=1e-3)
         self.schedule = SchedulePlan(lr_scheduler, lr_scheduler_interval, lr_warmup)
         self.decay_biases = decay_biases
         _check_backbone(frozen_epochs, backbone_lr_factor)
-        self.frozen_epochs = frozen_epochs
-        self.backbone_lr_factor = backbone_lr_factor
+        self.frozen_epochs, self.backbone_lr_factor = frozen_epochs, backbone_lr_factor
         self.backbone = Backbone(self.network) if frozen_epochs or backbone_lr_factor != 1 else None
-        self.val_yardsticks = Yardsticks(num_classes)
-        self.test_yardsticks = Yardsticks(num_classes)
+        self.val_yardsticks, self.test_yardsticks = Yardsticks(num_classes), Yardsticks(num_classes)
         self.confusion: dict[str, Tensor] = {}
-
-    def _begin_with(self, weights: str) -> str:
-        """Take the weights of another run, and return what they are in words."""
-        key = "--model.weights"
-        with found_state(read_origin(weights, key), "", key) as state:
-            try:
-                load_trained(self.network, state.content["state_dict"], self.image_size)
-            except ValueError as error:
-                raise ValueError(f"model.weights={weights}: {error}") from error
-            return f"{state.step} steps of {arm_of(state.content)}"
 
     def go_on(self, continuation: Continuation) -> None:
         """Take note of the checkpoint that training goes on from."""

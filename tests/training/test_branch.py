@@ -154,7 +154,7 @@ def test_what_cannot_be_branched_off_is_said(capsys: pytest.CaptureFixture[str])
         assert main([*TRUNK, *words]) == 2
         return capsys.readouterr().err.strip().splitlines()[-1]
 
-    assert "has kept no state of step 11 (it has those of steps 4, 10, 16, 24" in said(f"--branch={trunk.run_id}@11")
+    assert "has kept no state of step 11 (it has those of steps 10, 16, 24" in said(f"--branch={trunk.run_id}@11")
     assert "train it again with --checkpoints.keep_steps=[11]" in said("--branch=first@11")
     assert "--branch: nothing is left to train, because it has reached 3 of trainer.max_epochs=3" in said(
         "--branch=first"
