@@ -96,9 +96,9 @@ def check_file_store(uri: str, chosen: str = "") -> None:
     given, is_named = chosen, os.environ.get("MLFLOW_TRACKING_URI")
     chosen = chosen or ("MLFLOW_TRACKING_URI names it" if is_named else "its meta.yaml are still there")
     target = f"sqlite:///{pathname2url(str(database))}"
-    first = (
-        "" if database.exists() else f"mlflow migrate-filestore --source {shlex.quote(str(folder))} --target {target}; "
-    )
+    # The migrating command looks for the folder of its target without decoding the address.
+    migrate = f"mlflow migrate-filestore --source {shlex.quote(str(folder))} --target "
+    first = "" if database.exists() else f"{migrate}{shlex.quote(f'sqlite:///{database}')}; "
     taken = "its runs may be there already" if given else f"MLflow takes the old one, as {chosen}"
     migrated = chosen if first else f"{database} is there, but {taken}"
     raise UserError(

@@ -66,6 +66,21 @@ def as_milliseconds(cell: str) -> int | None:
     return round(value if value >= _MILLISECONDS else value * 1000)
 
 
+def times_of(cells: Sequence[str], column: str, left_out: Counter[str]) -> list[int | None]:
+    """Return the milliseconds of each row ``[rows]``, or None where a cell tells no time.
+
+    Args:
+        cells: of each row.
+        column: its name.
+        left_out: gets the number of cells that are not empty, and tell no time.
+    """
+    times = [as_milliseconds(cell) for cell in cells]
+    strange = [cell for cell, time in zip(cells, times, strict=True) if time is None and cell.strip()]
+    if strange:
+        left_out[f"cells of {column!r} that tell no time, as {strange[0].strip()[:40]!r}"] += len(strange)
+    return times
+
+
 def series_of(
     name: str, cells: Sequence[str], steps: Sequence[int | None], times: Sequence[int | None], left_out: Counter[str]
 ) -> Series:
