@@ -109,8 +109,9 @@ def show_hints(runs: Sequence[PreparedRun], known: Mapping[str, Run]) -> None:
             "--name-pattern, or name their columns"
         )
     elif seedless:
-        which = "no run says its seed" if len(seedless) == len(runs) else f"{seedless[0].name} says no seed"
-        which += f", and {len(seedless) - 1} more" if 1 < len(seedless) < len(runs) else ""
+        which = "no run says its seed"
+        if len(seedless) < len(runs):
+            which = f"{len(seedless)} of {_runs(len(runs))}, as {seedless[0].name}, say no seed"
         say(f"{which}, so compare pairs none: say it with --params or --name-pattern, or name its column")
 
 

@@ -7,6 +7,7 @@ is taken.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,11 @@ from lit_lossopt.tracking.importing.records import Candidate, Columns, ForeignRu
 
 EXTRA = "pip install 'lit_lossopt[tensorboard]'"
 _MARK = "tfevents"
-# Keras' callback writes each part of a run to a folder of its own.
-_PARTS = ("train", "validation", "test")
+# Keras' callback and many scripts write each part of a run to a folder of its own.
+_PARTS = ("train", "training", "val", "valid", "validation", "eval", "evaluation", "test")
+_NOTE = "Folders as train and val are parts of one run. They stand before the names of its metrics."
+# torch's add_hparams makes a folder inside that of its run, and calls it by the time.
+_OF_HPARAMS = re.compile(r"\d{10}\.\d+")
 _LENGTH = struct.Struct("<Q")
 _SCALARS, _HPARAMS = "scalars", "hparams"
 
@@ -53,12 +57,16 @@ def is_events(file: Candidate) -> bool:
 def sources(files: Sequence[Found]) -> list[Source]:
     """Return a source for each folder.
 
-    A run that was continued has several files. The folders ``train`` and ``validation`` are parts of one run.
+    A run that was continued has several files. The folders ``train`` and ``validation`` are parts of one run, and so is
+    the one folder in which ``add_hparams`` keeps its settings.
     """
+    own = {found.path.absolute().parent for found in files}
+    settings = Counter(folder.parent for folder in own if _OF_HPARAMS.fullmatch(folder.name))
     folders: dict[Path, list[Found]] = {}
     for found in files:
         folder = found.path.absolute().parent
-        folders.setdefault(folder.parent if folder.name in _PARTS else folder, []).append(found)
+        is_settings = _OF_HPARAMS.fullmatch(folder.name) and folder.parent in own and settings[folder.parent] == 1
+        folders.setdefault(folder.parent if folder.name in _PARTS or is_settings else folder, []).append(found)
     return [
         Source(tuple(sorted(found.path for found in inside)), folder.as_posix(), inside[0].typed)
         for folder, inside in folders.items()
@@ -75,16 +83,22 @@ def read(source: Source, _: Columns) -> list[ForeignRun]:
         import tensorboard.compat.proto.event_pb2  # noqa: F401  # tried
     except ImportError as error:
         raise UserError(f"import {source.path}: TensorBoard's files need the package tensorboard; {EXTRA}") from error
-    reading = _Reading()
+    reading, notes = _Reading(), dict[str, None]()
     for path in source.files:
         folder = path.absolute().parent
         part = f"{folder.name}/" if folder.as_posix() != source.label else ""
+        is_settings = part and folder.name not in _PARTS
+        into = _Reading(params=reading.params) if is_settings else reading
         for event in _events(path, reading.left_out):
-            _take(event, part, reading)
+            _take(event, part, into)
+        if is_settings and into.metrics:
+            # They stand at step 0, whenever they were reached.
+            reading.left_out["results that add_hparams repeats"] += len(into.metrics)
+        notes.update(dict.fromkeys([_NOTE] if part and not is_settings else []))
     # Lightning writes the same to both, and spells nested names in two ways.
     params = read_hparams(Path(source.label), reading.left_out) or reading.params
     times = Times(min(reading.times), max(reading.times)) if reading.times else None
-    return [ForeignRun(source.label, params, reading.metrics, times, left_out=reading.left_out)]
+    return [ForeignRun(source.label, params, reading.metrics, times, notes=tuple(notes), left_out=reading.left_out)]
 
 
 def _events(path: Path, left_out: Counter[str]) -> Iterator[Any]:
