@@ -22,8 +22,8 @@ pytestmark = [
 def write(folder: Path, tag: str, value: float) -> None:
     from torch.utils.tensorboard.writer import SummaryWriter
 
-    with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]  # torch has no types there
-        writer.add_scalar(tag, value, 3)  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_scalar(tag, value, 3)
 
 
 @pytest.mark.parametrize("parts", [("train", "validation"), ("train", "val"), ("training", "eval")])
@@ -43,9 +43,9 @@ def test_what_add_hparams_keeps_in_a_folder_of_its_own_are_settings_of_the_run(
 ) -> None:
     from torch.utils.tensorboard.writer import SummaryWriter
 
-    with SummaryWriter(str(logs)) as writer:  # type: ignore[no-untyped-call]
-        writer.add_scalar("val_acc", 0.5, 3)  # type: ignore[no-untyped-call]
-        writer.add_hparams({"lr": 0.1, "seed": 2}, {"val_acc": 0.5})  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(logs)) as writer:
+        writer.add_scalar("val_acc", 0.5, 3)
+        writer.add_hparams({"lr": 0.1, "seed": 2}, {"val_acc": 0.5})
     (run,) = imported(logs)
     assert run.params == {"lr": "0.1", "seed": "2"}
     assert points(run, "val_acc") == [(3, 0.5)]

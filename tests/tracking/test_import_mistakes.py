@@ -26,7 +26,10 @@ def files(**contents: str) -> Callable[[Path], None]:
 
 
 def content(name: str, of_file: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(of_file) and None
+    def write(folder: Path) -> None:
+        (folder / name).write_bytes(of_file)
+
+    return write
 
 
 def experiment_of_old(folder: Path) -> None:
