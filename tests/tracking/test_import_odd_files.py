@@ -58,6 +58,12 @@ CASES = {
         ["left out: text in column 'n' (2)"],
         {"loss": [(0, 1.0), (1, 1.0)]},
     ),
+    "marks that only Python takes for parts of a number": Odd(
+        text("metrics.csv", "step,loss\n0,1.5\n1,0.75\n2,1_0\n3_0,1\n"),
+        ["."],
+        ["text among the numbers of column 'loss', as '1_0' (1)", "rows whose 'step' is no whole number (1)"],
+        {"loss": FALLING},
+    ),
     "epochs in place of steps": Odd(
         text("a.csv", "epoch,loss\n0,1.5\n1,0.75\n"),
         ["a.csv", "--columns", "epoch=epoch,loss=loss"],
