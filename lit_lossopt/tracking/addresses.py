@@ -93,18 +93,32 @@ def check_file_store(uri: str, chosen: str = "") -> None:
     if folder is None or os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
         return
     database = folder.absolute().parent / "mlflow.db"
-    given, is_named = chosen, os.environ.get("MLFLOW_TRACKING_URI")
-    chosen = chosen or ("MLFLOW_TRACKING_URI names it" if is_named else "its meta.yaml are still there")
-    target = f"sqlite:///{pathname2url(str(database))}"
-    first = (
-        "" if database.exists() else f"mlflow migrate-filestore --source {shlex.quote(str(folder))} --target {target}; "
-    )
-    taken = "its runs may be there already" if given else f"MLflow takes the old one, as {chosen}"
-    migrated = chosen if first else f"{database} is there, but {taken}"
-    raise UserError(
-        f"{folder.absolute()}: a file store of old, which MLflow no longer opens ({migrated}); "
-        f"{first}export MLFLOW_TRACKING_URI={target}"
-    )
+    is_named, former = os.environ.get("MLFLOW_TRACKING_URI"), database.with_name(f"{folder.name}.db")
+    why = chosen or ("MLFLOW_TRACKING_URI names it" if is_named else "its meta.yaml are still there")
+    if not database.exists():
+        what = f" ({why}); {_migrating(folder, database)}{_export(database)}"
+    elif not chosen:
+        what = f" ({database} is there, but MLflow takes the old one, as {why}); {_export(database)}"
+    else:
+        # To migrate into a database that is there would overwrite it.
+        what = (
+            f". If {database} holds its runs: {_export(database)}. If not: {_migrating(folder, former)}"
+            f"{_export(former)}"
+        )
+    raise UserError(f"{folder.absolute()}: a file store of old, which MLflow no longer opens{what}")
+
+
+def _migrating(folder: Path, database: Path) -> str:
+    """Return the command that migrates a store of files, to be followed by another.
+
+    It looks for the folder of its target without decoding the address.
+    """
+    target = shlex.quote(f"sqlite:///{database}")
+    return f"mlflow migrate-filestore --source {shlex.quote(str(folder))} --target {target}; "
+
+
+def _export(database: Path) -> str:
+    return f"export MLFLOW_TRACKING_URI=sqlite:///{pathname2url(str(database))}"
 
 
 def sqlite_path(uri: str) -> Path | None:

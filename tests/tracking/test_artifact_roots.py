@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import pathname2url
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -85,22 +87,25 @@ name: {name}
 def test_what_helps_with_a_store_of_files_before_and_after_it_is_migrated(
     named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    home = tmp_path / "my runs"
     for number, name in (("0", "Default"), ("1", "mine")):
-        folder = tmp_path / "mlruns" / number
+        folder = home / "mlruns" / number
         folder.mkdir(parents=True)
-        (folder / "meta.yaml").write_text(META.format(folder=tmp_path, id=number, name=name))
+        (folder / "meta.yaml").write_text(META.format(folder=home, id=number, name=name))
+    monkeypatch.chdir(home)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     if named:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
-    export = f"export MLFLOW_TRACKING_URI=sqlite:///{tmp_path}/mlflow.db"
-    migrate = f"mlflow migrate-filestore --source {tmp_path}/mlruns --target sqlite:///{tmp_path}/mlflow.db"
+    export = f"export MLFLOW_TRACKING_URI=sqlite:///{pathname2url(str(home))}/mlflow.db"
+    source = "mlruns" if named else f"'{home}/mlruns'"
+    migrate = f"mlflow migrate-filestore --source {source} --target 'sqlite:///{home}/mlflow.db'"
     for command in (FIT, ["compare"]):
         assert main(command) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert migrate.replace(f"{tmp_path}/mlruns", "mlruns" if named else f"{tmp_path}/mlruns") in line
+        assert f"; {migrate}; " in line
         assert line.endswith(export)
     assert not list(tmp_path.rglob("log.jsonl"))
-    subprocess.run([sys.executable, "-m", *migrate.split()], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", *shlex.split(migrate)], check=True, capture_output=True)
     for command in (FIT, ["compare"]):
         assert main(command) == 2
         (line,) = capsys.readouterr().err.splitlines()

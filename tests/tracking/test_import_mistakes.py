@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lit_lossopt.__main__ import main
+from tests.support.permissions import bound_by_permissions
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -22,6 +23,17 @@ def files(**contents: str) -> Callable[[Path], None]:
             path.write_text(content, encoding="utf-8")
 
     return write
+
+
+def content(name: str, of_file: bytes) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / name).write_bytes(of_file)
+
+    return write
+
+
+def experiment_of_old(folder: Path) -> None:
+    files(**{"my runs__mlruns__0__meta.yaml": "x", "my runs__mlruns__0__1f__meta.yaml": "x"})(folder)
 
 
 # What is there, what is typed, and what is answered.
@@ -51,6 +63,21 @@ ERRORS: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "half a line": (files(metrics_csv="step,loss\n1,2.5\n2,2"), ["metrics.csv"], "line 3: the line is broken: its end"),
     "open quotes": (files(metrics_csv='step,loss\n1,"2\n'), ["metrics.csv"], "the line is broken: unexpected end"),
     "empty": (files(metrics_csv=""), ["metrics.csv", "--format", "lightning-csv"], "metrics.csv: the file is empty"),
+    "empty, and nothing said": (files(metrics_csv=""), ["metrics.csv"], "metrics.csv: the file is empty; leave it out"),
+    "two columns without a name": (files(metrics_csv="step,,\n1,2,3\n"), ["metrics.csv"], "two columns have no name"),
+    "compressed": (content("metrics.csv.gz", b"\x1f\x8b\x08"), ["metrics.csv.gz"], "it is compressed; unpack it first"),
+    "compressed in a folder": (content("metrics.csv.gz", b"\x1f\x8b"), ["."], "unpack what is compressed, as gunzip"),
+    "workbook": (
+        content("a.xlsx", b"PK\x03\x04"), ["a.xlsx", "--columns", "step=a"], "it is a workbook or an archive; save its"
+    ),
+    "lines of JSON": (content("a.jsonl", b"{}"), ["a.jsonl"], "write its lines as CSV"),
+    "no UTF-8": (content("metrics.csv", b"step,gr\xf6\xdfe\n"), ["metrics.csv"], "byte 7 is no UTF-8"),
+    "chart along time": (
+        files(a_csv='"Wall Time","adam - loss"\n1700000000,1\n'), ["a.csv"], "times are no steps; choose Step as"
+    ),
+    "charts along steps and epochs": (
+        files(a_csv='"Step","a - x"\n1,1\n', b_csv='"epoch","a - y"\n1,1\n'), ["."], "have several x axes, 'epoch' (b"
+    ),
     "two columns of one name": (files(metrics_csv="step,a,a\n1,2,3\n"), ["metrics.csv"], "'a' stands in it twice"),
     "no numbers": (files(metrics_csv="step,a\n1,x\n"), ["metrics.csv"], "no numbers at steps in it; left out: text in"),
     "broken JSON": (files(history_json='{"loss": [1, 2'), ["."], "history.json: it is no whole JSON"),
@@ -61,6 +88,9 @@ ERRORS: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "file store": (
         files(**{"old__0__meta.yaml": "x"}), ["old"], "mlflow migrate-filestore --source"
     ),
+    "file store that has spaces": (experiment_of_old, ["my runs"], "--target 'sqlite:////"),
+    "experiment in a file store": (experiment_of_old, ["my runs/mlruns/0"], "my runs/mlruns: a file store of old"),
+    "file store further below": (experiment_of_old, ["."], "my runs/mlruns: a file store of old"),
     "wrong parameters": (files(), ["a", "--params", "lr"], "--params lr: must have the form NAME=VALUE"),
     "twice": (files(), ["a", "--params", "lr=1", "--params", "lr=2"], "lr stands in it twice"),
     "contradiction": (
@@ -93,6 +123,32 @@ def test_a_mistake_is_answered_in_one_line_and_writes_nothing(
     assert answer in said.err
     assert said.err.count("\n") == 1
     assert store.read_bytes() == before
+
+
+@pytest.mark.parametrize("locked", ["a/metrics.csv", "a"])
+def test_what_cannot_be_read_is_named_and_not_passed_over(
+    locked: str, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        files(**{f"{name}__metrics_csv": "step,x\n1,2\n"})(logs)
+    (logs / locked).chmod(0)
+    for path in (logs, logs / locked):
+        assert bound_by_permissions(lambda: main(["import", str(path)])) == 2  # noqa: B023  # called within this turn
+        assert capsys.readouterr().err == (
+            f"lossopt: import {logs / locked}: cannot be read: Permission denied; mend that, or leave it out\n"
+        )
+    (logs / locked).chmod(0o755)
+
+
+def test_a_file_store_whose_place_is_taken_is_not_migrated_over_it(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment_of_old(logs)
+    (logs / "my runs" / "mlflow.db").touch()
+    assert main(["import", str(logs / "my runs")]) == 2
+    said = capsys.readouterr().err
+    assert f"If {logs}/my runs/mlflow.db holds its runs: export MLFLOW_TRACKING_URI=" in said
+    assert f"--target 'sqlite:///{logs}/my runs/mlruns.db'" in said
 
 
 def test_without_tensorboard_its_extra_is_named(logs: Path) -> None:

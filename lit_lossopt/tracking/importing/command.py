@@ -11,7 +11,7 @@ from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.numbers import named
 from lit_lossopt.tracking.importing.finding import Logs, find_logs
-from lit_lossopt.tracking.importing.prepared import PreparedRun, prepare, told_apart
+from lit_lossopt.tracking.importing.prepared import PreparedRun, prepare
 from lit_lossopt.tracking.importing.request import Request, parse_request
 
 
@@ -27,18 +27,22 @@ def import_runs(words: Sequence[str]) -> int:
     logs = find_logs(request.paths, request.format, has_columns=bool(request.columns))
     # Imported late, so that a mistyped path is answered at once.
     from lit_lossopt.tracking.importing import shown, writing
+    from lit_lossopt.tracking.importing.marks import told_apart
 
     with shown.bar("reading", len(logs.sources)) as read:
         found = _read(logs, request, read)
     runs = _with_values(found, request)
     if request.dry_run:
-        shown.show_plan(runs, writing.known_before(request.experiment))
+        known = writing.known_before(request.experiment)
+        runs = told_apart(runs, known)
+        shown.show_plan(runs, known)
     else:
         with shown.bar("writing", len(runs)) as wrote:
             written = writing.write_runs(request.experiment, runs, wrote)
-        shown.show_result(runs, written, request.experiment)
+        runs, known = written.runs, written.known
+        shown.show_result(written, request.experiment)
     shown.show_notes(found, request.renames, logs.passed_over)
-    shown.show_hints(runs)
+    shown.show_hints(runs, known)
     shown.show_next(request.experiment, dry_run=request.dry_run)
     return Exit.DONE
 
@@ -63,13 +67,13 @@ def _read(logs: Logs, request: Request, read: Callable[[], None]) -> list[Prepar
     return runs
 
 
-def _with_values(runs: Sequence[PreparedRun], request: Request) -> list[PreparedRun]:
+def _with_values(runs: Sequence[PreparedRun], request: Request) -> Sequence[PreparedRun]:
     """Return the runs that have values, oldest first.
 
     Raises:
         UserError: none has any.
     """
-    kept = told_apart([run for run in runs if run.metrics])
+    kept = [run for run in runs if run.metrics]
     if not kept:
         left_out = next((f"; left out: {what} ({count:,})" for run in runs for what, count in run.left_out.items()), "")
         raise UserError(f"import {' '.join(request.paths)}: no numbers at steps in it{left_out}; look at the file")

@@ -6,6 +6,7 @@ Its CSVLogger writes a table with a row for each epoch. ``history.history`` is a
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ _EPOCH, _LOSS = "epoch", "loss"
 _RATES = {"lr", "learning_rate"}
 # Comparisons read it. Without it nobody could tell whether epoch 0 is before the first epoch or after it.
 _NOTE = f"Keras counts epochs from 0 and logs after each. So {names.EPOCHS} = epoch + 1 was added."
+_NOT_FROM_0 = f"Its epochs do not begin at 0, so nobody can tell how many were done. No {names.EPOCHS} was added."
 
 
 def is_csv(file: Candidate) -> bool:
@@ -48,7 +50,7 @@ def read_csv(source: Source, _: Columns) -> list[ForeignRun]:
     left_out: Counter[str] = Counter()
     steps = steps_of(table.columns[_EPOCH], _EPOCH, left_out)
     metrics = {name: series_of(name, cells, steps, (), left_out) for name, cells in table.columns.items()}
-    return [_run(source, metrics, left_out)]
+    return [_run(source, metrics, left_out, table.notes)]
 
 
 def read_history(source: Source, _: Columns) -> list[ForeignRun]:
@@ -71,7 +73,7 @@ def read_history(source: Source, _: Columns) -> list[ForeignRun]:
 
 def _lists(path: Path) -> tuple[dict[str, list[float | None]], Counter[str]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"import {path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -91,7 +93,9 @@ def _lists(path: Path) -> tuple[dict[str, list[float | None]], Counter[str]]:
 
 
 def _is_cell(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= sys.float_info.max
+    return value is None or isinstance(value, float)
 
 
 def _numbered(steps: Sequence[int], values: Sequence[float | None]) -> Series:
@@ -102,10 +106,14 @@ def _numbered(steps: Sequence[int], values: Sequence[float | None]) -> Series:
     return series
 
 
-def _run(source: Source, metrics: Mapping[str, Series], left_out: Counter[str]) -> ForeignRun:
+def _run(
+    source: Source, metrics: Mapping[str, Series], left_out: Counter[str], notes: Sequence[str] = ()
+) -> ForeignRun:
     epochs = list(dict.fromkeys(metrics[_EPOCH].steps))
+    if epochs and min(epochs) != 0:
+        return ForeignRun(source.label, {}, metrics, notes=(*notes, _NOT_FROM_0), left_out=left_out)
     done = _numbered(epochs, [float(epoch + 1) for epoch in epochs])
-    return ForeignRun(source.label, {}, {**metrics, names.EPOCHS: done}, notes=(_NOTE,), left_out=left_out)
+    return ForeignRun(source.label, {}, {**metrics, names.EPOCHS: done}, notes=(*notes, _NOTE), left_out=left_out)
 
 
 CSV = Format(

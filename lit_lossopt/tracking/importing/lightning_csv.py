@@ -37,7 +37,7 @@ def read(source: Source, _: Columns) -> list[ForeignRun]:
         name: series_of(name, cells, steps, (), left_out) for name, cells in table.columns.items() if name != _STEP
     }
     params = read_hparams(source.path.parent, left_out)
-    return [ForeignRun(source.label, params, metrics, left_out=left_out)]
+    return [ForeignRun(source.label, params, metrics, notes=table.notes, left_out=left_out)]
 
 
 def sources(files: Sequence[Found]) -> list[Source]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from lit_lossopt.core.errors import UserError
@@ -19,6 +19,10 @@ from lit_lossopt.tracking.importing.request import Request
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
 _LONGEST_NAME, LONGEST_VALUE = 250, 6000
 _PARTS_OF_NAME = 2
+_REPEATED = (
+    "Some steps stand more than once. The later value counts, as after a restart. If runs are mixed, say what tells "
+    "them apart."
+)
 
 Kept = TypeVar("Kept")
 
@@ -78,12 +82,12 @@ def prepare(run: ForeignRun, source: Source, program: Format, request: Request) 
         params=texts,
         metrics=metrics,
         times=run.times,
-        sha256=_digest(run.part, run.params, read),
+        sha256=digest(run.part, run.params, read),
         source=source,
         program=program.name,
         renamed={**renamed, **more},
         left_out=run.left_out,
-        notes=run.notes,
+        notes=(*run.notes, _REPEATED) if any(len(set(one.steps)) < len(one) for one in read.values()) else run.notes,
         theirs=tuple(run.metrics),
         empty=tuple(name for name in run.metrics if name not in read),
     )
@@ -97,20 +101,6 @@ def _renamed(metrics: Mapping[str, Series], renames: Mapping[str, str], run: str
             raise UserError(f"import --rename {name}={new}: run {run} has a metric of that name; take another")
         named[new] = series
     return named
-
-
-def told_apart(runs: Sequence[PreparedRun]) -> list[PreparedRun]:
-    """Return runs of which two have one mark only if they are the same.
-
-    Two files may have the same content, and a person may say that they are of two runs, as of two seeds.
-    """
-    first: dict[str, PreparedRun] = {}
-    marked = []
-    for run in runs:
-        if first.setdefault(run.sha256, run).params != run.params:
-            run = replace(run, sha256=_digest(run.sha256, run.params, {}))  # noqa: PLW2901  # the same run, marked anew
-        marked.append(run)
-    return marked
 
 
 def storable_name(name: str) -> str:
@@ -157,7 +147,7 @@ def _short(name: str) -> str:
     )
 
 
-def _digest(part: str, params: Mapping[str, str], metrics: Mapping[str, Series]) -> str:
+def digest(part: str, params: Mapping[str, str], metrics: Mapping[str, Series]) -> str:
     """Return the SHA-256 of a file's content.
 
     It does not depend on where the file lies, or on what a person says of it.

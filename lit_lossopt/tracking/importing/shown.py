@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lit_lossopt.core import names
 from lit_lossopt.core.numbers import counted, named
 from lit_lossopt.core.program import shown_path
 from lit_lossopt.core.terminal_text import is_bare_terminal, on_one_line, tell
+from lit_lossopt.tracking.importing.marks import same_training
 from lit_lossopt.tracking.importing.prepared import PreparedRun
 from lit_lossopt.tracking.importing.writing import Written
 from lit_lossopt.tracking.next_steps import compare_command
@@ -51,8 +51,9 @@ def show_plan(runs: Sequence[PreparedRun], known: Mapping[str, Run]) -> None:
             say(f"  metric {name}: {count}, steps {min(series.steps):,} to {max(series.steps):,}")
 
 
-def show_result(runs: Sequence[PreparedRun], written: Written, experiment: str) -> None:
+def show_result(written: Written, experiment: str) -> None:
     """Say how many runs were imported, and which were there already."""
+    runs = written.runs
     kinds = Counter({run.sha256: run.program for run in runs if run.sha256 in written.new}.values())
     shown = ", ".join(f"{count} of {name}" for name, count in kinds.items())
     say(f"{_runs(len(written.new))} imported into experiment {experiment!r}{f': {shown}' if shown else ''}")
@@ -62,12 +63,14 @@ def show_result(runs: Sequence[PreparedRun], written: Written, experiment: str) 
     first: dict[str, PreparedRun] = {}
     twins = [(run, first[run.sha256]) for run in runs if first.setdefault(run.sha256, run) is not run]
     _listed([f"{run.name} says the same as {twin.name}, and was taken once" for run, twin in twins])
-    before = {(run.tags.get(names.TAG_IMPORTED_FROM), run.name): run.run_id for run in written.known.values()}
-    changed = [run for run in runs if run.sha256 in written.new and (run.source.typed, run.name) in before]
-    _listed([_changed(run, before[run.source.typed, run.name]) for run in changed])
+    new, known = set(written.new), list(written.known.values())
+    older = [(run.name, same_training(run, known)) for run in runs if run.sha256 in new]
+    _listed([f"{name}: {text}" for name, text in older if text])
 
 
-def show_notes(runs: Sequence[PreparedRun], renames: Mapping[str, str], passed_over: Sequence[Path]) -> None:
+def show_notes(
+    runs: Sequence[PreparedRun], renames: Mapping[str, str], passed_over: Mapping[str, Sequence[Path]]
+) -> None:
     """Say once what was read as something else, and what was left out."""
     _listed([f"metric {name!r} is stored as {new!r}" for name, new in renames.items()])
     notes = Counter(note for run in runs for note in run.notes)
@@ -82,8 +85,7 @@ def show_notes(runs: Sequence[PreparedRun], renames: Mapping[str, str], passed_o
     empty = [name for name in _empty(runs) if not any(repr(name) in what for what in left_out)]
     if empty:
         say(f"left out: {counted(len(empty), 'column')} without values, {named(empty)}")
-    if passed_over:
-        say(f"not read: {len(passed_over)} tables that no format fits, as {shown_path(passed_over[0])}")
+    _listed([f"not read: {what} ({len(places)}), as {shown_path(places[0])}" for what, places in passed_over.items()])
 
 
 def _empty(runs: Sequence[PreparedRun]) -> list[str]:
@@ -92,15 +94,25 @@ def _empty(runs: Sequence[PreparedRun]) -> list[str]:
     return list(dict.fromkeys(name for run in runs for name in run.empty if name not in filled))
 
 
-def show_hints(runs: Sequence[PreparedRun]) -> None:
-    """Say what comparisons will miss."""
-    if len(runs) > 1 and not any(run.params for run in runs):
+def show_hints(runs: Sequence[PreparedRun], known: Mapping[str, Run]) -> None:
+    """Say what comparisons will miss.
+
+    Args:
+        runs: that were read.
+        known: SHA-256 → the run that was there before. It may say more than its file.
+    """
+    said = {run.sha256: [*run.params, *(known[run.sha256].params if run.sha256 in known else ())] for run in runs}
+    seedless = [run for run in runs if not any("seed" in name.lower() for name in said[run.sha256])]
+    if not any(said.values()):
         say(
             "no file says its settings, so compare cannot tell the runs apart: say them with --params or "
             "--name-pattern, or name their columns"
         )
-    elif len(runs) > 1 and not any("seed" in name.lower() for run in runs for name in run.params):
-        say("no run says its seed, so compare pairs none: say it with --params or --name-pattern, or name its column")
+    elif seedless:
+        which = "no run says its seed"
+        if len(seedless) < len(runs):
+            which = f"{len(seedless)} of {_runs(len(runs))}, as {seedless[0].name}, say no seed"
+        say(f"{which}, so compare pairs none: say it with --params or --name-pattern, or name its column")
 
 
 def show_next(experiment: str, *, dry_run: bool) -> None:
@@ -134,13 +146,6 @@ def _there_already(run: PreparedRun, written: Written) -> str:
 
 def _anew(there: Run) -> str:
     return f"to change it, delete the run (mlflow runs delete --run-id {there.run_id}) and import again"
-
-
-def _changed(run: PreparedRun, older: str) -> str:
-    return (
-        f"{run.name}: {run.source.typed} was imported before with other content, as run {older}, which stays. If it is "
-        f"the same training, delete that: mlflow runs delete --run-id {older}"
-    )
 
 
 def _listed(lines: Sequence[str]) -> None:

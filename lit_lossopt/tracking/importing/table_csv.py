@@ -12,13 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.tracking.importing.cells import (
-    as_milliseconds,
-    as_value,
-    series_of,
-    span_of,
-    steps_of,
-)
+from lit_lossopt.tracking.importing.cells import as_value, series_of, span_of, steps_of, times_of
 from lit_lossopt.tracking.importing.parameter_names import is_parameter
 from lit_lossopt.tracking.importing.records import Columns, ForeignRun, Format, Series, Source
 from lit_lossopt.tracking.importing.tables import Table, read_table
@@ -54,13 +48,25 @@ def read(source: Source, columns: Columns) -> list[ForeignRun]:
     left_out: Counter[str] = Counter()
     _count_unnamed(table, roles, left_out)
     steps = steps_of(table.columns[roles.fixed[STEP]], roles.fixed[STEP], left_out)
+    times = times_of(table.columns[roles.fixed[TIME]], roles.fixed[TIME], left_out) if TIME in roles.fixed else []
     groups = _groups(table, roles)
-    runs = [_run(source, table, roles, key, rows, steps, left_out) for key, rows in groups.items()]
+    runs = [_run(source, table, roles, key, rows, steps, times, left_out) for key, rows in groups.items()]
+    notes = _notes(table, roles, columns)
     # What is left out is of all runs together, so it is told once.
     return [
-        ForeignRun(name, params, metrics, span_of(list(metrics.values())), part, (), Counter() if place else left_out)
+        ForeignRun(
+            name, params, metrics, span_of(list(metrics.values())), part, notes, Counter() if place else left_out
+        )
         for place, (name, params, metrics, part) in enumerate(runs)
     ]
+
+
+def _notes(table: Table, roles: _Roles, columns: Columns) -> tuple[str, ...]:
+    """Return what was read so without being said."""
+    notes = [] if STEP in columns else [f"The step is {roles.fixed[STEP]!r}, as --columns names none."]
+    if not table.is_ended:
+        notes.append("Its last line has no end. If its program was still writing it, import it again later.")
+    return (*table.notes, *notes)
 
 
 def _roles(table: Table, columns: Columns) -> _Roles:
@@ -83,7 +89,8 @@ def _roles(table: Table, columns: Columns) -> _Roles:
         raise UserError("import --columns: a long table has both, metric=COLUMN for names and value=COLUMN for numbers")
     if METRIC not in fixed and not metrics:
         used = {*fixed.values(), *params.values()}
-        metrics = {name: name for name, cells in table.columns.items() if name and name not in used and any(cells)}
+        free = [name for name in table.columns if name and name not in used and not is_parameter(name)]
+        metrics = {name: name for name in free if any(table.columns[name])}
     return _Roles(fixed, params, metrics)
 
 
@@ -96,6 +103,11 @@ def _sets(table: Table, name: str, column: str) -> bool:
         return name.startswith(AS_PARAMETER)
     cells = [cell for cell in table.columns[column] if cell]
     return is_parameter(name) or bool(cells and all(as_value(cell) is None for cell in cells))
+
+
+def _word(column: str) -> str:
+    """Return a parameter's name for a column."""
+    return "seed" if "seed" in column.lower() else column
 
 
 def _guess(table: Table) -> str:
@@ -119,9 +131,10 @@ def _groups(table: Table, roles: _Roles) -> dict[tuple[str, ...], list[int]]:
         groups.setdefault(key, []).append(row)
     if len(groups) > max(1, table.rows // 2):
         most = max(columns, key=lambda name: len(set(table.columns[name])))
+        example = table.columns[most][-1][:40]
         raise UserError(
-            f"import {table.path}: column {most!r} differs so often that its {table.rows} rows would be {len(groups)} "
-            f"runs. If it changes within a run, write {AS_METRIC}{most}={most}"
+            f"import {table.path}: column {most!r} (as {example!r}) differs so often that its {table.rows} rows would "
+            f"be {len(groups)} runs. If it changes within a run, write {AS_METRIC}{most}={most}"
         )
     return groups
 
@@ -133,6 +146,7 @@ def _run(
     key: Sequence[str],
     rows: Sequence[int],
     all_steps: Sequence[int | None],
+    all_times: Sequence[int | None],
     left_out: Counter[str],
 ) -> tuple[str, dict[str, str], dict[str, Series], str]:
     """Return name, parameters, metrics and part of one run."""
@@ -141,7 +155,7 @@ def _run(
     shown = " ".join(f"{name}={text}" for name, text in params.items())
     name = said or (f"{source.label} {shown}" if shown else source.label)
     steps = [all_steps[row] for row in rows]
-    times = [as_milliseconds(table.columns[roles.fixed[TIME]][row]) for row in rows] if TIME in roles.fixed else []
+    times = [all_times[row] for row in rows] if all_times else []
     read_metrics = _long if METRIC in roles.fixed else _wide
     return name, params, read_metrics(table, roles, rows, steps, times, left_out), json.dumps([said, params])
 
@@ -184,7 +198,9 @@ def _count_unnamed(table: Table, roles: _Roles, left_out: Counter[str]) -> None:
     used = {*roles.fixed.values(), *roles.params.values(), *roles.metrics.values()}
     for name, cells in table.columns.items():
         if name not in used:
-            left_out[f"column {name!r}, which --columns does not name"] += sum(map(bool, cells))
+            # Nobody but the person knows whether a rate or a seed tells runs apart or changes within one.
+            how = f"; if it tells runs apart, write {_word(name)}={name}" if is_parameter(name) else ""
+            left_out[f"column {name!r}, which --columns does not name{how}"] += sum(map(bool, cells))
 
 
 FORMAT = Format(

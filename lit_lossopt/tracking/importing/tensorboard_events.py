@@ -2,14 +2,15 @@
 
 An event file is a row of records: a length, its checksum, an event in protobuf, and its checksum. TensorBoard's own
 loader would load TensorFlow wherever it is installed, and stop at a damaged record without a word. So only its protobuf
-and its checksum are taken.
+is taken.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,12 @@ from lit_lossopt.tracking.importing.records import Candidate, Columns, ForeignRu
 
 EXTRA = "pip install 'lit_lossopt[tensorboard]'"
 _MARK = "tfevents"
-# Keras' callback writes each part of a run to a folder of its own.
-_PARTS = ("train", "validation", "test")
+# Keras' callback and many scripts write each part of a run to a folder of its own.
+_PARTS = ("train", "training", "val", "valid", "validation", "eval", "evaluation", "test")
+_NOTE = "Folders as train and val are parts of one run. They stand before the names of its metrics."
+# torch's add_hparams makes a folder inside that of its run, and calls it by the time.
+_OF_HPARAMS = re.compile(r"\d{10}\.\d+")
+_LENGTH = struct.Struct("<Q")
 _SCALARS, _HPARAMS = "scalars", "hparams"
 
 
@@ -52,12 +57,16 @@ def is_events(file: Candidate) -> bool:
 def sources(files: Sequence[Found]) -> list[Source]:
     """Return a source for each folder.
 
-    A run that was continued has several files. The folders ``train`` and ``validation`` are parts of one run.
+    A run that was continued has several files. The folders ``train`` and ``validation`` are parts of one run, and so is
+    the one folder in which ``add_hparams`` keeps its settings.
     """
+    own = {found.path.absolute().parent for found in files}
+    settings = Counter(folder.parent for folder in own if _OF_HPARAMS.fullmatch(folder.name))
     folders: dict[Path, list[Found]] = {}
     for found in files:
         folder = found.path.absolute().parent
-        folders.setdefault(folder.parent if folder.name in _PARTS else folder, []).append(found)
+        is_settings = _OF_HPARAMS.fullmatch(folder.name) and folder.parent in own and settings[folder.parent] == 1
+        folders.setdefault(folder.parent if folder.name in _PARTS or is_settings else folder, []).append(found)
     return [
         Source(tuple(sorted(found.path for found in inside)), folder.as_posix(), inside[0].typed)
         for folder, inside in folders.items()
@@ -74,16 +83,22 @@ def read(source: Source, _: Columns) -> list[ForeignRun]:
         import tensorboard.compat.proto.event_pb2  # noqa: F401  # tried
     except ImportError as error:
         raise UserError(f"import {source.path}: TensorBoard's files need the package tensorboard; {EXTRA}") from error
-    reading = _Reading()
+    reading, notes = _Reading(), dict[str, None]()
     for path in source.files:
         folder = path.absolute().parent
         part = f"{folder.name}/" if folder.as_posix() != source.label else ""
+        is_settings = part and folder.name not in _PARTS
+        into = _Reading(params=reading.params) if is_settings else reading
         for event in _events(path, reading.left_out):
-            _take(event, part, reading)
+            _take(event, part, into)
+        if is_settings and into.metrics:
+            # They stand at step 0, whenever they were reached.
+            reading.left_out["results that add_hparams repeats"] += len(into.metrics)
+        notes.update(dict.fromkeys([_NOTE] if part and not is_settings else []))
     # Lightning writes the same to both, and spells nested names in two ways.
     params = read_hparams(Path(source.label), reading.left_out) or reading.params
     times = Times(min(reading.times), max(reading.times)) if reading.times else None
-    return [ForeignRun(source.label, params, reading.metrics, times, left_out=reading.left_out)]
+    return [ForeignRun(source.label, params, reading.metrics, times, notes=tuple(notes), left_out=reading.left_out)]
 
 
 def _events(path: Path, left_out: Counter[str]) -> Iterator[Any]:
@@ -104,30 +119,43 @@ def _events(path: Path, left_out: Counter[str]) -> Iterator[Any]:
         raise UserError(f"import {path}: a record is no event of TensorBoard; leave the file out") from error
 
 
-def _records(path: Path, left_out: Counter[str]) -> Iterator[bytes]:
-    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+def _records(path: Path, left_out: Counter[str]) -> list[bytes]:
+    """Return the records of a file.
 
-    content = memoryview(path.read_bytes())
-    place, checksum = 0, _checked(masked_crc32c)
-    while place < len(content):
-        length = bytes(content[place : place + 8])
-        end = place + 16 + struct.unpack("<Q", length)[0] if len(length) == 8 else len(content) + 1
-        if end > len(content):
-            cut_short = len(content) < place + 12 or checksum(length, content[place + 8 : place + 12])
-            if place == 0 or not cut_short:
-                raise _damaged(path, place)
-            # A program that is killed leaves half a record. TensorBoard itself leaves it out.
-            left_out[f"half a record at the end of {path.name}"] += 1
-            return
-        record = bytes(content[place + 12 : end - 4])
-        if not checksum(record, content[end - 4 : end]):
+    Raises:
+        UserError: one is damaged.
+    """
+    content = path.read_bytes()
+    places, records, said, place = [], [], [], 0
+    # What follows a wrong length is wrong as well, and the first wrong record is found by its checksum.
+    while len(content) >= place + 12 and len(content) >= place + 16 + (
+        length := _LENGTH.unpack_from(content, place)[0]
+    ):
+        end = place + 12 + length
+        places.append(place)
+        records.append(content[place + 12 : end])
+        said.append(content[end : end + 4])
+        place = end + 4
+    wrong = [there for there, good in zip(places, _checked(records, said), strict=True) if not good]
+    if wrong:
+        raise _damaged(path, wrong[0])
+    if place < len(content):
+        is_cut = (
+            len(content) < place + 12 or _checked([content[place : place + 8]], [content[place + 8 : place + 12]])[0]
+        )
+        if place == 0 or not is_cut:
             raise _damaged(path, place)
-        yield record
-        place = end
+        # A program that is killed leaves half a record. TensorBoard itself leaves it out.
+        left_out[f"half a record at the end of {path.name}"] += 1
+    return records
 
 
-def _checked(masked_crc: Callable[[bytes], int]) -> Callable[[bytes, memoryview], bool]:
-    return lambda record, said: bool(masked_crc(record) == struct.unpack("<I", said)[0])
+def _checked(records: Sequence[bytes], said: Sequence[bytes]) -> list[bool]:
+    """Return whether each record has the checksum that is said of it."""
+    from lit_lossopt.tracking.importing.crc32c import masked_checksums
+
+    told = struct.unpack(f"<{len(said)}I", b"".join(said))
+    return [own == other for own, other in zip(masked_checksums(records).tolist(), told, strict=True)]
 
 
 def _damaged(path: Path, place: int) -> UserError:

@@ -1,27 +1,29 @@
 """What people take out of Weights & Biases.
 
-The button of a chart gives a table with a column for each run, ``run - metric``. ``wandb.Api().run().history()`` gives
-a table of one run with ``_step``, ``_runtime`` and ``_timestamp``.
+The button of a chart gives a table with a column for each run, ``run - metric``. ``wandb.Api().run().scan_history()``
+gives the rows of one run, with ``_step`` and most often ``_runtime`` and ``_timestamp``.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.tracking.importing.cells import (
-    as_milliseconds,
-    as_value,
-    series_of,
-    span_of,
-    steps_of,
-)
+from lit_lossopt.core.numbers import listed
+from lit_lossopt.tracking.importing.cells import as_milliseconds, as_value, series_of, span_of, steps_of, times_of
 from lit_lossopt.tracking.importing.records import Candidate, Columns, ForeignRun, Format, Found, Series, Source, Times
 from lit_lossopt.tracking.importing.tables import Table, read_table
 
 _BETWEEN, _BOUNDS = " - ", ("__MIN", "__MAX")
 _STEP, _TIME, _RUNTIME = "_step", "_timestamp", "_runtime"
+_EPOCH = "epoch"
+# What W&B calls the x axes of a chart.
+_STEPS = ("step", "_step", "global_step", "trainer/global_step", "train/global_step")
+_TIMES = ("relative time", "wall time", "_runtime", "_timestamp")
+# So many rows history() draws from longer runs.
+_DRAWN = 500
 # Loggers that count their training steps themselves. W&B's own step counts calls of its log then.
 _OWN_STEPS = ("trainer/global_step", "train/global_step")
 
@@ -34,7 +36,7 @@ def is_chart(file: Candidate) -> bool:
 
 def is_history(file: Candidate) -> bool:
     """Return True if a file is a run's history."""
-    return _STEP in file.header and bool({_TIME, _RUNTIME} & set(file.header))
+    return _STEP in file.header
 
 
 def chart_sources(files: Sequence[Found]) -> list[Source]:
@@ -56,25 +58,67 @@ def read_charts(source: Source, _: Columns) -> list[ForeignRun]:
     """
     metrics: dict[str, dict[str, Series]] = {}
     left_out: Counter[str] = Counter()
-    for path in source.files:
-        table = read_table(path)
-        axis = next(iter(table.columns))
-        steps = steps_of(table.columns[axis], axis, left_out)
-        for column, cells in list(table.columns.items())[1:]:
-            run, between, name = column.rpartition(_BETWEEN)
-            if not between:
-                left_out[f"column {column!r}, whose name is not 'run - metric'"] += 1
-            elif column.endswith(_BOUNDS):
-                _count_bound(table, column, left_out)
-            elif name in metrics.setdefault(run, {}):
-                left_out[f"metric {name!r} of run {run!r}, which another file has"] += len(cells)
-            elif name != _STEP:
-                metrics[run][name] = series_of(column, cells, steps, (), left_out)
+    notes: dict[str, None] = {}
+    tables = [read_table(path) for path in source.files]
+    axis = _axis(tables)
+    for table in tables:
+        own = next(iter(table.columns))
+        notes.update(dict.fromkeys((*table.notes, *_of_axis(own))))
+        _add_columns(table, steps_of(table.columns[own], own, left_out), metrics, left_out)
+    if axis.rpartition("/")[2] == _EPOCH:
+        _add_epochs(metrics)
     # What is left out is of all runs together, so it is told once.
     return [
-        ForeignRun(run, {}, found, part=run, left_out=Counter() if place else left_out)
+        ForeignRun(run, {}, found, part=run, notes=tuple(notes), left_out=Counter() if place else left_out)
         for place, (run, found) in enumerate(metrics.items())
     ]
+
+
+def _add_columns(
+    table: Table, steps: Sequence[int | None], metrics: dict[str, dict[str, Series]], left_out: Counter[str]
+) -> None:
+    """Add the metrics of a chart to those of its runs."""
+    for column, cells in list(table.columns.items())[1:]:
+        run, between, name = column.rpartition(_BETWEEN)
+        if not between:
+            left_out[f"column {column!r}, whose name is not 'run - metric'"] += 1
+        elif column.endswith(_BOUNDS):
+            _count_bound(table, column, left_out)
+        elif name in metrics.setdefault(run, {}):
+            left_out[f"metric {name!r} of run {run!r}, which another file has"] += len(cells)
+        elif name != _STEP:
+            metrics[run][name] = series_of(column, cells, steps, (), left_out)
+
+
+def _axis(tables: Sequence[Table]) -> str:
+    """Return what the charts have as their x axis.
+
+    Raises:
+        UserError: it is a time, or they have several. Steps of a run cannot be told from its epochs then.
+    """
+    axes = {next(iter(table.columns)).lower(): table.path for table in reversed(tables)}
+    for axis, path in axes.items():
+        if axis.startswith(_TIMES):
+            raise UserError(
+                f"import {path}: its first column is {axis!r}, and times are no steps; choose Step as the chart's x "
+                "axis, and export it again"
+            )
+    if len(axes) > 1:
+        shown = listed([f"{axis!r} ({path})" for axis, path in axes.items()])
+        raise UserError(f"import: the charts have several x axes, {shown}; export all of them with one")
+    return next(iter(axes))
+
+
+def _of_axis(axis: str) -> list[str]:
+    return [] if axis.lower() in _STEPS else [f"The step is {axis!r}, the x axis of its chart."]
+
+
+def _add_epochs(metrics: dict[str, dict[str, Series]]) -> None:
+    """Give runs along epochs their epochs as a metric, by which comparisons know it."""
+    for series in metrics.values():
+        longest = max(series.values(), key=len, default=Series())
+        if len(longest) and _EPOCH not in series:
+            series[_EPOCH] = Series(longest.steps, array("d", map(float, longest.steps)))
 
 
 def _count_bound(table: Table, column: str, left_out: Counter[str]) -> None:
@@ -103,14 +147,18 @@ def read_history(source: Source, _: Columns) -> list[ForeignRun]:
         raise UserError(f"import {source.path}: there is no column {_STEP!r}, so this is no history of W&B")
     left_out: Counter[str] = Counter()
     steps = steps_of(table.columns[counted], counted, left_out)
-    times = [as_milliseconds(cell) for cell in table.columns.get(_TIME, ())]
+    times = times_of(table.columns.get(_TIME, ()), _TIME, left_out)
     of_the_table = {_STEP, _TIME, _RUNTIME, counted}
     metrics = {
         name: series_of(name, cells, steps, times, left_out)
         for name, cells in table.columns.items()
         if name and name not in of_the_table
     }
-    notes = [] if counted == _STEP else [f"The step is {counted}, because W&B's own step counts calls of its log."]
+    notes = list(table.notes)
+    if counted != _STEP:
+        notes.append(f"The step is {counted}, because W&B's own step counts calls of its log.")
+    if table.rows == _DRAWN:
+        notes.append(f"It has {_DRAWN} rows, to which W&B's history() cuts longer runs. scan_history() gives all.")
     return [ForeignRun(source.label, {}, metrics, _times(table, metrics), notes=notes, left_out=left_out)]
 
 
@@ -138,7 +186,7 @@ CHART = Format(
 )
 HISTORY = Format(
     "wandb-history",
-    "a run's history of W&B (columns _step and _timestamp)",
+    "a run's history of W&B (a column _step)",
     (".csv",),
     is_history,
     read_history,

@@ -21,6 +21,7 @@ from lit_lossopt.core.redaction import redact
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.addresses import check_file_store, check_uri, sqlite_path, tracking_uri
 from lit_lossopt.tracking.importing import bulk
+from lit_lossopt.tracking.importing.marks import told_apart
 from lit_lossopt.tracking.importing.points import moments
 from lit_lossopt.tracking.importing.prepared import PreparedRun
 from lit_lossopt.tracking.journal_lines import Entry
@@ -46,12 +47,14 @@ class Written:
     """What an import has done.
 
     Attributes:
+        runs: each with its mark.
         known: SHA-256 → the run that was there before.
         new: SHA-256 of the runs that were written.
         added: SHA-256 of a run that was there → names of the parameters that it got.
         replaced: number of interrupted runs in whose place a whole one was written.
     """
 
+    runs: Sequence[PreparedRun]
     known: Mapping[str, Run]
     new: Sequence[str]
     added: Mapping[str, Sequence[str]]
@@ -107,19 +110,21 @@ def write_runs(experiment: str, runs: Sequence[PreparedRun], wrote: Callable[[],
         with _alone(sqlite_path(uri)):
             experiment_id = _experiment_id(store, experiment)
             known = known_runs(experiment)
+            runs = told_apart(runs, known.whole)
+            writer = _Writer(store, experiment_id)
             for run in runs:
                 there = known.whole.get(run.sha256)
                 if there is not None:
                     added[run.sha256] = _add_params(store, there, run.params)
                 elif run.sha256 not in new:
                     replaced += _remove(store, known.halves.get(run.sha256, ()))
-                    _write(store, experiment_id, run)
+                    writer.write(run)
                     new[run.sha256] = None
                 wrote()
     except STORE_ERRORS as error:
         text = one_line(redact(str(error)), 200)
         raise UserError(f"import: {redact(uri)} does not take the runs ({text}); mend it and import again") from error
-    return Written(known.whole, tuple(new), added, replaced)
+    return Written(runs, known.whole, tuple(new), added, replaced)
 
 
 def _add_params(store: Store, there: Run, params: Mapping[str, str]) -> list[str]:
@@ -157,21 +162,51 @@ def _alone(database: Path | None) -> Iterator[None]:
         yield
 
 
-def _write(store: Store, experiment_id: str, run: PreparedRun) -> None:
-    """Write one run. What marks it as whole comes last."""
-    times = (run.times.start, run.times.end) if run.times else (_last_written(run), None)
-    tags = {
-        names.TAG_IMPORTED_FROM: redact(run.source.typed),
-        names.TAG_IMPORTED_FORMAT: run.program,
-        names.TAG_IMPORTING: run.sha256,
-    }
-    run_id = str(store.client.create_run(experiment_id, times[0], tags, run.name).info.run_id)
-    whole = {names.TAG_IMPORTED_SHA256: run.sha256}
-    database = sqlite_path(store.uri)
-    if database is not None and bulk.can_write(database):
-        bulk.write_run(database, run_id, run.params, run.metrics, whole, names.TAG_IMPORTING, times)
-    else:
-        _send(store, run_id, run, whole, times)
+class _Writer:
+    """Writes runs to an experiment.
+
+    MLflow makes the first run of a local store, and the others are made like it, each in one transaction.
+    """
+
+    def __init__(self, store: Store, experiment_id: str) -> None:
+        self._store, self._experiment_id = store, experiment_id
+        database = sqlite_path(store.uri)
+        self._database = database if database is not None and bulk.can_write(database) else None
+        self._like = ""
+        self._starts: set[int] = set()
+
+    def write(self, run: PreparedRun) -> None:
+        """Write one run. What marks it as whole comes last."""
+        times = (run.times.start, run.times.end) if run.times else (self._own_start(_last_written(run)), None)
+        tags = {
+            names.TAG_IMPORTED_FROM: redact(run.source.typed),
+            names.TAG_IMPORTED_FORMAT: run.program,
+        }
+        whole = {names.TAG_IMPORTED_SHA256: run.sha256}
+        if self._like and self._database:
+            content = bulk.Content(run.name, run.params, run.metrics, {**tags, **whole}, times)
+            bulk.write_run(self._database, content, like=self._like)
+            return
+        tags[names.TAG_IMPORTING] = run.sha256
+        made = self._store.client.create_run(self._experiment_id, times[0], tags, run.name)
+        run_id = str(made.info.run_id)
+        if self._database:
+            content = bulk.Content(run.name, run.params, run.metrics, whole, times)
+            bulk.write_run(self._database, content, run_id, gone=names.TAG_IMPORTING)
+            self._like = run_id
+        else:
+            _send(self._store, run_id, run, whole, times)
+
+    def _own_start(self, start: int) -> int:
+        """Return a start that no other run of this import has.
+
+        So runs of one table keep their order. It is also three times as fast, because a table's points then stand in
+        the database one run behind the other.
+        """
+        while start in self._starts:
+            start += 1
+        self._starts.add(start)
+        return start
 
 
 def _send(store: Store, run_id: str, run: PreparedRun, whole: Mapping[str, str], times: tuple[int, int | None]) -> None:
