@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -127,6 +128,25 @@ def test_a_branch_of_a_branch_has_all_steps_before_it() -> None:
     assert first_part == "15 steps of sgd lr=0.02 momentum=0.9 CrossEntropyLoss batch_size=32"
     assert second_part == "5 steps of adam lr=0.001 CrossEntropyLoss batch_size=32"
     assert own_part(third).histories[names.TRAIN_LOSS].steps.tolist() == list(range(16, 25))
+
+
+def test_a_branch_goes_on_although_the_state_of_its_trunk_is_gone() -> None:
+    assert main([*TRUNK, "--checkpoints.keep_steps=[10]", "--tracking.run_name=first"]) == 0
+    trunk = newest()
+    branch = [*TRUNK, *MOMENTUM, "--branch=first@10", "--trainer.max_epochs=2"]
+    # The name of the trunk is also a word of something else, which stays.
+    assert main([*branch, "--tracking.run_name=first@10"]) == 0
+    typed = json.loads(newest().tags[names.TAG_COMMAND])
+    assert {f"--branch={trunk.run_id}@10", "--tracking.run_name=first@10"} <= set(typed)
+    config = next(Path("mlruns").glob(f"*/{newest().run_id}/artifacts/config.yaml"))
+    last = config.parent / "checkpoints" / "last.ckpt"
+    for path in Path("mlruns").glob(f"*/{trunk.run_id}/artifacts/checkpoints/*"):
+        path.unlink()
+    more = ["--trainer.max_epochs=3", f"--ckpt_path={last}", "--resume=force"]
+    assert main(["fit", "--config", str(config), *more]) == 0
+    assert len(runs()) == 2
+    assert newest().histories[names.TRAIN_LOSS].steps.tolist() == list(range(1, 25))
+    assert main(["fit", "--config", str(config)]) == 2
 
 
 def test_a_branch_whose_trunk_is_gone_says_so(capsys: pytest.CaptureFixture[str]) -> None:
