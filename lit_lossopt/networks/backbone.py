@@ -54,3 +54,16 @@ class Backbone:
         for norm in self._norms:
             norm.train(not frozen)
         self._frozen = frozen
+
+
+def check_backbone(frozen_epochs: int, backbone_lr_factor: float) -> None:
+    """Refuse settings that no backbone can have.
+
+    Raises:
+        ValueError: names both.
+    """
+    if frozen_epochs < 0 or backbone_lr_factor <= 0:
+        raise ValueError(
+            f"model.frozen_epochs={frozen_epochs}, model.backbone_lr_factor={backbone_lr_factor}: the first must "
+            "be at least 0, the second above 0 (it is frozen_epochs that holds the backbone still)"
+        )

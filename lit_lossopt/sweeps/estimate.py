@@ -16,10 +16,11 @@ from lit_lossopt.config.twin import TWIN
 from lit_lossopt.config.words import prepare
 from lit_lossopt.core import names
 from lit_lossopt.diagnostics.request import parse_request
+from lit_lossopt.sweeps.plan.arms import Reach, arms, on_grids, searches
 from lit_lossopt.sweeps.plan.file import GRID, Plan
 from lit_lossopt.sweeps.plan.key import whole_tree
-from lit_lossopt.sweeps.plan.trials import REPEAT, Reach, arms, on_grids, repeats, search_trials, searches, with_trunks
-from lit_lossopt.sweeps.trial import Trial
+from lit_lossopt.sweeps.plan.trials import REPEAT, repeats, search_trials
+from lit_lossopt.sweeps.trial import Trial, with_trunks
 from lit_lossopt.tracking.trial_runs import EndedTrial, ended_here
 
 # Of data whose size is known without reading them: training images, pixels a side, channels, and images that MiniCNN

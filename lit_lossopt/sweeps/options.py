@@ -22,20 +22,11 @@ from lit_lossopt.core.flags import Flag
 from lit_lossopt.sweeps import estimate
 from lit_lossopt.sweeps.engines.gpu_slots import accelerator_of, share_of
 from lit_lossopt.sweeps.engines.table import ENGINES
+from lit_lossopt.sweeps.plan.arms import Reach, arms, on_grids, points_of, searches
 from lit_lossopt.sweeps.plan.file import GRID, Plan, as_race, find_plan, plan_seeds, read_plan
 from lit_lossopt.sweeps.plan.race import RacePlan, check_seeds
-from lit_lossopt.sweeps.plan.trials import (
-    Reach,
-    accelerator_in,
-    arms,
-    check_plan,
-    described_point,
-    on_grids,
-    points_of,
-    searches,
-    with_trunks,
-)
-from lit_lossopt.sweeps.trial import Resources
+from lit_lossopt.sweeps.plan.trials import accelerator_in, check_plan, described_point
+from lit_lossopt.sweeps.trial import Resources, with_trunks
 from lit_lossopt.tracking.experiment import check_experiment
 
 # For all trials alike, so neither a trial's own nor a sweep's.

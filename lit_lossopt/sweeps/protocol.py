@@ -15,29 +15,17 @@ from dataclasses import dataclass, field
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.names import Exit, Verdict
+from lit_lossopt.sweeps.plan.arms import Reach, arms, on_grids, searches
 from lit_lossopt.sweeps.plan.file import GRID, Plan
 from lit_lossopt.sweeps.plan.key import fingerprint
 from lit_lossopt.sweeps.plan.points import Point
-from lit_lossopt.sweeps.plan.trials import (
-    REPEAT,
-    TEST,
-    TUNING,
-    Reach,
-    arms,
-    check_plan,
-    described_point,
-    on_grids,
-    repeats,
-    search_trials,
-    searches,
-    with_trunks,
-)
+from lit_lossopt.sweeps.plan.trials import REPEAT, TEST, TUNING, check_plan, described_point, repeats, search_trials
 from lit_lossopt.sweeps.progress import described
 from lit_lossopt.sweeps.race import race
 from lit_lossopt.sweeps.selection import edge, final, winner
 from lit_lossopt.sweeps.testing import tests
 from lit_lossopt.sweeps.time_limit import TimeLimit, limit_of
-from lit_lossopt.sweeps.trial import ENDED, Engine, Outcome, Trial, Watch
+from lit_lossopt.sweeps.trial import ENDED, Engine, Outcome, Trial, Watch, with_trunks
 from lit_lossopt.tracking.sweeps import SweepRuns, lacks_states
 from lit_lossopt.tracking.trial_runs import TrialRun
 

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from lit_lossopt.core.names import Verdict
+from lit_lossopt.sweeps.plan.arms import Arm, Reach, points_of
 from lit_lossopt.sweeps.plan.points import LogGrid, Point
-from lit_lossopt.sweeps.plan.trials import Arm, Reach, points_of
 from lit_lossopt.sweeps.trial import Trial
 from lit_lossopt.tracking.trial_runs import TrialRun
 

@@ -5,7 +5,7 @@ A trial is a command line. An engine runs trials. An outcome is what came of one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -44,6 +44,18 @@ class Trial:
     def depth(self) -> int:
         """How many trials are to run before this one."""
         return 0 if self.trunk is None else 1 + self.trunk.depth
+
+
+def with_trunks(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    """Return trials and those from which they begin, the latter first."""
+    found: dict[str, Trial] = {trial.key: trial for trial in trials}
+    waiting = list(found.values())
+    while waiting:
+        trunk = waiting.pop().trunk
+        if trunk is not None and trunk.key not in found:
+            found[trunk.key] = trunk
+            waiting.append(trunk)
+    return tuple(sorted(found.values(), key=lambda trial: trial.depth))
 
 
 # Exit statuses of a trial that came to its end, and what is said of it. Any other one has failed.

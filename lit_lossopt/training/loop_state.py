@@ -51,6 +51,12 @@ def goes_on(trainer: pl.Trainer) -> bool:
     return not (trainer.fit_loop.epoch_loop._should_accumulate() or stops)
 
 
+def state_of(trainer: pl.Trainer) -> dict[str, Any]:
+    """Return everything that a checkpoint holds."""
+    checkpoint: dict[str, Any] = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+    return checkpoint
+
+
 def within_epoch(trainer: pl.Trainer) -> bool:
     """Return whether the epoch has batches left."""
     return not trainer.fit_loop.epoch_loop._num_ready_batches_reached()

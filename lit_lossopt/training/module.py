@@ -21,7 +21,7 @@ from lit_lossopt.core.quiet import without_warnings
 from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.losses import contract_of, loss_of, predicted_classes
 from lit_lossopt.losses.checks import check_first_batch, evaluating
-from lit_lossopt.networks.backbone import Backbone
+from lit_lossopt.networks.backbone import Backbone, check_backbone
 from lit_lossopt.networks.mini_cnn import MiniCNN, NetworkFactory, build_network
 from lit_lossopt.networks.pretrained_weights import are_read
 from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
@@ -112,7 +112,7 @@ class LossOptModule(pl.LightningModule):
         self.make_optimizer = optimizer or functools.partial(torch.optim.Adam, lr=1e-3)
         self.schedule = SchedulePlan(lr_scheduler, lr_scheduler_interval, lr_warmup)
         self.decay_biases = decay_biases
-        _check_backbone(frozen_epochs, backbone_lr_factor)
+        check_backbone(frozen_epochs, backbone_lr_factor)
         self.frozen_epochs, self.backbone_lr_factor = frozen_epochs, backbone_lr_factor
         self.backbone = Backbone(self.network) if frozen_epochs or backbone_lr_factor != 1 else None
         self.val_yardsticks, self.test_yardsticks = Yardsticks(num_classes), Yardsticks(num_classes)
@@ -343,11 +343,3 @@ class LossOptModule(pl.LightningModule):
         step = max(self.trainer.global_step, self._trained_steps)
         for logger in self.loggers:
             logger.log_metrics(values, step=step)
-
-
-def _check_backbone(frozen_epochs: int, backbone_lr_factor: float) -> None:
-    if frozen_epochs < 0 or backbone_lr_factor <= 0:
-        raise ValueError(
-            f"model.frozen_epochs={frozen_epochs}, model.backbone_lr_factor={backbone_lr_factor}: the first must "
-            "be at least 0, the second above 0 (it is frozen_epochs that holds the backbone still)"
-        )

@@ -14,9 +14,10 @@ import pytest
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.sweeps import estimate
 from lit_lossopt.sweeps.options import read_options, resources
+from lit_lossopt.sweeps.plan.arms import Reach, arms, points_of
 from lit_lossopt.sweeps.plan.key import fingerprint
 from lit_lossopt.sweeps.plan.points import LEARNING_RATE, LogGrid, QuasiRandom, Range
-from lit_lossopt.sweeps.plan.trials import Reach, arms, points_of, repeats, search_trials
+from lit_lossopt.sweeps.plan.trials import repeats, search_trials
 from lit_lossopt.sweeps.selection import edge, final, winner
 from lit_lossopt.tracking.trial_runs import TrialRun
 from tests.support.plans import plan

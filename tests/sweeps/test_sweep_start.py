@@ -11,9 +11,10 @@ import pytest
 from lit_lossopt.__main__ import main
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.sweeps.plan.arms import arms as arms_of
 from lit_lossopt.sweeps.plan.key import fingerprint
-from lit_lossopt.sweeps.plan.trials import arms as arms_of
-from lit_lossopt.sweeps.plan.trials import check_plan, make_trial, with_trunks
+from lit_lossopt.sweeps.plan.trials import check_plan, make_trial
+from lit_lossopt.sweeps.trial import with_trunks
 from lit_lossopt.tracking.reading.runs import Run, read_runs
 from tests.support.plans import plan, write_plan
 

@@ -6,8 +6,7 @@ They are those of the search, of its extension and of the repeats. Every trial i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -17,69 +16,22 @@ from lit_lossopt.config.twin import COMMANDS
 from lit_lossopt.config.words import Prepared, prepare
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, did_you_mean
-from lit_lossopt.sweeps.plan.file import GRID, TUNE, Level, Plan
+from lit_lossopt.sweeps.plan.arms import AS_IT_IS, Arm, Reach, arms, points_of, searches
+from lit_lossopt.sweeps.plan.file import GRID, TUNE, Plan
 from lit_lossopt.sweeps.plan.key import sweep_key, whole_tree
-from lit_lossopt.sweeps.plan.points import LogGrid, Point, Search
+from lit_lossopt.sweeps.plan.points import Point
 from lit_lossopt.sweeps.plan.race import RACE
 from lit_lossopt.sweeps.plan.section import as_text
 from lit_lossopt.sweeps.plan.start import Start
-from lit_lossopt.sweeps.trial import Trial
+from lit_lossopt.sweeps.plan.trunks import start_of, trunk_arm
+from lit_lossopt.sweeps.trial import Trial, with_trunks
 
 TUNING, REPEAT, TEST = "tuning", names.REPEAT, "test"
 # A key of a plan, in place of a setting: what trains.
 FRAMEWORK = "framework"
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One level of each factor.
-
-    Attributes:
-        name: the levels' names, as ``adam focal``; the plan's, where it has no factors.
-        levels: one of each factor.
-        search: where it is tried; None: as it is.
-    """
-
-    name: str
-    levels: tuple[Level, ...]
-    search: Search | None
-
-
-@dataclass(frozen=True)
-class Reach:
-    """By how many points a log grid goes beyond its ends."""
-
-    below: int = 0
-    above: int = 0
-
-
-def arms(plan: Plan) -> tuple[Arm, ...]:
-    """Return every combination of levels.
-
-    Raises:
-        UserError: two levels of an arm say where it is tried, or arms would get different budgets.
-    """
-    combinations = []
-    for levels in itertools.product(*plan.factors.values()):
-        searches = [level for level in levels if level.search]
-        if len(searches) > 1:
-            raise UserError(
-                f"{plan.path}: {searches[0].name} and {searches[1].name} both have "
-                "learning_rates or quasi_random; leave one out"
-            )
-        name = " ".join(level.name for level in levels) or plan.name
-        combinations.append(Arm(name, levels, searches[0].search if searches else plan.search))
-    counts = {arm.name: len(points_of(arm, Reach())) for arm in combinations}
-    if len(set(counts.values())) > 1:
-        few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-        raise UserError(
-            f"{plan.path}: {few} is tried at {counts[few]} points and {many} at {counts[many]}; every arm needs the "
-            "same number, or the comparison is not fair"
-        )
-    return tuple(combinations)
-
-
-def search_trials(plan: Plan, reach: Reach = Reach()) -> tuple[Trial, ...]:  # frozen
+def search_trials(plan: Plan, reach: Reach = AS_IT_IS) -> tuple[Trial, ...]:
     """Return the trials of the search.
 
     Each point of each arm is tried with each of its seeds. Arms that race as they are have no search. Theirs are the
@@ -107,19 +59,6 @@ def _first_part(plan: Plan) -> tuple[str, tuple[int, ...]]:
     if plan.protocol == GRID:
         return GRID, plan.seeds
     return (REPEAT, plan.seeds[: FIRST_LOOKS[0]]) if not searches(plan) else (TUNING, plan.tuning_seeds)
-
-
-def searches(plan: Plan) -> bool:
-    """Return whether any arm is tried at several points."""
-    return any(arm.search for arm in arms(plan))
-
-
-def points_of(arm: Arm, reach: Reach) -> tuple[Point, ...]:
-    """Return where an arm is tried.
-
-    Where nothing is searched it is the one empty point.
-    """
-    return arm.search.points(reach.below, reach.above) if arm.search else ({},)
 
 
 def repeats(plan: Plan, winners: Mapping[str, Point]) -> tuple[Trial, ...]:
@@ -154,75 +93,10 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
     return Trial(key, words, arm.name, phase, seed, dict(point), trunk=trunk, start_step=start.step if start else None)
 
 
-def start_of(plan: Plan, arm: Arm) -> Start | None:
-    """Return from which training the trials of an arm begin, if from any.
-
-    Raises:
-        UserError: two of its levels say so.
-    """
-    starts = [level for level in arm.levels if level.start]
-    if len(starts) > 1:
-        raise UserError(
-            f"{plan.path}: {starts[0].name} and {starts[1].name} both have a start; a training begins in one place"
-        )
-    return starts[0].start if starts else None
-
-
-def trunk_arm(plan: Plan, arm: Arm, start: Start, before: tuple[str, ...] = ()) -> Arm:
-    """Return the arm from which the trials of another one begin.
-
-    Args:
-        plan: with the arms.
-        arm: the other one.
-        start: as it stands in the plan.
-        before: names of the arms that begin from this one.
-
-    Raises:
-        UserError: there is no such arm, it is tried at several points, or the arms begin from each other.
-    """
-    own = next(level for level in arm.levels if level.start)
-    factor = next((levels for levels in plan.factors.values() if own in levels), ())
-    sibling = next((level for level in factor if level.name == start.arm), None)
-    trunk = next((level for level in plan.trunks if level.name == start.arm), None)
-    where = f"{plan.path}: start.arm={start.arm} of {own.name}"
-    if sibling is None and trunk is None:
-        known = [level.name for level in (*factor, *plan.trunks) if level is not own]
-        raise UserError(f"{where}: no such arm{did_you_mean(start.arm, known)}; there are: {', '.join(known)}")
-    if sibling is None:
-        assert trunk is not None
-        return Arm(trunk.name, (trunk,), None)
-    found = next(
-        one for one in arms(plan) if one.levels == tuple(sibling if level is own else level for level in arm.levels)
-    )
-    if found.search:
-        raise UserError(
-            f"{where}: it is tried at several points, and only one can be begun from; write a training with one rate "
-            "into sweep.trunks"
-        )
-    below = start_of(plan, found)
-    if below and found.name not in before:
-        trunk_arm(plan, found, below, (*before, arm.name))
-    elif below:
-        raise UserError(f"{where}: {', '.join((*before, arm.name))} begin from each other; one must begin from scratch")
-    return found
-
-
 def _trunk_of(plan: Plan, arm: Arm, start: Start, seed: int, phase: str) -> Trial:
     found = trunk_arm(plan, arm, start)
     is_arm = any(found.levels == one.levels for one in arms(plan))
     return make_trial(plan, found, {}, seed, phase if is_arm else names.TRUNK)
-
-
-def with_trunks(trials: Iterable[Trial]) -> tuple[Trial, ...]:
-    """Return trials and those from which they begin, the latter first."""
-    found: dict[str, Trial] = {trial.key: trial for trial in trials}
-    waiting = list(found.values())
-    while waiting:
-        trunk = waiting.pop().trunk
-        if trunk is not None and trunk.key not in found:
-            found[trunk.key] = trunk
-            waiting.append(trunk)
-    return tuple(sorted(found.values(), key=lambda trial: trial.depth))
 
 
 @cache
@@ -338,14 +212,6 @@ def check_plan(plan: Plan) -> tuple[Trial, ...]:
             f"{plan.path}: {count} trials, more than sweep.limits.trials={plan.max_trials}; raise it if that is meant"
         )
     return trials
-
-
-def on_grids(plan: Plan) -> bool:
-    """Return whether every arm is tried on a grid.
-
-    Only grids have ends that can be extended, so a sweep extends all arms or none.
-    """
-    return all(isinstance(arm.search, LogGrid) for arm in arms(plan))
 
 
 def _owner(plan: Plan, key: str) -> str:

@@ -28,6 +28,7 @@ from lit_lossopt.training.loop_state import (
     forget_validation,
     goes_on,
     may_save,
+    state_of,
     validate_now,
     within_epoch,
 )
@@ -189,7 +190,7 @@ class RunCheckpoints(Checkpoint):
         self._best = max(accuracy, self._best)
         due = (is_best or not within_epoch(trainer) or trainer.global_step in self.keep_steps) and goes_on(trainer)
         if not (due and self._save_last(trainer, is_best=is_best)) and is_best:
-            self._write(trainer, _state_of(trainer), "best", keep_previous=False)
+            self._write(trainer, state_of(trainer), "best", keep_previous=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the state in which training ended."""
@@ -266,7 +267,7 @@ class RunCheckpoints(Checkpoint):
         if self._step_values:
             # The journal must never be behind a checkpoint.
             self._step_values.flush(trainer, trainer.lightning_module)
-        checkpoint = _state_of(trainer)
+        checkpoint = state_of(trainer)
         if validation_due:
             checkpoint[names.VALIDATION_DUE_KEY] = True
             as_if_validated(checkpoint)
@@ -347,8 +348,3 @@ def run_of(trainer: pl.Trainer) -> str:
     """Return the id of the run, or an empty text."""
     # Other loggers have versions too, which name no run of ours.
     return next((str(one.version) for one in trainer.loggers if isinstance(one, Recorder) and one.version), "")
-
-
-def _state_of(trainer: pl.Trainer) -> dict[str, Any]:
-    checkpoint: dict[str, Any] = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)  # noqa: SLF001  # no public way
-    return checkpoint
