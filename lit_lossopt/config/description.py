@@ -142,7 +142,11 @@ def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]
     name = _own_name(choice)
     arguments = {key: value for key, value in (choice.get("init_args") or {}).items() if key != GIVEN}
     usual = defaults.get(choice["class_path"], {})
-    named = {key: value for key, value in arguments.items() if key == "lr" or not _same(value, usual.get(key))}
+    named = {
+        key: value
+        for key, value in arguments.items()
+        if (key == "lr" and value is not None) or not _same(value, usual.get(key))
+    }
     words = [f"{key}={_number(value)}" for key, value in sorted(named.items(), key=lambda item: item[0] != "lr")]
     if lower:
         return " ".join([name.lower(), *words])
