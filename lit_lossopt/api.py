@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lit_lossopt.comparison.notebook import Comparison, Run
-from lit_lossopt.config.from_python import SHORT, as_plan, config_words, data_words, flag_words, setting_words
+from lit_lossopt.config.from_python import as_plan, config_words, data_words, flag_words, setting_words
 from lit_lossopt.core.errors import Notice, UserError
 from lit_lossopt.core.given import Given, lent
 from lit_lossopt.core.names import Exit
@@ -35,12 +35,17 @@ if TYPE_CHECKING:
 
     from lit_lossopt.data import ImageDataModule
 
-    # A name, a class or function that makes one, or the object itself.
-    Network = str | nn.Module | Callable[..., nn.Module]
-    Criterion = str | nn.Module | type[nn.Module]
-    MakesOptimizer = str | Callable[..., Optimizer]
-    MakesSchedule = str | Callable[..., LRScheduler]
-    Data = str | os.PathLike[str] | Sequence[Any] | ImageDataModule | Callable[..., ImageDataModule]
+    # A name, the object itself, or a class or function that makes it. A number is none of these, and is refused. It
+    # stands here because a type checker lays an unpacked mapping, as **{"trainer.max_epochs": 2}, over every argument
+    # that is left out.
+    Network = str | nn.Module | Callable[..., nn.Module] | float
+    Criterion = str | nn.Module | type[nn.Module] | float
+    MakesOptimizer = str | Callable[..., Optimizer] | float
+    MakesSchedule = str | Callable[..., LRScheduler] | float
+    Data = str | os.PathLike[str] | Sequence[Any] | ImageDataModule | Callable[..., ImageDataModule] | float
+    Configs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | float
+    WholeNumber = float
+    Truth = float
 
 Config = str | os.PathLike[str]
 # Objects are in this process only.
@@ -48,15 +53,15 @@ _HERE = "here"
 
 
 def fit(
-    config: Config | Sequence[Config] = (),
+    config: Configs = (),
     data: Data | None = None,
     *,
     network: Network | None = None,
     criterion: Criterion | None = None,
     optimizer: MakesOptimizer | None = None,
     lr_scheduler: MakesSchedule | None = None,
-    seed: int = 0,
-    quiet: bool = False,
+    seed: WholeNumber = 0,
+    quiet: Truth = False,
     **settings: Any,
 ) -> Run:
     """Train, and return the run with every step's loss.
@@ -92,7 +97,7 @@ def fit(
     return Run.read(run_id)
 
 
-def sweep(plan: Config | Mapping[str, Any], *, quiet: bool = False, **settings: Any) -> Comparison:
+def sweep(plan: Config | Mapping[str, Any], *, quiet: Truth = False, **settings: Any) -> Comparison:
     """Run a plan, and return the comparison of its runs.
 
     Args:
@@ -125,29 +130,33 @@ def sweep(plan: Config | Mapping[str, Any], *, quiet: bool = False, **settings: 
     return Comparison(shown)
 
 
-def compare(experiment: str | None = None, by: str | Sequence[str] = (), **settings: Any) -> Comparison:
+def compare(experiment: str | None = None, by: str | Sequence[str] | None = None, **settings: Any) -> Comparison:
     """Return the comparison of an experiment's runs.
 
     Args:
         experiment: its name. None: the one whose latest run started last.
-        by: the settings that make an arm.
+        by: the settings that make an arm. None: all that differ.
         **settings: any flag of ``lossopt compare``, as ``target=0.9`` or ``all_pairs=True``.
 
     Raises:
         UserError: a name or filter does not fit, or nothing can be compared.
     """
-    from lit_lossopt.comparison.command import found_by
+    from lit_lossopt.comparison.command import found_by, keep
     from lit_lossopt.comparison.flags import parse
     from lit_lossopt.comparison.pipeline import find_runs
 
     named = [] if experiment is None else ["--experiment", experiment]
-    wanted = [by] if isinstance(by, str) else list(by)
+    wanted = [by] if isinstance(by, str) else list(by or ())
     words = [*named, *(["--by", ",".join(wanted)] if wanted else []), *flag_words(settings)]
-    return Comparison(found_by(words, find_runs(parse(words))))
+    options = parse(words)
+    runs = find_runs(options)
+    shown = found_by(words, runs)
+    keep(shown, options, runs)
+    return Comparison(shown)
 
 
 @contextmanager
-def _training(*, quiet: bool) -> Iterator[Mapping[str, Given]]:
+def _training(*, quiet: Truth) -> Iterator[Mapping[str, Given]]:
     """Yield what is handed over in a block, in which this process trains.
 
     Afterwards the process is as it was: its random numbers, threads and warnings.
@@ -188,7 +197,11 @@ def _sweep_words(settings: Mapping[str, Any]) -> list[str]:
     """Return the words behind ``sweep``, where a flag without a value is True."""
     from lit_lossopt.sweeps.options import FLAGS
 
-    own = {flag.key.replace("-", "_"): flag for flag in FLAGS}
+    if settings.get("dry_run"):
+        raise UserError(
+            "dry_run: it trains nothing, so nothing can be compared; lossopt sweep --dry-run shows the trials"
+        )
+    own = {flag.key.replace("-", "_") for flag in FLAGS}
     flags = {name: value for name, value in settings.items() if name in own}
     return [*flag_words(flags), *setting_words({name: value for name, value in settings.items() if name not in own})]
 

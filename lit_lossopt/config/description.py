@@ -123,7 +123,7 @@ def _flatten(name: str, value: Any, into: dict[str, Any]) -> None:
 def _own_name(choice: Mapping[str, Any]) -> str:
     """Return the name of a class, or of the object that was handed over from Python in its place."""
     key = (choice.get("init_args") or {}).get(GIVEN)
-    own: str = key.partition(" ")[0] if isinstance(key, str) else choice["class_path"].rpartition(".")[2]
+    own: str = key.rpartition("-")[0] if isinstance(key, str) else choice["class_path"].rpartition(".")[2]
     return own
 
 

@@ -10,13 +10,13 @@ import importlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lit_lossopt.config.files import known_names
 from lit_lossopt.config.signatures import full_class_path
-from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.core.given import give
 from lit_lossopt.core.paths import is_file
 
@@ -30,12 +30,12 @@ _STANDS_FOR = {
     "data": "lit_lossopt.data.GivenData",
 }
 # Values of an array that a config can hold.
-_LONGEST = 10_000
+_LONGEST = 1000
 # What is known of a plan by its form: where keys of settings stand.
 _BASE, _FACTORS, _SEARCHED = "base", "factors", ("learning_rates", "quasi_random")
 
 
-def config_words(config: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
+def config_words(config: Any) -> list[str]:
     """Return the words that name configs.
 
     >>> config_words(["adam", "digits"])
@@ -106,16 +106,13 @@ def as_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
     if _BASE in given:
         found[_BASE] = _level(given[_BASE])
     if _FACTORS in given:
-        found[_FACTORS] = {
-            factor: {name: _level(level) for name, level in levels.items()} if isinstance(levels, Mapping) else levels
-            for factor, levels in _pairs(given[_FACTORS])
-        }
+        found[_FACTORS] = _each(given[_FACTORS], lambda levels: _each(levels, _level))
     return {name: found[name] for name in given}
 
 
-def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
+def _each(tree: Any, make: Callable[[Any], Any]) -> Any:
     # What is no mapping is refused where the plan is read.
-    yield from value.items() if isinstance(value, Mapping) else [("factors", value)]
+    return {name: make(value) for name, value in tree.items()} if isinstance(tree, Mapping) else tree
 
 
 def _level(level: Any) -> Any:
@@ -180,9 +177,10 @@ def _plain(name: str, value: Any) -> Any:
     for kind in (int, float):
         if isinstance(plain, kind):
             return kind(plain)
+    near = did_you_mean(name, [*SHORT, *_STANDS_FOR])
     raise UserError(
-        f"{name}: {type(value).__name__} is no value of a config; give a name, a number, or a mapping with class_path "
-        "and init_args"
+        f"{name}: {type(value).__name__} is no value of a config{near}; give a name, a number, or a mapping with "
+        f"class_path and init_args. Objects may stand at {', '.join([*SHORT, 'data'])}"
     )
 
 

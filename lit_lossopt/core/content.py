@@ -14,7 +14,7 @@ import linecache
 import logging
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -109,16 +109,9 @@ class Content:
 
 def _state(value: Any) -> Iterable[Any]:
     """Return what an object holds."""
-    if isinstance(value, functools.partial):
-        return value.func, value.args, value.keywords
-    if isinstance(value, Mapping):
-        return [part for pair in value.items() for part in pair]
-    if isinstance(value, set | frozenset):
-        return sorted(value, key=repr)
-    if isinstance(value, tuple | list):
-        return value
-    if isinstance(value, property):
-        return value.fget, value.fset
+    for kind, parts in _PARTS.items():
+        if isinstance(value, kind):
+            return parts(value)
     if callable(asked := getattr(type(value), "told_apart_by", None)):
         return [asked(value)]
     slots = [name for made in type(value).__mro__ for name in _words(vars(made).get("__slots__", ()))]
@@ -127,19 +120,33 @@ def _state(value: Any) -> Iterable[Any]:
     return [held] if held else [shown(value)]
 
 
+_PARTS: dict[Any, Callable[[Any], Iterable[Any]]] = {
+    functools.partial: lambda value: (value.func, value.args, value.keywords),
+    Mapping: lambda value: [part for pair in value.items() for part in pair],
+    set | frozenset: lambda value: sorted(value, key=repr),
+    tuple | list: list,
+    property: lambda value: (value.fget, value.fset),
+}
+
+
 def _words(slots: Any) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def _is_array(value: Any) -> bool:
-    return hasattr(value, "dtype") and hasattr(value, "shape") and (hasattr(value, "detach") or hasattr(value, "tobytes"))
+    return (
+        hasattr(value, "dtype") and hasattr(value, "shape") and (hasattr(value, "detach") or hasattr(value, "tobytes"))
+    )
 
 
 def _is_own(made: Any) -> bool:
     """Return True if no installed package brings a class or function."""
     name = getattr(made, "__module__", None) or ""
-    if name.partition(".")[0] in ("lit_lossopt", "builtins") or name.partition(".")[0] in sys.stdlib_module_names:
-        return name == "__main__"
+    package = name.partition(".")[0]
+    if package == "__main__":
+        return True
+    if package in ("lit_lossopt", "builtins") or package in sys.stdlib_module_names:
+        return False
     file = getattr(sys.modules.get(name), "__file__", None) or ""
     return not file.startswith(_INSTALLED)
 
@@ -194,8 +201,9 @@ def _of_cell(made: type) -> str:
 
     Python looks for it in a file, and there is none. The code of its methods knows its cell.
     """
-    for code in (getattr(_unwrapped(value), "__code__", None) for value in vars(made).values()):
-        lines = linecache.getlines(code.co_filename) if code else []
+    codes = [value.__code__ for value in map(_unwrapped, vars(made).values()) if inspect.isfunction(value)]
+    for code in codes:
+        lines = linecache.getlines(code.co_filename)
         for node in ast.walk(_parsed("".join(lines))):
             if isinstance(node, ast.ClassDef) and node.name == made.__name__:
                 first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
@@ -214,5 +222,8 @@ def _parsed(text: str) -> ast.Module:
 
 def shown(value: Any) -> str:
     """Return how an object shows itself in one line, without its address."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # a person's own text may fail, and is only shown
+        return type(value).__qualname__
     return type(value).__qualname__ if " at 0x" in text else one_line(text, 4000)

@@ -7,7 +7,7 @@ there is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -45,7 +45,7 @@ def give(value: Any) -> str:
     content = Content(value)
     made = value if isinstance(value, type) or hasattr(value, "__code__") else type(value)
     source = "\n\n".join(content.sources) or source_of(made)
-    key = f"{name_of(value)} {content.digest[:12]}"
+    key = f"{name_of(value)}-{content.digest[:12]}"
     _GIVEN[key] = Given(key, f"# {key}\n{source.rstrip()}\n# {shown(value)}\n# content: {content.digest}\n", value)
     return key
 
@@ -72,6 +72,15 @@ def lent() -> Iterator[Mapping[str, Given]]:
     finally:
         _GIVEN.clear()
         _GIVEN.update(before)
+
+
+def holds_objects(words: Sequence[str]) -> bool:
+    """Return True if words name objects, so that nobody can type them.
+
+    >>> holds_objects(["fit", "--model.network.given=Net-0123456789ab"]), holds_objects(["fit", "--config=adam"])
+    (True, False)
+    """
+    return any(word.startswith("--") and word.partition("=")[0].endswith(".given") for word in words)
 
 
 def given(key: str) -> Given:

@@ -69,7 +69,7 @@ def load(
     Raises:
         UserError: there is no such run or file, it is damaged, or it names classes that are not allowed.
     """
-    saved = find_saved(getattr(run, "run_id", run), which)
+    saved = find_saved(run if isinstance(run, str | os.PathLike) else run.run_id, which)
     if saved.note:
         warnings.warn(saved.note, Notice, stacklevel=2)
     with lent():

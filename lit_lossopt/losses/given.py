@@ -32,8 +32,8 @@ class GivenLoss(nn.Module):
         made = value() if inspect.isclass(value) or isinstance(value, partial) else value
         if not isinstance(made, nn.Module):
             raise UserError(
-                f"criterion: {name_of(value)} is no module of torch; give one, as torch.nn.CrossEntropyLoss(), or a class "
-                "of your own with a contract (lit_lossopt.losses.register_loss)"
+                f"criterion: {name_of(value)} is no module of torch; give one, as torch.nn.CrossEntropyLoss(), or a "
+                "class of your own with a contract (lit_lossopt.losses.register_loss)"
             )
         return made
 

@@ -34,7 +34,9 @@ class GivenOptimizer(Optimizer):
             raise UserError(_wanted("optimizer", value, "parameters", "torch.optim.SGD(parameters, lr=0.1)"))
         made = value(params) if lr is None else value(params, lr=lr)
         if not isinstance(made, Optimizer):
-            raise UserError(f"optimizer: {name_of(value)} has returned {type(made).__name__}, and no optimizer of torch")
+            raise UserError(
+                f"optimizer: {name_of(value)} has returned {type(made).__name__}, and no optimizer of torch"
+            )
         return made
 
     def __init__(self, params: Iterable[Any], given: str, lr: float | None = None) -> None:

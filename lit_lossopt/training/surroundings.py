@@ -42,7 +42,7 @@ def _kept() -> Iterator[Callable[[], Any]]:
     yield lambda: _put_back(jsonargparse._common.parsing_settings, parsing)  # noqa: SLF001  # as above
     for keep, put_back in (
         (torch.get_rng_state, torch.set_rng_state),
-        (np.random.get_state, np.random.set_state),  # noqa: NPY002  # what a person's own code may use
+        (np.random.get_state, np.random.set_state),  # what a person's own code may use
         (random.getstate, random.setstate),
     ):
         state: Any = keep()
