@@ -120,7 +120,9 @@ def sweep(plan: Config | Mapping[str, Any], *, quiet: Truth = False, **settings:
     with tempfile.TemporaryDirectory() as folder, _training(quiet=quiet) as objects, _the_plan_as(folder):
         words = ["--config", os.fspath(_file_of(plan, Path(folder)))]
         words += _sweep_words(settings)
-        status, shown = run_plan([*words, *_engine_words(words, objects)], main)
+        status, shown = run_plan(
+            [*words, *_engine_words(words, objects)], main, "lit_lossopt.sweep, with the same plan"
+        )
     if status in (Exit.INTERRUPTED, Exit.TERMINATED):
         raise KeyboardInterrupt
     if shown is None:

@@ -80,11 +80,15 @@ class Content:
 
     def _code(self, made: Any) -> Iterator[bytes]:
         """Yield the name of a class or function, and note what it consists of if it is a person's own."""
+        made = _unhooked(made)
         yield f"{getattr(made, '__module__', '')} {getattr(made, '__qualname__', made)}".encode()
         if inspect.ismethod(made):
             self._later(made.__self__, made.__func__)
         elif _is_own(made):
-            self.sources.setdefault(source_of(made))
+            source = source_of(made)
+            # A method stands in the source of its class already.
+            if not any(source in known for known in self.sources):
+                self.sources[source] = None
             self._later(*(_of_class(made) if isinstance(made, type) else _of_function(made)))
         elif inspect.isfunction(made) and made.__closure__:
             # Made by an installed package, as a decorator is, around something that may be a person's own.
@@ -149,6 +153,18 @@ def _is_own(made: Any) -> bool:
         return False
     file = getattr(sys.modules.get(name), "__file__", None) or ""
     return not file.startswith(_INSTALLED)
+
+
+def _unhooked(made: Any) -> Any:
+    """Return the function behind those that an installed package has put around it.
+
+    torch does so with the step of an optimizer's class when it is used for the first time.
+    """
+    while (
+        inspect.isfunction(made) and hasattr(made, "__wrapped__") and made.__code__.co_filename.startswith(_INSTALLED)
+    ):
+        made = made.__wrapped__
+    return made
 
 
 def _of_class(made: type) -> list[Any]:

@@ -96,6 +96,19 @@ def test_data_are_the_same_with_every_seed_and_after_a_training() -> None:
         assert give(first) == give(second) == before
 
 
+def test_an_optimizer_is_the_same_after_it_was_used() -> None:
+    class Own(SGD):
+        def step(self, closure: Any = None) -> Any:
+            return super().step(closure)
+
+    with lent():
+        before = give(Own)
+        # torch puts a function of its own around its step.
+        Own([torch.zeros(1)])
+        assert hasattr(Own.step, "hooked")
+        assert give(Own) == before
+
+
 def test_what_holds_itself_and_what_is_nested_deeply_has_a_key() -> None:
     itself: list[Any] = []
     itself.append(itself)
@@ -113,6 +126,7 @@ def test_the_sources_of_all_that_is_a_persons_own_are_recorded() -> None:
     for own in ("class Twice(Net)", "A network of one layer.", "class Scaled(", "scale"):
         assert own in source
     assert "class Sequential" not in source
+    assert source.count("def forward(") == 1
     assert "return 7 * x" in cell
 
 
@@ -201,7 +215,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a function for a loss": ({"criterion": nn.functional.cross_entropy}, "criterion: cross_entropy is no module"),
     "an optimizer that is built": ({"optimizer": SGD([torch.zeros(1)])}, "optimizer: SGD does not make one; give a"),
     "no optimizer": ({"optimizer": lambda _: None}, "optimizer: lambda has returned NoneType"),
-    "no rate": ({"optimizer": lambda params: SGD(params, 0.1), "optimizer.lr": 1.0}, "unexpected keyword argument 'lr'"),
+    "no rate": ({"optimizer": lambda one: SGD(one, 0.1), "optimizer.lr": 1.0}, "unexpected keyword argument 'lr'"),
     "no schedule": ({"lr_scheduler": 0.9}, "lr_scheduler: float does not make one; give a class or function"),
     "nothing scheduled": ({"lr_scheduler": lambda _: None}, "lr_scheduler: lambda has returned NoneType"),
     "another optimizer's": (
