@@ -70,10 +70,8 @@ def fit(
 
     Args:
         config: names of configs or their paths, one or several. Later ones are laid over earlier ones.
-        data: the name of a config or of a class. Or ``(images, labels)``, with images ``[N, C, H, W]`` uint8 and labels
-            ``[N]``. Or a data module of this package, or what makes one.
-        network: a name, a module, or a class or function that makes one of ``in_channels``, ``image_size`` and
-            ``num_outputs``, as far as it takes them.
+        data: a name of a config or class, ``(images [N, C, H, W] uint8, labels [N])``, a data module, or its maker.
+        network: a name, a module, or what makes one of ``in_channels``, ``image_size`` and ``num_outputs``.
         criterion: a name, or a loss.
         optimizer: a name, or a class or function from parameters to an optimizer.
         lr_scheduler: a name, or a function from an optimizer to a schedule.
@@ -87,8 +85,7 @@ def fit(
     """
     from lit_lossopt.training.commands import fit_in_this_process
 
-    parts = {"network": network, "criterion": criterion, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
-    chosen = {name: part for name, part in parts.items() if part is not None}
+    chosen = _those_given(network=network, criterion=criterion, optimizer=optimizer, lr_scheduler=lr_scheduler)
     with _training(quiet=quiet):
         words = [*config_words(config), *data_words(data), *setting_words({**chosen, **settings})]
         status, run_id = fit_in_this_process([*words, f"--seed_everything={seed}"])
@@ -155,6 +152,10 @@ def compare(experiment: str | None = None, by: str | Sequence[str] | None = None
     shown = found_by(words, runs)
     keep(shown, options, runs)
     return Comparison(shown)
+
+
+def _those_given(**parts: Any) -> dict[str, Any]:
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 @contextmanager
