@@ -36,6 +36,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.support.documented_tests
+	$(BIN)/python -m tests.support.typed_examples
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -11,37 +11,58 @@ the command line prints.
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lit_lossopt.comparison.notebook import Comparison, Run
-from lit_lossopt.config.files import known_names
+from lit_lossopt.config.from_python import as_plan, config_words, data_words, flag_words, setting_words
 from lit_lossopt.core.errors import Notice, UserError
-from lit_lossopt.core.given import give, lent
+from lit_lossopt.core.given import Given, lent
 from lit_lossopt.core.names import Exit
-from lit_lossopt.core.paths import is_file
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from lit_lossopt.data import ImageDataModule
+
+    # A name, the object itself, or a class or function that makes it. A number is none of these, and is refused. It
+    # stands here because a type checker lays an unpacked mapping, as **{"trainer.max_epochs": 2}, over every argument
+    # that is left out.
+    Network = str | nn.Module | Callable[..., nn.Module] | float
+    Criterion = str | nn.Module | type[nn.Module] | float
+    MakesOptimizer = str | Callable[..., Optimizer] | float
+    MakesSchedule = str | Callable[..., LRScheduler] | float
+    Data = str | os.PathLike[str] | Sequence[Any] | ImageDataModule | Callable[..., ImageDataModule] | float
+    Configs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | float
+    WholeNumber = float
+    Truth = float
 
 Config = str | os.PathLike[str]
-# Names of arguments that are no dotted keys of the command line, and what stands in a config for an object there.
-_SHORT = {"network": "model.network", "criterion": "model.criterion", "optimizer": "model.optimizer"}
-_STANDS_FOR = {
-    "model.network": "lit_lossopt.networks.GivenNetwork",
-    "model.criterion": "lit_lossopt.losses.GivenLoss",
-    "model.optimizer": "lit_lossopt.optimizers.GivenOptimizer",
-    "data": "lit_lossopt.data.GivenData",
-}
+# Objects are in this process only.
+_HERE = "here"
 
 
 def fit(
-    config: Config | Sequence[Config] = (), data: Any = None, *, seed: int = 0, quiet: bool = False, **settings: Any
+    config: Configs = (),
+    data: Data | None = None,
+    *,
+    network: Network | None = None,
+    criterion: Criterion | None = None,
+    optimizer: MakesOptimizer | None = None,
+    lr_scheduler: MakesSchedule | None = None,
+    seed: WholeNumber = 0,
+    quiet: Truth = False,
+    **settings: Any,
 ) -> Run:
     """Train, and return the run with every step's loss.
 
@@ -49,13 +70,14 @@ def fit(
 
     Args:
         config: names of configs or their paths, one or several. Later ones are laid over earlier ones.
-        data: the name of a config, or a class of data such as ``DigitsDataModule``. Or images ``[N, C, H, W]`` uint8
-            and labels ``[N]``, or a data module of this package.
+        data: a name of a config or class, ``(images [N, C, H, W] uint8, labels [N])``, a data module, or its maker.
+        network: a name, a module, or what makes one of ``in_channels``, ``image_size`` and ``num_outputs``.
+        criterion: a name, or a loss.
+        optimizer: a name, or a class or function from parameters to an optimizer.
+        lr_scheduler: a name, or a function from an optimizer to a schedule.
         seed: of weights, split, order and dropout.
         quiet: print nothing but warnings.
         **settings: any flag of ``lossopt fit``, as ``**{"model.optimizer.lr": 3e-3, "trainer.max_epochs": 2}``.
-            ``network`` may be a module, or what makes one of sizes. ``criterion`` may be a loss, and ``optimizer`` a
-            function from parameters to an optimizer. They are recorded by class and source.
 
     Raises:
         UserError: a setting cannot be used. The message is the line that the command line prints.
@@ -63,19 +85,21 @@ def fit(
     """
     from lit_lossopt.training.commands import fit_in_this_process
 
-    with lent(), _silence() if quiet else nullcontext():
-        words = [*_configs(config), *_data(data), *_flags(settings), f"--seed_everything={seed}"]
-        status, run_id = fit_in_this_process(words)
+    chosen = _those_given(network=network, criterion=criterion, optimizer=optimizer, lr_scheduler=lr_scheduler)
+    with _training(quiet=quiet):
+        words = [*config_words(config), *data_words(data), *setting_words({**chosen, **settings})]
+        status, run_id = fit_in_this_process([*words, f"--seed_everything={seed}"])
     if status in (Exit.INTERRUPTED, Exit.TERMINATED):
         raise KeyboardInterrupt
     return Run.read(run_id)
 
 
-def sweep(plan: Config | Mapping[str, Any], *, quiet: bool = False, **settings: Any) -> Comparison:
+def sweep(plan: Config | Mapping[str, Any], *, quiet: Truth = False, **settings: Any) -> Comparison:
     """Run a plan, and return the comparison of its runs.
 
     Args:
-        plan: the name of a plan, its path, or what stands below ``sweep`` in one.
+        plan: the name of a plan, its path, or what stands below ``sweep`` in one. Its base and its levels may hold
+            objects, as ``fit`` takes them.
         quiet: print nothing but warnings.
         **settings: any flag of ``lossopt sweep``, as ``workers=2`` or ``**{"trainer.max_epochs": 2}``.
 
@@ -90,13 +114,12 @@ def sweep(plan: Config | Mapping[str, Any], *, quiet: bool = False, **settings: 
     from lit_lossopt.__main__ import main
     from lit_lossopt.sweeps.command import run_plan
 
-    with tempfile.TemporaryDirectory() as folder:
-        if isinstance(plan, Mapping):
-            path = Path(folder) / "plan.yaml"
-            path.write_text(yaml.safe_dump({"sweep": dict(plan)}, sort_keys=False), encoding="utf-8")
-            plan = path
-        with _silence() if quiet else nullcontext():
-            status, shown = run_plan(["--config", os.fspath(plan), *_flags(settings)], main)
+    with tempfile.TemporaryDirectory() as folder, _training(quiet=quiet) as objects, _the_plan_as(folder):
+        words = ["--config", os.fspath(_file_of(plan, Path(folder)))]
+        words += _sweep_words(settings)
+        status, shown = run_plan(
+            [*words, *_engine_words(words, objects)], main, "lit_lossopt.sweep, with the same plan"
+        )
     if status in (Exit.INTERRUPTED, Exit.TERMINATED):
         raise KeyboardInterrupt
     if shown is None:
@@ -106,25 +129,45 @@ def sweep(plan: Config | Mapping[str, Any], *, quiet: bool = False, **settings: 
     return Comparison(shown)
 
 
-def compare(experiment: str | None = None, by: str | Sequence[str] = (), **settings: Any) -> Comparison:
+def compare(experiment: str | None = None, by: str | Sequence[str] | None = None, **settings: Any) -> Comparison:
     """Return the comparison of an experiment's runs.
 
     Args:
         experiment: its name. None: the one whose latest run started last.
-        by: the settings that make an arm.
+        by: the settings that make an arm. None: all that differ.
         **settings: any flag of ``lossopt compare``, as ``target=0.9`` or ``all_pairs=True``.
 
     Raises:
         UserError: a name or filter does not fit, or nothing can be compared.
     """
-    from lit_lossopt.comparison.command import found_by
+    from lit_lossopt.comparison.command import found_by, keep
     from lit_lossopt.comparison.flags import parse
     from lit_lossopt.comparison.pipeline import find_runs
 
     named = [] if experiment is None else ["--experiment", experiment]
-    wanted = [by] if isinstance(by, str) else list(by)
-    words = [*named, *(["--by", ",".join(wanted)] if wanted else []), *_flags(settings, switches=True)]
-    return Comparison(found_by(words, find_runs(parse(words))))
+    wanted = [by] if isinstance(by, str) else list(by or ())
+    words = [*named, *(["--by", ",".join(wanted)] if wanted else []), *flag_words(settings)]
+    options = parse(words)
+    runs = find_runs(options)
+    shown = found_by(words, runs)
+    keep(shown, options, runs)
+    return Comparison(shown)
+
+
+def _those_given(**parts: Any) -> dict[str, Any]:
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+@contextmanager
+def _training(*, quiet: Truth) -> Iterator[Mapping[str, Given]]:
+    """Yield what is handed over in a block, in which this process trains.
+
+    Afterwards the process is as it was: its random numbers, threads and warnings.
+    """
+    from lit_lossopt.training.surroundings import one_at_a_time
+
+    with one_at_a_time(), lent() as objects, _silence() if quiet else nullcontext():
+        yield objects
 
 
 @contextmanager
@@ -135,51 +178,57 @@ def _silence() -> Iterator[None]:
         yield
 
 
-def _configs(config: Config | Sequence[Config]) -> list[str]:
-    names = [config] if isinstance(config, str | os.PathLike) else list(config)
-    return [word for name in names for word in ("--config", os.fspath(name))]
+def _file_of(plan: Config | Mapping[str, Any], folder: Path) -> Config:
+    """Return the name of a plan, or the file to which its content is written."""
+    if not isinstance(plan, Mapping):
+        return plan
+    path = folder / "plan.yaml"
+    path.write_text(yaml.safe_dump({"sweep": as_plan(plan)}, sort_keys=False), encoding="utf-8")
+    return path
 
 
-def _data(data: Any) -> list[str]:
-    if data is None:
-        return []
-    if not isinstance(data, str | os.PathLike):
-        return _handed_over("data", data)
-    name = os.fspath(data)
-    is_config = name.removesuffix(".yaml") in known_names() or is_file(Path(name))
-    return ["--config", name] if is_config else [f"--data={name}"]
-
-
-def _flags(settings: Mapping[str, Any], *, switches: bool = False) -> list[str]:
-    """Return settings as flags.
-
-    Args:
-        settings: key → value.
-        switches: whether True stands for a flag without a value, and ``_`` for ``-``.
-    """
-    words = []
-    for name, value in settings.items():
-        key = name.replace("_", "-") if switches else _SHORT.get(name, name)
-        if key in _STANDS_FOR and not isinstance(value, str):
-            words += _handed_over(key, value)
-            continue
-        if switches and isinstance(value, bool):
-            words += [f"--{key}"] if value else []
-        elif switches and not isinstance(value, str) and isinstance(value, Sequence):
-            words.append(f"--{key}={','.join(map(str, value))}")
-        else:
-            words.append(f"--{key}={_as_text(name, value)}")
-    return words
-
-
-def _handed_over(key: str, value: Any) -> list[str]:
-    return [f"--{key}={_STANDS_FOR[key]}", f"--{key}.given={give(value)}"]
-
-
-def _as_text(name: str, value: Any) -> str:
-    if isinstance(value, str | os.PathLike):
-        return os.fspath(value)
+@contextmanager
+def _the_plan_as(folder: str) -> Iterator[None]:
+    """Call a plan that stands in no file of a person's just that."""
     try:
-        return json.dumps(value)
-    except TypeError as error:
-        raise UserError(f"{name}: {type(value).__name__} is no value of a config; give a name or a number") from error
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(f"{Path(folder) / 'plan.yaml'}", "the plan")) from error
+
+
+def _sweep_words(settings: Mapping[str, Any]) -> list[str]:
+    """Return the words behind ``sweep``, where a flag without a value is True."""
+    from lit_lossopt.sweeps.options import FLAGS
+
+    if settings.get("dry_run"):
+        raise UserError(
+            "dry_run: it trains nothing, so nothing can be compared; lossopt sweep --dry-run shows the trials"
+        )
+    own = {flag.key.replace("-", "_") for flag in FLAGS}
+    flags = {name: value for name, value in settings.items() if name in own}
+    return [*flag_words(flags), *setting_words({name: value for name, value in settings.items() if name not in own})]
+
+
+def _engine_words(words: Sequence[str], objects: Mapping[str, Given]) -> list[str]:
+    """Return the words that keep the trials of objects in this process.
+
+    Raises:
+        UserError: another engine was asked for, or an object cannot be trained with several seeds.
+    """
+    if not objects:
+        return []
+    named = ", ".join(objects)
+    for one in objects.values():
+        if hasattr(one.value, "told_apart_by") and not isinstance(one.value, type):
+            raise UserError(
+                f"data: the data module {one.key} has one seed, and the trials of a plan have several; give images and "
+                "labels, or a function from seed to a data module"
+            )
+    asked = [word.partition("=")[2] for word in words if word.startswith("--engine=")]
+    if asked and asked[-1] != _HERE:
+        raise UserError(
+            f"--engine {asked[-1]}: the plan holds objects ({named}), which are in this process only; take "
+            f"engine={_HERE!r}, or name classes of a module of your own"
+        )
+    print(f"the plan holds objects ({named}), so its trials run in this process, one by one", file=sys.stdout)
+    return [] if asked else [f"--engine={_HERE}"]

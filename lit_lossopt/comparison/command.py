@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -88,19 +89,12 @@ def show_comparison(words: Sequence[str]) -> Shown:
     """
     options = parse(words)
     selected = find_runs(options)
-    if options.log and len(selected.experiments) != 1:
-        count = len(selected.experiments)
-        raise UserError(
-            f"--log: a comparison is kept in one experiment, but the runs are of {count}. Compare those of one"
-        )
     shown = found_by(words, selected)
     # Imported late, so that a mistyped flag is answered at once.
     from lit_lossopt.comparison.report.terminal import show
 
     show(shown.comparison, shown.words)
-    _write(shown, options.html, options.png, options.csv, options.json)
-    if options.log:
-        _log(shown, selected.experiments[0])
+    keep(shown, options, selected)
     if not options.html:
         print(f"\nWith curves and every number: {typed(['compare', *words, '--html', 'report.html'])}")
     return shown
@@ -117,6 +111,11 @@ def found_by(words: Sequence[str], selected: Found) -> Shown:
         UserError: as from ``compare``.
     """
     options = parse(words)
+    if options.log and len(selected.experiments) != 1:
+        count = len(selected.experiments)
+        raise UserError(
+            f"--log: a comparison is kept in one experiment, but the runs are of {count}. Compare those of one"
+        )
     comparison = compared(selected.runs, options, title=selected.title)
     expectations = judge_expectations(options.expect, comparison)
     sentences = answer(comparison)
@@ -127,6 +126,17 @@ def found_by(words: Sequence[str], selected: Found) -> Shown:
     ids = tuple(run.run_id for run in selected.runs)
     request = Request(tuple(map(redact, asked)), ids, comparison.runs_address)
     return Shown(comparison, sentences, expectations, request)
+
+
+def keep(shown: Shown, options: Namespace, selected: Found) -> None:
+    """Write the files that were asked for, and log the comparison if that was.
+
+    Raises:
+        UserError: one cannot be written.
+    """
+    _write(shown, options.html, options.png, options.csv, options.json)
+    if options.log:
+        _log(shown, selected.experiments[0])
 
 
 def _write(shown: Shown, page: str | None, figures: str | None, tables: str | None, record: str | None) -> None:

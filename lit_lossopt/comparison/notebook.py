@@ -9,11 +9,11 @@ import base64
 import copy
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
-from types import MappingProxyType
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from lit_lossopt.comparison.report.figures import figures, looks
 from lit_lossopt.comparison.report.tables import Cell, arm_table
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, did_you_mean, printable
+from lit_lossopt.core.frozen import Frozen
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.tracking.reading.runs import History, read_runs
 from lit_lossopt.tracking.reading.runs import Run as ReadRun
@@ -41,7 +42,7 @@ _COLUMNS = 7
 _PANDAS = "to_frame needs pandas: pip install pandas"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A training with everything that was recorded of it.
 
@@ -80,10 +81,10 @@ class Run:
             run.run_id,
             run.name,
             run.tags.get(names.TAG_VERDICT, ""),
-            MappingProxyType(dict(run.params)),
-            MappingProxyType(dict(run.tags)),
-            MappingProxyType(dict(run.metrics)),
-            MappingProxyType(dict(run.histories)),
+            run.params,
+            run.tags,
+            run.metrics,
+            run.histories,
             run,
         )
 
@@ -123,12 +124,11 @@ class Run:
         """Write the page of this run.
 
         Raises:
-            UserError: it has no curves.
-            OSError: it cannot be written.
+            UserError: it has no curves, or the page cannot be written.
         """
         from lit_lossopt.comparison.report.page import write_page
 
-        write_page(curves_of(self._read), self.words, given_path(path))
+        _save(path, partial(write_page, curves_of(self._read), self.words))
 
     def __repr__(self) -> str:
         return f"Run({self.run_id!r}, {self.name!r}, {self.verdict})"
@@ -142,15 +142,11 @@ class Run:
         return _page_part(self.words, "", picture)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
-    """What may be said of several arms.
+    """What may be said of several arms."""
 
-    Attributes:
-        shown: the comparison with its sentences.
-    """
-
-    shown: Shown
+    _shown: Shown
 
     def __post_init__(self) -> None:
         for arm in self.arms:
@@ -162,22 +158,22 @@ class Comparison:
     @property
     def words(self) -> tuple[str, ...]:
         """The verdict, a sentence each. The first stands for all."""
-        return tuple(self.shown.words)
+        return tuple(self._shown.words)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
         """The arms, best first by their mean final value."""
-        return self.shown.comparison.arms
+        return self._shown.comparison.arms
 
     @property
     def contrasts(self) -> tuple[Contrast, ...]:
         """Every two arms against each other, by final value, speed and oscillation."""
-        return self.shown.comparison.contrasts
+        return self._shown.comparison.contrasts
 
     @property
     def record(self) -> Mapping[str, Any]:
         """Everything as plain values, as ``lossopt compare --json`` writes it. It is a copy."""
-        return copy.deepcopy(self.shown.record)
+        return copy.deepcopy(self._shown.record)
 
     def to_frame(self) -> DataFrame:
         """Return a table with a row for each run: its arm, its seed, and what was measured.
@@ -198,30 +194,32 @@ class Comparison:
         Raises:
             UserError: the comparison has no such figure.
         """
-        return _drawn(self.shown.comparison, name)
+        return _drawn(self._shown.comparison, name)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page of the comparison.
 
         Raises:
-            OSError: it cannot be written.
+            UserError: it cannot be written.
         """
         from lit_lossopt.comparison.report.page import write_page
 
-        write_page(self.shown.comparison, self.words, given_path(path), record=self.shown.record)
+        _save(path, partial(write_page, self._shown.comparison, self.words, record=self._shown.record))
 
     def __repr__(self) -> str:
         return f"Comparison({self.words[0]!r}, arms={[arm.name for arm in self.arms]})"
 
     def _repr_html_(self) -> str:
-        comparison = self.shown.comparison
+        comparison = self._shown.comparison
         table = arm_table(comparison)
         rows = [(row.name, [_cell(cell) for cell in row.cells[:_COLUMNS]]) for row in table.rows]
         return _page_part(self.words, _table(table.heads[:_COLUMNS], rows), _picture(comparison, "metric"))
 
 
 def _freeze(run: ReadRun) -> None:
-    """Make the arrays of a run read-only."""
+    """Make what a run holds read-only."""
+    for name in ("params", "tags", "metrics", "histories"):
+        object.__setattr__(run, name, Frozen(getattr(run, name)))
     for history in run.histories.values():
         for array in (history.steps, history.values, history.milliseconds):  # noqa: PD011  # no table
             array.setflags(write=False)
@@ -235,10 +233,21 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> DataFrame
     return pd.DataFrame(rows, columns=list(columns))
 
 
+def _save(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
+    try:
+        write(given_path(path))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"save {os.fspath(path)!r}: cannot be written: {getattr(error, 'strerror', '') or error}"
+        ) from error
+
+
 def _spec(comparison: Any, name: str) -> Figure:
     known = {figure.key: figure for figure in figures(comparison)}
     if name not in known:
-        raise UserError(f"figure {name!r}: there is none{did_you_mean(name, known)}; there are: {', '.join(known)}")
+        raise UserError(
+            f"figure {name!r}: there is none{did_you_mean(str(name), known)}; there are: {', '.join(known)}"
+        )
     return known[name]
 
 

@@ -129,7 +129,7 @@ def _flatten(name: str, value: Any, into: dict[str, Any]) -> None:
 def _own_name(choice: Mapping[str, Any]) -> str:
     """Return the name of a class, or of the object that was handed over from Python in its place."""
     key = (choice.get("init_args") or {}).get(GIVEN)
-    own: str = key.partition(" ")[0] if isinstance(key, str) else choice["class_path"].rpartition(".")[2]
+    own: str = key.rpartition("-")[0] if isinstance(key, str) else choice["class_path"].rpartition(".")[2]
     return own
 
 
@@ -148,7 +148,11 @@ def _spelled(choice: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]
     name = _own_name(choice)
     arguments = {key: value for key, value in (choice.get("init_args") or {}).items() if key != GIVEN}
     usual = defaults.get(choice["class_path"], {})
-    named = {key: value for key, value in arguments.items() if key == "lr" or not _same(value, usual.get(key))}
+    named = {
+        key: value
+        for key, value in arguments.items()
+        if (key == "lr" and value is not None) or not _same(value, usual.get(key))
+    }
     words = [f"{key}={_number(value)}" for key, value in sorted(named.items(), key=lambda item: item[0] != "lr")]
     if lower:
         return " ".join([name.lower(), *words])

@@ -51,7 +51,10 @@ FAMILIES: dict[str, Family] = {
     ),
     # Lightning needs to know what to monitor, so it accepts only its own subclass of this one.
     "model.lr_scheduler": Family(
-        (("torch.optim.lr_scheduler", "torch/optim/lr_scheduler.py"),),
+        (
+            ("torch.optim.lr_scheduler", "torch/optim/lr_scheduler.py"),
+            ("lit_lossopt.optimizers", "lit_lossopt/optimizers/given.py"),
+        ),
         frozenset({"LRScheduler"}),
         moved=(("ReduceLROnPlateau", "lightning.pytorch.cli.ReduceLROnPlateau"),),
     ),

@@ -148,6 +148,14 @@ class ImageDataModule(pl.LightningDataModule):
         """
         return {}
 
+    def told_apart_by(self) -> dict[str, Any]:
+        """Return what tells these data from others, whatever was read, and trained on, meanwhile.
+
+        The seed is none of it. Runs of several seeds are of the same data.
+        """
+        meanwhile = ("seed", "trainer", "_splits", "_normalisation", "pool")
+        return {name: value for name, value in vars(self).items() if name not in meanwhile}
+
     @property
     def class_names(self) -> list[str]:
         """Names of the classes in use, in the order of labels."""

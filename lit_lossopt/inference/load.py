@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 
+from lit_lossopt.config.from_python import setting_words
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import Notice, UserError, one_line
+from lit_lossopt.core.given import lent
 from lit_lossopt.core.paths import given_path, is_file
 from lit_lossopt.inference.classifier import TrainedClassifier
 from lit_lossopt.inference.from_config import Sizes, network_and_loss
@@ -32,10 +34,20 @@ from lit_lossopt.training.checkpoint_file import previous_of
 Which = Literal["best", "last"]
 
 
+class HasRunId(Protocol):
+    """A run, as ``lit_lossopt.fit`` returns it."""
+
+    @property
+    def run_id(self) -> str:
+        """Its id in the tracking store."""
+
+
 def load(
-    run: str | os.PathLike[str],
+    run: str | os.PathLike[str] | HasRunId,
     which: Which = "best",
     *,
+    network: Any = None,
+    criterion: Any = None,
     allow: Sequence[str] = (),
     device: str | torch.device = "cpu",
 ) -> TrainedClassifier:
@@ -46,19 +58,23 @@ def load(
     lit_lossopt.core.errors.UserError: which=worst: take best or last
 
     Args:
-        run: a run's id in the tracking store, the beginning of one, a run's folder, a checkpoint, or a file that
+        run: a run, its id in the tracking store, the beginning of one, a run's folder, a checkpoint, or a file that
             ``lossopt export`` wrote as ``.safetensors``.
         which: the weights with the best validation accuracy, or the last ones. A file is taken as it is.
+        network: the object that the run was trained with, as ``lit_lossopt.fit`` took it. It gets the trained weights.
+        criterion: the object that the run was trained with, as ``lit_lossopt.fit`` took it.
         allow: packages whose classes the config may name, beside torch's and this one.
         device: the device that the network goes to.
 
     Raises:
         UserError: there is no such run or file, it is damaged, or it names classes that are not allowed.
     """
-    saved = find_saved(run, which)
+    saved = find_saved(run if isinstance(run, str | os.PathLike) else run.run_id, which)
     if saved.note:
         warnings.warn(saved.note, Notice, stacklevel=2)
-    return built(saved, allow, device)
+    with lent():
+        parts = {name: part for name, part in (("network", network), ("criterion", criterion)) if part is not None}
+        return built(replace(saved, config=_with(saved.config, parts)), allow, device)
 
 
 def find_saved(run: str | os.PathLike[str], which: Which = "best") -> Saved:
@@ -97,6 +113,31 @@ def _read_of(run: str, folder: Path, wanted: Sequence[str]) -> Saved:
             f"{run}: there is no {wanted[0]} in {folder}; {f'it holds {there}' if there else 'it holds no checkpoint'}"
         )
     return read_saved(folder / wanted[0])
+
+
+def _with(config: Mapping[str, Any], parts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config that names the objects of this program in place of those that are gone.
+
+    Raises:
+        UserError: the run was trained with objects, and one of them is not given.
+    """
+    model = dict(config["model"])
+    for name in ("network", "criterion"):
+        key = (model[name].get("init_args") or {}).get("given") if isinstance(model[name], Mapping) else None
+        if name in parts:
+            model[name] = _chosen(name, parts[name])
+        elif key:
+            raise UserError(
+                f"{key}: an object that a Python program has handed over, and no config can hold it; "
+                f"load(run, {name}=…) takes it again"
+            )
+    return {**config, "model": model}
+
+
+def _chosen(name: str, part: Any) -> dict[str, Any]:
+    """Return what a config says of a class, or of an object in its place."""
+    class_path, *given = (word.partition("=")[2] for word in setting_words({name: part}))
+    return {"class_path": class_path, "init_args": {"given": given[0]} if given else {}}
 
 
 def built(saved: Saved, allow: Sequence[str] = (), device: str | torch.device = "cpu") -> TrainedClassifier:

@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import nn
 
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.given import given as handed_over
+from lit_lossopt.core.given import name_of
 
 
 class GivenNetwork(nn.Module):
@@ -25,7 +27,7 @@ class GivenNetwork(nn.Module):
         num_classes: the same.
 
     Raises:
-        UserError: nothing was handed over under the key in this process.
+        UserError: nothing was handed over under the key in this process, or it makes no network.
     """
 
     def __new__(  # type: ignore[misc]  # it is the object itself
@@ -35,10 +37,16 @@ class GivenNetwork(nn.Module):
         value = handed_over(given).value
         if isinstance(value, nn.Module):
             return copy.deepcopy(value)
+        if not callable(value):
+            raise UserError(
+                f"network: {name_of(value)} is no network; give a module, or a class or function that makes one"
+            )
         sizes = {"in_channels": in_channels, "image_size": image_size, "num_outputs": num_outputs,
                  "num_classes": num_classes}  # fmt: skip
         accepted = inspect.signature(value).parameters
-        made: nn.Module = value(**{name: size for name, size in sizes.items() if name in accepted})
+        made = value(**{name: size for name, size in sizes.items() if name in accepted})
+        if not isinstance(made, nn.Module):
+            raise UserError(f"network: {name_of(value)} has returned {type(made).__name__}, and no module of torch")
         return made
 
     def __init__(

@@ -4,7 +4,7 @@ A network comes in. Parameter groups, an optimizer and its schedule go out. A fu
 its own here. A config names it by its bare name.
 """
 
-from lit_lossopt.optimizers.given import GivenOptimizer
+from lit_lossopt.optimizers.given import GivenOptimizer, GivenSchedule
 from lit_lossopt.optimizers.groups import (
     OptimizerCallable,
     build_optimizer,
@@ -18,6 +18,7 @@ from lit_lossopt.optimizers.sgdw import SGDW
 __all__ = [
     "SGDW",
     "GivenOptimizer",
+    "GivenSchedule",
     "Muon",
     "OptimizerCallable",
     "build_optimizer",

@@ -50,10 +50,15 @@ def sweep(words: Sequence[str], main: Main) -> int:
     return run_plan(words, main)[0]
 
 
-def run_plan(words: Sequence[str], main: Main) -> tuple[int, Shown | None]:
+def run_plan(words: Sequence[str], main: Main, again: str = "") -> tuple[int, Shown | None]:
     """Run a sweep, compare, and return the exit status and the comparison.
 
     There is no comparison where none could be made, after an interruption, and after a dry run. See ``sweep``.
+
+    Args:
+        words: behind ``sweep``.
+        main: runs the words of a command and returns its exit status.
+        again: what goes on after an interruption. By default it is the command of these words.
     """
     options = read_options(words)
     plan = the_plan(options)
@@ -69,7 +74,7 @@ def run_plan(words: Sequence[str], main: Main) -> tuple[int, Shown | None]:
         status = Exit.FAILED if shown is None else status or answer_of(shown.expectations)
         last_lines += ["the comparison failed; the same command compares again"] if shown is None else []
     else:
-        last_lines.append(f"  {typed(['sweep', *words])}")
+        last_lines.append(f"  {again or typed(['sweep', *words])}")
     tell("\n".join(["", *last_lines, *places_to_look(runs.experiment_id, runs.uri)]), sys.stdout)
     return status, shown
 

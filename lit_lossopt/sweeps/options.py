@@ -142,8 +142,8 @@ def the_plan(options: Options) -> Plan:
     check_experiment(plan.experiment)
     if plan.trial_minutes and not ENGINES[options.engine].stops_trials:
         raise UserError(
-            f"{path}: sweep.limits.trial_minutes: --engine {options.engine} cannot stop a trial; take local, or leave "
-            "it out"
+            f"{path}: sweep.limits.trial_minutes: --engine {options.engine} cannot stop a trial; leave it out, "
+            "or take local (which trains no objects from Python)"
         )
     check_plan(plan)
     _check_expectations(plan, options.expect)

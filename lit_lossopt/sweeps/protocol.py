@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.given import holds_objects
 from lit_lossopt.core.names import Exit, Verdict
 from lit_lossopt.sweeps.plan.arms import Reach, arms, on_grids, searches
 from lit_lossopt.sweeps.plan.file import GRID, Plan
@@ -291,8 +292,8 @@ class Sweep:
         if words is None:
             reason = f"signal {-outcome.status}" if outcome.status < 0 else f"exit {outcome.status}"
             said = f": {one_line(outcome.said, 200)}" if outcome.said else ""
-            typed = f"lossopt {shlex.join(trial.words)}"
-            self.failed[trial.key] = f"{described(trial)}: {reason}{said}; by hand: {typed}"
+            typed = "" if holds_objects(trial.words) else f"; by hand: lossopt {shlex.join(trial.words)}"
+            self.failed[trial.key] = f"{described(trial)}: {reason}{said}{typed}"
             self.say(f"{count} {described(trial)}: failed ({reason}){said}")
             return
         if trial.phase == TEST:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_lossopt.config.words import without_flags
+from lit_lossopt.core.given import holds_objects
 from lit_lossopt.core.program import shown_path, typed
 
 _RESUMING = ("ckpt_path", "resume")
@@ -29,6 +30,15 @@ def stopped_lines(words: Sequence[str], by: str, step: int, saved: tuple[int, Pa
     saved_step, file = saved
     behind = f"; steps from {saved_step + 1} on are trained again" if saved_step < step else ""
     command, *rest = words
+    if holds_objects(words):
+        how = ["go on with the same call, and also", f"  ckpt_path={shown_path(file)!r}"]
+        how = ["the same call goes on"] if resume == "auto" else how
+        return [
+            f"stopped by {by} at step {step}",
+            f"saved: step {saved_step}{behind}, in",
+            f"  {shown_path(file)}",
+            *how,
+        ]
     again = rest if resume == "auto" else [*without_flags(rest, _RESUMING), "--ckpt_path", shown_path(file)]
     return [
         f"stopped by {by} at step {step}",

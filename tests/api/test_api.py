@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 
 import lit_lossopt
-from lit_lossopt import Comparison, Run, UserError, compare, fit, load, sweep
+from lit_lossopt import Comparison, Run, UserError, compare, fit, load
 from lit_lossopt.__main__ import main
 from lit_lossopt.core import names
 from lit_lossopt.data import ArrayDataModule
 from lit_lossopt.tracking.reading.runs import read_runs
 from tests.conftest import FinishedRun
-from tests.support.plans import TWO_ARMS
 
 SHORT: Any = {"trainer.max_epochs": 1, "trainer.limit_train_batches": 6, "threads": 1}
 IMAGES = torch.randint(0, 255, (120, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -86,22 +85,6 @@ def test_a_run_is_immutable_and_shows_itself(in_its_store: FinishedRun) -> None:
     assert "<title>" in Path("run.html").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
-def compared(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Path, Comparison]:
-    """Return a folder with a small sweep, and what came of it."""
-    import shutil
-
-    home = tmp_path_factory.mktemp("api")
-    shutil.copy(empty_store, home / "mlflow.db")
-    plan = {**TWO_ARMS, "learning_rates": None, "protocol": "grid", "seeds": 3, "experiment": "mine"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        settings: dict[str, Any] = {"engine": "here", "trainer.limit_train_batches": 6}
-        found = sweep({key: value for key, value in plan.items() if value is not None}, **settings)
-    return home, found
-
-
 def test_a_sweep_is_compared(compared: tuple[Path, Comparison], monkeypatch: pytest.MonkeyPatch) -> None:
     home, found = compared
     assert {arm.name.split()[0] for arm in found.arms} == {"sgd", "adam"}
@@ -129,7 +112,7 @@ def test_a_comparison_shows_itself(compared: tuple[Path, Comparison]) -> None:
         assert found.figure(name).data, name
     assert repr(found).startswith("Comparison('")
     with pytest.raises(AttributeError):
-        found.shown = None  # type: ignore[misc,assignment]
+        found._shown = None  # type: ignore[misc,assignment]
     with pytest.raises(ValueError, match="read-only"):
         found.arms[0].trials[0].curve.values[0] = 1.0
     # What a program does with a copy changes no page.
@@ -154,7 +137,7 @@ def test_objects_train_and_are_recorded_by_class_and_source(capsys: pytest.Captu
     assert run.params["parameters"] == str(3 * (64 + 1))
     assert run.name == "momentum CrossEntropyLoss Net seed=4"
     keys = json.loads(run.tags[names.TAG_GIVEN])
-    assert sorted(key.partition(" ")[0] for key in keys) == ["CrossEntropyLoss", "Net", "momentum", "tuple"]
+    assert sorted(key.rpartition("-")[0] for key in keys) == ["CrossEntropyLoss", "Net", "momentum", "tuple"]
     source = Path(f"mlruns/lit_lossopt/{run.run_id}/artifacts/{names.GIVEN_ARTIFACT}").read_text()
     assert "A network of one layer." in source
     assert "label_smoothing=0.1" in source or "CrossEntropyLoss()" in source
@@ -226,7 +209,7 @@ def test_keys_tell_objects_apart_by_what_they_are() -> None:
     assert give(Net(1, 8, 3)) != give(Net(1, 8, 3))
     assert given(give(Net)).value is Net
     with pytest.raises(UserError, match="run that program again"):
-        given("Net 0123456789ab")
+        given("Net-0123456789ab")
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

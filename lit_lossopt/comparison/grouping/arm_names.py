@@ -23,8 +23,8 @@ MAX_CHARACTERS = 80
 # Names of parameters whose value says what it is.
 _SPEAKING = {
     SWEEP_ARM, "activation", "algorithm", "arch", "architecture", "augmentation", "backbone", "criterion", "data",
-    "dataset", "framework", "loss", "loss_fn", "loss_function", "lr_scheduler", "method", "mixing", "model", "net",
-    "network", "opt", "optim", "optimizer", "scheduler",
+    "dataset", "framework", "given", "loss", "loss_fn", "loss_function", "lr_scheduler", "method", "mixing", "model",
+    "net", "network", "opt", "optim", "optimizer", "scheduler",
 }  # fmt: skip
 # Ends of such names that add nothing: ``opt_name``.
 _ADDS_NOTHING = ("_name", "_type", "_class")

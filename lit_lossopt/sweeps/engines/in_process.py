@@ -5,15 +5,18 @@ Trials run one after another in this very process. Everything is imported once.
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr
+from typing import Any, TextIO
 
 from lit_lossopt.core.errors import one_line
 from lit_lossopt.core.names import Exit
 from lit_lossopt.sweeps.engines.interruption import Interrupted
 from lit_lossopt.sweeps.engines.table import Wishes
-from lit_lossopt.sweeps.trial import Outcome, Progress, Trial, Watch
+from lit_lossopt.sweeps.trial import ENDED, Outcome, Progress, Trial, Watch
 from lit_lossopt.tracking.store_process import kept_process
 
 
@@ -38,8 +41,11 @@ class InProcessEngine:
         for trial in trials:
             watch(Progress(0, trial))
             started, said = time.monotonic(), ""
+            heard: Any = _Heard(sys.stderr)
             try:
-                status = self.main([*trial.words, *trial.tracking])
+                with redirect_stderr(heard):
+                    status = self.main([*trial.words, *trial.tracking])
+                said = heard.last if status not in ENDED else ""
             except SystemExit as ended:
                 status = ended.code if isinstance(ended.code, int) else 1
             except Exception as error:  # noqa: BLE001  # a trial that crashes is recorded, and the rest goes on
@@ -50,6 +56,23 @@ class InProcessEngine:
                 raise Interrupted(status - 128)
             yield Outcome(trial, status, 1, time.monotonic() - started, said)
         watch(Progress(0, None))
+
+
+class _Heard:
+    """Writes to a stream, and remembers the last line. A trial says there why it has failed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.last = ""
+
+    def write(self, text: str) -> int:
+        """Write, and remember."""
+        self.last = next((line for line in reversed(text.splitlines()) if line.strip()), self.last)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        # All else is the stream's own affair.
+        return getattr(self._stream, name)
 
 
 def build(wishes: Wishes) -> InProcessEngine:
