@@ -253,7 +253,8 @@ class Sweep:
         diverged = run is not None and run.verdict == Verdict.DIVERGED and lacks_states(run, [trial.start_step])
         if diverged or trunk.key in self.failed:
             how = "diverged before that" if diverged else "failed"
-            self.failed[trial.key] = f"{described(trial)}: it begins from {described(trunk)}, which {how}"
+            begins_from = described(self.trials.get(trunk.key, trunk))
+            self.failed[trial.key] = f"{described(trial)}: it begins from {begins_from}, which {how}"
             self.say(self.failed[trial.key])
         return trial.key in self.failed
 
