@@ -23,7 +23,7 @@ NO_RESULT = ("tracking", "predictions", "checkpoints", "probe", "diagnostics", "
 
 
 # Settings beside the model that tell arms of one experiment apart.
-_IN_ARM = ("batch_size", "accumulate_grad_batches", "gradient_clip_val", "precision")
+IN_ARM = ("batch_size", "accumulate_grad_batches", "gradient_clip_val", "precision")
 _OF_BACKBONE = {"frozen_epochs": 0, "backbone_lr_factor": 1.0}
 
 
@@ -86,7 +86,7 @@ def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
     usual = {"batch_size": 64, "accumulate_grad_batches": 1}
     augmentation = [*(chosen.get("augmentation") or []), *filter(None, [chosen.get("mixing")])]
     parts += [_spelled(transform, defaults) for transform in augmentation]
-    parts += [f"{name}={chosen[name]}" for name in _IN_ARM if chosen.get(name) not in (None, usual.get(name))]
+    parts += [f"{name}={chosen[name]}" for name in IN_ARM if chosen.get(name) not in (None, usual.get(name))]
     # Last: everything in front of it is what torch's arm is called.
     twin = config.get(TWIN)
     parts += (

@@ -240,6 +240,8 @@ def _check_branch(prepared: Prepared, branch: object, typed: Mapping[str, str | 
     """Refuse a branch that can be seen to be wrong."""
     if branch is None:
         return
+    if BRANCH in typed and prepared.command != "fit":
+        raise UserError(f"--{BRANCH}: fit begins a branch, and {prepared.command} takes --ckpt_path; leave it out")
     read_origin(str(branch), f"--{BRANCH}")
     if prepared.command == "fit" and {BRANCH, "ckpt_path"} <= typed.keys():
         raise UserError(f"--{BRANCH} begins a new run, and --ckpt_path goes on with one; leave one of them out")

@@ -196,6 +196,10 @@ CRITERION_KEY = "lossopt_criterion"
 STATE_KEY = "lossopt_state"
 # Of a branch: what was trained before it, in words.
 TRUNK_KEY = "lossopt_trunk"
+# What the weights were that training began with, in words, where they were another run's.
+WEIGHTS_KEY = "lossopt_weights"
+# The metrics of the last evaluation, which callbacks may ask for at an epoch's end.
+METRICS_KEY = "lossopt_metrics"
 # Whether a validation was cut short, and whether training was told to stop.
 VALIDATION_DUE_KEY = "lossopt_validation_due"
 STOPPED_KEY = "lossopt_stopped"

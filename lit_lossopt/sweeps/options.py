@@ -30,7 +30,7 @@ from lit_lossopt.sweeps.trial import Resources, with_trunks
 from lit_lossopt.tracking.experiment import check_experiment
 
 # For all trials alike, so neither a trial's own nor a sweep's.
-_NOT_HERE = ("seed_everything", "ckpt_path", "resume", "tracking", "print_config", "help")
+_NOT_HERE = ("seed_everything", "ckpt_path", "branch", "resume", "tracking", "print_config", "help")
 
 
 @dataclass

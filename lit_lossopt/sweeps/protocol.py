@@ -9,7 +9,7 @@ import dataclasses
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lit_lossopt.core import names
@@ -27,7 +27,7 @@ from lit_lossopt.sweeps.selection import edge, final, winner
 from lit_lossopt.sweeps.testing import tests
 from lit_lossopt.sweeps.time_limit import TimeLimit, limit_of
 from lit_lossopt.sweeps.trial import ENDED, Engine, Outcome, Trial, Watch, with_trunks
-from lit_lossopt.tracking.sweeps import SweepRuns, lacks_states
+from lit_lossopt.tracking.sweeps import SweepRuns
 from lit_lossopt.tracking.trial_runs import TrialRun
 
 # A trial whose process was killed is tried again twice, by one parent or several.
@@ -107,8 +107,9 @@ class Sweep:
             if wider == reach:
                 break
             reach = wider
-            known = [trial for trial in search_trials(self.plan, reach) if trial.key not in self.trials]
-            self.run_missing(known)
+            # What was trained for branches alone may turn out to be a point of an arm.
+            own = {key for key, trial in self.trials.items() if trial.phase != names.TRUNK}
+            self.run_missing([trial for trial in search_trials(self.plan, reach) if trial.key not in own])
         for name, side in ({} if self.left else self._at_edge(reach)).items():
             end = "below" if side.below else "above"
             self.say(f"{name}: its best point still lies at the edge of the grid; widen learning_rates {end}")
@@ -182,14 +183,19 @@ class Sweep:
 
         Those from which others begin come first.
         """
-        whole = [self.trials.get(trial.key, trial) for trial in with_trunks(trials)]
+        whole = [self._known(trial) for trial in with_trunks(trials)]
         self.trials |= {trial.key: trial for trial in whole if trial.phase != TEST}
         for depth in sorted({trial.depth for trial in whole}):
             if not self.left:
                 self._run_stage([trial for trial in whole if trial.depth == depth])
 
+    def _known(self, trial: Trial) -> Trial:
+        """Return a trial as it was asked for before, but rather as an arm's than as a trunk."""
+        before = self.trials.get(trial.key, trial)
+        return trial if before.phase == names.TRUNK else before
+
     def _run_stage(self, trials: Sequence[Trial]) -> None:
-        ended, kills = self._usable(trials), self.runs.kills()
+        ended, kills = self._usable(), self.runs.kills()
         trials = [trial for trial in trials if not self._lacks_trunk(trial, ended)]
         for trial in trials:
             if kills.get(trial.key, 0) >= MOST_KILLS and trial.key not in ended:
@@ -222,19 +228,21 @@ class Sweep:
             raise
         self._busy = self.runs.settle(stopped=self.left > before)
 
-    def _usable(self, trials: Sequence[Trial]) -> dict[str, TrialRun]:
+    def _usable(self) -> dict[str, TrialRun]:
         """Return the ended trials as key → run.
 
         Those whose state others need, and that have not kept it, are left out. They are trained again.
         """
         ended = self.runs.ended(self.trials)
         needed = self._states_needed(ended)
-        again = {
-            key
-            for key, run in ended.items()
-            if key in needed and run.verdict != Verdict.DIVERGED and lacks_states(run, needed[key])
-        }
+        again = {key for key in needed.keys() & ended.keys() if self._trained_again_for(ended[key], key, needed[key])}
         return {key: run for key, run in ended.items() if key not in again}
+
+    def _trained_again_for(self, run: TrialRun, key: str, steps: Collection[int | None]) -> bool:
+        """Return whether training a trial again would give states that are needed and gone."""
+        if run.verdict == Verdict.DIVERGED:
+            return False
+        return any(step is None or step <= run.last_step for step in set(steps) - self.runs.states_kept(key, steps))
 
     def _states_needed(self, ended: Mapping[str, TrialRun]) -> dict[str, set[int | None]]:
         """Return key of a trial → the steps behind which others begin that have not ended. None stands for the end."""
@@ -249,10 +257,13 @@ class Sweep:
         trunk = trial.trunk
         if trunk is None or trial.key in ended:
             return False
-        run = ended.get(trunk.key)
-        diverged = run is not None and run.verdict == Verdict.DIVERGED and lacks_states(run, [trial.start_step])
-        if diverged or trunk.key in self.failed:
-            how = "diverged before that" if diverged else "failed"
+        run, step = ended.get(trunk.key), trial.start_step
+        how = "failed" if trunk.key in self.failed else ""
+        if run is not None and run.verdict == Verdict.DIVERGED and step is None:
+            how = "diverged"
+        elif run is not None and not self.runs.states_kept(trunk.key, [step]):
+            how = "diverged before that" if run.verdict == Verdict.DIVERGED else f"ended at step {run.last_step}"
+        if how:
             begins_from = described(self.trials.get(trunk.key, trunk))
             self.failed[trial.key] = f"{described(trial)}: it begins from {begins_from}, which {how}"
             self.say(self.failed[trial.key])

@@ -32,5 +32,5 @@ def tests(plan: Plan, again: Sequence[Trial], results: Mapping[str, TrialRun], w
             continue
         path = f"{local_artifacts(run.artifacts, Path.cwd())}/{names.CHECKPOINT_FOLDER}/{plan.test}.ckpt"
         words = ("test", *trial.words[1:], "--ckpt_path", path)
-        wanted.append(dataclasses.replace(trial, key=f"{trial.key} {TEST}", words=words, phase=TEST))
+        wanted.append(dataclasses.replace(trial, key=f"{trial.key} {TEST}", words=words, phase=TEST, trunk=None))
     return wanted

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,6 +153,23 @@ class SweepRuns:
                     self.known[key] = self._trial_run(run)
         return {key: run for key, run in self.known.items() if key in wanted}
 
+    def states_kept(self, key: str, steps: Collection[int | None]) -> set[int | None]:
+        """Return the steps of which a run of a trial that has ended has kept the state.
+
+        Args:
+            key: of the trial.
+            steps: those that are asked for. None stands for the end.
+
+        Raises:
+            UserError: the store does not answer.
+        """
+        with _said(self._store.uri):
+            found = self._search(
+                f"tags.`{names.TAG_SWEEP}` = '{self.parent}' AND tags.`{names.TAG_SWEEP_KEY}` = '{key}'"
+            )
+            runs = [self._trial_run(run) for run in found if run.data.tags.get(names.TAG_VERDICT) in RESULTS]
+        return {step for step in steps if any(_has_state(run, step) for run in runs)}
+
     def kills(self) -> dict[str, int]:
         """Return trial key → how often its process was killed without a word."""
         with _said(self._store.uri):
@@ -271,26 +288,26 @@ class SweepRuns:
 
     def _trial_run(self, run: Any) -> TrialRun:
         points = self._store.client.get_metric_history(run.info.run_id, _ACCURACY)
-        values = tuple(point.value for point in sorted(points, key=lambda point: int(point.step)))
+        points = sorted(points, key=lambda point: int(point.step))
+        values = tuple(point.value for point in points)
         seconds = seconds_between(run.info.start_time, run.info.end_time)
         verdict, artifacts = run.data.tags[names.TAG_VERDICT], str(run.info.artifact_uri)
-        return TrialRun(str(run.info.run_id), verdict, values, seconds, run.data.tags, run.data.metrics, artifacts)
+        return TrialRun(
+            str(run.info.run_id), verdict, values, seconds, run.data.tags, run.data.metrics, artifacts,
+            int(points[-1].step) if points else 0,
+        )  # fmt: skip
 
 
-def lacks_states(run: TrialRun, steps: Iterable[int | None]) -> bool:
-    """Return whether a run has not kept some of the states that others begin from.
-
-    Of runs whose files are on another machine it is believed that they have.
+def _has_state(run: TrialRun, step: int | None) -> bool:
+    """Return whether a run has kept a state. Of runs whose files are on another machine it is believed.
 
     Args:
         run: that has ended.
-        steps: after which a state is needed. None stands for the last one.
+        step: after which. None stands for its end.
     """
     artifacts = local_artifacts(run.artifacts, Path.cwd())
-    if artifacts is None:
-        return False
-    kept = [LAST_STATE if step is None else kept_state(step) for step in steps]
-    return not all((artifacts / names.CHECKPOINT_FOLDER / name).is_file() for name in kept)
+    name = LAST_STATE if step is None else kept_state(step)
+    return artifacts is None or (artifacts / names.CHECKPOINT_FOLDER / name).is_file()
 
 
 @contextmanager

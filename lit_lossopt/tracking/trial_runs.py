@@ -28,6 +28,7 @@ class TrialRun:
         tags: its tags.
         metrics: the last value of each metric.
         artifacts: the address of its artifacts.
+        last_step: of its last evaluation.
     """
 
     run_id: str
@@ -37,6 +38,7 @@ class TrialRun:
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: str = ""
+    last_step: int = 0
 
 
 @dataclass(frozen=True)

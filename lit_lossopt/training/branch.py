@@ -6,6 +6,8 @@ types, on this machine or in the store.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +20,14 @@ from lit_lossopt.config.branch import Origin, read_origin
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.paths import given_path, is_file
+from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.networks.pretrained_weights import load_trained
 from lit_lossopt.tracking.run_journals import final_id
-from lit_lossopt.training.arm import arm_of
+from lit_lossopt.training.arm import steps_in_words
 from lit_lossopt.training.checkpoint_file import DamagedError, previous_of, read_verified
+
+# Of a run's id.
+_BEGINNING = re.compile("[0-9a-f]{4,32}")
 
 
 @dataclass(frozen=True)
@@ -33,17 +39,19 @@ class State:
         step: after which it was kept.
         path: its file.
         content: of the file.
+        typed: the path, where a person has typed one.
     """
 
     run: str
     step: int
     path: Path
     content: Mapping[str, Any]
+    typed: str = ""
 
     @property
     def origin(self) -> str:
         """What names this state for good, as a person types it."""
-        return f"{self.run}@{self.step}" if self.run else str(self.path.absolute())
+        return self.typed or f"{self.run}@{self.step}"
 
 
 @contextmanager
@@ -62,11 +70,7 @@ def found_state(origin: Origin, experiment: str, key: str) -> Iterator[State]:
     """
     path = given_path(origin.run)
     if is_file(path):
-        content = _read(path, key)
-        run_id = str(content.get(names.RUN_KEY, ""))
-        yield State(
-            final_id(Path(names.JOURNAL_FOLDER), run_id) if run_id else "", int(content["global_step"]), path, content
-        )
+        yield _of_file(path, origin.run, key)
         return
     # Its import takes seconds.
     from lit_lossopt.tracking.artifacts import checkpoint_folder, runs_called
@@ -74,11 +78,13 @@ def found_state(origin: Origin, experiment: str, key: str) -> Iterator[State]:
     lacking = []
     for run in _folders_here(origin.run) or runs_called(origin.run, experiment):
         with checkpoint_folder(run, _wanted(origin)) if isinstance(run, str) else _here(run) as (run_id, folder):
-            state = _state_in(folder, run_id, origin, key)
+            state, damaged = _state_in(folder, run_id, origin)
             if state is not None:
+                for problem in damaged:
+                    tell(f"lossopt: {problem}; another state is used", sys.stderr)
                 yield state
                 return
-            lacking.append(_lacking(folder, run_id, origin))
+            lacking.append("; ".join(damaged) or _lacking(folder, run_id, origin))
     raise UserError(f"{key}={origin}: {lacking[0]}")
 
 
@@ -103,7 +109,7 @@ def begin_with(network: nn.Module, weights: str, image_size: int) -> str:
             load_trained(network, state.content["state_dict"], image_size)
         except ValueError as error:
             raise ValueError(f"model.weights={weights}: {error}") from error
-        return f"{state.step} steps of {arm_of(state.content)}"
+        return steps_in_words(state.content)
 
 
 def _wanted(origin: Origin) -> list[str]:
@@ -121,20 +127,36 @@ def _here(folder: Path) -> Iterator[tuple[str, Path]]:
 def _folders_here(run: str) -> list[Path]:
     """Return the checkpoint folder of a run in the working folder, by the run's id or its beginning."""
     root = Path(names.RUNS_FOLDER)
-    found = sorted(root.glob(f"*/{run}*/artifacts/{names.CHECKPOINT_FOLDER}")) if run.isalnum() else []
+    is_id = _BEGINNING.fullmatch(run)
+    found = sorted(root.glob(f"*/{run}*/artifacts/{names.CHECKPOINT_FOLDER}")) if is_id else []
     return found if len(found) == 1 else []
 
 
-def _state_in(folder: Path, run_id: str, origin: Origin, key: str) -> State | None:
-    """Return the state among a run's checkpoints."""
+def _of_file(path: Path, typed: str, key: str) -> State:
+    try:
+        content = read_verified(path)
+    except DamagedError as error:
+        raise UserError(f"{key}: {error}") from error
+    run_id = str(content.get(names.RUN_KEY, ""))
+    known = final_id(Path(names.JOURNAL_FOLDER), run_id) if run_id else ""
+    return State(known, int(content["global_step"]), path, content, typed)
+
+
+def _state_in(folder: Path, run_id: str, origin: Origin) -> tuple[State | None, list[str]]:
+    """Return the state among a run's checkpoints, and what is wrong with files that were passed over."""
+    damaged = []
     for path in (folder / name for name in _wanted(origin)):
         if not path.is_file():
             continue
-        content = _read(path, key)
+        try:
+            content = read_verified(path)
+        except DamagedError as error:
+            damaged.append(str(error))
+            continue
         step = int(content["global_step"])
         if origin.step in (None, step):
-            return State(run_id, step, path, content)
-    return None
+            return State(run_id, step, path, content), damaged
+    return None, damaged
 
 
 def _lacking(folder: Path, run_id: str, origin: Origin) -> str:
@@ -149,10 +171,3 @@ def _lacking(folder: Path, run_id: str, origin: Origin) -> str:
     wanted = "no last state" if origin.step is None else f"no state of step {origin.step}"
     again = f"; train it again with --checkpoints.keep_steps=[{origin.step}]" if origin.step else ""
     return f"run {run_id} has kept {wanted} ({there}){again}"
-
-
-def _read(path: Path, key: str) -> dict[str, Any]:
-    try:
-        return read_verified(path)
-    except DamagedError as error:
-        raise UserError(f"{key}: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ from lit_lossopt.core.names import RUN_KEY
 from lit_lossopt.core.paths import given_path
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.logger import RunLogger
-from lit_lossopt.training.arm import arm_of
+from lit_lossopt.training.arm import steps_in_words
 from lit_lossopt.training.branch import State, found_state
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.training.checkpoint_file import read_best_of, read_verified
-from lit_lossopt.training.continuation import Continuation, as_branch, branch_off, continuation_of, continue_run
+from lit_lossopt.training.continuation import Continuation, branch_off, continuation_of, continue_run
 from lit_lossopt.training.distributed import collectives as ranks
-from lit_lossopt.training.preflight import check_left
+from lit_lossopt.training.preflight import check_left, check_place, check_weights
 from lit_lossopt.training.resume import claim_settings, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.training.run_description import resolved_config
 
@@ -44,6 +44,7 @@ class CheckpointCLI(LightningCLI):
         words: what was typed, the command first.
         borrowed: what is given back at the end.
         branch: the state that a new run branches off, if one does.
+        lacking: why where this run began was not found. It is no matter if the run only goes on.
         checkpoints: the callback that saves.
         release: lets others resume a run of the same settings.
     """
@@ -55,6 +56,7 @@ class CheckpointCLI(LightningCLI):
     words: list[str]
     borrowed: ExitStack
     branch: State | None = None
+    lacking: UserError | None = None
     checkpoints: RunCheckpoints
     release: Callable[[], None]
 
@@ -82,10 +84,14 @@ class CheckpointCLI(LightningCLI):
         settings = self.config[self.command]
         if self.command != "fit":
             return
-        # A run that goes on has begun already, and where it did may be gone.
-        with suppress(UserError) if settings.get("ckpt_path") else nullcontext():
+        try:
             self.branch = self._origin(settings, BRANCH, f"--{BRANCH}")
             self._origin(settings["model"], WEIGHTS, f"--model.{WEIGHTS}")
+        except UserError as error:
+            # A run that goes on has begun already, and where it did may be gone.
+            if not (settings.get("ckpt_path") or self.resume == "auto"):
+                raise
+            self.lacking = error
 
     def _origin(self, settings: Any, name: str, key: str) -> State | None:
         typed = settings.get(name)
@@ -123,6 +129,8 @@ class CheckpointCLI(LightningCLI):
             return self.branch.path
         self.branch = None
         if not path:
+            if self.lacking:
+                raise self.lacking
             return None
         self.checkpoint, used, problem = read_best_of(given_path(path))
         if problem:
@@ -138,14 +146,21 @@ class CheckpointCLI(LightningCLI):
         path = Path(self.config_init[self.command]["ckpt_path"])
         self.continuation = continuation_of(self.checkpoint, path, now)
         if self.branch:
-            self.continuation = as_branch(self.continuation, self.checkpoint, arm_of(self.checkpoint))
+            trunk = steps_in_words(self.checkpoint)
+            self.continuation = replace(self.continuation, trunk=trunk, branches=True)
+        asked = f"--{BRANCH}" if self.branch else "--ckpt_path"
+        check_place(self.continuation.changed, self.checkpoint, asked)
+        check_weights(self.model, self.checkpoint, asked)
         self.model.go_on(self.continuation)
         state = self.checkpoint.get(type(self.datamodule).__qualname__)
         self.trainer.state.fn = TrainerFn.FITTING
         self.datamodule.trainer = self.trainer
-        if state:
-            self.datamodule.load_state_dict(state)
-        self.model.on_load_checkpoint(self.checkpoint)
+        try:
+            if state:
+                self.datamodule.load_state_dict(state)
+            self.model.on_load_checkpoint(self.checkpoint)
+        except UserError as error:
+            raise UserError(str(error).replace("--ckpt_path", asked)) from error
         # Until training begins, loaders serve whole batches.
         self.datamodule.trainer = None
 

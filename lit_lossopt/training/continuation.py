@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +92,6 @@ def continuation_of(checkpoint: Mapping[str, Any], path: Path, now: Mapping[str,
         weights_alone="optimizer_states" not in checkpoint,
         trunk=checkpoint.get(names.TRUNK_KEY, ""),
     )
-
-
-def as_branch(how: Continuation, checkpoint: Mapping[str, Any], arm: str) -> Continuation:
-    """Return how a branch begins from a checkpoint.
-
-    Args:
-        how: training would go on with the checkpoint's run.
-        checkpoint: its content.
-        arm: of the checkpoint's run.
-    """
-    before = checkpoint.get(names.TRUNK_KEY, "")
-    return replace(how, trunk=f"{how.step} steps of {arm}{f' after {before}' if before else ''}", branches=True)
 
 
 def branch_off(logger: RunLogger | None, run_id: str, how: Continuation) -> None:

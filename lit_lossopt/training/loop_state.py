@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
 _VAL_PROGRESS = "epoch_loop.val_loop.batch_progress"
 
@@ -98,6 +99,27 @@ def epochs_behind(checkpoint: Mapping[str, Any]) -> int:
     loops = checkpoint["loops"]["fit_loop"]
     at_end = bool(loops["epoch_loop.batch_progress"]["is_last_batch"])
     return int(loops["epoch_progress"]["current"]["processed"]) + at_end
+
+
+def is_within_epoch(checkpoint: Mapping[str, Any]) -> bool:
+    """Return whether a checkpoint was saved between the batches of an epoch."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    return not progress["is_last_batch"] and progress["current"]["processed"] > 0
+
+
+def metrics_of(trainer: pl.Trainer) -> dict[str, float]:
+    """Return the metrics that callbacks may ask for."""
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def restore_metrics(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
+    """Let callbacks find the metrics of before.
+
+    Where training goes on at an epoch's end, they ask for them before anything is evaluated anew.
+    """
+    known = trainer._logger_connector._callback_metrics
+    for name, value in metrics.items():
+        known.setdefault(name, torch.tensor(value))
 
 
 def wait_for_no_signal(trainer: pl.Trainer) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, described
-from lit_lossopt.core.names import CONFIG_KEY, CRITERION_KEY, STATE_KEY, TRUNK_KEY
+from lit_lossopt.core.names import CONFIG_KEY, CRITERION_KEY, STATE_KEY, TRUNK_KEY, WEIGHTS_KEY
 from lit_lossopt.core.quiet import without_warnings
 from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.losses import contract_of, loss_of, predicted_classes
@@ -286,8 +286,8 @@ class LossOptModule(pl.LightningModule):
         """Add the loss's name, the config, and the state that a resumed run needs."""
         checkpoint[CRITERION_KEY] = type(self.criterion).__name__
         checkpoint[CONFIG_KEY] = self._run_config
-        if self.continuation is not None and self.continuation.trunk:
-            checkpoint[TRUNK_KEY] = self.continuation.trunk
+        trunk = self.continuation.trunk if self.continuation is not None else ""
+        checkpoint |= {key: words for key, words in ((TRUNK_KEY, trunk), (WEIGHTS_KEY, self.weights_from)) if words}
         checkpoint[STATE_KEY] = {
             "best_val_accuracy": self.best_val_accuracy,
             "plateau": self.plateau.state_dict() if self.plateau else None,
@@ -304,6 +304,7 @@ class LossOptModule(pl.LightningModule):
             UserError: the losses differ.
         """
         self._trained_steps = checkpoint["global_step"]
+        self.weights_from = checkpoint.get(WEIGHTS_KEY, self.weights_from)
         state = checkpoint.get(STATE_KEY, {})
         if not self.begins_run:
             self.best_val_accuracy = state.get("best_val_accuracy", self.best_val_accuracy)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -19,9 +19,12 @@ from lit_lossopt.core.errors import UserError
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.data.batches import check_all_have_some
 from lit_lossopt.losses.checks import evaluating
+from lit_lossopt.training.loop_state import is_within_epoch
 from lit_lossopt.training.module import LossOptModule
 from lit_lossopt.training.training_length import length_behind
 
+# Settings that decide which images a batch has.
+_OF_BATCHES = ("data.batch_size", "data.drop_last", "trainer.limit_train_batches", "trainer.overfit_batches")
 # Threads beyond the machine's cores repeat a run of a larger machine; far beyond, none can be started.
 MOST_THREADS = 1024
 
@@ -118,6 +121,44 @@ def check_left(trainer: pl.Trainer, checkpoint: Mapping[str, Any], asked: str) -
             raise UserError(
                 f"{asked}: nothing is left to train, because it has reached {done} of trainer.{name}={limit}; "
                 "raise that limit"
+            )
+
+
+def check_place(changed: Sequence[str], checkpoint: Mapping[str, Any], asked: str) -> None:
+    """Refuse to go on within an epoch with other batches than it began with.
+
+    A place in an epoch is a number of batches. With others it would be another place in the data.
+
+    Args:
+        changed: settings that differ from those of the checkpoint.
+        checkpoint: its content.
+        asked: what named it, for errors.
+
+    Raises:
+        UserError: names what has changed.
+    """
+    other = next((change for change in changed if change.startswith(_OF_BATCHES)), None)
+    if other and is_within_epoch(checkpoint):
+        raise UserError(
+            f"{asked}: step {checkpoint['global_step']} lies within an epoch, and its batches have changed ({other}). "
+            "Images would be left out or seen twice; begin at an epoch's end, or keep the batches"
+        )
+
+
+def check_weights(module: pl.LightningModule, checkpoint: Mapping[str, Any], asked: str) -> None:
+    """Refuse weights of another network.
+
+    Raises:
+        UserError: names the first that differs.
+    """
+    own, given = module.state_dict(), checkpoint["state_dict"]
+    for name in (*own, *given):
+        shapes = [list(state[name].shape) if name in state else None for state in (given, own)]
+        if shapes[0] != shapes[1]:
+            then, now = ("not there" if shape is None else f"of shape {shape}" for shape in shapes)
+            raise UserError(
+                f"{asked}: the weights do not fit this network; use their run's config.yaml ({name} is {then} in the "
+                f"checkpoint, and {now} in the network)"
             )
 
 

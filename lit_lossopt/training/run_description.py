@@ -89,7 +89,9 @@ class RunDescription(SaveConfigCallback):
             self._describe_attempt(trainer, logger, text)
             return
         origins = _origins(pl_module)
-        arm = " ".join([arm_in_words(config), *(f"{_BEHIND[name]} {words}" for name, words in origins.items())])
+        # A trunk's words say already what that began with.
+        told = next((f" {_BEHIND[name]} {words}" for name, words in origins.items()), "")
+        arm = f"{arm_in_words(config)}{told}"
         seed = config["seed_everything"]
         kind = {self.record: "true"} if self.record else {TAG_TRIAL_KEY: trial_key(config)}
         logger.start(

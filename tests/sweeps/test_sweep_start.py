@@ -13,10 +13,14 @@ from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.sweeps.plan.arms import arms as arms_of
 from lit_lossopt.sweeps.plan.key import fingerprint
+from lit_lossopt.sweeps.plan.points import LEARNING_RATE
 from lit_lossopt.sweeps.plan.trials import check_plan, make_trial
+from lit_lossopt.sweeps.protocol import Sweep
+from lit_lossopt.sweeps.protocol import begin as begin_sweep
 from lit_lossopt.sweeps.trial import with_trunks
 from lit_lossopt.tracking.reading.runs import Run, read_runs
-from tests.support.plans import plan, write_plan
+from lit_lossopt.tracking.sweeps import SweepRuns
+from tests.support.plans import CurveEngine, plan, write_plan
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -88,10 +92,10 @@ def test_trunks_are_trained_and_not_compared(capsys: pytest.CaptureFixture[str])
     shown = " ".join(capsys.readouterr().out.split())
     assert "2 grid and 2 trunk trials to run" in shown
     assert "Left out, trained for branches only: adam lr=0.001 CrossEntropyLoss batch_size=160 seed=" in shown
-    assert "begin with the weights of 2 steps of adam lr=0.001 CrossEntropyLoss batch_size=160" in shown
+    assert "begin with the weights of 2 steps of adam lr=0.001 CrossEntropyLoss batch_size=160 classes=0,1,2" in shown
     assert {run.tags[names.TAG_PHASE] for run in runs()} == {"grid", names.TRUNK}
     keys = {run.params["weights"] for run in runs() if "weights" in run.params}
-    assert keys == {"2 steps of adam lr=0.001 CrossEntropyLoss batch_size=160"}
+    assert keys == {"2 steps of adam lr=0.001 CrossEntropyLoss batch_size=160 classes=0,1,2"}
     assert len({run.params.get("data.classes") for run in runs()}) == 2
 
 
@@ -160,6 +164,26 @@ def test_the_key_of_a_branch_depends_on_its_trunk() -> None:
         ),
         ({}, {"base": {**BASE, "start": {"arm": "adam", "step": 5}}}, "levels of factors begin from others"),
         (
+            {"one": {"start": {"arm": "two", "step": 5}}, "two": {"start": {"arm": "adam", "step": 9}}},
+            {},
+            "step=5: two itself begins behind step 9; take a later one",
+        ),
+        (
+            {"switch": {"start": {"arm": "adam", "step": 5}, "model.criterion": "MSELoss"}},
+            {},
+            "it begins behind a step of adam, which has another loss",
+        ),
+        (
+            {"switch": {"start": {"arm": "adam", "step": 5}, "data.classes": [1, 2]}},
+            {},
+            "it begins behind a step of adam, which has other classes",
+        ),
+        (
+            {"switch": {"start": {"arm": "a", "step": 5}}},
+            {"trunks": {"a": {"start": {"arm": "b", "step": 2}}, "b": {"start": {"arm": "a", "step": 1}}}},
+            "begin from each other",
+        ),
+        (
             {},
             {"trunks": {"begin": {"learning_rates": {"from": 0.1, "to": 1, "points": 2}}}},
             "arms begin from one training of it; give it one rate",
@@ -175,7 +199,7 @@ def test_what_a_start_cannot_be_is_said(arms: dict[str, Any], more: dict[str, An
 def test_two_levels_of_an_arm_cannot_both_have_a_start() -> None:
     start = {"start": {"arm": "adam", "step": 5}}
     content = levels(adam=ADAM, switch={**ADAM, **start})
-    content["factors"]["loss"] = {"mse": {"model.criterion": "MSELoss"}, "late": {"start": {"arm": "mse", "step": 5}}}
+    content["factors"]["decay"] = {"no": {"model.decay_biases": False}, "late": {"start": {"arm": "no", "step": 5}}}
     with pytest.raises(UserError, match="switch and late both have a start"):
         plan(**content)
 
@@ -183,3 +207,50 @@ def test_two_levels_of_an_arm_cannot_both_have_a_start() -> None:
 def test_plans_without_starts_are_known_by_what_they_were() -> None:
     # As the version before wrote it for this plan.
     assert fingerprint(plan()) == "1d3e033c1833b1f2f17203721120bf79d677fe007e28ea2a8aae592d3ad61644"
+
+
+def test_what_a_trunk_sets_stands_against_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    start = {"start": {"arm": "three", "take": "weights"}}
+    write_plan({**levels(alike={**ADAM, **start}), "trunks": {"three": {**ADAM, "data.classes": [0, 1, 2]}}})
+    assert main(["sweep", "--config", "plan.yaml", "--dry-run", "--data.classes=[3,4]"]) == 2
+    assert "--data.classes: the entry three of trunks of plan.yaml sets it" in capsys.readouterr().err
+    assert main(["sweep", "--config", "plan.yaml", "--dry-run", "--branch=abc@5"]) == 2
+
+
+def test_a_point_of_an_extension_is_an_arms_also_where_it_was_a_trunk() -> None:
+    begin = {**ADAM, "model.optimizer.lr": 0.004}
+    content = levels(adam=ADAM, switch={**ADAM, "start": {"arm": "begin", "step": 5}})
+    search = {"learning_rates": {"from": 0.001, "to": 0.002, "points": 2}, "protocol": None, "extend": 1, "seeds": 1}
+    engine = CurveEngine(lambda trial: 0.5 + 10 * trial.point.get(LEARNING_RATE, 0))
+    read = plan(**{**content, **search, "trunks": {"begin": begin}})
+    runs_of = SweepRuns(read.experiment, read.name)
+    begin_sweep(read, runs_of, lambda _: None)
+    sweep = Sweep(read, runs_of, engine, lambda _: None, lambda _: None)
+    sweep.run()
+    tried = {
+        trial.point[LEARNING_RATE] for trial in sweep.trials.values() if (trial.arm, trial.phase) == ("adam", "tuning")
+    }
+    assert tried == {0.001, 0.002, 0.004}
+
+
+def test_a_step_that_the_trunk_never_reaches_is_told_and_nothing_is_trained_twice(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_plan({**levels(adam=ADAM, switch={**MOMENTUM, "start": {"arm": "adam", "step": 99}}), "seeds": 1})
+    for _ in range(2):
+        assert main(["sweep", "--config", "plan.yaml", "--engine", "here"]) == 1
+        assert "it begins from grid adam seed=0, which ended at step" in capsys.readouterr().out
+    assert len(runs()) == 1
+
+
+def test_a_state_that_a_later_run_has_kept_is_used() -> None:
+    for step in (5, 7):
+        write_plan({**levels(adam=ADAM, switch={**MOMENTUM, "start": {"arm": "adam", "step": step}}), "seeds": 1})
+        assert main(["sweep", "--config", "plan.yaml", "--engine", "here"]) == 0
+    trunks = [run for run in runs() if run.tags[names.TAG_SWEEP_ARM] == "adam"]
+    assert len(trunks) == 2
+    more = {"start": {"arm": "adam", "step": 7}, "model.optimizer.lr": 0.02}
+    both = levels(adam=ADAM, switch={**MOMENTUM, "start": {"arm": "adam", "step": 7}}, other={**MOMENTUM, **more})
+    write_plan({**both, "seeds": 1})
+    assert main(["sweep", "--config", "plan.yaml", "--engine", "here"]) == 0
+    assert len([run for run in runs() if run.tags[names.TAG_SWEEP_ARM] == "adam"]) == 2

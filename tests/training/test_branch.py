@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from benchmarks.killing.zygote import Zygote
 from lit_lossopt.__main__ import main
 from lit_lossopt.config.description import trial_key
 from lit_lossopt.core import names
-from lit_lossopt.tracking.reading.branches import lacks_trunk, own_part
+from lit_lossopt.tracking.reading.branches import own_part
 from lit_lossopt.tracking.reading.runs import Run, read_runs
 from lit_lossopt.training.checkpoint_file import read_verified
 
@@ -104,8 +103,8 @@ def test_a_branch_goes_on_with_another_optimizer_and_its_config_repeats_it(capsy
     losses = [run.histories[names.TRAIN_LOSS].values for run in (trunk, branch)]
     np.testing.assert_array_equal(losses[0][:11], losses[1][:11])  # the first of its own has the trunk's weights
     assert (losses[0][12:] != losses[1][12:]).all()
-    assert branch.params["branch"] == "10 steps of adam lr=0.001 CrossEntropyLoss batch_size=32"
-    assert branch.name.endswith(" after 10 steps of adam lr=0.001 CrossEntropyLoss batch_size=32 seed=0")
+    assert branch.params["branch"] == "10 steps of adam lr=0.001 CrossEntropyLoss batch_size=32 classes=0,1"
+    assert branch.name.endswith(" after 10 steps of adam lr=0.001 CrossEntropyLoss batch_size=32 classes=0,1 seed=0")
 
     config = next(Path("mlruns").glob(f"*/{branch.run_id}/artifacts/config.yaml"))
     assert yaml.safe_load(config.read_text())["branch"] == f"{trunk.run_id}@10"
@@ -125,8 +124,8 @@ def test_a_branch_of_a_branch_has_all_steps_before_it() -> None:
     np.testing.assert_array_equal(losses.values[:5], first.histories[names.TRAIN_LOSS].values[:5])
     np.testing.assert_array_equal(losses.values[5:15], second.histories[names.TRAIN_LOSS].values[5:15])
     first_part, second_part = third.params["branch"].split(" after ")
-    assert first_part == "15 steps of sgd lr=0.02 momentum=0.9 CrossEntropyLoss batch_size=32"
-    assert second_part == "5 steps of adam lr=0.001 CrossEntropyLoss batch_size=32"
+    assert first_part == "15 steps of sgd lr=0.02 momentum=0.9 CrossEntropyLoss batch_size=32 classes=0,1"
+    assert second_part == "5 steps of adam lr=0.001 CrossEntropyLoss batch_size=32 classes=0,1"
     assert own_part(third).histories[names.TRAIN_LOSS].steps.tolist() == list(range(16, 25))
 
 
@@ -154,13 +153,13 @@ def test_a_branch_whose_trunk_is_gone_says_so(capsys: pytest.CaptureFixture[str]
         assert main([*TRUNK, f"--seed_everything={seed}", "--checkpoints.keep_steps=[10]"]) == 0
         assert main([*TRUNK, f"--seed_everything={seed}", *MOMENTUM, f"--branch={newest().run_id}@10"]) == 0
     trunk, branch = runs()[:2]
-    assert not lacks_trunk(branch)
+    assert not branch.missing_trunk
     client = MlflowClient()
     client.delete_run(trunk.run_id)
     # As long as it can be restored, it can be read.
     assert newest().histories[names.TRAIN_LOSS].steps[0] == 1
     client.set_tag(branch.run_id, names.TAG_BRANCH, f"{'0' * 32}@10")
-    assert lacks_trunk(runs()[0])
+    assert runs()[0].missing_trunk == "0" * 32
     capsys.readouterr()
     assert main(["compare"]) == 0
     assert f"its first steps are gone with run {'0' * 32}, which it branches off" in capsys.readouterr().out
@@ -228,7 +227,7 @@ def test_a_network_begins_with_the_weights_of_another_run() -> None:
     ]
     assert main([*other, *still, f"--model.weights={trunk.run_id}@10"]) == 0
     tuned = newest()
-    assert tuned.params["weights"] == "10 steps of adam lr=0.001 CrossEntropyLoss batch_size=32"
+    assert tuned.params["weights"] == "10 steps of adam lr=0.001 CrossEntropyLoss batch_size=32 classes=0,1"
     assert tuned.histories[names.TRAIN_LOSS].steps[0] == 1
     kept, now = weights(trunk, "step-10.ckpt"), weights(tuned)
     backbone = [name for name in now if "network." in name and "linear2" not in name]
@@ -264,4 +263,70 @@ def test_runs_without_a_branch_keep_the_keys_that_they_had() -> None:
 def test_own_part_of_a_run_that_is_no_branch_is_all_of_it() -> None:
     run = Run("one", "", "", {}, {}, {})
     assert own_part(run) is run
-    assert not lacks_trunk(replace(run, tags={names.TAG_BRANCH: "two@3"}))
+
+
+def test_callbacks_find_the_last_evaluation_at_an_epochs_end() -> None:
+    stopping = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss"]
+    patient = [*stopping, "--trainer.callbacks.patience=2", "--trainer.val_check_interval=1.0"]
+    assert main([*TRUNK, *patient, "--checkpoints.keep_steps=[8,11]"]) == 0
+    trunk = newest()
+    for step in (8, 11):
+        assert main([*TRUNK, *patient, f"--branch={trunk.run_id}@{step}"]) == 0
+        assert_same(newest(), trunk)
+
+
+def test_trunks_of_other_data_are_other_arms() -> None:
+    trunks = []
+    for classes in ("[0,1,2]", "[3,4,5]"):
+        assert main([*TRUNK, f"--data.classes={classes}", "--trainer.limit_train_batches=4"]) == 0
+        trunks.append(newest().run_id)
+    for trunk in trunks:
+        assert main([*TRUNK, f"--model.weights={trunk}", "--tracking.experiment=tuned"]) == 0
+    found = [run.params["weights"] for run in read_runs("tuned")]
+    assert [words.partition("classes=")[2] for words in found] == [
+        "0,1,2 limit_train_batches=4",
+        "3,4,5 limit_train_batches=4",
+    ]
+    # A branch of such a run tells of that beginning, too.
+    last = read_runs("tuned")[-1]
+    assert main([*TRUNK, f"--branch={last.run_id}", "--trainer.max_epochs=4"]) == 0
+    assert newest().params["branch"].endswith(f" from {found[1]}")
+
+
+def test_within_an_epoch_batches_stay_as_they_were(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRUNK, "--checkpoints.keep_steps=[8,11]"]) == 0
+    run = newest().run_id
+    capsys.readouterr()
+    for change in ("--data.batch_size=64", "--trainer.limit_train_batches=2", "--data.drop_last=false"):
+        assert main([*TRUNK, change, "--trainer.val_check_interval=1.0", f"--branch={run}@11"]) == 2
+        assert "--branch: step 11 lies within an epoch, and its batches have changed" in capsys.readouterr().err
+    assert main([*TRUNK, "--data.batch_size=64", "--trainer.val_check_interval=1.0", f"--branch={run}@8"]) == 0
+    assert main([*TRUNK, "--model.network.hidden=16", f"--branch={run}@8"]) == 2
+    assert "--branch: the weights do not fit this network" in capsys.readouterr().err
+    assert main([*TRUNK, "--data.classes=[0,2]", f"--branch={run}@8"]) == 2
+    assert "--branch: trained on the classes 0, 1" in capsys.readouterr().err
+    assert len(runs()) == 2
+
+
+def test_a_damaged_state_is_passed_over_where_there_is_another(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert main([*TRUNK, "--checkpoints.keep_steps=[10]"]) == 0
+    first, second = runs()
+    for name in ("step-10.ckpt", "last.ckpt"):
+        path = next(Path("mlruns").glob(f"*/{first.run_id}/artifacts/checkpoints/{name}"))
+        path.write_bytes(path.read_bytes()[:-100])
+    # By the key of their settings both runs are meant.
+    assert main([*TRUNK, f"--branch={first.tags[names.TAG_TRIAL_KEY]}@10"]) == 0
+    assert newest().tags[names.TAG_BRANCH] == f"{second.run_id}@10"
+    capsys.readouterr()
+    assert main([*TRUNK, f"--branch={first.run_id}"]) == 0
+    assert "another state is used" in capsys.readouterr().err
+    assert newest().tags[names.TAG_BRANCH] == f"{first.run_id}@16"
+
+
+def test_a_branch_keeps_a_best_state_of_its_own() -> None:
+    assert main([*TRUNK, "--checkpoints.keep_steps=[16]"]) == 0
+    trunk = newest()
+    assert main([*TRUNK, f"--branch={trunk.run_id}@16"]) == 0
+    best = next(Path("mlruns").glob(f"*/{newest().run_id}/artifacts/checkpoints/best.ckpt"))
+    assert read_verified(best)["global_step"] > 16

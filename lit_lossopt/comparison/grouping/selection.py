@@ -16,7 +16,6 @@ from lit_lossopt.comparison.grouping.notes import note_on_repeats, notes_on_orig
 from lit_lossopt.comparison.measures.trial import curve_of, final_of, seed_of, verdict_of
 from lit_lossopt.core import names
 from lit_lossopt.core.names import RESULTS, Status, Verdict
-from lit_lossopt.tracking.reading.branches import lacks_trunk
 from lit_lossopt.tracking.reading.runs import Run
 
 REPEATED = "repeated by a newer run"
@@ -74,9 +73,8 @@ def reason_left_out(run: Run, metric: str, *, with_histories: bool) -> str:
 
 
 def _reason_by_histories(run: Run, metric: str) -> str:
-    if lacks_trunk(run):
-        trunk = run.tags[names.TAG_BRANCH].partition("@")[0]
-        return f"its first steps are gone with run {trunk}, which it branches off"
+    if run.missing_trunk:
+        return f"its first steps are gone with run {run.missing_trunk}, which it branches off"
     completed = verdict_of(run) == Verdict.COMPLETED
     return "never evaluated" if completed and not len(curve_of(run, metric).values) else ""
 

@@ -88,6 +88,8 @@ def make_trial(plan: Plan, arm: Arm, point: Point, seed: int, phase: str) -> Tri
             # Said, so that the words mean the same device by hand, and another device is another trial.
             words = (*words, f"--trainer.accelerator={plan.accelerator}")
         key = _checked_key(words)
+        if trunk and start and start.step is not None:
+            _check_branch(words, trunk)
     except UserError as error:
         raise UserError(f"{plan.path}, arm {arm.name}: {str(error).replace(' from the command line', '')}") from error
     return Trial(key, words, arm.name, phase, seed, dict(point), trunk=trunk, start_step=start.step if start else None)
@@ -97,6 +99,20 @@ def _trunk_of(plan: Plan, arm: Arm, start: Start, seed: int, phase: str) -> Tria
     found = trunk_arm(plan, arm, start)
     is_arm = any(found.levels == one.levels for one in arms(plan))
     return make_trial(plan, found, {}, seed, phase if is_arm else names.TRUNK)
+
+
+def _check_branch(words: tuple[str, ...], trunk: Trial) -> None:
+    """Refuse a branch that ``fit`` would refuse after its trunk was trained."""
+    own, before = (whole_tree(_prepared(one)) for one in (words, trunk.words))
+    losses = [tree["model"]["criterion"] for tree in (own, before)]
+    kinds = [loss["class_path"] if isinstance(loss, dict) else loss for loss in losses]
+    classes = [str((tree["data"].get("init_args") or {}).get("classes")) for tree in (own, before)]
+    if kinds[0] != kinds[1]:
+        raise UserError(
+            f"it begins behind a step of {trunk.arm}, which has another loss ({kinds[1]}); take: weights can"
+        )
+    if classes[0] != classes[1]:
+        raise UserError(f"it begins behind a step of {trunk.arm}, which has other classes; take: weights can")
 
 
 @cache
@@ -226,6 +242,9 @@ def _owner(plan: Plan, key: str) -> str:
     for factor, levels in plan.factors.items():
         if any(clash(other) for level in levels for other in level.keys):
             return f"the factor {factor}"
+    for level in plan.trunks:
+        if any(map(clash, level.keys)):
+            return f"the entry {level.name} of trunks"
     searched = {other for arm in arms(plan) if arm.search for other in arm.search.keys}
     return "the search" if any(map(clash, searched)) else ""
 

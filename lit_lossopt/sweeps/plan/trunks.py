@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lit_lossopt.core.errors import UserError, did_you_mean
 from lit_lossopt.sweeps.plan.arms import Arm, arms
-from lit_lossopt.sweeps.plan.file import Plan
+from lit_lossopt.sweeps.plan.file import Level, Plan
 from lit_lossopt.sweeps.plan.start import Start
 
 
@@ -32,30 +32,39 @@ def trunk_arm(plan: Plan, arm: Arm, start: Start, before: tuple[str, ...] = ()) 
         before: names of the arms that begin from this one.
 
     Raises:
-        UserError: there is no such arm, it is tried at several points, or the arms begin from each other.
+        UserError: there is no such arm, it is tried at several points, the arms begin from each other, or one begins
+            before its trunk does.
     """
     own = next(level for level in arm.levels if level.start)
-    factor = next((levels for levels in plan.factors.values() if own in levels), ())
-    sibling = next((level for level in factor if level.name == start.arm), None)
-    trunk = next((level for level in plan.trunks if level.name == start.arm), None)
     where = f"{plan.path}: start.arm={start.arm} of {own.name}"
-    if sibling is None and trunk is None:
-        known = [level.name for level in (*factor, *plan.trunks) if level is not own]
-        raise UserError(f"{where}: no such arm{did_you_mean(start.arm, known)}; there are: {', '.join(known)}")
-    if sibling is None:
-        assert trunk is not None
-        return Arm(trunk.name, (trunk,), None)
-    found = next(
-        one for one in arms(plan) if one.levels == tuple(sibling if level is own else level for level in arm.levels)
-    )
+    chain = (*before, arm.name)
+    found = _named(plan, arm, own, start, where)
+    if found.name in chain:
+        raise UserError(f"{where}: {', '.join(chain)} begin from each other; one must begin from scratch")
     if found.search:
         raise UserError(
             f"{where}: it is tried at several points, and only one can be begun from; write a training with one rate "
             "into sweep.trunks"
         )
     below = start_of(plan, found)
-    if below and found.name not in before:
-        trunk_arm(plan, found, below, (*before, arm.name))
-    elif below:
-        raise UserError(f"{where}: {', '.join((*before, arm.name))} begin from each other; one must begin from scratch")
+    if below:
+        trunk_arm(plan, found, below, chain)
+        if below.step is not None and start.step is not None and start.step <= below.step:
+            raise UserError(
+                f"{where}: step={start.step}: {found.name} itself begins behind step {below.step}; take a later one"
+            )
     return found
+
+
+def _named(plan: Plan, arm: Arm, own: Level, start: Start, where: str) -> Arm:
+    """Return the arm that a start names: the same levels with another one of its factor, or an entry of trunks."""
+    factor = next((levels for levels in plan.factors.values() if own in levels), ())
+    sibling = next((level for level in factor if level.name == start.arm), None)
+    trunk = next((level for level in plan.trunks if level.name == start.arm), None)
+    if sibling is not None:
+        levels = tuple(sibling if level is own else level for level in arm.levels)
+        return next(one for one in arms(plan) if one.levels == levels)
+    if trunk is not None:
+        return Arm(trunk.name, (trunk,), None)
+    known = [level.name for level in (*factor, *plan.trunks) if level is not own]
+    raise UserError(f"{where}: no such arm{did_you_mean(start.arm, known)}; there are: {', '.join(known)}")

@@ -54,20 +54,13 @@ def own_part(run: Run) -> Run:
     return replace(run, histories={name: points for name, points in own.items() if points.steps.size})
 
 
-def lacks_trunk(run: Run) -> bool:
-    """Return whether the steps in front of a branch are missing in its histories."""
-    trunk = trunk_of(run)
-    losses = run.histories.get(names.TRAIN_LOSS)
-    if trunk is None or losses is None or not losses.steps.size:
-        return False
-    return bool(losses.steps[0] > 1 and losses.steps[0] > trunk[1])
-
-
 def _joined(run: Run, known: Mapping[str, Run]) -> Run:
     trunk = trunk_of(run)
-    if trunk is None or trunk[0] not in known:
+    if trunk is None:
         return run
     run_id, step = trunk
+    if run_id not in known:
+        return replace(run, missing_trunk=run_id)
     before = _joined(known[run_id], known)
     joined = dict(run.histories)
     for name, points in before.histories.items():
@@ -75,7 +68,8 @@ def _joined(run: Run, known: Mapping[str, Run]) -> Run:
             continue
         front = _part(points, points.steps <= step)
         joined[name] = _in_turn(front, joined[name]) if name in joined else front
-    return replace(run, histories={name: points for name, points in joined.items() if points.steps.size})
+    kept = {name: points for name, points in joined.items() if points.steps.size}
+    return replace(run, histories=kept, missing_trunk=before.missing_trunk)
 
 
 def _part(points: History, which: np.ndarray) -> History:

@@ -41,6 +41,7 @@ class Run:
         start: milliseconds since 1970.
         end: milliseconds since 1970, or None while the run goes on.
         deleted: whether it was deleted in MLflow (where it can be restored).
+        missing_trunk: of a branch, the id of the run whose steps before it the store has no more.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class Run:
     end: int | None = None
     deleted: bool = False
     histories: Mapping[str, History] = field(default_factory=dict)
+    missing_trunk: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ from lit_lossopt.training.loop_state import (
     forget_validation,
     goes_on,
     may_save,
+    metrics_of,
+    restore_metrics,
     state_of,
     validate_now,
     within_epoch,
@@ -84,7 +86,8 @@ class RunCheckpoints(Checkpoint):
         self._step_values: StepValues | None = None
         self._unrecorded = ""
         self._best = -1.0
-        self._saved_step = 0
+        self._saved_step = self._begun = 0
+        self._metrics: dict[str, float] = {}
         self._saved_at = time.monotonic()
         self._due = self._stopped = False
         self.continuation: Continuation | None = None
@@ -136,6 +139,7 @@ class RunCheckpoints(Checkpoint):
         checkpoint[names.RUN_KEY] = run_of(trainer)
         checkpoint[names.LOGGED_KEY] = next((one.logged() for one in trainer.loggers if isinstance(one, Recorder)), {})
         checkpoint[names.STOPPED_KEY] = trainer.should_stop
+        checkpoint[names.METRICS_KEY] = metrics_of(trainer)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -148,7 +152,8 @@ class RunCheckpoints(Checkpoint):
             bool(checkpoint.get(names.VALIDATION_DUE_KEY)),
             bool(checkpoint.get(names.STOPPED_KEY)),
         )
-        self._saved_step = checkpoint["global_step"]
+        self._saved_step = self._begun = checkpoint["global_step"]
+        self._metrics = checkpoint.get(names.METRICS_KEY, {})
         if self.continuation and self.continuation.callbacks_afresh:
             # Their states hold the settings of then, which would win over those of now.
             for callback in trainer.callbacks:  # type: ignore[attr-defined]  # it is there
@@ -161,6 +166,7 @@ class RunCheckpoints(Checkpoint):
         Training ends where it was told to.
         """
         self._saved_at = time.monotonic()
+        restore_metrics(trainer, self._metrics)
         if self._best >= 0 and not ranks.from_first(self._has_best(trainer)):
             self._best = -1.0
         # Where settings have changed, training has no longer ended.
@@ -208,12 +214,13 @@ class RunCheckpoints(Checkpoint):
         if self._failures and trainer.is_global_zero:
             left = "the state in which training ended is lost" if self.is_behind else "the last one is whole"
             self._say_once("count", f"{self._failures} checkpoints could not be written; {left}")
-        lacking = [step for step in sorted(self.keep_steps) if step > trainer.global_step]
+        lacking = [
+            step for step in sorted(self.keep_steps) if not self._path(Path(names.kept_state(step)).stem).exists()
+        ]
         if lacking and trainer.is_global_zero:
-            steps = ", ".join(map(str, lacking))
-            self._say_once(
-                "kept", f"no state of step {steps} was kept, because training ended at {trainer.global_step}"
-            )
+            steps, end = ", ".join(map(str, lacking)), trainer.global_step
+            began = f"began at {self._begun} and " if lacking[0] <= self._begun else ""
+            self._say_once("kept", f"no state of step {steps} was kept, because training {began}ended at {end}")
 
     def save_before_stopping(self, trainer: pl.Trainer) -> None:
         """Save the state in which a signal ends training.
