@@ -89,3 +89,9 @@ def check_apart(checkpoints: Sequence[Checkpoint], ours: Checkpoint) -> None:
                 f"trainer.callbacks: {type(one).__name__}.dirpath={theirs}: this run keeps its own checkpoints there; "
                 "name another folder, or leave it out"
             )
+
+
+def run_of(trainer: pl.Trainer) -> str:
+    """Return the id of the run, or an empty text."""
+    # Other loggers have versions too, which name no run of ours.
+    return next((str(one.version) for one in trainer.loggers if isinstance(one, Recorder) and one.version), "")

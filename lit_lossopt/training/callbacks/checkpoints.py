@@ -18,7 +18,7 @@ from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.recording import Recorder
-from lit_lossopt.training.callbacks.checkpoint_folders import check_apart, choose_folder
+from lit_lossopt.training.callbacks.checkpoint_folders import check_apart, choose_folder, run_of
 from lit_lossopt.training.callbacks.step_values import StepValues
 from lit_lossopt.training.checkpoint_file import is_whole, link_checkpoint, previous_of, write_checkpoint
 from lit_lossopt.training.continuation import Continuation
@@ -79,8 +79,7 @@ class RunCheckpoints(Checkpoint):
                 f"checkpoints.keep_steps: {wrong} is no step behind which a state can be kept; steps count from 1"
             )
         self.keep_steps = frozenset(keep_steps or ())
-        self.every_n_steps = every_n_steps
-        self.every_minutes = every_minutes
+        self.every_n_steps, self.every_minutes = every_n_steps, every_minutes
         self.max_gigabytes = max_gigabytes
         self.dirpath: str | None = None
         self._step_values: StepValues | None = None
@@ -349,9 +348,3 @@ class RunCheckpoints(Checkpoint):
 
     def _path(self, name: str) -> Path:
         return Path(str(self.dirpath)) / f"{name}.ckpt"
-
-
-def run_of(trainer: pl.Trainer) -> str:
-    """Return the id of the run, or an empty text."""
-    # Other loggers have versions too, which name no run of ours.
-    return next((str(one.version) for one in trainer.loggers if isinstance(one, Recorder) and one.version), "")

@@ -20,7 +20,8 @@ from lit_lossopt.core.names import Verdict
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.diagnostics.health import AccuracyTrack, LossTrack, never_learned, predicts_one_class
 from lit_lossopt.tracking.recording import Recorder
-from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints, run_of
+from lit_lossopt.training.callbacks.checkpoint_folders import run_of
+from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.training.callbacks.pictures import HasConfusion
 from lit_lossopt.training.checkpoint_file import write_checkpoint
 from lit_lossopt.training.distributed import collectives as ranks
