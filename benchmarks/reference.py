@@ -60,7 +60,7 @@ def reference_page() -> str:
         for optimizer in (getattr(importlib.import_module(path.rpartition(".")[0]), name),)
     ]
     of_torch = ", ".join(f"`{name}`" for name, path in class_paths("model.optimizer").items() if "torch.optim" in path)
-    schedules = ", ".join(f"`{name}`" for name in class_paths("model.lr_scheduler"))
+    schedules = ", ".join(f"`{name}`" for name in names_to_choose("model.lr_scheduler"))
     return f"""{NOTE}# Losses and optimizers
 
 ## Losses

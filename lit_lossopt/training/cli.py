@@ -129,26 +129,28 @@ class LossOptCLI(CheckpointCLI):
 
     def __init__(self, prepared: Prepared, record: str = "") -> None:
         self.command, self.words, self.record = prepared.command, prepared.words, record
-        self.settings = prepared.settings
-        self.resume, self.unrecorded = prepared.resume, prepared.unrecorded
+        self.settings, self.resume, self.unrecorded = prepared.settings, prepared.resume, prepared.unrecorded
         self.checkpoint: dict[str, Any] = {}
         # Lets others resume a run of the same settings.
         self.release: Callable[[], None] = lambda: None
-        self.borrowed = ExitStack()
         register_types()
         strict = {"allow_abbrev": False, "exit_on_error": False}
-        super().__init__(
-            self.module_class,
-            ImageDataModule,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            save_config_callback=RunDescription,
-            save_config_kwargs={"save_to_log_dir": False, "words": prepared.words, "record": record},
-            trainer_defaults=TRAINER_DEFAULTS,
-            parser_kwargs={**strict, self.command: strict},
-            args=prepared.arguments(),
-        )
+        # What is borrowed is given back at once if building fails.
+        with ExitStack() as borrowed:
+            self.borrowed = borrowed
+            super().__init__(
+                self.module_class,
+                ImageDataModule,
+                subclass_mode_data=True,
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+                save_config_callback=RunDescription,
+                save_config_kwargs={"save_to_log_dir": False, "words": prepared.words, "record": record},
+                trainer_defaults=TRAINER_DEFAULTS,
+                parser_kwargs={**strict, self.command: strict},
+                args=prepared.arguments(),
+            )
+            self.borrowed = borrowed.pop_all()
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning only ever calls it on self
         """Return the one command that is run.
@@ -298,8 +300,8 @@ class LossOptCLI(CheckpointCLI):
 
     def run(self) -> int:
         """Run the command and return the exit status."""
-        self.find_run()
         try:
+            self.find_run()
             with self.signals.listening(), lines_above_bars():
                 super()._run_subcommand(self.command)
         except SIGTERMException:

@@ -17,6 +17,7 @@ from lit_lossopt.core.numbers import named, significant
 from lit_lossopt.core.numbers import probability_alone as probability
 
 
+@pytest.mark.slow
 def test_every_figure_is_written_in_every_format_with_its_caption(tmp_path: Path) -> None:
     made = comparison(arms=3, seeds=3, steps=60)
     written = write_figures(made, tmp_path / "paper")

@@ -181,6 +181,7 @@ def _store(empty_store: Path) -> None:
     Attempts.store = empty_store
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_to_the_bit(zygote: Zygote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     words = ["--config=adam", "--model.lr_scheduler=CosineAnnealingLR", "--model.lr_scheduler.T_max=3", OFTEN]

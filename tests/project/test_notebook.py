@@ -33,7 +33,6 @@ def test_it_can_be_read_with_its_outputs_where_nothing_runs() -> None:
     assert str(ROOT) not in NOTEBOOK.read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_it_runs_from_first_to_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -218,6 +218,7 @@ def test_an_arm_that_is_taken_out_after_looking_still_counts() -> None:
     assert deciding(found.rules, 6) == Look(3, 2, DECIDING)
 
 
+@pytest.mark.slow
 def test_a_decided_race_stays_decided_when_its_plan_allows_fewer_seeds_again() -> None:
     run_race(race_plan("--seeds", "8"), RaceEngine(CLEAR))
     before = compared_race()

@@ -99,6 +99,7 @@ def test_trunks_are_trained_and_not_compared(capsys: pytest.CaptureFixture[str])
     assert len({run.params.get("data.classes") for run in runs()}) == 2
 
 
+@pytest.mark.slow
 def test_where_rates_are_searched_a_trunk_has_one() -> None:
     start = {"start": {"arm": "begin", "step": 5}}
     content = levels(adam=ADAM, switch={**MOMENTUM, **start})
