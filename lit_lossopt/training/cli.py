@@ -131,7 +131,6 @@ class LossOptCLI(CheckpointCLI):
         self.command, self.words, self.record = prepared.command, prepared.words, record
         self.settings, self.resume, self.unrecorded = prepared.settings, prepared.resume, prepared.unrecorded
         self.checkpoint: dict[str, Any] = {}
-        # Lets others resume a run of the same settings.
         self.release: Callable[[], None] = lambda: None
         register_types()
         strict = {"allow_abbrev": False, "exit_on_error": False}
@@ -190,10 +189,7 @@ class LossOptCLI(CheckpointCLI):
         self.find_origins()
 
     def _parse_ckpt_path(self) -> None:
-        """Skip Lightning's own look into the checkpoint.
-
-        Ours hold no hyperparameters.
-        """
+        """Skip Lightning's own look into the checkpoint. Ours hold no hyperparameters."""
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Leave running to ``run``.
