@@ -50,8 +50,9 @@ def _beside(config: Mapping[str, Any]) -> Iterator[str]:
         **held,
         **{name: value for name, value in trainer.items() if value not in (None, -1, 0)},
     }.items():
-        shown = ",".join(map(str, value)) if isinstance(value, list) else value
-        yield f"{name}={shown}"
+        # The parser reads a whole number as 4 or as 4.0, and both are one setting.
+        plain = f"{value:g}" if isinstance(value, float) else value
+        yield f"{name}={','.join(map(str, plain)) if isinstance(plain, list) else plain}"
 
 
 def as_plain(value: Any) -> Any:

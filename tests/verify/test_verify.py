@@ -197,7 +197,7 @@ def test_a_store_and_a_page_that_agree_are_caught_by_running_again(small_sweep: 
     assert verify(small_sweep.record, "--sample", "1") == 4
     said = capsys.readouterr().out
     assert "every value is the same" in said
-    assert said.count("it does not give what was recorded") == 1
+    assert said.count("it does not give what was recorded") == 1, said
     assert "train/loss, step 5: " in said
     assert "val/accuracy, step 8: 0.99 is recorded, and 0." in said
     assert "config.yaml, trainer, detect_anomaly: False is recorded, and True comes from the repetition" in said
