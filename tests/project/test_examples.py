@@ -41,6 +41,7 @@ def said(capfd: pytest.CaptureFixture[str]) -> str:
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_the_workflow_passes_and_fails_where_the_learning_rate_is_spoilt(capfd: pytest.CaptureFixture[str]) -> None:
     shutil.copy(PLAN, PLAN.name)
