@@ -30,15 +30,26 @@ SHOWN = ("metric", "sensitivity")
 
 def main() -> None:
     """Compare, write ``results/sweep_cifar10_jpeg.json``, and keep the figures."""
-    words = ["--experiment", EXPERIMENT, "--filter", f"tags.`{names.TAG_PHASE}` != '{names.ASIDE}'"]
+    study(EXPERIMENT, {name: f"{EXPERIMENT}_{name}" for name in SHOWN})
+
+
+def study(experiment: str, pictures: Mapping[str, str]) -> None:
+    """Compare a sweep, write its results, and keep some of its figures.
+
+    Args:
+        experiment: of the sweep.
+        pictures: name of a figure → what its file is called in ``docs/pictures``.
+    """
+    words = ["--experiment", experiment, "--filter", f"tags.`{names.TAG_PHASE}` != '{names.ASIDE}'"]
     options = parse(words)
-    runs = [run for run in read_runs(EXPERIMENT, options.filter, deleted=True) if names.TAG_PHASE in run.tags]
-    found = compared(runs, options, title=EXPERIMENT)
-    print(write_json(EXPERIMENT, content(found, runs)))
+    runs = [run for run in read_runs(experiment, options.filter, deleted=True) if names.TAG_PHASE in run.tags]
+    found = compared(runs, options, title=experiment)
+    print(write_json(experiment, content(found, runs)))
     with tempfile.TemporaryDirectory() as folder:
         for path in write_figures(found, Path(folder), formats=("png",)):
-            if path.stem.split("_")[0] in SHOWN or path.stem in SHOWN:
-                print(shutil.copy(path, PICTURES / f"{EXPERIMENT}_{path.stem}.png"))
+            name = path.stem.split("_")[0]
+            if name in pictures:
+                print(shutil.copy(path, PICTURES / f"{pictures[name]}.png"))
 
 
 def content(found: Comparison, runs: Sequence[Run]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lit_lossopt.config.branch import BRANCH
+from lit_lossopt.config.branch import BRANCH, WEIGHTS
 from lit_lossopt.config.trainer_arguments import CHANGE_RESULTS
 from lit_lossopt.config.twin import TWIN, TWIN_DEFAULTS
 from lit_lossopt.core.class_paths import as_named_first
@@ -36,8 +36,8 @@ def relevant_settings(config: Config) -> dict[str, Any]:
     # Keys of runs that have neither are those of versions before there was either.
     if relevant.get(BRANCH) is None:
         relevant.pop(BRANCH, None)
-    if "model" in relevant and relevant["model"].get("weights") is None:
-        relevant["model"] = {name: value for name, value in relevant["model"].items() if name != "weights"}
+    if "model" in relevant and relevant["model"].get(WEIGHTS) is None:
+        relevant["model"] = {name: value for name, value in relevant["model"].items() if name != WEIGHTS}
     relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in CHANGE_RESULTS}
     data = dict(config["data"].get("init_args") or {})
     return {

@@ -123,14 +123,14 @@ def trajectories(
 
     Args:
         runs: each with the name of its arm.
-        problem: told of a run whose files are damaged, with its name, which is then left out. None: it is an error.
+        problem: told of a run whose files are damaged or gone, with its name, which is then left out. None: it is an
+            error.
 
     Raises:
         UserError: files are damaged, or the store does not answer.
     """
     with ExitStack() as stack:
-        places = [list(_places(run, stack)) for _, run in runs]
-        read = [_read(run, name, mine, problem) for (name, run), mine in zip(runs, places, strict=True)]
+        read = [_read(run, name, stack, problem) for name, run in runs]
         yield [trajectory for trajectory in read if trajectory]
 
 
@@ -147,10 +147,11 @@ def _places(run: Run, stack: ExitStack) -> Iterator[Place]:
 
 
 def _read(
-    run: Run, name: str, places: Sequence[Place], problem: Callable[[str, UserError], object] | None
+    run: Run, name: str, stack: ExitStack, problem: Callable[[str, UserError], object] | None
 ) -> Trajectory | None:
     try:
-        return read_trajectory(run, name, places)
+        # The run that a branch begins from may be gone.
+        return read_trajectory(run, name, list(_places(run, stack)))
     except UserError as error:
         if problem is None:
             raise

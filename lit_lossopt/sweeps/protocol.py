@@ -195,8 +195,13 @@ class Sweep:
         return trial if before.phase == names.TRUNK else before
 
     def _run_stage(self, trials: Sequence[Trial]) -> None:
-        ended, kills = self._usable(), self.runs.kills()
-        trials = [trial for trial in trials if not self._lacks_trunk(trial, ended)]
+        ended, kills = self.runs.ended(self.trials), self.runs.kills()
+        needed = self._states_needed(ended)
+        kept = {key: self.runs.states_kept(key, needed[key]) for key in needed.keys() & ended.keys()}
+        # A state that others need, and that is gone, is trained again.
+        again = {key for key, steps in kept.items() if _comes_to(ended[key], needed[key] - steps)}
+        ended = {key: run for key, run in ended.items() if key not in again}
+        trials = [trial for trial in trials if not self._lacks_trunk(trial, ended, kept)]
         for trial in trials:
             if kills.get(trial.key, 0) >= MOST_KILLS and trial.key not in ended:
                 self.given_up.add(trial.key)
@@ -228,22 +233,6 @@ class Sweep:
             raise
         self._busy = self.runs.settle(stopped=self.left > before)
 
-    def _usable(self) -> dict[str, TrialRun]:
-        """Return the ended trials as key → run.
-
-        Those whose state others need, and that have not kept it, are left out. They are trained again.
-        """
-        ended = self.runs.ended(self.trials)
-        needed = self._states_needed(ended)
-        again = {key for key in needed.keys() & ended.keys() if self._trained_again_for(ended[key], key, needed[key])}
-        return {key: run for key, run in ended.items() if key not in again}
-
-    def _trained_again_for(self, run: TrialRun, key: str, steps: Collection[int | None]) -> bool:
-        """Return whether training a trial again would give states that are needed and gone."""
-        if run.verdict == Verdict.DIVERGED:
-            return False
-        return any(step is None or step <= run.last_step for step in set(steps) - self.runs.states_kept(key, steps))
-
     def _states_needed(self, ended: Mapping[str, TrialRun]) -> dict[str, set[int | None]]:
         """Return key of a trial → the steps behind which others begin that have not ended. None stands for the end."""
         needed: dict[str, set[int | None]] = {}
@@ -252,8 +241,16 @@ class Sweep:
                 needed.setdefault(trial.trunk.key, set()).add(trial.start_step)
         return needed
 
-    def _lacks_trunk(self, trial: Trial, ended: Mapping[str, TrialRun]) -> bool:
-        """Return whether a trial cannot begin, because the one from which it begins did not come so far."""
+    def _lacks_trunk(
+        self, trial: Trial, ended: Mapping[str, TrialRun], kept: Mapping[str, Collection[int | None]]
+    ) -> bool:
+        """Return whether a trial cannot begin, because the one from which it begins did not come so far.
+
+        Args:
+            trial: that may begin from another one.
+            ended: key → run of the trials that have ended.
+            kept: key of a trial → the steps of which it has kept a state.
+        """
         trunk = trial.trunk
         if trunk is None or trial.key in ended:
             return False
@@ -261,7 +258,7 @@ class Sweep:
         how = "failed" if trunk.key in self.failed else ""
         if run is not None and run.verdict == Verdict.DIVERGED and step is None:
             how = "diverged"
-        elif run is not None and not self.runs.states_kept(trunk.key, [step]):
+        elif run is not None and step not in kept[trunk.key]:
             how = "diverged before that" if run.verdict == Verdict.DIVERGED else f"ended at step {run.last_step}"
         if how:
             begins_from = described(self.trials.get(trunk.key, trunk))
@@ -321,6 +318,11 @@ class Sweep:
         """
         self.runs.settle(trial.key)
         return trial.key in self.runs.ended([trial.key])
+
+
+def _comes_to(run: TrialRun, steps: Collection[int | None]) -> bool:
+    """Return whether training a trial again comes to any of some steps. None stands for its end."""
+    return run.verdict != Verdict.DIVERGED and any(step is None or step <= run.last_step for step in steps)
 
 
 def begin(plan: Plan, runs: SweepRuns, say: Callable[[str], None]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,28 +85,32 @@ class CheckpointCLI(LightningCLI):
         if self.command != "fit":
             return
         try:
-            self.branch = self._origin(settings, BRANCH, f"--{BRANCH}")
-            self._origin(settings["model"], WEIGHTS, f"--model.{WEIGHTS}")
+            if settings.get(BRANCH):
+                self.branch = self.borrowed.enter_context(self._named(settings, BRANCH, f"--{BRANCH}"))
+            if settings["model"].get(WEIGHTS):
+                # They are read where the network is built, and not kept beside it.
+                with self._named(settings["model"], WEIGHTS, f"--model.{WEIGHTS}"):
+                    pass
         except UserError as error:
             # A run that goes on has begun already, and where it did may be gone.
             if not (settings.get("ckpt_path") or self.resume == "auto"):
                 raise
             self.lacking = error
 
-    def _origin(self, settings: Any, name: str, key: str) -> State | None:
-        typed = settings.get(name)
-        if not typed:
-            return None
-        experiment = self.config[self.command]["tracking"]["experiment"]
-        state = self.borrowed.enter_context(found_state(read_origin(typed, key), experiment, key))
-        settings[name] = state.origin
-        before = ["", *self.words]
-        self.words = [
-            word.replace(typed, state.origin) if word == f"{key}={typed}" or (last == key and word == typed) else word
-            for last, word in zip(before, self.words, strict=False)
-        ]
-        self.save_config_kwargs["words"] = self.words
-        return state
+    @contextmanager
+    def _named(self, settings: Any, name: str, key: str) -> Iterator[State]:
+        """Yield the state that a setting means, which from now on names it by its run's id."""
+        typed, experiment = settings[name], self.config[self.command]["tracking"]["experiment"]
+        with found_state(read_origin(typed, key), experiment, key) as state:
+            settings[name] = state.origin
+            self.words = [
+                word.replace(typed, state.origin)
+                if word == f"{key}={typed}" or (last == key and word == typed)
+                else word
+                for last, word in zip(["", *self.words], self.words, strict=False)
+            ]
+            self.save_config_kwargs["words"] = self.words
+            yield state
 
     def _choose_checkpoint(self) -> Path | None:
         """Read the checkpoint, or the one before it.
@@ -181,7 +185,9 @@ class CheckpointCLI(LightningCLI):
                 begins_run = not continue_run(logger, run_id, self.continuation, force=self.resume == "force")
             elif logger:
                 print("a new run begins from the checkpoint, which names none", flush=True)
-            self.continuation = replace(self.continuation, begins_run=begins_run)
+            # A run that only takes over what a branch has come to is no branch.
+            trunk = "" if begins_run else self.continuation.trunk
+            self.continuation = replace(self.continuation, begins_run=begins_run, trunk=trunk)
             self.model.go_on(self.continuation)
             self.checkpoints.go_on(self.continuation)
             if (before := self.model.schedule.moved_from) is not None:

@@ -330,3 +330,29 @@ def test_a_branch_keeps_a_best_state_of_its_own() -> None:
     assert main([*TRUNK, f"--branch={trunk.run_id}@16"]) == 0
     best = next(Path("mlruns").glob(f"*/{newest().run_id}/artifacts/checkpoints/best.ckpt"))
     assert read_verified(best)["global_step"] > 16
+
+
+def test_of_runs_with_one_key_the_first_of_the_own_experiment_is_taken() -> None:
+    kept = [*TRUNK, "--checkpoints.keep_steps=[10]"]
+    for experiment in ("other", "own", "own"):
+        assert main([*kept, f"--tracking.experiment={experiment}"]) == 0
+    first, second = read_runs("own")
+    assert first.tags[names.TAG_TRIAL_KEY] == second.tags[names.TAG_TRIAL_KEY]
+    branch = f"--branch={first.tags[names.TAG_TRIAL_KEY]}@10"
+    assert main([*TRUNK, branch, "--tracking.experiment=own"]) == 0
+    assert read_runs("own")[-1].tags[names.TAG_BRANCH] == f"{first.run_id}@10"
+    # Where the own experiment has none, any will do.
+    assert main([*TRUNK, branch, "--tracking.experiment=third"]) == 0
+    assert names.TAG_BRANCH in read_runs("third")[-1].tags
+
+
+def test_a_run_from_a_branchs_checkpoint_is_no_branch() -> None:
+    assert main([*TRUNK, "--checkpoints.keep_steps=[16]"]) == 0
+    assert main([*TRUNK, f"--branch={newest().run_id}@16"]) == 0
+    branch = newest()
+    path = next(Path("mlruns").glob(f"*/{branch.run_id}/artifacts/checkpoints/last.ckpt"))
+    assert main([*TRUNK, f"--ckpt_path={path}", "--trainer.max_epochs=4"]) == 0
+    run = newest()
+    assert run.tags[names.TAG_CONTINUES] == branch.run_id
+    assert "branch" not in run.params
+    assert " after " not in run.name

@@ -12,7 +12,6 @@ import numpy as np
 
 from lit_lossopt.comparison.comparison import Arm, Trial
 from lit_lossopt.tracking.reading.branches import trunk_of
-from lit_lossopt.tracking.reading.records import History
 
 
 def drawn_once(arms: Sequence[Arm]) -> tuple[Arm, ...]:
@@ -63,15 +62,10 @@ def _from(trial: Trial, step: int) -> Trial:
     losses = slice(int(np.searchsorted(trial.losses.steps, step, side="right")), None)
     return replace(
         trial,
-        curve=_cut(trial.curve, evaluations),
-        losses=_cut(trial.losses, losses),
+        curve=trial.curve.part(evaluations),
+        losses=trial.losses.part(losses),
         seconds=trial.seconds[evaluations],
         examples=trial.examples[evaluations],
         axis=trial.axis[evaluations] if len(trial.axis) else trial.axis,
         losses_axis=trial.losses_axis[losses] if len(trial.losses_axis) else trial.losses_axis,
     )
-
-
-def _cut(points: History, which: slice) -> History:
-    times = points.milliseconds[which] if len(points.milliseconds) else points.milliseconds
-    return replace(points, steps=points.steps[which], values=points.values[which], milliseconds=times)

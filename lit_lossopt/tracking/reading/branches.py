@@ -50,7 +50,7 @@ def own_part(run: Run) -> Run:
     trunk = trunk_of(run)
     if trunk is None:
         return run
-    own = {name: _part(points, points.steps > trunk[1]) for name, points in run.histories.items()}
+    own = {name: points.part(points.steps > trunk[1]) for name, points in run.histories.items()}
     return replace(run, histories={name: points for name, points in own.items() if points.steps.size})
 
 
@@ -66,20 +66,15 @@ def _joined(run: Run, known: Mapping[str, Run]) -> Run:
     for name, points in before.histories.items():
         if name.startswith(f"{names.TEST}/"):
             continue
-        front = _part(points, points.steps <= step)
+        front = points.part(points.steps <= step)
         joined[name] = _in_turn(front, joined[name]) if name in joined else front
     kept = {name: points for name, points in joined.items() if points.steps.size}
     return replace(run, histories=kept, missing_trunk=before.missing_trunk)
 
 
-def _part(points: History, which: np.ndarray) -> History:
-    times = points.milliseconds[which] if points.milliseconds.size else points.milliseconds
-    return replace(points, steps=points.steps[which], values=points.values[which], milliseconds=times)
-
-
 def _in_turn(front: History, own: History) -> History:
     """Return one history of two parts. What the run has logged itself counts at a step of both."""
-    rest = _part(front, ~np.isin(front.steps, own.steps))
+    rest = front.part(~np.isin(front.steps, own.steps))
     order = np.argsort(np.concatenate([rest.steps, own.steps]), kind="stable")
     return History(
         np.concatenate([rest.steps, own.steps])[order],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,11 @@ class History:
     values: NDArray[np.float64]
     milliseconds: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     overridden: int = 0
+
+    def part(self, which: NDArray[np.bool_] | slice) -> History:
+        """Return some of the points, by a mask ``[n]`` or by their places."""
+        times = self.milliseconds[which] if len(self.milliseconds) else self.milliseconds
+        return replace(self, steps=self.steps[which], values=self.values[which], milliseconds=times)
 
 
 @dataclass(frozen=True)
