@@ -11,7 +11,6 @@ from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from jsonargparse import Namespace, set_parsing_settings
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -22,11 +21,12 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_lossopt.config.branch import BRANCH
 from lit_lossopt.config.check import ALLOWED_IMPORTS, LINKED
-from lit_lossopt.config.help import BRANCH_HELP, DIAGNOSTICS, SEED, THREADS
+from lit_lossopt.config.help import BRANCH_HELP, DIAGNOSTICS, FP32_PRECISION, SEED, THREADS
 from lit_lossopt.config.lightning_callbacks import check_built
 from lit_lossopt.config.quoted_values import check_quoted
 from lit_lossopt.config.words import Prepared
 from lit_lossopt.core.errors import UserError, described, one_line
+from lit_lossopt.core.heap import keep_freed_memory
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.data import ImageDataModule
@@ -47,6 +47,7 @@ from lit_lossopt.training.ending_lines import say_where
 from lit_lossopt.training.library_messages import quieten, remedy_for, typed_errors
 from lit_lossopt.training.module import LossOptModule
 from lit_lossopt.training.monitors import check_monitors, check_plateau
+from lit_lossopt.training.numerics import FP32Precision, set_numerics
 from lit_lossopt.training.parser_types import at_home, register_types
 from lit_lossopt.training.preflight import (
     check_batches,
@@ -56,7 +57,6 @@ from lit_lossopt.training.preflight import (
     check_numbers,
     check_precision,
     check_shares,
-    check_threads,
 )
 from lit_lossopt.training.run_description import RunDescription
 from lit_lossopt.training.stopped import stopped_line, stopped_lines
@@ -171,6 +171,7 @@ class LossOptCLI(CheckpointCLI):
         What the data decide is linked.
         """
         parser.add_argument("--threads", type=PositiveInt | None, default=None, help=THREADS)
+        parser.add_argument("--fp32_precision", type=FP32Precision | None, default=None, help=FP32_PRECISION)
         parser.add_class_arguments(RunLogger, "tracking")
         parser.add_class_arguments(RunCheckpoints, "checkpoints")
         parser.add_class_arguments(ProbeLoss, "probe")
@@ -198,14 +199,12 @@ class LossOptCLI(CheckpointCLI):
         """
 
     def before_instantiate_classes(self) -> None:
-        """Set the threads before anything computes.
+        """Set how the process computes, before it does.
 
         The home folder is found for what only hands paths on.
         """
-        threads = self._get(self.config, "threads")
-        if threads:
-            check_threads(threads)
-            torch.set_num_threads(threads)
+        keep_freed_memory()
+        set_numerics(self._get(self.config, "threads"), self._get(self.config, "fp32_precision"))
         trainer = self.config[self.command]["trainer"]
         for name in ("logger", "profiler"):
             trainer[name] = at_home(trainer.get(name))
