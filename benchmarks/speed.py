@@ -47,18 +47,25 @@ POINTS = (
 )
 HAND_TUNED, PRODUCTS = "hand-tuned loop", "matrix products"
 ARMS = (
-    "textbook script", "plain loop", HAND_TUNED, "hand-tuned, fused optimizer", "ours, nothing kept", "ours, tracked",
-    "ours, tracked and diagnosed", PRODUCTS,
-)  # fmt: skip
+    "textbook script",
+    "plain loop",
+    HAND_TUNED,
+    "hand-tuned, fused optimizer",
+    "Lightning alone",
+    "ours, nothing kept",
+    "ours, tracked",
+    "ours, tracked and diagnosed",
+    PRODUCTS,
+)
 _NOTABLE = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "bf16", "asimd", "sve")
 
 
 def arms() -> dict[str, Callable[[Point], Window]]:
     """Return what is measured, by name."""
-    from benchmarks.speed_trainer import as_it_comes, tracked, untracked
+    from benchmarks.speed_trainer import as_it_comes, lightning_alone, tracked, untracked
 
     loops = (textbook_script, plain_loop, hand_tuned_loop, lambda point: hand_tuned_loop(point, fused=True))
-    return dict(zip(ARMS, (*loops, untracked, tracked, as_it_comes, matrix_products), strict=True))
+    return dict(zip(ARMS, (*loops, lightning_alone, untracked, tracked, as_it_comes, matrix_products), strict=True))
 
 
 def main(repeats: int = 5, repeats_of_others: int = 3) -> None:

@@ -114,7 +114,7 @@ def plain_loop(point: Point) -> Window:
     images, labels = images_of(point.image_size)
     values = (images[: 400 * point.batch].contiguous().float() - 127.5) / 74.0
     order = torch.randperm(len(values))
-    batches = ((values[index], labels[index]) for index in order.split(point.batch))
+    batches = ((values[index], labels[index]) for index in torch.split(order, point.batch))
     return _train(_textbook_network(point), batches, point)
 
 
@@ -129,7 +129,7 @@ def tuned_batches(point: Point) -> Batches:
     """Yield normalised batches of one pass, channels last, without a copy that is not needed."""
     images, labels = images_of(point.image_size)
     rows = images.permute(0, 2, 3, 1)
-    for index in torch.randperm(len(rows)).split(point.batch):
+    for index in torch.split(torch.randperm(len(rows)), point.batch):
         values = rows.index_select(0, index).permute(0, 3, 1, 2).float().sub_(127.5).div_(74.0)
         yield values, labels.index_select(0, index)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
 
 from benchmarks.live import children_seconds
-from benchmarks.speed_loops import WARM_UP, Clock, Point, Window
+from benchmarks.speed_loops import WARM_UP, Batches, Clock, Point, Window, images_of, tuned_batches
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.heap import keep_freed_memory
+from lit_lossopt.networks.mini_cnn import MiniCNN
 
 # A run of so many steps is planned, and its beginning is trained. What is measured beside the steps is spread over all.
 PLANNED = 5_000
@@ -38,6 +42,43 @@ class Stopwatch(pl.Callback):
         if trainer.global_step == WARM_UP + self.steps:
             type(self).found = self.clock.window(self.steps)
             trainer.should_stop = True
+
+
+class Minimal(pl.LightningModule):
+    """The hand-tuned loop's training as a LightningModule, with nothing of this package around it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss."""
+        return nn.functional.cross_entropy(self.network(batch[0]), batch[1])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimizer."""
+        return torch.optim.SGD(self.parameters(), lr=0.01, momentum=0.9)
+
+
+def lightning_alone(point: Point) -> Window:
+    """Train by Lightning's Trainer without logger, checkpoints, bar and callbacks."""
+    keep_freed_memory()
+    watch = Stopwatch(point.steps)
+    trainer = pl.Trainer(
+        accelerator="cpu", devices=1, max_epochs=1, logger=False, enable_checkpointing=False, callbacks=[watch],
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    channels = images_of(point.image_size)[0].shape[1]
+    trainer.fit(Minimal(MiniCNN(channels, point.image_size)), _Batches(point))
+    return Stopwatch.found
+
+
+class _Batches:
+    def __init__(self, point: Point) -> None:
+        self.point = point
+
+    def __iter__(self) -> Batches:
+        return tuned_batches(self.point)
 
 
 def untracked(point: Point) -> Window:
