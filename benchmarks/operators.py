@@ -145,7 +145,7 @@ def _step(network: nn.Module, batch: int, *, compiled: bool = False, bf16: bool 
         made.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss = compute(*found)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch
         made.step()
 
     return step
