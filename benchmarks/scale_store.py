@@ -1,9 +1,9 @@
 """A store as many finished trainings leave it, made in minutes.
 
-One run is trained for real. Every other run is a copy of it with settings, curves and tags of its own. It is written
-by the package's own bulk writer (``tracking.importing.bulk``), one transaction a run. A run holds what ``fit`` writes: loss
-and learning rate of every step, the probe loss at pairs of steps, evaluations with their clocks after each epoch, the
-default diagnostics, all parameters, all tags.
+One run is trained for real. Every other run is a copy of it with settings, curves and tags of its own. The package's
+own bulk writer (``tracking.importing.bulk``) writes it, one transaction a run. A run holds what ``fit`` writes. That is
+the loss and the learning rate of every step, the probe loss at pairs of steps, evaluations with their clocks after each
+epoch, the default diagnostics, all parameters and all tags.
 """
 
 from __future__ import annotations

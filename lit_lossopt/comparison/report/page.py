@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 
 from lit_lossopt.comparison.comparison import Comparison, Trial
 from lit_lossopt.comparison.listing import listing
-from lit_lossopt.comparison.record.text import ELEMENT
+from lit_lossopt.comparison.record.text import ELEMENT, MOST_PLAIN, PACKED, PLAIN, packed
 from lit_lossopt.comparison.report import tables
 from lit_lossopt.comparison.report.figure_spec import Figure, style
 from lit_lossopt.comparison.report.figures import figures, looks
@@ -85,8 +85,7 @@ def page(comparison: Comparison, words: Sequence[str], record: Any = None) -> st
             scripts=scripts,
             policy=policy(scripts),
             page_data=script_json({"styles": style_data(styles), "most": 8}),
-            record=record and as_script(record),
-            record_element=ELEMENT,
+            **_record_context(record),
             styles=styles,
             look=look,
             figures=[_figure_context(figure, look) for figure in shown],
@@ -190,6 +189,17 @@ def _figure_context(figure: Figure, look: Mapping[str, int]) -> dict[str, Any]:
         "marks": [mark.text for panel in figure.panels[:1] for mark in panel.marks] if figure.lists_marks else [],
         "middle_name": figure.middle_name,
         "raw_name": figure.raw_name,
+    }
+
+
+def _record_context(record: Any) -> dict[str, str]:
+    """Return the JSON of a comparison as it stands in the page. It is packed if it is large."""
+    text = as_script(record) if record else Markup("")
+    large = len(text) > MOST_PLAIN
+    return {
+        "record": Markup(packed(str(text))) if large else text,  # noqa: S704  # base64
+        "record_element": ELEMENT,
+        "record_type": PACKED if large else PLAIN,
     }
 
 
