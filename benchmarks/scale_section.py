@@ -97,9 +97,9 @@ def _sweeps(content: dict[str, Any], machine: Callable[[dict[str, Any]], str]) -
     heads = ["trials", *(f"{head} ({unit})" for head, unit in zip(heads[1:], shown, strict=True))]
     return f"""
 `lossopt sweep` on a grid of that many trials, of one step each. Most trials were not trained. They are copies of the
-journal and the run of a real one. The last {content["real"]} of each size were trained. *A trial* is what the sweep's own
-process takes for each of these, beside the process that trains. *Second start* is the same command when all trials are
-done. It compares all runs and writes the page, as every start does at its end. {_load(content)}
+journal and the run of a real one. The last {content["real"]} of each size were trained. *A trial* is what the sweep's
+own process takes for each of these, beside the process that trains. *Second start* is the same command when all trials
+are done. It compares all runs and writes the page, as every start does at its end. {_load(content)}
 
 {_with_ratios(heads, [[f"{row['trials']:,}"] for row in rows], columns)}
 Command: `python -m benchmarks.scale_sweep`
@@ -125,6 +125,7 @@ def _load(content: dict[str, Any]) -> str:
     if content["load"] < _QUIET:
         return "Nothing else ran on the machine."
     return (
-        f"**Other programs ran on the machine throughout** (load {content['load']:.0f} on {content['machine']['cores']} "
-        "cores), so that wall seconds say little. Processor seconds are the figure to look at."
+        f"**Other programs ran on the machine throughout** (load {content['load']:.0f} on "
+        f"{content['machine']['cores']} cores), so that wall seconds say little. Processor seconds are the figure to "
+        "look at."
     )

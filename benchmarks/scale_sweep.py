@@ -42,7 +42,7 @@ from lit_lossopt.tracking.reading.runs import History, read_runs
 from lit_lossopt.tracking.sweeps import SweepRuns
 
 EXPERIMENT, STORE = "thousand", "mlflow.db"
-ARMS, SIZES, REAL, REPEATS = 4, (100, 300, 1000), 12, 2
+ARMS, SIZES, REAL, REPEATS = 4, (100, 300, 1000), 8, 1
 PLAN = """
 sweep:
   base: {data: DigitsDataModule, trainer.max_steps: 1}
@@ -63,8 +63,10 @@ class Copies:
     """An engine that trains nothing, and copies the run of a real trial for each trial."""
 
     def __init__(self) -> None:
-        self._run = read_runs(EXPERIMENT, metrics=None, filter_string="tags.`lossopt.phase` = 'grid'")[0]
-        self._entries = read_entries(Path(names.JOURNAL_FOLDER) / self._run.run_id)
+        trials = read_runs(EXPERIMENT, metrics=None, filter_string="tags.`lossopt.phase` = 'grid'")
+        journals = Path(names.JOURNAL_FOLDER)
+        self._run = next(run for run in trials if (journals / run.run_id / LOG).is_file())
+        self._entries = read_entries(journals / self._run.run_id)
 
     def run(self, trials: Sequence[Trial], watch: Watch, done: Callable[[Trial], bool]) -> Iterator[Outcome]:
         """Yield each trial's outcome. What is watched and what is done plays no part."""
@@ -113,8 +115,8 @@ def main(before: str = "") -> None:
         for size in SIZES:
             rows.append({"trials": size, "trees": _at(size, trees)})
             print(json.dumps(rows[-1]), flush=True)
-    content = {"machine": machine(), "load": os.getloadavg()[0], "real": REAL, "repeats": REPEATS, "sizes": rows}
-    print(keep("sweep", content))
+            load = os.getloadavg()[0]
+            keep("sweep", {"machine": machine(), "load": load, "real": REAL, "repeats": REPEATS, "sizes": rows})
 
 
 def _at(size: int, trees: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
