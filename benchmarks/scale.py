@@ -22,7 +22,9 @@ from benchmarks.harness import RESULTS, machine, write_json
 from benchmarks.scale_store import ARMS, EXPERIMENT, SEEDS, STORE, fill, train_template
 from lit_lossopt.core import names
 
-SIZES, STEPS, REPEATS = (10, 100, 300, 1000), 5000, 3
+# Number of runs → repetitions.
+REPEATS, STEPS = {10: 3, 100: 3, 300: 3, 1000: 1}, 5000
+SIZES = tuple(REPEATS)
 HERE = Path(__file__).parent.parent
 _PARTS = Path(__file__).parent / "scale_parts.py"
 # Every step loss of the store, read in a process of its own.
@@ -51,8 +53,9 @@ def main(before: str = "") -> None:
             begun = time.process_time()
             fill(folder / STORE, template, filled, size, STEPS)
             seconds, filled = (time.process_time() - begun) / (size - filled), size
-            row = {"runs": size, "arms": -(-size // SEEDS), "fill_seconds_each": seconds, **_store(folder)}
-            rows.append({**row, "trees": _compared(trees, folder)})
+            store = _store(folder, REPEATS[size])
+            row = {"runs": size, "arms": -(-size // SEEDS), "fill_seconds_each": seconds, **store}
+            rows.append({**row, "trees": _compared(trees, folder, REPEATS[size])})
             print(json.dumps(rows[-1]), flush=True)
     content = {"machine": machine(), "load": os.getloadavg()[0], "steps": STEPS, "seeds": SEEDS, "sizes": rows}
     print(keep("compare", content))
@@ -65,12 +68,12 @@ def keep(part: str, content: dict[str, Any]) -> Path:
     return write_json("scale", {**known, part: content})
 
 
-def _store(folder: Path) -> dict[str, Any]:
+def _store(folder: Path, repeats: int) -> dict[str, Any]:
     """Return the size of the store, and how fast all step losses are read."""
     command = [sys.executable, "-c", _READ, EXPERIMENT, names.TRAIN_LOSS]
     found = [
         [float(word) for word in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()]
-        for _ in range(REPEATS)
+        for _ in range(repeats)
     ]
     return {
         "store_bytes": (folder / STORE).stat().st_size,
@@ -79,10 +82,10 @@ def _store(folder: Path) -> dict[str, Any]:
     }
 
 
-def _compared(trees: dict[str, Path], folder: Path) -> dict[str, dict[str, Any]]:
+def _compared(trees: dict[str, Path], folder: Path, repeats: int) -> dict[str, dict[str, Any]]:
     """Return what a comparison takes, by each tree. Trees take turns."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in trees}
-    for repetition in range(REPEATS):
+    for repetition in range(repeats):
         for name in list(trees)[:: -1 if repetition % 2 else 1]:
             found[name].append(_once(trees[name], folder))
     return {name: _median(values) for name, values in found.items()}

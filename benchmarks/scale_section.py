@@ -24,7 +24,6 @@ def scale_section(content: dict[str, Any], machine: Callable[[dict[str, Any]], s
 
 def _comparisons(content: dict[str, Any], machine: Callable[[dict[str, Any]], str]) -> str:
     rows = content["sizes"]
-    last = rows[-1]
     return f"""
 `lossopt compare --html` on one store that grows. Its runs have {content["steps"]:,} steps and {content["seeds"]} seeds
 an arm. One run was trained. The others are copies of it with settings, tags and made-up curves of their own, written by
@@ -39,13 +38,23 @@ arms. All else grows with the number of runs.
 The step losses of the whole store, read in a process of its own:
 
 {_reading(rows)}
-Each number is the median of {last["trees"]["now"]["repeats"]} repetitions. Command: `python -m benchmarks.scale`
+Each number is the median of so many repetitions as the first table says. Command: `python -m benchmarks.scale`
 
 {machine(content["machine"])}"""
 
 
 def _growth(rows: Sequence[dict[str, Any]], tree: str) -> str:
-    heads = ["runs", "arms", "processor seconds", "wall seconds", "peak MiB", "page MB", "JSON MB", "store MB"]
+    heads = [
+        "runs",
+        "arms",
+        "repetitions",
+        "processor seconds",
+        "wall seconds",
+        "peak MiB",
+        "page MB",
+        "JSON MB",
+        "store MB",
+    ]
     columns = [
         [row["trees"][tree]["processor_seconds"] for row in rows],
         [row["trees"][tree]["wall_seconds"] for row in rows],
@@ -54,7 +63,8 @@ def _growth(rows: Sequence[dict[str, Any]], tree: str) -> str:
         [row["trees"][tree]["json_bytes"] / 1e6 for row in rows],
         [row["store_bytes"] / 1e6 for row in rows],
     ]
-    return _with_ratios(heads, [[f"{row['runs']:,}", f"{row['arms']:,}"] for row in rows], columns)
+    first = [[f"{row['runs']:,}", f"{row['arms']:,}", str(row["trees"][tree]["repeats"])] for row in rows]
+    return _with_ratios(heads, first, columns)
 
 
 def _before(rows: Sequence[dict[str, Any]]) -> str:
