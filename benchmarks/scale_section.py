@@ -28,6 +28,7 @@ def _comparisons(content: dict[str, Any], machine: Callable[[dict[str, Any]], st
 `lossopt compare --html` on one store that grows. Its runs have {content["steps"]:,} steps and {content["seeds"]} seeds
 an arm. One run was trained. The others are copies of it with settings, tags and made-up curves of their own, written by
 the package's own bulk writer. Of two numbers in a cell, the second is the ratio to the row above. {_load(content)}
+{content.get("note", "")}
 
 {_growth(rows, "now")}
 {_before(rows)}
@@ -71,7 +72,7 @@ def _before(rows: Sequence[dict[str, Any]]) -> str:
     """Return what the same took before, if that was measured."""
     if "before" not in rows[-1]["trees"]:
         return ""
-    return f"""The same before what grew too fast was mended, in turns with the above:
+    return f"""The same before what grew too fast was mended:
 
 {_growth(rows, "before")}"""
 
