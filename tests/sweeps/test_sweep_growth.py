@@ -90,13 +90,24 @@ def test_a_journal_that_says_nothing_yet_is_looked_into_again(runs: SweepRuns) -
     journal.close()
 
 
-def test_when_a_trial_ends_the_store_is_asked_the_same_however_many_have_ended(runs: SweepRuns) -> None:
-    taken = []
+def test_when_a_trial_ends_the_store_is_asked_the_same_however_many_have_ended(
+    runs: SweepRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, given = [], []
+    search = MlflowClient.search_runs
+
+    def counting(*words: Any, **more: Any) -> Any:
+        page = search(*words, **more)
+        given.append(len(page))
+        return page
+
+    monkeypatch.setattr(MlflowClient, "search_runs", counting)
     for count in range(8):
         end_trials(runs, [f"key {count}"])
         with counted_statements() as statements:
             assert list(runs.ended([f"key {count}"])) == [f"key {count}"]
         taken.append(len(statements))
+    assert given == [1] * 8
     assert taken[0] > 0
     assert taken[-1] == taken[1]
 
