@@ -21,6 +21,7 @@ from benchmarks.live_section import live_section
 from benchmarks.race_section import race_paragraph, race_section
 from benchmarks.record_section import record_section
 from benchmarks.reference import NOTE, between_marks, reference_page, table
+from benchmarks.scale_section import scale_section
 from benchmarks.speed_section import operators_section, processor_line, speed_section
 from benchmarks.study_section import sweep_study
 from benchmarks.tensorflow_section import (
@@ -107,6 +108,7 @@ def pages() -> dict[str, str]:
             live=live_section(_load("live"), _ratios) if (RESULTS / "live.json").is_file() else "",
             probe=probe_section(_load("probe")) if (RESULTS / "probe.json").is_file() else "",
             sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
+            scale=scale_section(_load("scale"), _machine) if (RESULTS / "scale.json").is_file() else "",
         ),
     }
 
@@ -221,6 +223,7 @@ def benchmarks_page(
     checkpoints: str,
     probe: str,
     sweeps: str,
+    scale: str,
 ) -> str:
     """Return the page of ratios."""
     return f"""{NOTE}# Benchmarks
@@ -260,7 +263,7 @@ them, against one public call for each run:
 
 {_ratios(reading, "python -m benchmarks.reading")}
 {_large(reading["large"])}
-{_comparison_page(page)}{sweeps}"""
+{_comparison_page(page)}{sweeps}{scale}"""
 
 
 def checkpoints_section(checkpointing: dict[str, Any]) -> str:
