@@ -67,13 +67,20 @@ class DigitsDataModule(ImageDataModule):
 
 @cache
 def _digits() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return images ``[N, 8, 8]`` and labels ``[N]``, which nobody changes; a run reads each split.
+    """Return images ``[N, 8, 8]`` and labels ``[N]``, which nobody changes; a run reads each split."""
+    package = importlib.util.find_spec("sklearn")
+    return read_table(Path(str(package and package.origin)).parent / "datasets" / "data" / "digits.csv.gz")
+
+
+def read_table(table: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return images ``[N, 8, 8]`` and labels ``[N]`` of the digits.
 
     The table lies in scikit-learn's folder. To read it there takes less than a tenth of scikit-learn's own import. A
     scikit-learn that keeps it elsewhere is asked for it.
+
+    Args:
+        table: where it should be.
     """
-    package = importlib.util.find_spec("sklearn")
-    table = Path(str(package and package.origin)).parent / "datasets" / "data" / "digits.csv.gz"
     if table.is_file():
         rows = np.loadtxt(table, delimiter=",").astype(np.int64)
         return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1]

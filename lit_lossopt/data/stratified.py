@@ -55,8 +55,8 @@ def _shares(counts: Places, total: int, random: np.random.RandomState) -> Places
 
     What whole numbers leave over goes to the largest remainders. Chance decides between equal ones.
     """
-    exact = counts / counts.sum() * total
-    shares = np.floor(exact)
+    exact: NDArray[np.float64] = counts / counts.sum() * total
+    shares: Places = np.floor(exact).astype(np.int64)
     remainders = exact - shares
     missing = int(total - shares.sum())
     for remainder in np.unique(remainders)[::-1]:
@@ -66,4 +66,4 @@ def _shares(counts: Places, total: int, random: np.random.RandomState) -> Places
         chosen = random.choice(equal, size=min(len(equal), missing), replace=False)
         shares[chosen] += 1
         missing -= len(chosen)
-    return shares.astype(np.int64)
+    return shares

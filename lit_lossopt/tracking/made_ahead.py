@@ -1,8 +1,8 @@
-"""What the first call to a local store takes longest for, done before there is a call.
+"""A database of MLflow, made and kept in memory before a run wants one.
 
-MLflow needs two seconds to make a database, and half a second to open one for the first time. The process beside a
-training has nothing else to do while the training imports its libraries. So a new database is made in memory. Nothing
-is written before a run wants it: a command that ends with an error leaves nothing behind.
+MLflow needs two seconds to make a database. The process beside a training has nothing else to do while the training
+imports its libraries. Nothing is written to the working folder before a run begins, so a command that ends with an
+error leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,9 +18,7 @@ from typing import NamedTuple
 
 from mlflow.tracking import MlflowClient
 
-from lit_lossopt.tracking.addresses import sqlite_path, tracking_uri
-
-# Others would have to be quoted, by MLflow, SQLAlchemy and SQLite, each in its own way.
+# Others MLflow might quote where it writes down a folder.
 _PLAIN = re.compile(r"[\w/. -]+", re.ASCII)
 
 
@@ -29,7 +26,7 @@ class _Made(NamedTuple):
     """A database in memory.
 
     Attributes:
-        connection: keeps it alive.
+        connection: its only one.
         folder: the working folder in which it was made; experiments name it.
     """
 
@@ -40,30 +37,26 @@ class _Made(NamedTuple):
 _made: list[_Made] = []
 
 
-def get_ready(empty: Path) -> None:
-    """Make a database in memory if the store has none so far, or look into the one that it has.
-
-    The look is read-only. It fills the caches of libraries, which belong to the process.
+def make(empty: Path) -> None:
+    """Make a database, which the next database of this process is a copy of.
 
     Args:
-        empty: a folder that is removed at the end. MLflow makes folders wherever it opens a store.
+        empty: a folder for temporary files, which is removed at the end.
 
     Raises:
-        Exception: something is wrong with the store. The first call says it better.
+        Exception: MLflow cannot make one.
     """
-    database = sqlite_path(tracking_uri())
-    if database is None or not _PLAIN.fullmatch(f"{database.absolute()}{Path.cwd()}"):
+    if not _PLAIN.fullmatch(f"{empty}{Path.cwd()}"):
         return
-    database = database.absolute()
+    # Whichever thread takes it, nobody else uses it any more.
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    # MLflow makes folders wherever it opens a store.
     with _working_in(empty):
-        if database.exists():
-            _open(f"file:{database}?mode=ro")
-            return
-        name = f"file:lossopt-{uuid.uuid4().hex}?mode=memory&cache=shared"
-        # Whichever thread takes it, nobody else uses it any more.
-        connection = sqlite3.connect(name, uri=True, check_same_thread=False)
-        _open(name)
-        _made.append(_Made(connection, str(Path.cwd())))
+        database = Path.cwd() / "mlflow.db"
+        MlflowClient(f"sqlite:///{database}").search_experiments(max_results=1)
+        with closing(sqlite3.connect(database)) as file:
+            file.backup(memory)
+        _made.append(_Made(memory, str(Path.cwd())))
 
 
 def take(part: Path) -> bool:
@@ -90,7 +83,3 @@ def _working_in(folder: Path) -> Iterator[None]:
     finally:
         os.chdir(home)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _open(name: str) -> None:
-    MlflowClient(f"sqlite:///{name}&uri=true").search_experiments(max_results=1)

@@ -16,9 +16,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lit_lossopt.core import signals
+from lit_lossopt.core import names, signals
 from lit_lossopt.core.imports import import_for_good
 from lit_lossopt.core.quiet import silence_process
+from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.run_store import Told, tell
 
 # Seconds between two looks at whether the parent lives: workers of its loaders may keep the connection open.
@@ -106,8 +107,7 @@ def serve(work: Connection, urgent: Connection, parent: int, empty: Path | None 
         work: calls that are answered in turn.
         urgent: calls that are answered at once.
         parent: its process id.
-        empty: a folder to use for what the first call would take longest for, while there is time before it. None:
-            there is no time.
+        empty: a folder for temporary files while a new database is made, and to remove. None: a new one can wait.
     """
     signals.ignore(signals.STOPPING)
     # Before anything else: what goes wrong is told to the training, and nothing to the person's terminal.
@@ -137,18 +137,36 @@ def main(words: list[str]) -> None:
 
 
 def _in_turn(stores: Stores, work: Connection, empty: Path | None) -> None:
-    if empty:
-        from lit_lossopt.tracking.made_ahead import get_ready
-
-        # Whatever is wrong with the store, the first call meets it too, and its answer is told.
-        with suppress(Exception):
-            get_ready(empty)
+    # Whatever is wrong with the store, the first call meets it too, and its answer is told.
+    with suppress(Exception):
+        _get_ready(empty)
     try:
         while True:
             work.send(stores.answer(work.recv()))
     except (EOFError, OSError):
         # The parent is gone, or has no more use for this.
         os._exit(0)
+
+
+def _get_ready(empty: Path | None) -> None:
+    """Do what the first call would take longest for, before there is a call.
+
+    A local store that is there is opened. If there is none, its database is made in memory. The working folder stays as
+    it is.
+
+    Raises:
+        Exception: something is wrong with the store.
+    """
+    from lit_lossopt.tracking import made_ahead
+    from lit_lossopt.tracking.store import Store
+
+    store = Store(absolute_uri(tracking_uri()))
+    if store.is_being_made():
+        if empty:
+            made_ahead.make(empty)
+    # MLflow would make this folder.
+    elif Path(names.RUNS_FOLDER).is_dir() and store.is_whole():
+        store.open()
 
 
 def _at_once(stores: Stores, urgent: Connection, request: Request) -> None:
