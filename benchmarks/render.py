@@ -21,6 +21,7 @@ from benchmarks.live_section import live_section
 from benchmarks.race_section import race_paragraph, race_section
 from benchmarks.record_section import record_section
 from benchmarks.reference import NOTE, between_marks, reference_page, table
+from benchmarks.startup_section import startup_section
 from benchmarks.study_section import sweep_study
 from benchmarks.tensorflow_section import (
     chapter_section,
@@ -105,6 +106,7 @@ def pages() -> dict[str, str]:
             else "",
             live=live_section(_load("live"), _ratios) if (RESULTS / "live.json").is_file() else "",
             probe=probe_section(_load("probe")) if (RESULTS / "probe.json").is_file() else "",
+            startup=startup_section(_load("startup")) if (RESULTS / "startup.json").is_file() else "",
             sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
         ),
     }
@@ -218,6 +220,7 @@ def benchmarks_page(
     live: str,
     checkpoints: str,
     probe: str,
+    startup: str,
     sweeps: str,
 ) -> str:
     """Return the page of ratios."""
@@ -253,6 +256,7 @@ On the embedded digits, where a step takes two or three milliseconds:
 {live}
 {checkpoints}
 {probe}
+{startup}
 ## Reading runs
 
 The loss of every step of one hundred runs of 2,000 steps, from a local store into arrays, as `lossopt compare` reads

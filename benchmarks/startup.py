@@ -33,10 +33,10 @@ from benchmarks.harness import machine, ratio, write_json
 from benchmarks.startup_reasons import packages, reason
 
 HERE = Path(__file__).parent.parent
-TRIALS, PROFILES, WANTED = 8, 2, 0.5
+TRIALS, PROFILES, WANTED = 6, 2, 0.5
 TRACKED, AGAIN, UNTRACKED = "fit, a new store", "fit, a store that is there", "fit, nothing tracked"
 HELP, MISTAKE = "--help", "a misspelt key"
-PLAIN, LOGGED = "a script: torch and torchvision", "a script: Lightning and its MLFlowLogger"
+TRIAL, PLAIN, LOGGED = "a trial", "a script: torch and torchvision", "a script: Lightning and its MLFlowLogger"
 BEFORE = ", before"
 _FIT = ["fit", "--config=digits", "--trainer.max_steps=1", "--trainer.enable_progress_bar=false", "--threads=1"]
 _WATCHED = ["--allow-import=startup_watch", "--trainer.callbacks+=startup_watch.FirstStep"]
@@ -87,15 +87,19 @@ def main(repeats: int, other: Path | None) -> None:
     with tempfile.TemporaryDirectory() as name:
         tools = Path(name)
         shutil.copy(startup_watch.__file__, tools)
-        runs = _interleaved(_arms(tools, other), repeats)
-        trials = _interleaved(_trial_arms(tools, other), repeats)
-        imports = {state: _imports(tools, place) for state, place in _checkouts(other).items()}
-    ratios = list(map(asdict, _ratios(runs, other is not None)))
+        content: dict[str, Any] = {"machine": machine(), "commit_before": _commit(other), "wanted_trial": WANTED}
+        content["imports"] = {state: _imports(tools, place) for state, place in _checkouts(other).items()}
+        found: dict[str, list[Run]] = defaultdict(list)
+        for repetition in range(repeats):
+            _repeat({**_arms(tools, other), **_trial_arms(tools, other)}, repetition, found)
+            runs = {name: several for name, several in found.items() if not name.startswith(TRIAL)}
+            ratios = list(map(asdict, _ratios(runs, other is not None)))
+            content |= {"load_after": os.getloadavg()[0], "trials_a_sweep": TRIALS, "ratios": ratios, "runs": runs}
+            content["trials"] = {name: found[name] for name in found if name.startswith(TRIAL)}
+            # After each repetition: what is measured is kept, whenever it is stopped.
+            print(write_json("startup", content))
     for one in ratios:
         print(f"{one['name']}: {one['median']:.2f} [{one['low']:.2f} to {one['high']:.2f}]")
-    content = {"machine": machine(), "load_after": os.getloadavg()[0], "commit_before": _commit(other)}
-    content |= {"wanted_trial": WANTED, "trials_a_sweep": TRIALS, "ratios": ratios, "runs": runs}
-    print(write_json("startup", {**content, "trials": trials, "imports": imports}))
 
 
 def _checkouts(other: Path | None) -> dict[str, Path]:
@@ -160,21 +164,19 @@ def _once(program: Sequence[str], environment: Mapping[str, str], folder: Path) 
     return found
 
 
-def _interleaved(arms: Mapping[str, Callable[[], Run]], repeats: int) -> dict[str, list[Run]]:
-    """Return arm → what each repetition took; the arm that begins changes."""
-    names, found = list(arms), defaultdict(list)
-    for repetition in range(repeats):
-        shift = repetition % len(names)
-        for name in names[shift:] + names[:shift]:
-            found[name].append(arms[name]())
-            last = {key: value for key, value in found[name][-1].items() if key in ("whole", "first_step", "outside")}
-            print(f"  {repetition + 1}/{repeats} {name}: {last}", flush=True)
-    return dict(found)
+def _repeat(arms: Mapping[str, Callable[[], Run]], repetition: int, found: dict[str, list[Run]]) -> None:
+    """Run all arms once and add what each took; the arm that begins changes."""
+    names = list(arms)
+    shift = repetition % len(names)
+    for name in names[shift:] + names[:shift]:
+        found[name].append(arms[name]())
+        last = {key: value for key, value in found[name][-1].items() if key in ("whole", "first_step", "outside")}
+        print(f"  {repetition + 1} {name}: {last}", flush=True)
 
 
 def _trial_arms(tools: Path, other: Path | None) -> dict[str, Callable[[], Run]]:
     return {
-        f"trials{state}": partial(_trials, _environment(tools, place)) for state, place in _checkouts(other).items()
+        f"{TRIAL}{state}": partial(_trials, _environment(tools, place)) for state, place in _checkouts(other).items()
     }
 
 
