@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -38,6 +37,7 @@ TRACKED, AGAIN, UNTRACKED = "fit, a new store", "fit, a store that is there", "f
 HELP, MISTAKE = "--help", "a misspelt key"
 TRIAL, PLAIN, LOGGED = "a trial", "a script: torch and torchvision", "a script: Lightning and its MLFlowLogger"
 BEFORE = ", before"
+PYTHON = "Python's own library"
 _FIT = ["fit", "--config=digits", "--trainer.max_steps=1", "--trainer.enable_progress_bar=false", "--threads=1"]
 _WATCHED = ["--allow-import=startup_watch", "--trainer.callbacks+=startup_watch.FirstStep"]
 _COMMANDS = {
@@ -200,37 +200,30 @@ def _folder() -> Iterator[Path]:
 def _imports(tools: Path, checkout: Path) -> list[Run]:
     """Return each package that is there at the first step of a tracked training, with its own seconds and a reason.
 
-    The seconds are the least of several profiles, without those of the packages that it imports.
+    These are processor seconds, the least of several runs, without those of the packages that it imports.
     """
-    profiles = [_profile(_environment(tools, checkout)) for _ in range(PROFILES)]
-    names = packages(profiles[0]) - {"startup_watch"} | {"Python's own library"}
-    found = []
-    for name in names:
-        own = [sum(seconds for module, seconds in one.items() if _package(module) == name) for one in profiles]
-        modules = sum(_package(module) == name for module in profiles[0])
-        why = "everybody" if name == "Python's own library" else reason(name)
-        found.append({"package": name, "seconds": min(own), "modules": modules, "reason": why})
-    return sorted(found, key=lambda one: -float(one["seconds"]))
+    found = [_costs(_environment(tools, checkout)) for _ in range(PROFILES)]
+    modules, there = found[0]["modules"], []
+    for name in sorted(packages(modules) - {"startup_watch"} | {PYTHON}):
+        own = [sum(seconds for module, seconds in one["costs"].items() if _package(module) == name) for one in found]
+        count = sum(_package(module) == name for module in modules)
+        why = "everybody" if name == PYTHON else reason(name)
+        there.append({"package": name, "seconds": min(own), "modules": count, "reason": why})
+    return sorted(there, key=lambda one: -float(one["seconds"]))
 
 
 def _package(module: str) -> str:
     top = module.partition(".")[0]
-    return "Python's own library" if top in sys.stdlib_module_names else top
+    return PYTHON if top in sys.stdlib_module_names else top
 
 
-def _profile(environment: Mapping[str, str]) -> dict[str, float]:
-    """Return module → its own seconds of import, of those that are there at the first step."""
-    program = ["-X", "importtime", "-c", "import startup_watch; startup_watch.run()", *_COMMANDS[TRACKED]]
+def _costs(environment: Mapping[str, str]) -> Run:
+    """Return the modules at the first step of a training, and what the import of each took."""
+    program = ["-c", "import startup_watch; startup_watch.run(costs=True)", *_COMMANDS[TRACKED]]
     with _folder() as folder:
-        began = {"STARTUP_BEGAN": repr(time.time())}
-        words = [sys.executable, *program]
-        said = subprocess.run(
-            words, cwd=folder, env={**environment, **began}, check=True, capture_output=True, text=True
-        )
-        there = set(json.loads((folder / startup_watch.FOUND).read_text(encoding="utf-8"))["modules"])
-    lines = re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", said.stderr, re.MULTILINE)
-    own = {module: int(microseconds) / 1e6 for microseconds, module in lines if module in there}
-    return {module: own.get(module, 0.0) for module in there}
+        _once(program, environment, folder)
+        found: Run = json.loads((folder / startup_watch.FOUND).read_text(encoding="utf-8"))
+    return found
 
 
 def _ratios(runs: Mapping[str, list[Run]], with_before: bool) -> list[Any]:

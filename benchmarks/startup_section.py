@@ -47,7 +47,7 @@ Where the time goes, in seconds between two points of the way:
 ### What is imported, and why
 
 Everything that a tracked training has imported when its first step is done, each package without the packages that it
-imports (the smallest of several profiles). A test fails if something else is imported on the way.
+imports, in processor seconds (the least of several runs). A test fails if something else is imported on the way.
 
 {_imports(content["imports"])}
 {_trials(content)}
@@ -117,12 +117,13 @@ def _imports(imports: dict[str, list[Run]]) -> str:
         f"{len(small)} smaller ones", f"{sum(one['seconds'] for one in small):.2f}",
         str(sum(one["modules"] for one in small)), ", ".join(sorted(one["package"] for one in small)),
     ])  # fmt: skip
-    shown = table(["package", "own seconds", "modules", "why"], rows)
+    shown = table(["package", "processor seconds", "modules", "why"], rows)
     if not gone:
         return shown
     named = ", ".join(sorted(gone, key=lambda name: -earlier[name])[:8])
     seconds = sum(earlier[name] for name in gone)
-    return f"{shown}\n{len(gone)} packages with {seconds:.1f} s are no longer imported, among them {named}.\n"
+    took = f"{len(gone)} packages with {seconds:.1f} processor seconds"
+    return f"{shown}\nNo longer imported are {took}, among them {named}.\n"
 
 
 def _trials(content: dict[str, Any]) -> str:

@@ -11,7 +11,8 @@ import os
 import runpy
 import sys
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ FOUND = "startup.json"
 # The last import before anything is built, in every checkout.
 _LAST = "lit_lossopt.training.cli"
 _marks: list[tuple[str, float, float]] = []
+_costs: _Costs | None = None
 
 
 def mark(name: str) -> None:
@@ -33,7 +35,12 @@ def write() -> None:
     # Those that computing threads have started are among no other's.
     files = Path("/proc/self/task").glob("*/children")
     children = [word for file in files for word in file.read_text(encoding="utf-8").split()]
-    found = {"marks": _marks, "beside": sum(map(_processor_seconds, children)), "modules": sorted(sys.modules)}
+    found: dict[str, Any] = {
+        "marks": _marks,
+        "beside": sum(map(_processor_seconds, children)),
+        "modules": sorted(sys.modules),
+    }
+    found["costs"] = dict(_costs.own) if _costs else {}
     Path(FOUND).write_text(json.dumps(found), encoding="utf-8")
 
 
@@ -64,10 +71,49 @@ class _Imports:
         return spec
 
 
-def run() -> None:
-    """Run the command line as ``python -m lit_lossopt`` does, and note its way to the first step."""
+class _Costs:
+    """Adds up the processor seconds of each import without those of the imports in it."""
+
+    def __init__(self) -> None:
+        self.own: dict[str, float] = defaultdict(float)
+        # Of imports that are under way: what those in them have taken.
+        self._inner: list[float] = []
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Find as Python does, and time that and what follows."""
+        spec: ModuleSpec | None = self._timed(name, PathFinder.find_spec)(name, path, target)
+        for step in ("create_module", "exec_module"):
+            if spec and hasattr(spec.loader, step):
+                setattr(spec.loader, step, self._timed(name, getattr(spec.loader, step)))
+        return spec
+
+    def _timed(self, name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any) -> Any:
+            began = time.process_time()
+            self._inner.append(0.0)
+            try:
+                return step(*arguments)
+            finally:
+                took = time.process_time() - began
+                self.own[name] += took - self._inner.pop()
+                if self._inner:
+                    self._inner[-1] += took
+
+        return timed
+
+
+def run(*, costs: bool = False) -> None:
+    """Run the command line as ``python -m lit_lossopt`` does, and note its way to the first step.
+
+    Args:
+        costs: note also what each import takes. All of it is then a little slower.
+    """
+    global _costs  # noqa: PLW0603  # this process measures one command
     mark("the interpreter")
     sys.meta_path.insert(0, _Imports())
+    if costs:
+        _costs = _Costs()
+        sys.meta_path.insert(0, _costs)
     runpy.run_module("lit_lossopt", run_name="__main__", alter_sys=True)
 
 

@@ -2,9 +2,9 @@
 
 It is done in a process from which trainings are forked afterwards.
 
-Importing takes ten seconds; signatures read from source, the parser's types, classes looked up in abstract base
-classes, fonts and database mappings take two more. A child inherits all of it. Nothing here may start a thread, open a
-store or a GPU, or train: none of these survives a fork.
+Importing takes seconds. Signatures read from source, the parser, classes looked up in abstract base classes, fonts and
+database mappings take two more. A child inherits all of it. Nothing here may start a thread, open a store or a GPU, or
+train, because none of these survives a fork.
 """
 
 from __future__ import annotations
