@@ -24,19 +24,18 @@ def startup_section(content: dict[str, Any]) -> str:
     """
     runs, has_before = content["runs"], bool(content["commit_before"])
     repeats = len(runs[TRACKED])
-    before = (
-        f" *Before* is commit `{content['commit_before']}`, measured in the same repetitions." if has_before else ""
-    )
+    commit = content["commit_before"]
+    before = f"*Before* is commit `{commit}`, measured in the same repetitions.\n" if has_before else ""
     quiet = "" if content["load_after"] < _QUIET else (
         f"\n**Other programs ran on the machine throughout** (its load was {content['load_after']:.0f} on "
-        f"{content['machine']['cores']} cores). Seconds on the clock are too long by a factor. Read the processor "
+        f"{content['machine']['cores']} cores).\nSeconds on the clock are too long by a factor. Read the processor "
         "seconds.\n"
     )  # fmt: skip
     return f"""## Start-up
 
-The time from a command to its first step: `lossopt fit --config digits`, one thread, each in a new folder ({repeats}
-repetitions, medians).{before} Processor seconds are those of the training's process up to its first step. *Beside* are
-those of the process that works with the store.
+The time from a command to its first step: `lossopt fit --config digits` with one thread, each in a new folder.
+{before}Medians of {repeats} repetitions. Processor seconds are those of the training's process up to its first
+step. *Beside* are those of the process that works with the store.
 {quiet}
 {table(_HEADS, [_row(arm, runs[arm]) for arm in _arms(runs)])}
 {_ratios(content["ratios"])}
@@ -98,7 +97,7 @@ def _phases(runs: dict[str, list[Run]], has_before: bool) -> str:
 def _whole(runs: dict[str, list[Run]]) -> str:
     asked, wrong = (statistics.median(one["whole"]["processor"] for one in runs[arm]) for arm in (HELP, MISTAKE))
     return (
-        f"What needs none of this answers at once: `lossopt fit --help` takes {asked:.2f} processor seconds in all, "
+        f"What needs none of this answers at once: `lossopt fit --help` takes {asked:.2f} processor seconds in all,\n"
         f"and the message about a misspelt key {wrong:.2f}.\n"
     )
 
@@ -123,7 +122,7 @@ def _imports(imports: dict[str, list[Run]]) -> str:
     named = ", ".join(sorted(gone, key=lambda name: -earlier[name])[:8])
     seconds = sum(earlier[name] for name in gone)
     took = f"{len(gone)} packages with {seconds:.1f} processor seconds"
-    return f"{shown}\nNo longer imported are {took}, among them {named}.\n"
+    return f"{shown}\nNo longer imported are {took},\namong them {named}.\n"
 
 
 def _trials(content: dict[str, Any]) -> str:
@@ -148,12 +147,13 @@ def _trials(content: dict[str, Any]) -> str:
             values = [one[clock] for one in starts]
             cells += [f"**{statistics.median(values):.2f}**", f"{min(values):.2f} to {max(values):.2f}"]
         rows.append([*cells, f"{outside:.2f}", str(len(starts))])
+    wanted, count = content["wanted_trial"], content["trials_a_sweep"]
     return f"""### A trial of a sweep
 
-A trial is forked from a process that has imported everything. Wanted is less than {content["wanted_trial"]:g} s from
-the fork to the first step. *Outside its steps* is the whole trial but for its training: start, evaluations, a picture
-of its confusion matrix, and delivery to the store. Sweeps of {content["trials_a_sweep"]} trials of one step, one after
-another, in an experiment that is there.
+A trial is forked from a process that has imported everything. Wanted is less than {wanted:g} s from the fork to the
+first step. *Outside its steps* is the whole trial but for its training: start, evaluations, a picture of its confusion
+matrix, and delivery to the store. Sweeps of {count} trials of one step, one after another, in an experiment that is
+there.
 
 {table(heads, rows)}"""
 
