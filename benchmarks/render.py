@@ -23,6 +23,7 @@ from benchmarks.record_section import record_section
 from benchmarks.reference import NOTE, between_marks, reference_page, table
 from benchmarks.scale_section import scale_section
 from benchmarks.speed_section import operators_section, processor_line, speed_section
+from benchmarks.startup_section import startup_section
 from benchmarks.study_section import sweep_study
 from benchmarks.tensorflow_section import (
     chapter_section,
@@ -107,6 +108,7 @@ def pages() -> dict[str, str]:
             else "",
             live=live_section(_load("live"), _ratios) if (RESULTS / "live.json").is_file() else "",
             probe=probe_section(_load("probe")) if (RESULTS / "probe.json").is_file() else "",
+            startup=startup_section(_load("startup")) if (RESULTS / "startup.json").is_file() else "",
             sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
             scale=scale_section(_load("scale"), _machine) if (RESULTS / "scale.json").is_file() else "",
         ),
@@ -222,6 +224,7 @@ def benchmarks_page(
     live: str,
     checkpoints: str,
     probe: str,
+    startup: str,
     sweeps: str,
     scale: str,
 ) -> str:
@@ -256,6 +259,7 @@ On the embedded digits, where a step takes two or three milliseconds:
 {live}
 {checkpoints}
 {probe}
+{startup}
 ## Reading runs
 
 The loss of every step of one hundred runs of 2,000 steps, from a local store into arrays, as `lossopt compare` reads

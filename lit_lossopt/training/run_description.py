@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -95,17 +96,22 @@ class RunDescription(SaveConfigCallback):
         arm = f"{arm_in_words(config)}{told}"
         seed = config["seed_everything"]
         kind = {self.record: "true"} if self.record else {TAG_TRIAL_KEY: trial_key(config)}
-        logger.start(
-            run_name=f"{self.words[0]} {arm} seed={seed}" if self.record else f"{arm} seed={seed}",
-            params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer), **origins}),
-            tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_FRAMEWORK: pl_module.framework, **kind},
-        )
-        self._describe_origin(trainer, logger, text, _handed_over(config))
+        with ThreadPoolExecutor(1) as beside:
+            # While the store makes the run.
+            code = beside.submit(_code)
+            logger.start(
+                run_name=f"{self.words[0]} {arm} seed={seed}" if self.record else f"{arm} seed={seed}",
+                params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer), **origins}),
+                tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_FRAMEWORK: pl_module.framework, **kind},
+            )
+            provenance = _provenance(trainer, text, code.result(), attempt=1)
+        self._describe_origin(logger, text, provenance, _handed_over(config))
 
-    def _describe_origin(self, trainer: pl.Trainer, logger: RunLogger, text: str, handed_over: Sequence[Given]) -> None:
+    def _describe_origin(
+        self, logger: RunLogger, text: str, provenance: dict[str, Any], handed_over: Sequence[Given]
+    ) -> None:
         """Keep the config, where the run comes from, and what repeats it."""
         logger.log_text(text, CONFIG_ARTIFACT)
-        provenance = _provenance(trainer, text, attempt=1)
         diff = provenance["code"].pop("diff", "")
         logger.log_text(as_text(provenance), PROVENANCE_ARTIFACT)
         if diff:
@@ -125,7 +131,7 @@ class RunDescription(SaveConfigCallback):
         logger.describe(f"`{typed_command(typed)}`\n\n{repeats}{changed}".strip())
 
     def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:
-        provenance = _provenance(trainer, text, attempt=logger.attempt)
+        provenance = _provenance(trainer, text, _code(), attempt=logger.attempt)
         provenance["code"].pop("diff", "")
         logger.log_text(as_text(provenance), PROVENANCE_ARTIFACT.replace(".", f"_{logger.attempt}."))
 
@@ -188,7 +194,11 @@ def _without_functions(config: Any) -> Any:
     return copied
 
 
-def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any]:
+def _code() -> dict[str, Any]:
+    return code_state(Path.cwd()) or code_state(Path(__file__).parent)
+
+
+def _provenance(trainer: pl.Trainer, config: str, code: dict[str, Any], attempt: int) -> dict[str, Any]:
     """Return what a run depends on beside its config.
 
     The environment is not among it, as it may hold passwords.
@@ -196,7 +206,7 @@ def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any
     data = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
     device = trainer.strategy.root_device
     return {
-        "code": code_state(Path.cwd()) or code_state(Path(__file__).parent),
+        "code": code,
         "packages": versions(PACKAGES),
         "source_sha256": source_digest(),
         "machine": {
