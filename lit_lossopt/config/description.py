@@ -18,7 +18,7 @@ from lit_lossopt.core.class_paths import as_named_first
 Config = Mapping[str, Any]
 
 # What does not change a result: where it is written, and how it is shown.
-DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder")
+DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder", "resident")
 NO_RESULT = ("tracking", "predictions", "checkpoints", "probe", "diagnostics", "ckpt_path", "weights_only", "config")
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lit_lossopt.data.augmentation import box
+from lit_lossopt.data.augmentation import box, constant
 
 
 class Mixing(ABC):
@@ -81,7 +81,7 @@ class CutMix(Mixing):
     def __call__(self, images: Tensor, partners: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the patched images and their share of own pixels."""
         size = images.shape[-2], images.shape[-1]
-        sides = (1 - numbers[:, :1]).sqrt() * torch.tensor(size, device=images.device)
+        sides = (1 - numbers[:, :1]).sqrt() * constant(size, images.device)
         inside = box(numbers[:, 1:], sides, size)
         return torch.where(inside, partners, images), 1 - inside.float().mean(dim=(1, 2, 3))
 

@@ -30,7 +30,7 @@ _NO_SETTING = {
     "local_rank", "log_dir", "log_file", "log_path", "logdir", "logging_dir", "master_addr", "master_address",
     "master_port", "n_gpu", "n_jobs", "node_rank", "num_threads", "num_workers", "output", "output_dir",
     "output_path", "parameters", "pid", "predict_folder", "rdzv_endpoint", "rdzv_id", "report_to",
-    "resume_from_checkpoint", "run_dir", "run_id", "run_name", "save_dir", "save_path", "skipped_images",
+    "resident", "resume_from_checkpoint", "run_dir", "run_id", "run_name", "save_dir", "save_path", "skipped_images",
     "slurm_job_id", "test_images", "threads", "time", "timestamp", "train_images", "trial_id", "trial_number",
     "tune_trial_id", "urls", "user", "username", "uuid", "val_images", "verbose", "verbosity", "wandb_id",
     "wandb_run_id", "wandb_version", "weights_sha256", "work_dir", "workdir", "workers",
