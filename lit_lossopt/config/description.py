@@ -22,6 +22,7 @@ DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folde
 NO_RESULT = ("tracking", "predictions", "checkpoints", "probe", "diagnostics", "ckpt_path", "weights_only", "config")
 
 
+COMPILE = "compile"
 # Settings beside the model that tell arms of one experiment apart.
 IN_ARM = ("batch_size", "accumulate_grad_batches", "gradient_clip_val", "precision")
 _OF_BACKBONE = {"frozen_epochs": 0, "backbone_lr_factor": 1.0}
@@ -36,6 +37,8 @@ def relevant_settings(config: Config) -> dict[str, Any]:
     # Keys of runs that have neither are those of versions before there was either.
     if relevant.get(BRANCH) is None:
         relevant.pop(BRANCH, None)
+    if not relevant.get(COMPILE):
+        relevant.pop(COMPILE, None)
     if "model" in relevant and relevant["model"].get(WEIGHTS) is None:
         relevant["model"] = {name: value for name, value in relevant["model"].items() if name != WEIGHTS}
     relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in CHANGE_RESULTS}
@@ -87,6 +90,7 @@ def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
     augmentation = [*(chosen.get("augmentation") or []), *filter(None, [chosen.get("mixing")])]
     parts += [_spelled(transform, defaults) for transform in augmentation]
     parts += [f"{name}={chosen[name]}" for name in IN_ARM if chosen.get(name) not in (None, usual.get(name))]
+    parts += [f"{COMPILE}={config[COMPILE]}"] if config.get(COMPILE) else []
     # Last: everything in front of it is what torch's arm is called.
     twin = config.get(TWIN)
     parts += (
@@ -111,6 +115,7 @@ def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:
     _flatten("trainer", {name: value for name, value in config["trainer"].items() if name in CHANGE_RESULTS}, flat)
     # They come along with the framework, as arguments with a class.
     _flatten("framework", config.get(TWIN) or {}, flat)
+    flat |= {COMPILE: config[COMPILE]} if config.get(COMPILE) else {}
     flat |= {"seed": config.get("seed_everything"), **extra}
     return {name: _text(value) for name, value in flat.items() if value is not None}
 
