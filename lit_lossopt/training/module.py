@@ -31,6 +31,7 @@ from lit_lossopt.training.compilation import BatchLoss
 from lit_lossopt.training.continuation import Continuation
 from lit_lossopt.training.distributed.collectives import from_first
 from lit_lossopt.training.dropout import seed_dropout
+from lit_lossopt.training.fused import fused
 from lit_lossopt.training.loop_state import batch_number, epoch_of
 from lit_lossopt.training.metrics import Yardsticks
 from lit_lossopt.training.step_output import Predictions, TrainingOutput
@@ -73,7 +74,6 @@ class LossOptModule(pl.LightningModule):
     best_val_accuracy = 0.0
     plateau: ReduceLROnPlateau | None = None
     continuation: Continuation | None = None
-    # What the step computes in place of ``loss_of_images``, where it is compiled.
     compiled_loss: BatchLoss | None = None
     _run_config = ""
     _plateau_state: dict[str, Any] | None = None
@@ -164,7 +164,7 @@ class LossOptModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and, if there is one, its schedule."""
-        optimizer = self.new_optimizer()
+        optimizer = fused(self.new_optimizer(), self.device)
         scheduler = self.schedule.made_for(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             # Stepped by PlateauSchedule.

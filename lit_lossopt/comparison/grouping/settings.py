@@ -25,7 +25,7 @@ FRAMEWORK = "framework"
 _NO_SETTING = {
     "accelerator", "array_job_id", "array_task_id", "cache", "cache_dir", "class_names", "commit", "created", "cuda",
     "dataloader_num_workers", "date", "datetime", "device", "devices", "download", "epoch", "eval_batch_size",
-    "exp_name", "experiment", "experiment_id", "experiment_name", "git_commit", "git_hash", "git_sha",
+    "exp_name", "experiment", "experiment_id", "experiment_name", "fused", "git_commit", "git_hash", "git_sha",
     "global_rank", "gpu", "gpu_id", "gpu_ids", "gpus", "host", "hostname", "hub_token", "job_id", "job_name",
     "local_rank", "log_dir", "log_file", "log_path", "logdir", "logging_dir", "master_addr", "master_address",
     "master_port", "n_gpu", "n_jobs", "node_rank", "num_threads", "num_workers", "output", "output_dir",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import ExitStack
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.quiet import quiet_loggers
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.recording import Recorder
 from lit_lossopt.training.compilation import OF_GRAPHS, CompileClock, check_compiler, compiled
@@ -47,6 +49,8 @@ class CompiledStep(pl.Callback):
                 f"compile={self.mode}: its CUDA graphs write the gradients of each batch into the same memory, so none "
                 "can be accumulated; take --compile=default, or leave trainer.accumulate_grad_batches out"
             )
+        # Without a GPU it says so of each compilation.
+        quiet_loggers(["torch.utils.cpp_extension"], logging.ERROR)
         check_compiler(self.mode, trainer.strategy.root_device)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
