@@ -93,6 +93,10 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("--data.batch_size N", "images a batch (64)"),
         ("--data.augmentation LIST", "[PadCrop,HorizontalFlip,Cutout,ColorJitter], or torchvision's, image by image"),
         ("--data.mixing NAME", "MixUp or CutMix"),
+        (
+            "--data.resident auto|BOOL",
+            "whether the images lie on the GPU (auto: if they fit into half of its free memory)",
+        ),
         ("--data.validate_on_test BOOL", "train on all training images, evaluate on the test images"),
     ),
     "Training and tracking": (

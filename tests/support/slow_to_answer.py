@@ -14,14 +14,13 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lit_lossopt.config.words import prepare
 from lit_lossopt.training.cli import LossOptCLI, build
 
 META = torch.device("meta")
-# What torch.tensor makes of numbers. Its own copy to the device is not seen.
-_FRESH = torch.ops.aten.lift_fresh.default
 
 
 class Waiting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
@@ -50,9 +49,13 @@ class Waiting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's ow
             self._note(self.looks)
             return answer
         found = func(*args, **options)
-        if isinstance(found, Tensor) and found.device == META and (func == _FRESH or (given and not on_device)):
+        if given and not on_device and isinstance(found, Tensor) and found.device == META:
             self._note(self.sent)
         return found
+
+    def numbers_sent(self) -> None:
+        """Note that numbers of the program became a tensor there."""
+        self._note(self.sent)
 
     def _note(self, counts: Counter[int]) -> None:
         if self.step is None:
@@ -60,6 +63,20 @@ class Waiting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's ow
         counts[self.step] += 1
         lines = [f"{line.filename.rpartition('/')[2]}:{line.lineno}" for line in traceback.extract_stack()]
         self.where.setdefault(self.step, []).append(" < ".join(lines[-10:-2][::-1]))
+
+
+class _Numbers(TorchFunctionMode):
+    """Sees numbers of the program become a tensor on the device, which is a copy below what ``Waiting`` sees."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        super().__init__()
+        self.waiting = waiting
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func in (torch.tensor, torch.as_tensor) and not isinstance(args[0], Tensor) and found.device == META:
+            self.waiting.numbers_sent()
+        return found
 
 
 def _answer(func: Any, args: Any, options: dict[str, Any]) -> Any:
@@ -112,6 +129,6 @@ def waited_for(*words: str) -> Waiting:
     waiting = Waiting()
     cli = build(prepare("fit", [*words]), OnMeta)
     cli.trainer.callbacks.append(Steps(waiting))  # type: ignore[attr-defined]  # it is there
-    with waiting:
+    with waiting, _Numbers(waiting):
         cli.run()
     return waiting
