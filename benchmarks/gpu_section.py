@@ -15,7 +15,8 @@ def gpu_section(content: dict[str, Any]) -> str:
     memory = f" ({machine['gpu_memory_gib']} GiB, CUDA {machine['cuda']})" if machine["gpu"] else ""
     return f"""
 Measured on **{name}**{memory}, torch {machine["torch"]}: medians [lowest to highest] of {request["repeats"]}
-interleaved repetitions of {request["steps"]} steps, behind {request["warm_up"]} steps of warm-up (`python -m benchmarks.gpu`).
+interleaved repetitions of {request["steps"]} steps, behind {request["warm_up"]} steps of warm-up
+(`python -m benchmarks.gpu`).
 
 {"".join(_of_batch(result) for result in content["results"])}
 {_shared(content["shared"])}"""
