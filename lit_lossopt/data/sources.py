@@ -65,20 +65,19 @@ class Sources:
         self._placed = {}
 
     def _new(self, split: str, data: LabelledImages, device: torch.device) -> Source:
-        on_host = Source.of(data)
-        if self.resident == "auto":
-            free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
-            wanted = fits(on_host, free)
-        else:
-            wanted = self.resident
-        if not wanted:
-            return on_host._replace(pinned=device.type == "cuda")
+        source = Source.of(data)
+        on_host = source._replace(pinned=device.type == "cuda")
+        if not (_is_roomy(source, device) if self.resident == "auto" else self.resident):
+            return on_host
         try:
-            return on_host.on(device)
+            return source.on(device)
         except torch.OutOfMemoryError as error:
+            # Another program may have been quicker.
+            if self.resident == "auto":
+                return on_host
             raise UserError(
-                f"data.resident=true: the {split} images take {on_host.nbytes >> 20} MiB, which the device has not "
-                f"free; leave data.resident out ({one_line(str(error), 120)})"
+                f"data.resident=true: the {split} images take {source.nbytes / 2**20:.1f} MiB, and the device has not "
+                f"so much free; leave data.resident out ({one_line(str(error), 120)})"
             ) from error
 
 
@@ -90,6 +89,10 @@ def fits(source: Source, free: int) -> bool:
     (True, False)
     """
     return source.nbytes <= LARGEST_SHARE * free
+
+
+def _is_roomy(source: Source, device: torch.device) -> bool:
+    return device.type == "cuda" and fits(source, torch.cuda.mem_get_info(device)[0])
 
 
 def _device_of(trainer: pl.Trainer | None) -> torch.device:

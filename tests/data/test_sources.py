@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.killing.stored import stored_points
 from lit_lossopt.__main__ import main
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.data import DigitsDataModule
 from lit_lossopt.data.augmentation import ColorJitter, Cutout, HorizontalFlip, PadCrop
 from lit_lossopt.data.batches import BatchLoader, LabelledImages, Pass, Share, Source
@@ -165,6 +166,14 @@ def test_on_a_gpu_small_images_are_resident_and_others_come_from_page_locked_mem
     assert Sources("auto").of("train", images(), running("cuda:0")).rows.is_cuda
     source = Sources(False).of("train", images(), running("cuda:0"))
     assert source.pinned
+    # As a share of a GPU that other programs use.
+    torch.cuda.set_per_process_memory_fraction(1e-9)
+    try:
+        with pytest.raises(UserError, match="data.resident=true: the train images take"):
+            Sources(True).of("train", images(5000), running("cuda:0"))
+        assert Sources("auto").of("train", images(5000), running("cuda:0")).pinned
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
     found = batches(source)
     assert all(one.is_pinned() for batch in found for one in batch)
     for batch, same in zip(found, batches(None), strict=True):
