@@ -169,9 +169,9 @@ def test_on_a_gpu_small_images_are_resident_and_others_come_from_page_locked_mem
     # As a share of a GPU that other programs use.
     torch.cuda.set_per_process_memory_fraction(1e-9)
     try:
-        with pytest.raises(UserError, match="data.resident=true: the train images take"):
-            Sources(True).of("train", images(5000), running("cuda:0"))
-        assert Sources("auto").of("train", images(5000), running("cuda:0")).pinned
+        with pytest.raises(UserError, match=r"data\.resident=true: the train images take"):
+            Sources(True).of("train", images(200_000), running("cuda:0"))
+        assert Sources("auto").of("train", images(200_000), running("cuda:0")).pinned
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     found = batches(source)
