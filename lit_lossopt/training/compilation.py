@@ -76,6 +76,14 @@ def compiled(loss: BatchLoss, mode: str) -> BatchLoss:
     return run
 
 
+def forget(loss: BatchLoss) -> None:
+    """Drop the programs of a function.
+
+    Torch keeps a few for all modules that have the method, and would compile no more of them in this process.
+    """
+    torch._dynamo.reset_code(loss.__code__)  # type: ignore[attr-defined]  # noqa: SLF001  # functions and methods have it
+
+
 def check_compiler(mode: str, device: torch.device) -> None:
     """Compile something small.
 

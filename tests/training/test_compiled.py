@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from benchmarks.killing.stored import stored_points
 from lit_lossopt.__main__ import main
 from lit_lossopt.tracking.reading.runs import Run, read_runs
 from lit_lossopt.training.checkpoint_file import read_verified
+from lit_lossopt.training.compilation import BatchLoss, CompileClock, compiled, forget
 
 pytestmark = pytest.mark.usefixtures("store")
 WORDS = ["fit", "--data=DigitsDataModule", "--threads=1", "--trainer.limit_train_batches=12", "--trainer.max_epochs=2"]
@@ -38,8 +40,8 @@ def _own_cache(_compiled_once: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def both(*words: str) -> tuple[Run, Run]:
     assert main([*WORDS, *words]) == 0
     assert main([*WORDS, *words, "--compile=true"]) == 0
-    plain, compiled = read_runs("lit_lossopt")[-2:]
-    return plain, compiled
+    plain, quick = read_runs("lit_lossopt")[-2:]
+    return plain, quick
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -61,30 +63,44 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
     ],
 )
 def test_a_compiled_run_is_the_plain_one_but_for_rounding(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    plain, compiled = both(*words)
+    plain, quick = both(*words)
     # With dropout, which draws the same.
     for metric in ("train/loss", "train/probe_loss", "train/grad_norm", "val/loss"):
-        one, two = (stored_points(run.run_id, metric) for run in (plain, compiled))
+        one, two = (stored_points(run.run_id, metric) for run in (plain, quick))
         np.testing.assert_array_equal(one.steps, two.steps)
         np.testing.assert_allclose(two.values, one.values, rtol=2e-3)
-    assert weights(plain).keys() == weights(compiled).keys()
+    assert weights(plain).keys() == weights(quick).keys()
     shapes = 2 if "--data.drop_last=false" in words else 1
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("compiled the training step in")]
     assert len(lines) >= shapes
-    assert float(compiled.tags["lossopt.compile_seconds"]) > 0
+    assert float(quick.tags["lossopt.compile_seconds"]) > 0
     assert "lossopt.compile_seconds" not in plain.tags
-    assert compiled.params["compile"] == "True"
+    assert quick.params["compile"] == "True"
     assert "compile" not in plain.params
-    assert compiled.tags["lossopt.arm"] == f"{plain.tags['lossopt.arm']} compile=True"
-    assert compiled.tags["lossopt.trial_key"] != plain.tags["lossopt.trial_key"]
+    assert quick.tags["lossopt.arm"] == f"{plain.tags['lossopt.arm']} compile=True"
+    assert quick.tags["lossopt.trial_key"] != plain.tags["lossopt.trial_key"]
 
 
 @pytest.mark.slow
 def test_in_bf16_a_compiled_run_learns_and_its_record_says_so() -> None:
-    _, compiled = both("--config=sgd_momentum", "--trainer.precision=bf16-mixed")
-    losses = stored_points(compiled.run_id, "train/loss").values
+    _, quick = both("--config=sgd_momentum", "--trainer.precision=bf16-mixed")
+    losses = stored_points(quick.run_id, "train/loss").values
     assert losses[-1] < losses[0]
-    assert compiled.params["trainer.precision"] == "bf16-mixed"
+    assert quick.params["trainer.precision"] == "bf16-mixed"
+
+
+@pytest.mark.slow
+def test_the_tenth_training_of_a_process_is_compiled_too() -> None:
+    def made(network: nn.Module) -> BatchLoss:
+        return lambda images, labels: nn.functional.cross_entropy(network(images), labels)
+
+    clock = CompileClock()
+    with clock.running():
+        for number in range(10):
+            before, loss = clock.seconds, made(nn.Linear(3 + number, 2))
+            compiled(loss, "default")(torch.randn(4, 3 + number), torch.zeros(4, dtype=torch.int64))
+            assert clock.seconds > before, number
+            forget(loss)
 
 
 @pytest.mark.slow

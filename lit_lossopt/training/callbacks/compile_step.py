@@ -15,7 +15,7 @@ from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.quiet import quiet_loggers
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.tracking.recording import Recorder
-from lit_lossopt.training.compilation import OF_GRAPHS, CompileClock, check_compiler, compiled
+from lit_lossopt.training.compilation import OF_GRAPHS, CompileClock, check_compiler, compiled, forget
 from lit_lossopt.training.module import LossOptModule
 
 Compile = bool | Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
@@ -75,5 +75,6 @@ class CompiledStep(pl.Callback):
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Leave the module and torch as they were."""
         self._listening.close()
-        if isinstance(pl_module, LossOptModule):
+        if isinstance(pl_module, LossOptModule) and pl_module.compiled_loss is not None:
             pl_module.compiled_loss = None
+            forget(pl_module.loss_of_images)
