@@ -51,12 +51,14 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Here, because the process that only hands tests out to workers needs it not.
     import torch
 
-    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    from lit_lossopt.training.numerics import restore_precision
+
+    threads, put_back_precision = torch.get_num_threads(), restore_precision()
     deterministic, benchmark = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     yield
     torch.set_num_threads(threads)
     # Trainings set these for the whole process, and what is recorded of the next one would differ.
-    torch.set_float32_matmul_precision(precision)
+    put_back_precision()
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = benchmark
 

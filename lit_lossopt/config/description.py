@@ -21,10 +21,11 @@ Config = Mapping[str, Any]
 DATA_NO_RESULT = ("eval_batch_size", "cache", "download", "urls", "predict_folder", "resident")
 NO_RESULT = ("tracking", "predictions", "checkpoints", "probe", "diagnostics", "ckpt_path", "weights_only", "config")
 
-
 COMPILE = "compile"
+FP32_PRECISION = "fp32_precision"
 # Settings beside the model that tell arms of one experiment apart.
-IN_ARM = ("batch_size", "accumulate_grad_batches", "gradient_clip_val", "precision")
+IN_ARM = ("batch_size", "accumulate_grad_batches", "gradient_clip_val", "precision", FP32_PRECISION)
+_LATER = (BRANCH, FP32_PRECISION, COMPILE)
 _OF_BACKBONE = {"frozen_epochs": 0, "backbone_lr_factor": 1.0}
 
 
@@ -34,11 +35,8 @@ def relevant_settings(config: Config) -> dict[str, Any]:
     They are those of a resolved config.
     """
     relevant = {name: value for name, value in config.items() if name not in NO_RESULT}
-    # Keys of runs that have neither are those of versions before there was either.
-    if relevant.get(BRANCH) is None:
-        relevant.pop(BRANCH, None)
-    if not relevant.get(COMPILE):
-        relevant.pop(COMPILE, None)
+    # Keys of runs that have none of them are those of versions before they existed.
+    relevant = {name: value for name, value in relevant.items() if name not in _LATER or value not in (None, False)}
     if "model" in relevant and relevant["model"].get(WEIGHTS) is None:
         relevant["model"] = {name: value for name, value in relevant["model"].items() if name != WEIGHTS}
     relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in CHANGE_RESULTS}
@@ -85,7 +83,8 @@ def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
     parts += [
         f"{name}={_number(model[name])}" for name, usual in _OF_BACKBONE.items() if model.get(name, usual) != usual
     ]
-    chosen = {**(config["data"].get("init_args") or {}), **config["trainer"]}
+    numerics = {FP32_PRECISION: config.get(FP32_PRECISION)}
+    chosen = {**(config["data"].get("init_args") or {}), **config["trainer"], **numerics}
     usual = {"batch_size": 64, "accumulate_grad_batches": 1}
     augmentation = [*(chosen.get("augmentation") or []), *filter(None, [chosen.get("mixing")])]
     parts += [_spelled(transform, defaults) for transform in augmentation]
@@ -116,7 +115,7 @@ def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:
     # They come along with the framework, as arguments with a class.
     _flatten("framework", config.get(TWIN) or {}, flat)
     flat |= {COMPILE: config[COMPILE]} if config.get(COMPILE) else {}
-    flat |= {"seed": config.get("seed_everything"), **extra}
+    flat |= {FP32_PRECISION: config.get(FP32_PRECISION), "seed": config.get("seed_everything"), **extra}
     return {name: _text(value) for name, value in flat.items() if value is not None}
 
 

@@ -22,6 +22,7 @@ from lit_lossopt.core.terminal_text import fitted, help_width
 # Of the flags that this package adds to Lightning's parser. Its help says the same.
 SEED = "seed of weights, split, batch order and dropout; runs that share it are paired"
 THREADS = "CPU threads; recorded, because results differ in the last bits with it"
+FP32_PRECISION = "how float32 numbers are multiplied: ieee, tf32 or bf16 (as torch does it)"
 DIAGNOSTICS = "what is measured beside training: default, full, off, or names as flow,sharpness@log:20"
 COMPILE = "compile the training step: true, or a mode of torch.compile; reduce-overhead is CUDA graphs"
 BRANCH_HELP = "begin a new run from a kept state of another one (see --checkpoints.keep_steps)"
@@ -64,6 +65,7 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("--seed_everything N", f"{SEED} (0)"),
         ("--threads N", THREADS),
         ("--compile BOOL|MODE", f"{COMPILE} (false)"),
+        ("--fp32_precision WORD", FP32_PRECISION),
         ("--ckpt_path FILE|last", "trained weights (validate, test, predict); a run to go on with (fit)"),
         ("--branch RUN[@STEP]", BRANCH_HELP),
         ("--resume auto|force", "go on with an unfinished run of these settings; go on although settings changed"),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from lit_lossopt.core.checksum import checksum
 
+# As Linux names them, on x86 and on ARM.
+_BF16_UNITS = frozenset(("amx_bf16", "avx512_bf16", "bf16"))
 _SOURCES = ("py", "html", "css", "js", "json")
 
 
@@ -42,9 +44,30 @@ def source_digest() -> str:
 
 def processor() -> str:
     """Return the processor's name, as the system gives it."""
+    return _processor_line("model name") or platform.processor() or platform.machine()
+
+
+def processor_flags() -> frozenset[str]:
+    """Return the names of what the processor can do, as the system gives them.
+
+    The set is empty where the system has no such list.
+    """
+    return frozenset((_processor_line("flags") or _processor_line("Features")).split())
+
+
+def has_bf16_units() -> bool:
+    """Return whether the processor itself multiplies bfloat16 numbers.
+
+    Without such units a training in bfloat16 is many times slower.
+    """
+    return bool(processor_flags() & _BF16_UNITS)
+
+
+def _processor_line(name: str) -> str:
+    """Return what the system says of the first core under a name, or an empty text."""
     information = Path("/proc/cpuinfo")
     if information.is_file():
         for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
+            if line.startswith(name):
                 return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return ""

@@ -11,7 +11,6 @@ from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from jsonargparse import Namespace, set_parsing_settings
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -22,11 +21,12 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_lossopt.config.branch import BRANCH
 from lit_lossopt.config.check import ALLOWED_IMPORTS, LINKED
-from lit_lossopt.config.help import BRANCH_HELP, COMPILE, DIAGNOSTICS, SEED, THREADS
+from lit_lossopt.config.help import BRANCH_HELP, COMPILE, DIAGNOSTICS, FP32_PRECISION, SEED, THREADS
 from lit_lossopt.config.lightning_callbacks import check_built
 from lit_lossopt.config.quoted_values import check_quoted
 from lit_lossopt.config.words import Prepared
 from lit_lossopt.core.errors import UserError, described, one_line
+from lit_lossopt.core.heap import keep_freed_memory
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.data import ImageDataModule
@@ -48,6 +48,7 @@ from lit_lossopt.training.ending_lines import say_where
 from lit_lossopt.training.library_messages import quieten, remedy_for, typed_errors
 from lit_lossopt.training.module import LossOptModule
 from lit_lossopt.training.monitors import check_monitors, check_plateau
+from lit_lossopt.training.numerics import FP32Precision, set_numerics
 from lit_lossopt.training.parser_types import at_home, register_types
 from lit_lossopt.training.preflight import (
     check_batches,
@@ -57,8 +58,8 @@ from lit_lossopt.training.preflight import (
     check_numbers,
     check_precision,
     check_shares,
-    check_threads,
 )
+from lit_lossopt.training.profiling import NoProfiler
 from lit_lossopt.training.run_description import RunDescription
 from lit_lossopt.training.stopped import stopped_line, stopped_lines
 from lit_lossopt.training.training_length import batches_of_epoch, planned_length
@@ -167,12 +168,10 @@ class LossOptCLI(CheckpointCLI):
         parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help=SEED)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add threads and this package's own groups of settings.
-
-        What the data decide is linked.
-        """
+        """Add this package's own settings, and link what the data decide."""
         parser.add_argument("--threads", type=PositiveInt | None, default=None, help=THREADS)
         parser.add_argument("--compile", type=Compile, default=False, help=COMPILE)
+        parser.add_argument("--fp32_precision", type=FP32Precision | None, default=None, help=FP32_PRECISION)
         parser.add_class_arguments(RunLogger, "tracking")
         parser.add_class_arguments(RunCheckpoints, "checkpoints")
         parser.add_class_arguments(ProbeLoss, "probe")
@@ -200,14 +199,12 @@ class LossOptCLI(CheckpointCLI):
         """
 
     def before_instantiate_classes(self) -> None:
-        """Set the threads before anything computes.
+        """Set how the process computes, before it does.
 
         The home folder is found for what only hands paths on.
         """
-        threads = self._get(self.config, "threads")
-        if threads:
-            check_threads(threads)
-            torch.set_num_threads(threads)
+        keep_freed_memory()
+        set_numerics(self._get(self.config, "threads"), self._get(self.config, "fp32_precision"))
         trainer = self.config[self.command]["trainer"]
         for name in ("logger", "profiler"):
             trainer[name] = at_home(trainer.get(name))
@@ -231,6 +228,7 @@ class LossOptCLI(CheckpointCLI):
         callbacks = self._callbacks(given, bar=not any(isinstance(one, BaseBar) for one in own))
         self.distribution = Distribution(given, frozen=bool(self._get(self.config_init, "model").frozen_epochs))
         together = self.distribution.trainer_arguments(loggers or False)
+        together |= {} if given.get("profiler") else {"profiler": NoProfiler()}
         return super().instantiate_trainer(callbacks=[*own, *callbacks], **together, **kwargs)
 
     def _loggers(self, given: Any) -> list[Logger]:

@@ -6,7 +6,7 @@ It is the Trainer's numbers, its budget, its evaluations, and shares of several 
 from __future__ import annotations
 
 import importlib.util
-import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +15,8 @@ import torch
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import DeviceStatsMonitor
 
-from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.errors import Notice, UserError
+from lit_lossopt.core.machine import has_bf16_units
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.data.batches import check_all_have_some
 from lit_lossopt.losses.checks import evaluating
@@ -25,21 +26,6 @@ from lit_lossopt.training.training_length import length_behind
 
 # Settings that decide which images a batch has.
 _OF_BATCHES = ("data.batch_size", "data.drop_last", "trainer.limit_train_batches", "trainer.overfit_batches")
-# Threads beyond the machine's cores repeat a run of a larger machine; far beyond, none can be started.
-MOST_THREADS = 1024
-
-
-def check_threads(threads: int) -> None:
-    """Refuse more threads than a process can be expected to start.
-
-    Raises:
-        UserError: there are more.
-    """
-    if threads > MOST_THREADS:
-        raise UserError(
-            f"threads={threads}: this machine has {os.cpu_count()} cores, and no process gets more than {MOST_THREADS} "
-            "threads here; take one thread for each core"
-        )
 
 
 def check_groups(checkpoint: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
@@ -87,6 +73,13 @@ def check_precision(trainer: pl.Trainer, asked: object) -> None:
         raise UserError(
             f"trainer.precision={asked}: on this device Lightning trains in {trainer.precision} instead; ask for "
             f"--trainer.precision={trainer.precision}, and the run is recorded as such"
+        )
+    if "bf16" in str(trainer.precision) and isinstance(trainer.accelerator, CPUAccelerator) and not has_bf16_units():
+        warnings.warn(
+            f"trainer.precision={trainer.precision}: no units for bf16 are known of this processor; without them it "
+            "trains many times slower than in float32",
+            Notice,
+            stacklevel=2,
         )
 
 

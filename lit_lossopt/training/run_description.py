@@ -45,6 +45,7 @@ from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.training.arm import arm_in_words, imported
 from lit_lossopt.training.fused import fused
 from lit_lossopt.training.module import LossOptModule
+from lit_lossopt.training.numerics import fp32_precision
 from lit_lossopt.training.provenance import PACKAGES, as_text, code_state, machine, typed_command
 
 # Where a run comes from, and the word in front of that in its name.
@@ -209,7 +210,7 @@ def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any
             "threads": torch.get_num_threads(),
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
             "float32_matmul_precision": torch.get_float32_matmul_precision(),
-            "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
+            "fp32_precision": fp32_precision(),
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
             "precision": str(trainer.precision),
             "processes": trainer.world_size,

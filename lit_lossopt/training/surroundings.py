@@ -34,9 +34,12 @@ def _kept() -> Iterator[Callable[[], Any]]:
     import numpy as np
     import torch
 
+    from lit_lossopt.training.numerics import restore_precision
+
     threads, shown = torch.get_num_threads(), warnings.formatwarning
     environment, parsing = dict(os.environ), dict(jsonargparse._common.parsing_settings)  # noqa: SLF001  # no public way
     yield lambda: torch.set_num_threads(threads)
+    yield restore_precision()
     yield lambda: setattr(warnings, "formatwarning", shown)
     yield lambda: _put_back(os.environ, environment)
     yield lambda: _put_back(jsonargparse._common.parsing_settings, parsing)  # noqa: SLF001  # as above

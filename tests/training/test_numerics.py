@@ -1,0 +1,81 @@
+"""How the process multiplies float32 numbers, and what a run records of it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+
+from lit_lossopt.__main__ import main
+from lit_lossopt.comparison.grouping.settings import settings_of
+from lit_lossopt.core.errors import Notice
+from lit_lossopt.core.machine import has_bf16_units
+from lit_lossopt.tracking.reading.runs import read_runs
+from lit_lossopt.training.numerics import (
+    FP32Precision,
+    changes_products,
+    fp32_precision,
+    restore_precision,
+    set_fp32_precision,
+)
+
+FIT = ["fit", "--config=digits", "--trainer.max_steps=2", "--trainer.enable_progress_bar=false"]
+
+
+@pytest.mark.parametrize("precision", get_args(FP32Precision))
+def test_each_precision_is_set_for_all_products_and_put_back(precision: FP32Precision) -> None:
+    before, put_back = fp32_precision(), restore_precision()
+    set_fp32_precision(precision)
+    now = fp32_precision()
+    # What Lightning asks for, which torch refuses to answer where its parts disagree.
+    torch.get_float32_matmul_precision()
+    put_back()
+    assert now["cpu_convolution"] == now["cpu_matmul"] == precision
+    assert now["gpu_convolution"] == now["gpu_matmul"] == ("ieee" if precision == "ieee" else "tf32")
+    assert fp32_precision() == before
+
+
+def test_ieee_changes_no_product() -> None:
+    assert not changes_products("ieee")
+
+
+@pytest.mark.skipif(not has_bf16_units(), reason="this processor has no units for bf16")
+def test_bf16_changes_products_where_there_are_units() -> None:
+    assert changes_products("bf16")
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("precision", get_args(FP32Precision))
+def test_a_run_records_its_precision_and_is_an_arm_of_its_own(
+    precision: FP32Precision,
+) -> None:
+    assert main(FIT) == 0
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always", Notice)
+        assert main([*FIT, f"--fp32_precision={precision}"]) == 0
+    if not torch.cuda.is_available():
+        warned = any("this processor has no units for it" in str(one.message) for one in shown)
+        assert warned == (precision != "ieee" and not changes_products(precision))
+    plain, other = read_runs("lit_lossopt")
+    assert "fp32_precision" not in plain.params
+    assert settings_of(other)["fp32_precision"] == precision
+    assert plain.tags["lossopt.trial_key"] != other.tags["lossopt.trial_key"]
+    provenance = json.loads(next(Path().rglob(f"{other.run_id}/**/provenance.json")).read_text(encoding="utf-8"))
+    assert provenance["numerics"]["fp32_precision"]["cpu_matmul"] == precision
+
+
+def test_a_word_that_is_no_precision_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FIT, "--fp32_precision=half"]) != 0
+    assert "expected one of 'ieee', 'tf32', 'bf16'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(has_bf16_units(), reason="this processor has units for bf16")
+@pytest.mark.usefixtures("store")
+def test_bf16_without_units_is_said_to_be_slow() -> None:
+    with pytest.warns(Notice, match="many times slower than in float32"):
+        assert main([*FIT, "--trainer.precision=bf16-mixed"]) == 0
+    assert settings_of(read_runs("lit_lossopt")[0])["trainer.precision"] == "bf16-mixed"
