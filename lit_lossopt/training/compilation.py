@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -42,8 +42,10 @@ class CompileClock:
         try:
             yield
         finally:
-            callback_handler.remove_start_callback(self._start)
-            callback_handler.remove_end_callback(self._stop)
+            # They are gone where somebody has reset torch's compiler.
+            with suppress(ValueError):
+                callback_handler.remove_start_callback(self._start)
+                callback_handler.remove_end_callback(self._stop)
 
     def _start(self, _: Any) -> None:
         self._since = time.monotonic()

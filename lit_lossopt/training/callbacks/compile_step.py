@@ -74,6 +74,13 @@ class CompiledStep(pl.Callback):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Leave the module and torch as they were."""
+        self._finish(pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave them so where training was stopped or failed, too."""
+        self._finish(pl_module)
+
+    def _finish(self, pl_module: pl.LightningModule) -> None:
         self._listening.close()
         if isinstance(pl_module, LossOptModule) and pl_module.compiled_loss is not None:
             pl_module.compiled_loss = None
