@@ -14,6 +14,7 @@ from benchmarks.callbacks_section import callbacks_section
 from benchmarks.claims_section import claims_section
 from benchmarks.diagnostics_section import costs_section, edge_section, geometry_section
 from benchmarks.foreign_section import foreign_section
+from benchmarks.gpu_section import gpu_section
 from benchmarks.harness import RESULTS
 from benchmarks.importing_section import importing_section
 from benchmarks.landscape_section import landscape_section
@@ -87,6 +88,7 @@ def pages() -> dict[str, str]:
             callbacks_section(_load("lightning_callbacks")),
         ),
         "diagnostics.md": diagnostics_page((DOCS / "diagnostics.md").read_text(encoding="utf-8")),
+        "gpu.md": gpu_page((DOCS / "gpu.md").read_text(encoding="utf-8")),
         "importing.md": importing_page((DOCS / "importing.md").read_text(encoding="utf-8")),
         "landscape.md": landscape_page((DOCS / "landscape.md").read_text(encoding="utf-8")),
         "tensorflow.md": tensorflow_page((DOCS / "tensorflow.md").read_text(encoding="utf-8")),
@@ -132,6 +134,14 @@ def landscape_page(page: str) -> str:
     if not (RESULTS / "landscape.json").is_file():
         return page
     return between_marks(page, "landscape", landscape_section(_load("landscape")))
+
+
+def gpu_page(page: str) -> str:
+    """Return the page on GPUs, with what was measured on one."""
+    # Not before it was measured.
+    if not (RESULTS / "gpu.json").is_file():
+        return page
+    return between_marks(page, "gpu", gpu_section(_load("gpu")))
 
 
 def importing_page(page: str) -> str:

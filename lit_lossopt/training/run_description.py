@@ -44,6 +44,7 @@ from lit_lossopt.data.summary import data_parameters
 from lit_lossopt.networks.mini_cnn import count_parameters
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.training.arm import arm_in_words, imported
+from lit_lossopt.training.fused import fused
 from lit_lossopt.training.module import LossOptModule
 from lit_lossopt.training.numerics import fp32_precision
 from lit_lossopt.training.provenance import PACKAGES, as_text, code_state, machine, typed_command
@@ -101,7 +102,9 @@ class RunDescription(SaveConfigCallback):
             code = beside.submit(_code)
             logger.start(
                 run_name=f"{self.words[0]} {arm} seed={seed}" if self.record else f"{arm} seed={seed}",
-                params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer), **origins}),
+                params=flat_parameters(
+                    config, {**_built(pl_module, trainer.strategy.root_device), **_data_facts(trainer), **origins}
+                ),
                 tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_FRAMEWORK: pl_module.framework, **kind},
             )
             provenance = _provenance(trainer, text, code.result(), attempt=1)
@@ -240,12 +243,12 @@ def _data_facts(trainer: pl.Trainer) -> dict[str, Any]:
     }
 
 
-def _built(module: LossOptModule) -> dict[str, Any]:
+def _built(module: LossOptModule, device: torch.device) -> dict[str, Any]:
     """Return what is known once things are built.
 
     It is the optimizer's defaults, sizes, threads, and a digest of weights.
     """
-    defaults = module.new_optimizer().defaults
+    defaults = fused(module.new_optimizer(), device).defaults
     digest = getattr(module.network, "weights_sha256", None)
     return {
         **({"network.weights_sha256": digest} if digest else {}),
