@@ -222,6 +222,7 @@ def test_each_block_begins_with_the_same_weights_and_a_fresh_optimizer() -> None
     assert all(torch.equal(one, two) for one, two in zip(begin, training._trial.network.parameters(), strict=True))
 
 
+@pytest.mark.filterwarnings("ignore:trainer.precision=bf16-mixed")
 @pytest.mark.parametrize(
     ("words", "may", "works"),
     [
@@ -406,14 +407,38 @@ def _served(connection: object, training: object) -> None:
         serve(connection, training)  # type: ignore[arg-type]  # it asks for one method
 
 
-def test_trainings_at_once_are_measured_in_processes_of_their_own() -> None:
-    words = [*DIGITS, "--model.optimizer=SGD", "--threads=2"]
+NOTED = """
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+class Network(nn.Sequential):
+    def __init__(self, in_channels: int, image_size: int, num_outputs: int) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(in_channels * image_size**2, num_outputs))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        Path(f"{os.getpid()}.threads").write_text(str(torch.get_num_threads()))
+        return super().forward(images)
+"""
+
+
+def test_trainings_at_once_are_measured_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("noted.py").write_text(NOTED)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    words = [*DIGITS, "--threads=2", "--model.network=noted.Network", "--allow-import=noted"]
     found = measured_together(words, steps_of("--model.optimizer=SGD"), 2, 1.0)
     assert found.count == 2
     assert found.repetitions
     assert all(set(one) == {ONE, SEVERAL} for one in found.repetitions)
-    # Each has made at least one step.
     assert all(one[SEVERAL].steps >= 2 and one[ONE].steps >= 1 for one in found.repetitions)
+    # Each has trained with one thread, in a process that has ended.
+    assert [path.read_text() for path in Path().glob("*.threads")] == ["1", "1"]
+    for path in Path().glob("*.threads"):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.stem), 0)
 
 
 DYING = "import os\nos._exit(9)\n"
