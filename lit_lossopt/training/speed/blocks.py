@@ -6,12 +6,13 @@ arm, in an order that rotates, and arms are compared within a repetition.
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-# An arm that takes twice the time of the first one is not measured again.
-HOPELESS = 0.5
+# An arm whose speed beside the first one is below this, in the median of so many repetitions, is not measured again.
+HOPELESS, ENOUGH = 0.5, 3
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,19 @@ def repeated(
     A repetition is not begun if it would not end in time.
 
     Args:
-        arms: names. The first is what the others are compared with. Others that are hopeless are left out after the
-            repetition that showed it.
+        arms: names. The first is what the others are compared with. Others are left out once they are hopeless.
         measure: measures one block of an arm.
         until: when the time is up, by the clock.
         clock: returns seconds.
     """
     left, count, last = list(arms), 0, 0.0
+    ratios: dict[str, list[float]] = {name: [] for name in arms}
     while clock() + last < until:
         begun, shift = clock(), count % len(left)
         found = {name: measure(name) for name in left[shift:] + left[:shift]}
         yield found
+        for name in left:
+            ratios[name].append(found[name].rate / found[arms[0]].rate)
+        left = [name for name in left if len(ratios[name]) < ENOUGH or statistics.median(ratios[name]) > HOPELESS]
         count += 1
-        slowest = HOPELESS * found[left[0]].rate
-        left = left[:1] + [name for name in left[1:] if found[name].rate > slowest]
         last = clock() - begun

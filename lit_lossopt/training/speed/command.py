@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 
@@ -28,16 +29,17 @@ def bench(request: Request) -> int:
     Raises:
         UserError: something that a person typed or provided cannot be used, or the time is too short.
     """
+    load = os.getloadavg()[0]
     tell(machine_line(), sys.stdout)
     with one_at_a_time():
-        findings = _findings(request)
+        findings = _findings(request, load)
     for line in lines(findings):
         tell(line, sys.stdout)
     write_all(COMMAND, [(request.numbers, partial(as_json, findings))])
     return Exit.DONE
 
 
-def _findings(request: Request) -> Findings:
+def _findings(request: Request, load: float) -> Findings:
     cli = build(request.prepared, LossOptCLI)
     try:
         training = TrainingSteps(cli.model, cli.trainer, cli.datamodule)
@@ -47,7 +49,7 @@ def _findings(request: Request) -> Findings:
         _say(f"measuring {counted(len(chosen), 'setting')}")
         found: Measured = measured(training, chosen, seconds, request.seconds)
         together, why_not = (None, why_not) if why_not else _together(request, training)
-        return Findings(request.words, _described(cli), found, has_units(training.device), together, why_not)
+        return Findings(request.words, _described(cli), found, has_units(training.device), together, why_not, load)
     finally:
         cli.borrowed.close()
 

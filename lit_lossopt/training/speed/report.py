@@ -19,6 +19,8 @@ from lit_lossopt.training.speed.ratios import FEWEST, RULE, Speed, fastest
 PACKAGES = ("torch", "lightning")
 _HEADS = ("setting", "steps/s", "ratio [range]", "CPU s")
 _MARK = " *"
+# Load of a minute below which no other program can have taken part of a core for long.
+_QUIET = 0.5
 # Columns of a usual terminal.
 _WIDTH = 80
 _CHANGES = "* changes the arithmetic; compare accuracy with paired seeds first"
@@ -36,6 +38,7 @@ class Findings:
         has_units: whether the device multiplies bfloat16 numbers by itself.
         together: several trainings at once; None: not measured.
         why_not: why several trainings were not measured. Empty where they were.
+        load: of the machine in the minute before, in cores.
     """
 
     words: tuple[str, ...]
@@ -44,6 +47,7 @@ class Findings:
     has_units: bool
     together: Together | None
     why_not: str
+    load: float
 
     @property
     def recommended(self) -> Candidate | None:
@@ -89,6 +93,8 @@ def _words(findings: Findings) -> Iterator[str]:
         yield _CHANGES
     if not findings.has_units:
         yield NO_UNITS
+    if findings.load > _QUIET:
+        yield f"Other programs kept {findings.load:.1f} cores busy before this. Measure again when they have ended."
     yield ""
     yield from _advice(findings, given)
     yield from _sweeps(findings)
@@ -159,6 +165,7 @@ def as_json(findings: Findings) -> str:
         "machine": {"processor": processor(), "cores": cores(), **versions(PACKAGES), "bf16_units": findings.has_units},
         "settings": list(findings.words),
         "training": findings.training,
+        "load_before": findings.load,
         "rule": RULE,
         "steps_of_a_block": measured.steps,
         "candidates": [_entry(one, found[one.name], measured) for one in measured.candidates if one.name in found],
