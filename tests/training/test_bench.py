@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from benchmarks.bench_section import bench_section
 from lit_lossopt.__main__ import COMMANDS, flags_of, main
 from lit_lossopt.config.completion import candidates as completions
 from lit_lossopt.config.words import prepare
@@ -272,7 +274,7 @@ def test_a_step_clips_and_accumulates_as_the_training_does() -> None:
 STATE = (random.getstate, np.random.get_state, torch.get_num_threads, fp32_precision, lambda: dict(os.environ))
 
 
-@pytest.mark.usefixtures("store", "one_core")
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.parametrize("optimizer", ["Adam", "LBFGS"])
 def test_the_command_measures_and_leaves_nothing(optimizer: str, capsys: pytest.CaptureFixture[str]) -> None:
     before, kept = sorted(Path().rglob("*")), [str(look()) for look in STATE]
@@ -337,6 +339,13 @@ def test_what_was_typed_wrong_is_said_in_one_line(
     assert not list(Path().iterdir())
 
 
+def test_settings_can_be_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", *DIGITS, "--print_config"])
+    assert not ended.value.code
+    assert yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]["batch_size"] == 16
+
+
 def test_flags_are_taken_completed_and_helped(capsys: pytest.CaptureFixture[str]) -> None:
     request = read_request(["--seconds", "5", "--config=adam", "--json=x.json", "--threads", "1"])
     assert (request.seconds, request.numbers) == (5, Path("x.json"))
@@ -376,6 +385,15 @@ def test_what_is_recommended_can_be_typed() -> None:
     assert [entry["changes_arithmetic"] for entry in content["candidates"]] == [False, False, False, True]
 
 
+def test_the_page_shows_what_was_found() -> None:
+    shown = bench_section(json.loads(as_json(findings(("--config", "adam"), 1.25, 1.5))))
+    assert "`lossopt bench --config adam` on " in shown
+    assert "Recommended was `--threads=1 --model.optimizer.fused=true`." in shown
+    assert "**Other programs kept 1.7 cores busy.**" in shown
+    assert "| `--threads=1` | 98.0 | 0.98 [0.98 to 0.98] | 0.0100 | 5 |" in shown
+    assert "| 2 trainings at once | 15.0 | 1.50 [1.50 to 1.50] | " in shown
+
+
 def test_what_is_not_faster_is_not_recommended() -> None:
     # bf16 is 2.5 times as fast, and never recommended by itself.
     one = findings(("--config", "adam"), 1.02, 1.0)
@@ -405,7 +423,7 @@ def test_the_words_fit_a_usual_terminal(threads: int) -> None:
 def test_a_worker_begins_at_the_moment_that_it_is_told() -> None:
     ours, theirs = Pipe()
     training = Simulated(lambda _: 0.5)
-    worker = threading.Thread(target=_served, args=(theirs, training))
+    worker = threading.Thread(target=_served, args=(theirs, training), daemon=True)
     worker.start()
     ours.send(2.0)
     assert ours.recv() is None

@@ -30,7 +30,6 @@ def bench(request: Request) -> int:
         UserError: something that a person typed or provided cannot be used, or the time is too short.
     """
     load = os.getloadavg()[0]
-    tell(machine_line(), sys.stdout)
     with one_at_a_time():
         findings = _findings(request, load)
     for line in lines(findings):
@@ -42,6 +41,8 @@ def bench(request: Request) -> int:
 def _findings(request: Request, load: float) -> Findings:
     cli = build(request.prepared, LossOptCLI)
     try:
+        # Not before: what is built may only be looked at, as with --print_config.
+        tell(machine_line(), sys.stdout)
         training = TrainingSteps(cli.model, cli.trainer, cli.datamodule)
         chosen = candidates(training, cli.trainer)
         why_not = _why_not(training, request.seconds)
