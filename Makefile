@@ -48,7 +48,8 @@ ui: $(VENV)/.base
 		$(BIN)/mlflow ui --host 127.0.0.1 --port 5000
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.operators
 	$(BIN)/python -m benchmarks.augmentation
 	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.checkpointing

@@ -65,7 +65,7 @@ class Stopwatch(pl.Callback):
 
     @staticmethod
     def _now() -> dict[str, float]:
-        beside = sum(processor_seconds(child) for child in _children())
+        beside = children_seconds()
         return {"wall": time.perf_counter(), "processor": time.process_time(), "beside": beside}
 
 
@@ -76,6 +76,11 @@ def processor_seconds(process: int) -> float:
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children_seconds() -> float:
+    """Return the processor seconds that the processes started here have taken."""
+    return sum(processor_seconds(child) for child in _children())
 
 
 def _children() -> list[int]:

@@ -22,6 +22,7 @@ from benchmarks.live_section import live_section
 from benchmarks.race_section import race_paragraph, race_section
 from benchmarks.record_section import record_section
 from benchmarks.reference import NOTE, between_marks, reference_page, table
+from benchmarks.speed_section import operators_section, processor_line, speed_section
 from benchmarks.study_section import sweep_study
 from benchmarks.tensorflow_section import (
     chapter_section,
@@ -104,7 +105,7 @@ def pages() -> dict[str, str]:
         "benchmarks.md": benchmarks_page(
             *map(
                 _load,
-                ("throughput", "augmentation", "tracking_32", "tracking_digits", "reading", "page"),
+                ("speed", "operators", "augmentation", "tracking_32", "tracking_digits", "reading", "page"),
             ),
             # Not before they were measured.
             checkpoints=checkpoints_section(_load("checkpointing"))
@@ -215,7 +216,8 @@ def _arm_rows(arm: dict[str, Any]) -> list[list[str]]:
 
 
 def benchmarks_page(
-    throughput: dict[str, Any],
+    speed: dict[str, Any],
+    operators: dict[str, Any],
     augmentation: dict[str, Any],
     tracking: dict[str, Any],
     digits: dict[str, Any],
@@ -234,12 +236,10 @@ Each ratio is taken between arms that ran one after the other within the same re
 tables give the median and the range over repetitions. Only ratios mean something here, because the machines are shared
 and their speed drifts.
 
-## Throughput of training
+{processor_line(speed)}
 
-MiniCNN, 32×32 images, batch 64, SGD with momentum, one CPU thread. *Plain loop*: hand-written, the same batches from
-memory, the same mathematics. *Textbook script*: DataLoader over PIL images, ToTensor, Normalize, NCHW.
-
-{_ratios(throughput, "make bench")}
+{speed_section(speed)}
+{operators_section(operators)}
 ## Augmentation
 
 The same training with augmented images, against images as they are.

@@ -58,6 +58,7 @@ from lit_lossopt.training.preflight import (
     check_precision,
     check_shares,
 )
+from lit_lossopt.training.profiling import NoProfiler
 from lit_lossopt.training.run_description import RunDescription
 from lit_lossopt.training.stopped import stopped_line, stopped_lines
 from lit_lossopt.training.training_length import batches_of_epoch, planned_length
@@ -228,6 +229,7 @@ class LossOptCLI(CheckpointCLI):
         callbacks = self._callbacks(given, bar=not any(isinstance(one, BaseBar) for one in own))
         self.distribution = Distribution(given, frozen=bool(self._get(self.config_init, "model").frozen_epochs))
         together = self.distribution.trainer_arguments(loggers or False)
+        together |= {} if given.get("profiler") else {"profiler": NoProfiler()}
         return super().instantiate_trainer(callbacks=[*own, *callbacks], **together, **kwargs)
 
     def _loggers(self, given: Any) -> list[Logger]:
