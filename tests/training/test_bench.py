@@ -507,4 +507,5 @@ def test_the_whole_command_on_all_cores(capsys: pytest.CaptureFixture[str]) -> N
     assert content["several_at_once"]["repetitions"] >= 1
     threads = [one["threads"] for one in content["candidates"]]
     assert {1, torch.get_num_threads()} <= set(threads)
-    assert [str(path) for path in Path().iterdir()] == ["x.json"]
+    # Matplotlib keeps its list of fonts for the person, and the processes import it first.
+    assert {str(path) for path in Path().rglob("*.*") if "matplotlib" not in str(path)} == {"x.json"}
