@@ -19,7 +19,15 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.harness import machine, ratio, write_json
-from benchmarks.speed_loops import OPERATIONS_OF_PRODUCT, Clock, Point, matrix_products, tuned_batches
+from benchmarks.speed_loops import (
+    OPERATIONS_OF_PRODUCT,
+    Batches,
+    Clock,
+    Point,
+    matrix_products,
+    preallocated_batches,
+    tuned_batches,
+)
 from lit_lossopt.core.heap import keep_freed_memory
 from lit_lossopt.networks.mini_cnn import MiniCNN
 
@@ -124,11 +132,19 @@ def plain_step(batch: int) -> Step:
     return _step(MiniCNN(), batch)
 
 
-def _step(network: nn.Module, batch: int, *, compiled: bool = False, bf16: bool = False, **optimizer: Any) -> Step:
+def _step(
+    network: nn.Module,
+    batch: int,
+    *,
+    serve: Callable[[Point], Batches] = tuned_batches,
+    compiled: bool = False,
+    bf16: bool = False,
+    **optimizer: Any,
+) -> Step:
     network = network.to(memory_format=torch.channels_last)
     made = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, **optimizer)
     point, criterion = Point(32, batch, 1, 0), nn.CrossEntropyLoss()
-    batches = tuned_batches(point)
+    batches = serve(point)
 
     def loss_of(images: Tensor, labels: Tensor) -> Tensor:
         loss: Tensor = criterion(network(images), labels)
@@ -140,7 +156,7 @@ def _step(network: nn.Module, batch: int, *, compiled: bool = False, bf16: bool 
         nonlocal batches
         found = next(batches, None)
         if found is None:
-            batches = tuned_batches(point)
+            batches = serve(point)
             found = next(batches)
         made.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -195,6 +211,7 @@ VARIANTS: dict[str, Callable[[int], Step]] = {
     "as it is": plain_step,
     "fused optimizer": lambda batch: _step(MiniCNN(), batch, fused=True),
     "foreach optimizer": lambda batch: _step(MiniCNN(), batch, foreach=True),
+    "preallocated batches": lambda batch: _step(MiniCNN(), batch, serve=preallocated_batches),
     "oneDNN's own layout": lambda batch: _step(BlockedCNN(), batch),
     "maximum of slices in place of pooling": lambda batch: _step(SlicedCNN(), batch),
     "smallest numbers as zero (flush_denormal)": FlushingDenormals,

@@ -15,6 +15,7 @@ from benchmarks.callbacks_section import callbacks_section
 from benchmarks.claims_section import claims_section
 from benchmarks.diagnostics_section import costs_section, edge_section, geometry_section
 from benchmarks.foreign_section import foreign_section
+from benchmarks.gpu_section import gpu_section
 from benchmarks.harness import RESULTS
 from benchmarks.importing_section import importing_section
 from benchmarks.landscape_section import landscape_section
@@ -22,7 +23,9 @@ from benchmarks.live_section import live_section
 from benchmarks.race_section import race_paragraph, race_section
 from benchmarks.record_section import record_section
 from benchmarks.reference import NOTE, between_marks, reference_page, table
+from benchmarks.scale_section import scale_section
 from benchmarks.speed_section import operators_section, processor_line, speed_section
+from benchmarks.startup_section import startup_section
 from benchmarks.study_section import sweep_study
 from benchmarks.tensorflow_section import (
     chapter_section,
@@ -86,6 +89,7 @@ def pages() -> dict[str, str]:
             callbacks_section(_load("lightning_callbacks")),
         ),
         "diagnostics.md": diagnostics_page((DOCS / "diagnostics.md").read_text(encoding="utf-8")),
+        "gpu.md": gpu_page((DOCS / "gpu.md").read_text(encoding="utf-8")),
         "importing.md": importing_page((DOCS / "importing.md").read_text(encoding="utf-8")),
         "landscape.md": landscape_page((DOCS / "landscape.md").read_text(encoding="utf-8")),
         "tensorflow.md": tensorflow_page((DOCS / "tensorflow.md").read_text(encoding="utf-8")),
@@ -113,7 +117,9 @@ def pages() -> dict[str, str]:
             else "",
             live=live_section(_load("live"), _ratios) if (RESULTS / "live.json").is_file() else "",
             probe=probe_section(_load("probe")) if (RESULTS / "probe.json").is_file() else "",
+            startup=startup_section(_load("startup")) if (RESULTS / "startup.json").is_file() else "",
             sweeps=sweeps_section(_load("sweep")) if (RESULTS / "sweep.json").is_file() else "",
+            scale=scale_section(_load("scale"), _machine) if (RESULTS / "scale.json").is_file() else "",
         ),
     }
 
@@ -135,6 +141,14 @@ def landscape_page(page: str) -> str:
     if not (RESULTS / "landscape.json").is_file():
         return page
     return between_marks(page, "landscape", landscape_section(_load("landscape")))
+
+
+def gpu_page(page: str) -> str:
+    """Return the page on GPUs, with what was measured on one."""
+    # Not before it was measured.
+    if not (RESULTS / "gpu.json").is_file():
+        return page
+    return between_marks(page, "gpu", gpu_section(_load("gpu")))
 
 
 def importing_page(page: str) -> str:
@@ -227,7 +241,9 @@ def benchmarks_page(
     live: str,
     checkpoints: str,
     probe: str,
+    startup: str,
     sweeps: str,
+    scale: str,
 ) -> str:
     """Return the page of ratios."""
     return f"""{NOTE}# Benchmarks
@@ -260,6 +276,7 @@ On the embedded digits, where a step takes two or three milliseconds:
 {live}
 {checkpoints}
 {probe}
+{startup}
 ## Reading runs
 
 The loss of every step of one hundred runs of 2,000 steps, from a local store into arrays, as `lossopt compare` reads
@@ -267,7 +284,7 @@ them, against one public call for each run:
 
 {_ratios(reading, "python -m benchmarks.reading")}
 {_large(reading["large"])}
-{_comparison_page(page)}{sweeps}"""
+{_comparison_page(page)}{sweeps}{scale}"""
 
 
 def checkpoints_section(checkpointing: dict[str, Any]) -> str:

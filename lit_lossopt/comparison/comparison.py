@@ -129,6 +129,7 @@ class Comparison:
         shared_rates: losses that were trained alike, at one rate.
         contrasts: every contrast that was tested, of all questions and pairs, whether it is shown or not.
         tuning: trials of a sweep that only found the arms' settings.
+        all_pairs: whether a person asked to see the contrasts of all pairs.
     """
 
     title: str
@@ -162,3 +163,4 @@ class Comparison:
     shared_rates: tuple[SharedRate, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
     tuning: tuple[ArmRuns, ...] = ()
+    all_pairs: bool = False

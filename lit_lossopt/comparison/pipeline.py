@@ -22,6 +22,7 @@ from lit_lossopt.comparison.grouping.schedules import at_common_places
 from lit_lossopt.comparison.grouping.selection import candidates, repeated_by, select, without_comparisons
 from lit_lossopt.comparison.grouping.units import as_shares, typed_margin, typed_target
 from lit_lossopt.comparison.inclusion.audit import special_cases
+from lit_lossopt.comparison.listing import note_on_listing
 from lit_lossopt.comparison.measures.axes import common_axis
 from lit_lossopt.comparison.measures.judged import judged, judged_note
 from lit_lossopt.comparison.measures.learning_rate import budget_curves, sensitivities
@@ -236,7 +237,7 @@ def conclude(tested: Tested) -> Comparison:
     alike = group_of_best([arm.name for arm in measured.arms], tested.finals)
     ranked = [] if measured.axes.no_speed else [arm.name for arm in by_speed(measured.arms)]
     alike_speed = group_of_best(ranked, tested.speeds)
-    return Comparison(
+    comparison = Comparison(
         title=terms.title,
         metric=terms.metric,
         higher_is_better=terms.higher_is_better,
@@ -268,4 +269,6 @@ def conclude(tested: Tested) -> Comparison:
         shared_rates=shared_rates(measured.arms, measured.tried),
         contrasts=(*tested.finals, *tested.speeds, *tested.oscillations),
         tuning=measured.tried[len(measured.arms) :],
+        all_pairs=terms.all_pairs,
     )
+    return replace(comparison, notes=(*comparison.notes, *note_on_listing(comparison)))

@@ -32,7 +32,7 @@ _TRAINER = "lightning/pytorch/trainer/trainer.py"
 LINKED = {"model": ("num_classes", "in_channels", "image_size", "seed"), "data": ("seed",)}
 OWN_KEYS = (
     "seed_everything", "threads", "trainer", "model", "data", "tracking", "predictions", "checkpoints", "probe",
-    "diagnostics", "branch", "fp32_precision",
+    "diagnostics", "branch", "compile", "fp32_precision",
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ SEED = "seed of weights, split, batch order and dropout; runs that share it are 
 THREADS = "CPU threads; recorded, because results differ in the last bits with it"
 FP32_PRECISION = "how float32 numbers are multiplied: ieee, tf32 or bf16 (as torch does it)"
 DIAGNOSTICS = "what is measured beside training: default, full, off, or names as flow,sharpness@log:20"
+COMPILE = "compile the training step: true, or a mode of torch.compile; reduce-overhead is CUDA graphs"
 BRANCH_HELP = "begin a new run from a kept state of another one (see --checkpoints.keep_steps)"
 # A flag longer than this stands on a line of its own.
 _WIDEST = 32
@@ -63,6 +64,7 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("--seed_everything N", f"{SEED} (0)"),
         ("--threads N", THREADS),
+        ("--compile BOOL|MODE", f"{COMPILE} (false)"),
         ("--fp32_precision WORD", FP32_PRECISION),
         ("--ckpt_path FILE|last", "trained weights (validate, test, predict); a run to go on with (fit)"),
         ("--branch RUN[@STEP]", BRANCH_HELP),
@@ -93,6 +95,10 @@ FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
         ("--data.batch_size N", "images a batch (64)"),
         ("--data.augmentation LIST", "[PadCrop,HorizontalFlip,Cutout,ColorJitter], or torchvision's, image by image"),
         ("--data.mixing NAME", "MixUp or CutMix"),
+        (
+            "--data.resident auto|BOOL",
+            "whether the images lie on the GPU (auto: if they fit into half of its free memory)",
+        ),
         ("--data.validate_on_test BOOL", "train on all training images, evaluate on the test images"),
     ),
     "Training and tracking": (

@@ -136,6 +136,8 @@ TAG_IMPORTED_FROM = "lossopt.imported_from"
 TAG_IMPORTED_FORMAT = "lossopt.imported_format"
 TAG_IMPORTED_SHA256 = "lossopt.imported_sha256"
 TAG_IMPORTING = "lossopt.importing"
+# Of a run whose step was compiled: the seconds that this took, in its last attempt.
+TAG_COMPILE_SECONDS = "lossopt.compile_seconds"
 # The words of the command that made a run, as a list in JSON.
 TAG_COMMAND = "lossopt.command"
 # Objects that were handed over from Python, as a list of keys in JSON.

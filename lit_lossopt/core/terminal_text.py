@@ -31,6 +31,9 @@ def printable(text: str) -> str:
     >>> print(printable("red\x1b[31m"))
     red\x1b[31m
     """
+    if text.isprintable():
+        # Nearly every text is. Signs are looked at one by one only where that is needed, since pages hold megabytes.
+        return text
     return "".join(sign if sign in _ENDS else errors.printable(sign) for sign in text)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import torch
@@ -170,7 +171,7 @@ class ColorJitter(BatchTransform):
         Grey images have neither saturation nor hue.
         """
         signed = numbers * 2 - 1
-        strengths = torch.tensor(self.strengths, device=images.device)
+        strengths = constant(self.strengths, images.device)
         brightness, contrast, saturation = (1 + signed[:, :3] * strengths).clamp_min(0).T[:, :, None, None, None]
         values = images.float() * brightness
         values = torch.lerp(_grey(values).mean(dim=(2, 3), keepdim=True), values, contrast)
@@ -277,6 +278,12 @@ def box(centre: Tensor, sides: Tensor, size: tuple[int, int]) -> Tensor:
     return (inside[0][:, :, None] & inside[1][:, None, :]).unsqueeze(1)
 
 
+@cache
+def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return numbers ``[N]`` on a device, which copies them there once and not in each step."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
 def _grey(values: Tensor) -> Tensor:
     """Return luma ``[B, 1, H, W]``.
 
@@ -284,7 +291,7 @@ def _grey(values: Tensor) -> Tensor:
     """
     if values.shape[1] != 3:
         return values.mean(dim=1, keepdim=True)
-    weights = torch.tensor([0.299, 0.587, 0.114], device=values.device).view(1, 3, 1, 1)
+    weights = constant((0.299, 0.587, 0.114), values.device).view(1, 3, 1, 1)
     return (values * weights).sum(dim=1, keepdim=True)
 
 
@@ -295,6 +302,6 @@ def _hue_rotation(turns: Tensor) -> Tensor:
     """
     angle = (turns * 2 * torch.pi)[:, None, None]
     device = turns.device
-    cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=device) / 3**0.5
+    cross = constant((0.0, -1.0, 1.0, 1.0, 0.0, -1.0, -1.0, 1.0, 0.0), device).view(3, 3) / 3**0.5
     third = torch.full((3, 3), 1 / 3, device=device)
     return angle.cos() * torch.eye(3, device=device) + angle.sin() * cross + (1 - angle.cos()) * third

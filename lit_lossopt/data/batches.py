@@ -84,6 +84,50 @@ class Pass:
     numbers: Tensor | None = None
     partners: Tensor | None = None
 
+    def on(self, device: torch.device) -> Pass:
+        """Return the same on a device, or this one if it is there."""
+        moved = (None if one is None else one.to(device) for one in (self.numbers, self.partners))
+        return Pass(self.order.to(device), *moved)
+
+
+class Source(NamedTuple):
+    """What batches are gathered from.
+
+    Attributes:
+        rows: images ``[N, H, W, C]`` uint8, on any device.
+        labels: ``[N]`` int64, on the same device.
+        pinned: whether batches are gathered in page-locked memory, from which a GPU copies beside its work.
+    """
+
+    rows: Tensor
+    labels: Tensor
+    pinned: bool = False
+
+    @classmethod
+    def of(cls, data: LabelledImages) -> Source:
+        """Return images as they lie in memory."""
+        return cls(data.images.permute(0, 2, 3, 1).contiguous(), data.labels)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of images and labels."""
+        return self.rows.nbytes + self.labels.nbytes
+
+    def on(self, device: torch.device) -> Source:
+        """Return a copy on a device."""
+        return Source(self.rows.to(device), self.labels.to(device))
+
+    def gathered(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images ``[B, C, H, W]``, channels last in memory, and labels at ``index`` ``[B]``."""
+        return self.chosen(self.rows, index).permute(0, 3, 1, 2), self.chosen(self.labels, index)
+
+    def chosen(self, rows: Tensor, index: Tensor) -> Tensor:
+        """Return some rows of a tensor, in the memory from which batches are copied."""
+        if not self.pinned:
+            return rows.index_select(0, index)
+        into = torch.empty((len(index), *rows.shape[1:]), dtype=rows.dtype, pin_memory=True)
+        return torch.index_select(rows, 0, index, out=into)
+
 
 class BatchLoader:
     """Serves batches of an array in memory.
@@ -98,6 +142,7 @@ class BatchLoader:
         drop_last: leave out a last batch that would be smaller.
         start: number of batches to leave out of the first pass, because they were served before an interruption.
         share: the part of each batch that is served. It may be empty in a last batch.
+        source: what the images are gathered from. Default: ``data``, where they are. Batches lie where it does.
     """
 
     def __init__(
@@ -109,6 +154,7 @@ class BatchLoader:
         drop_last: bool = False,
         start: int = 0,
         share: Share = WHOLE,
+        source: Source | None = None,
     ) -> None:
         self.share = share
         self.start = start
@@ -116,7 +162,7 @@ class BatchLoader:
         self.batch_size = batch_size
         self.new_pass = new_pass
         self.drop_last = drop_last
-        self._rows = data.images.permute(0, 2, 3, 1).contiguous()
+        self.source = source or Source.of(data)
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.data), self.batch_size)
@@ -134,12 +180,15 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         start, self.start = self.start, 0
+        source = self.source
         now = self.new_pass() if self.new_pass else Pass(torch.arange(len(self.data)))
+        # All of it at once, so that no batch has to copy its part.
+        now = now.on(source.rows.device)
         for whole in torch.split(now.order, self.batch_size)[start : len(self)]:
             index = self.share.of(whole)
             rows = index if now.partners is None else torch.cat([index, now.partners[index]])
-            batch = self._rows.index_select(0, rows).permute(0, 3, 1, 2), self.data.labels.index_select(0, rows)
-            yield batch if now.numbers is None else (*batch, now.numbers.index_select(0, rows))
+            batch = source.gathered(rows)
+            yield batch if now.numbers is None else (*batch, source.chosen(now.numbers, rows))
 
 
 def batch_length(batch: Sequence[Tensor]) -> int:

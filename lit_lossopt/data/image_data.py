@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ from lit_lossopt.data.epochs import batches_done, order_of_epoch, pass_of_epoch
 from lit_lossopt.data.held_out import check_held_out, deciding_settings
 from lit_lossopt.data.mixing import Mixing, mix_labels
 from lit_lossopt.data.normalisation import Normalisation
+from lit_lossopt.data.sources import Resident, Sources
 from lit_lossopt.data.splits import draw_validation_images
 from lit_lossopt.data.summary import data_line
 
@@ -60,6 +62,8 @@ class ImageDataModule(pl.LightningDataModule):
         augmentation: transforms of the training images, in order. PadCrop, HorizontalFlip, Cutout and ColorJitter work
             on whole batches. Any of torchvision v2 works too, image by image.
         mixing: MixUp or CutMix of the training images, for losses that take soft labels.
+        resident: whether the images lie on the device that trains, so that a step copies none. ``auto`` means a GPU
+            whose free memory is twice as large. It has no influence on results.
         seed: fixes the split, the order of batches and the augmentation.
 
     Raises:
@@ -76,6 +80,7 @@ class ImageDataModule(pl.LightningDataModule):
         validate_on_test: bool = False,
         augmentation: list[BatchTransform | v2.Transform] | None = None,
         mixing: Mixing | None = None,
+        resident: Resident = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -90,6 +95,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.validate_on_test = validate_on_test
         self.augmentation = Augmentation(augmentation or [])
         self.mixing = mixing
+        self._sources = Sources(resident)
         # A plain int, because a checkpoint may hold no class of the parser's.
         self.seed = int(seed)
         self._labels_kept = choose_classes(classes, self.all_class_names)
@@ -153,7 +159,7 @@ class ImageDataModule(pl.LightningDataModule):
 
         The seed is none of it. Runs of several seeds are of the same data.
         """
-        meanwhile = ("seed", "trainer", "_splits", "_normalisation", "pool")
+        meanwhile = ("seed", "trainer", "_splits", "_sources", "_normalisation", "pool")
         return {name: value for name, value in vars(self).items() if name not in meanwhile}
 
     @property
@@ -210,8 +216,8 @@ class ImageDataModule(pl.LightningDataModule):
         An interrupted epoch goes on where it was.
         """
         new_pass = lambda: self.epoch_pass(self.trainer.current_epoch if self.trainer else 0)  # noqa: E731  # one line
-        train, start = self._splits["train"], batches_done(self.trainer)
-        return BatchLoader(train, self.batch_size, new_pass, drop_last=self.drop_last, start=start, share=self._share())
+        start = batches_done(self.trainer)
+        return self._batches("train", self.batch_size, new_pass, drop_last=self.drop_last, start=start)
 
     def val_dataloader(self) -> BatchLoader:
         """Return the validation batches."""
@@ -223,7 +229,12 @@ class ImageDataModule(pl.LightningDataModule):
 
     def predict_dataloader(self) -> BatchLoader:
         """Return the batches to predict."""
-        return BatchLoader(self._splits["predict"], self.eval_batch_size)
+        # All of them on each device.
+        return self._batches("predict", self.eval_batch_size, share=WHOLE)
+
+    def teardown(self, stage: str) -> None:
+        """Give the device its memory back."""
+        self._sources.forget()
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Return normalised images and their labels, on their device.
@@ -299,9 +310,15 @@ class ImageDataModule(pl.LightningDataModule):
         return {"seed_everything": self.seed, "data.val_fraction": self.val_fraction, **on_test}
 
     def _evaluation_batches(self, split: str) -> BatchLoader:
-        data, share = self._splits[split], self._share()
-        check_all_have_some(split, len(data), self.eval_batch_size, share.ranks)
-        return BatchLoader(data, self.eval_batch_size, share=share)
+        check_all_have_some(split, len(self._splits[split]), self.eval_batch_size, self._share().ranks)
+        return self._batches(split, self.eval_batch_size)
+
+    def _batches(
+        self, split: str, size: int, new_pass: Callable[[], Pass] | None = None, **options: Any
+    ) -> BatchLoader:
+        data = self._splits[split]
+        source = self._sources.of(split, data, self.trainer)
+        return BatchLoader(data, size, new_pass, **{"share": self._share(), "source": source, **options})
 
     def _share(self) -> Share:
         return Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else WHOLE

@@ -12,9 +12,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from lit_lossopt.data.augmentation import box
+from lit_lossopt.data.augmentation import box, constant
 
 
 class Mixing(ABC):
@@ -81,7 +80,7 @@ class CutMix(Mixing):
     def __call__(self, images: Tensor, partners: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the patched images and their share of own pixels."""
         size = images.shape[-2], images.shape[-1]
-        sides = (1 - numbers[:, :1]).sqrt() * torch.tensor(size, device=images.device)
+        sides = (1 - numbers[:, :1]).sqrt() * constant(size, images.device)
         inside = box(numbers[:, 1:], sides, size)
         return torch.where(inside, partners, images), 1 - inside.float().mean(dim=(1, 2, 3))
 
@@ -94,5 +93,7 @@ def mix_labels(labels: Tensor, partners: Tensor, share: Tensor, num_classes: int
     >>> mix_labels(torch.tensor([0]), torch.tensor([2]), torch.tensor([0.75]), num_classes=3)
     tensor([[0.7500, 0.0000, 0.2500]])
     """
-    own, other = (functional.one_hot(each, num_classes).float() for each in (labels, partners))
+    # Not one_hot: it looks at the largest label, for which a device is waited for.
+    classes = torch.arange(num_classes, device=labels.device)
+    own, other = ((each[:, None] == classes).float() for each in (labels, partners))
     return torch.lerp(other, own, share[:, None])

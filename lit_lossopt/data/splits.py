@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.seeds import derive_seed
 from lit_lossopt.data.batches import LabelledImages
+from lit_lossopt.data.stratified import split_places
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -31,10 +31,8 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
     Raises:
         ValueError: a class is too small to be in both parts.
     """
-    stay, held_out = train_test_split(
-        torch.arange(len(labels)).numpy(), test_size=fraction, stratify=labels.numpy(), random_state=seed
-    )
-    return torch.from_numpy(stay).sort().values, torch.from_numpy(held_out).sort().values
+    stay, held_out = split_places(labels.numpy(), fraction, seed)
+    return torch.from_numpy(stay), torch.from_numpy(held_out)
 
 
 def draw_validation_images(

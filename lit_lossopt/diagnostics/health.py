@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ class LossTrack:
                 continue
             self.last.append(loss)
             if len(self.last) == LAST and self.count % STRIDE == 0:
-                self.lowest = min(self.lowest, float(np.median(self.last)))
+                self.lowest = min(self.lowest, _median(self.last))
 
     def has_exploded(self) -> str:
         """Return the evidence that finite losses have diverged.
@@ -182,6 +182,18 @@ def predicts_one_class(confusion: NDArray[np.integer]) -> str:
         return ""
     share = (confusion.sum(axis=0) / confusion.sum()).max()
     return f"{share:.0%} of the predictions are one class, accuracy {accuracy:.3f}"
+
+
+def _median(values: Iterable[float]) -> float:
+    """Return the median of a few values, or NaN if one of them is NaN.
+
+    For fifty values it takes a tenth of the time of ``np.median``, to the same bit.
+    """
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    if any(map(math.isnan, ordered)):
+        return math.nan
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _summary(confusion: NDArray[np.integer]) -> tuple[float, float, bool]:

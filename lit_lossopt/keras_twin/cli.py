@@ -46,6 +46,8 @@ class TwinCLI(LossOptCLI):
             raise UserError(
                 f"twin: trainer.accelerator={trainer['accelerator']}: TensorFlow finds its devices itself; leave it out"
             )
+        if self._get(self.config, "compile"):
+            raise UserError("twin: compile: it compiles torch's step, and TensorFlow compiles its own; leave it out")
         trainer["accelerator"] = CPUAccelerator.name()
         start_tensorflow(torch.get_num_threads())
 

@@ -20,6 +20,7 @@ from lit_lossopt.keras_twin.losses import counterpart_of as loss_counterpart
 from lit_lossopt.keras_twin.optimizers import counterpart_of as optimizer_counterpart
 from lit_lossopt.keras_twin.settings import TwinSettings
 from lit_lossopt.networks.mini_cnn import MiniCNN
+from lit_lossopt.training.dropout import seed_dropout
 from lit_lossopt.training.loop_state import batch_number
 from lit_lossopt.training.module import Batch, LossOptModule
 from lit_lossopt.training.step_output import TrainingOutput
@@ -144,5 +145,5 @@ class TwinModule(LossOptModule):
         probability = network.dropout.p
         if self.settings.dropout == "own" or not probability:
             return None
-        self._seed_dropout(number)
+        seed_dropout(self.seed, number, self.global_rank, self.device)
         return functional.dropout(torch.ones(images, network.linear1.out_features), probability)

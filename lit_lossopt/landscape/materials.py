@@ -24,7 +24,7 @@ from lit_lossopt.tracking.reading.runs import Run
 
 PROBE_IMAGES = 256
 # Settings of data that change no image.
-_BESIDE = {"batch_size", "eval_batch_size", "augmentation", "mixing", "drop_last", "seed"}
+_BESIDE = {"batch_size", "eval_batch_size", "augmentation", "mixing", "drop_last", "resident", "seed"}
 
 
 def config_of(run_id: str) -> dict[str, Any]:

@@ -195,7 +195,7 @@ class Sweep:
         return trial if before.phase == names.TRUNK else before
 
     def _run_stage(self, trials: Sequence[Trial]) -> None:
-        ended, kills = self.runs.ended(self.trials), self.runs.kills()
+        ended, kills = self.runs.standing(self.trials)
         needed = self._states_needed(ended)
         kept = {key: self.runs.states_kept(key, needed[key]) for key in needed.keys() & ended.keys()}
         # A state that others need, and that is gone, is trained again.
@@ -226,7 +226,9 @@ class Sweep:
         counted = [dataclasses.replace(trial, kills=kills.get(trial.key, 0)) for trial in missing]
         before = self.left
         try:
-            self._run([self._placed(trial, begun=trial.key in kills) for trial in counted])
+            wanted = self._states_needed({})
+            placed = [self._placed(one, wanted.get(one.key, ()), begun=one.key in kills) for one in counted]
+            self._run(placed)
         except KeyboardInterrupt:
             # What was ended because a person wanted it was not killed.
             self.runs.settle(stopped=True)
@@ -266,14 +268,16 @@ class Sweep:
             self.say(self.failed[trial.key])
         return trial.key in self.failed
 
-    def _placed(self, trial: Trial, *, begun: bool = False) -> Trial:
+    def _placed(self, trial: Trial, steps: Collection[int | None] = (), *, begun: bool = False) -> Trial:
         """Return a trial with the words for its place in the sweep.
 
-        A trial that was interrupted is taken up.
+        Args:
+            trial: to run.
+            steps: behind which others begin from it. None stands for its end.
+            begun: whether it was interrupted, and is taken up.
         """
         if trial.phase == TEST:
             return dataclasses.replace(trial, tracking=(f"--tracking.experiment={self.plan.experiment}",))
-        steps = self._states_needed({}).get(trial.key, set())
         kept = self.keep_checkpoints or steps or trial.phase not in (TUNING, GRID)
         planned = len(self.plan.tuning_seeds if trial.phase == TUNING else self.plan.seeds)
         place = self.runs.tracking_words(trial.key, trial.arm, trial.phase, planned)

@@ -6,8 +6,6 @@ import importlib.util
 from pathlib import Path
 from urllib.parse import urlparse
 
-from mlflow.store.artifact.artifact_repository_registry import get_registered_artifact_repositories
-
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.tracking.addresses import is_server, local_path
 from lit_lossopt.tracking.places import here
@@ -53,6 +51,9 @@ def _problem(address: str, store: str) -> str:
         return "a folder of Windows; use it there"
     if scheme in ("", "file"):
         return f"a relative folder, another one from each working folder ({Path.cwd()} now)"
+    # Half a second of imports, which a training with a local store has no use for.
+    from mlflow.store.artifact.artifact_repository_registry import get_registered_artifact_repositories
+
     if scheme not in get_registered_artifact_repositories():
         return f"and MLflow knows no {scheme}:"
     module, package = _NEEDED.get(scheme, ("", ""))

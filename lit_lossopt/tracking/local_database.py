@@ -13,6 +13,7 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 
 from lit_lossopt.core.files import lock_file
+from lit_lossopt.tracking import made_ahead
 from lit_lossopt.tracking.addresses import sqlite_path
 
 
@@ -26,7 +27,8 @@ def make_database(path: Path | None) -> None:
     part = path.with_name(f"{path.name}.part")
     for left in (part, Path(f"{part}-journal")):
         left.unlink(missing_ok=True)
-    MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+    if not made_ahead.take(part):
+        MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
     part.replace(path)
 
 

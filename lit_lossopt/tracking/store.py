@@ -73,6 +73,19 @@ class Store:
         database = sqlite_path(self.uri)
         return bool(database and not database.exists())
 
+    def is_whole(self) -> bool:
+        """Return True if there is a local database with experiments, which MLflow has no need to change."""
+        database = sqlite_path(self.uri)
+        if database is None:
+            return False
+        with suppress(sqlite3.Error), closing(self._read_only(database)) as connection:
+            return connection.execute("SELECT 1 FROM experiments").fetchone() is not None
+        return False
+
+    def open(self) -> None:
+        """Connect now, and not at the first call."""
+        self.client.search_experiments(max_results=1)
+
     def create_run(self, header: Mapping[str, Any]) -> tuple[str, str]:
         """Return (run id, artifact address) of a run, made if it is missing.
 
@@ -128,12 +141,15 @@ class Store:
         """Store the entries between two places in a journal's file."""
         self.send(run_id, entries_between(folder, start, end), folder)
 
+    @staticmethod
+    def _read_only(database: Path) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=5)
+
     def counts(self, run_id: str) -> dict[str, int]:
         """Return metric → number of points in the store."""
         database = sqlite_path(self.uri)
         if database:
-            address = f"file:{quote(str(database))}?mode=ro"
-            with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
+            with closing(self._read_only(database)) as connection:
                 rows = connection.execute("SELECT key, COUNT(*) FROM metrics WHERE run_uuid = ? GROUP BY key", [run_id])
                 return {str(name): int(count) for name, count in rows}
         metrics = self.client.get_run(run_id).data.metrics

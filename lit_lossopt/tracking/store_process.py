@@ -10,9 +10,11 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +47,7 @@ class StoreProcess:
         self._locks = (threading.Lock(), threading.Lock())
         self.owner, self.dead = os.getpid(), False
         self._popen: subprocess.Popen[bytes] | None = None
+        self._empty = ""
         try:
             # Until it ignores them, signals that are meant for the training wait.
             with signals.held_back():
@@ -100,6 +103,9 @@ class StoreProcess:
             # Whoever waits for an answer sees its end now.
             with lock:
                 connection.close()
+        if self._empty:
+            # Killed meanwhile, the process has not removed it itself.
+            shutil.rmtree(self._empty, ignore_errors=True)
 
     def _fork(self, work: Connection, urgent: Connection) -> int:
         parent = os.getpid()
@@ -116,8 +122,16 @@ class StoreProcess:
 
     def _execute(self, work: Connection, urgent: Connection) -> int:
         numbers = (work.fileno(), urgent.fileno())
+        self._empty = tempfile.mkdtemp(prefix="lossopt-")
         self._popen = subprocess.Popen(  # noqa: S603  # this very package
-            [sys.executable, "-c", _CODE.format(path=json.dumps(sys.path)), *map(str, numbers), str(os.getpid())],
+            [
+                sys.executable,
+                "-c",
+                _CODE.format(path=json.dumps(sys.path)),
+                *map(str, numbers),
+                str(os.getpid()),
+                self._empty,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -2,8 +2,8 @@
 
 It keeps the training from waiting for Python's lock. It answers calls of ``store.Store`` that come over two
 connections. Those of the first are answered in turn, those of the second at once, past one that is stuck. It imports
-what MLflow needs, and opens or makes nothing before it is told to. It ends when its parent does, however that ends, and
-takes no signal that is meant for the training.
+what MLflow needs, and writes nothing before it is told to. It ends when its parent does, however that ends, and takes
+no signal that is meant for the training.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from lit_lossopt.core import signals
+from lit_lossopt.core import names, signals
 from lit_lossopt.core.imports import import_for_good
 from lit_lossopt.core.quiet import silence_process
+from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.run_store import Told, tell
 
 # Seconds between two looks at whether the parent lives: workers of its loaders may keep the connection open.
@@ -95,7 +98,7 @@ class Stores:
         return Store(self._places[number].uri)
 
 
-def serve(work: Connection, urgent: Connection, parent: int) -> None:
+def serve(work: Connection, urgent: Connection, parent: int, empty: Path | None = None) -> None:
     """Answer until the parent has ended or closed its ends.
 
     It never returns.
@@ -104,6 +107,7 @@ def serve(work: Connection, urgent: Connection, parent: int) -> None:
         work: calls that are answered in turn.
         urgent: calls that are answered at once.
         parent: its process id.
+        empty: a folder for temporary files while a new database is made, and to remove. None: a new one can wait.
     """
     signals.ignore(signals.STOPPING)
     # Before anything else: what goes wrong is told to the training, and nothing to the person's terminal.
@@ -112,7 +116,7 @@ def serve(work: Connection, urgent: Connection, parent: int) -> None:
     import_for_good("lit_lossopt.tracking.store")
 
     stores = Stores()
-    threading.Thread(target=_in_turn, args=(stores, work), daemon=True).start()
+    threading.Thread(target=_in_turn, args=(stores, work, empty), daemon=True).start()
     try:
         while os.getppid() == parent:
             if urgent.poll(LOOK):
@@ -126,19 +130,43 @@ def main(words: list[str]) -> None:
     """Serve as a program of its own.
 
     Args:
-        words: two descriptors, and the parent's process id.
+        words: two descriptors, the parent's process id, and an empty folder, which the parent removes.
     """
-    work, urgent, parent = map(int, words)
-    serve(Connection(work), Connection(urgent), parent)
+    work, urgent, parent = map(int, words[:3])
+    serve(Connection(work), Connection(urgent), parent, Path(words[3]))
 
 
-def _in_turn(stores: Stores, work: Connection) -> None:
+def _in_turn(stores: Stores, work: Connection, empty: Path | None) -> None:
+    # Whatever is wrong with the store, the first call meets it too, and its answer is told.
+    with suppress(Exception):
+        _get_ready(empty)
     try:
         while True:
             work.send(stores.answer(work.recv()))
     except (EOFError, OSError):
         # The parent is gone, or has no more use for this.
         os._exit(0)
+
+
+def _get_ready(empty: Path | None) -> None:
+    """Do what the first call would take longest for, before there is a call.
+
+    A local store that is there is opened. If there is none, its database is made in memory. The working folder stays as
+    it is.
+
+    Raises:
+        Exception: something is wrong with the store.
+    """
+    from lit_lossopt.tracking import made_ahead
+    from lit_lossopt.tracking.store import Store
+
+    store = Store(absolute_uri(tracking_uri()))
+    if store.is_being_made():
+        if empty:
+            made_ahead.make(empty)
+    # MLflow would make this folder.
+    elif Path(names.RUNS_FOLDER).is_dir() and store.is_whole():
+        store.open()
 
 
 def _at_once(stores: Stores, urgent: Connection, request: Request) -> None:

@@ -18,16 +18,14 @@ from mlflow.entities import Metric
 
 from lit_lossopt.core import names
 from lit_lossopt.core.errors import UserError, one_line
-from lit_lossopt.core.names import LAST_STATE, RESULTS, Status, kept_state
+from lit_lossopt.core.names import RESULTS, Status
 from lit_lossopt.core.quiet import quiet_stores
 from lit_lossopt.core.redaction import redact
 from lit_lossopt.tracking.addresses import local_path, tracking_uri
-from lit_lossopt.tracking.places import local_artifacts
 from lit_lossopt.tracking.store import STORE_ERRORS, Store
 from lit_lossopt.tracking.sync import sync_journal
-from lit_lossopt.tracking.trial_runs import TrialRun, read_header, seconds_between
-
-_ACCURACY = names.metric(names.VAL, "accuracy")
+from lit_lossopt.tracking.trial_results import has_state, trial_runs_of
+from lit_lossopt.tracking.trial_runs import TrialRun, read_header
 
 
 @dataclass
@@ -52,6 +50,8 @@ class SweepRuns:
         quiet_stores()
         self._store = Store(tracking_uri())
         self._experiment_id = self._description = ""
+        # Name of a journal → its sweep and its trial. They stay, so that each journal is opened once for them.
+        self._trial_of: dict[str, tuple[str, str]] = {}
 
     def artifacts_are_here(self) -> bool:
         """Return True if the experiment keeps its files in a folder here.
@@ -128,11 +128,20 @@ class SweepRuns:
         """
         busy = set()
         for folder in sorted(Path(names.JOURNAL_FOLDER).glob("*")):
-            tags = read_header(folder).get("tags", {})
-            mine = tags.get(names.TAG_SWEEP) == self.parent and (not key or tags.get(names.TAG_SWEEP_KEY) == key)
+            sweep, own_key = self._trial_of.get(folder.name) or self._read_trial_of(folder)
+            mine = sweep == self.parent and (not key or own_key == key)
             if mine and sync_journal(folder, stopped=stopped) == "busy":
-                busy.add(tags.get(names.TAG_SWEEP_KEY, ""))
+                busy.add(own_key)
         return busy
+
+    def _read_trial_of(self, folder: Path) -> tuple[str, str]:
+        """Return the sweep and the trial of a journal."""
+        header = read_header(folder)
+        tags = header.get("tags", {})
+        found = tags.get(names.TAG_SWEEP, ""), tags.get(names.TAG_SWEEP_KEY, "")
+        if header:
+            self._trial_of[folder.name] = found
+        return found
 
     def ended(self, keys: Iterable[str]) -> dict[str, TrialRun]:
         """Return key → run of those trials that have ended.
@@ -146,12 +155,42 @@ class SweepRuns:
         missing = wanted - set(self.known)
         # One is asked for when a trial ends: reading all runs each time would take ever longer.
         only = f" AND tags.`{names.TAG_SWEEP_KEY}` = '{next(iter(missing))}'" if len(missing) == 1 else ""
-        with _said(self._store.uri):
-            for run in self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'{only}") if missing else ():
-                key = run.data.tags.get(names.TAG_SWEEP_KEY, "")
-                if run.data.tags.get(names.TAG_VERDICT) in RESULTS and run.info.end_time and key not in self.known:
-                    self.known[key] = self._trial_run(run)
+        if missing:
+            with _said(self._store.uri):
+                self._note_ended(self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'{only}"))
+        if len(wanted) == 1:
+            return {key: self.known[key] for key in wanted & self.known.keys()}
         return {key: run for key, run in self.known.items() if key in wanted}
+
+    def standing(self, keys: Iterable[str]) -> tuple[dict[str, TrialRun], dict[str, int]]:
+        """Return the trials that have ended, and how often the process of each trial was killed without a word.
+
+        The store is asked once for both.
+
+        Args:
+            keys: of the trials whose ends are returned.
+
+        Raises:
+            UserError: the store does not answer.
+        """
+        with _said(self._store.uri):
+            runs = self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'")
+            self._note_ended(runs)
+        counted: dict[str, int] = {}
+        for tags in (run.data.tags for run in runs):
+            key = tags.get(names.TAG_SWEEP_KEY, "")
+            counted[key] = counted.get(key, 0) + int(tags.get(names.TAG_KILLED, 0))
+        wanted = set(keys)
+        return {key: run for key, run in self.known.items() if key in wanted}, counted
+
+    def _note_ended(self, runs: Sequence[Any]) -> None:
+        """Keep the first run of each trial that has ended."""
+        first: dict[str, Any] = {}
+        for run in runs:
+            key = run.data.tags.get(names.TAG_SWEEP_KEY, "")
+            if run.data.tags.get(names.TAG_VERDICT) in RESULTS and run.info.end_time and key not in self.known:
+                first.setdefault(key, run)
+        self.known |= dict(zip(first, trial_runs_of(list(first.values())), strict=True))
 
     def states_kept(self, key: str, steps: Collection[int | None]) -> set[int | None]:
         """Return the steps of which a run of a trial that has ended has kept the state.
@@ -167,18 +206,8 @@ class SweepRuns:
             found = self._search(
                 f"tags.`{names.TAG_SWEEP}` = '{self.parent}' AND tags.`{names.TAG_SWEEP_KEY}` = '{key}'"
             )
-            runs = [self._trial_run(run) for run in found if run.data.tags.get(names.TAG_VERDICT) in RESULTS]
-        return {step for step in steps if any(_has_state(run, step) for run in runs)}
-
-    def kills(self) -> dict[str, int]:
-        """Return trial key → how often its process was killed without a word."""
-        with _said(self._store.uri):
-            runs = self._search(f"tags.`{names.TAG_SWEEP}` = '{self.parent}'")
-        counted: dict[str, int] = {}
-        for tags in (run.data.tags for run in runs):
-            key = tags.get(names.TAG_SWEEP_KEY, "")
-            counted[key] = counted.get(key, 0) + int(tags.get(names.TAG_KILLED, 0))
-        return counted
+            runs = trial_runs_of([run for run in found if run.data.tags.get(names.TAG_VERDICT) in RESULTS])
+        return {step for step in steps if any(has_state(run, step) for run in runs)}
 
     def begin_race(self, rules: str, keys: Iterable[str]) -> None:
         """Tag the repeats with the rules of their race, those that have ended and those that will begin.
@@ -285,29 +314,6 @@ class SweepRuns:
             token = page.token
             if not token:
                 return runs
-
-    def _trial_run(self, run: Any) -> TrialRun:
-        points = self._store.client.get_metric_history(run.info.run_id, _ACCURACY)
-        points = sorted(points, key=lambda point: int(point.step))
-        values = tuple(point.value for point in points)
-        seconds = seconds_between(run.info.start_time, run.info.end_time)
-        verdict, artifacts = run.data.tags[names.TAG_VERDICT], str(run.info.artifact_uri)
-        return TrialRun(
-            str(run.info.run_id), verdict, values, seconds, run.data.tags, run.data.metrics, artifacts,
-            int(points[-1].step) if points else 0,
-        )  # fmt: skip
-
-
-def _has_state(run: TrialRun, step: int | None) -> bool:
-    """Return whether a run has kept a state. Of runs whose files are on another machine it is believed.
-
-    Args:
-        run: that has ended.
-        step: after which. None stands for its end.
-    """
-    artifacts = local_artifacts(run.artifacts, Path.cwd())
-    name = LAST_STATE if step is None else kept_state(step)
-    return artifacts is None or (artifacts / names.CHECKPOINT_FOLDER / name).is_file()
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lit_lossopt.config.branch import BRANCH, WEIGHTS, read_origin
@@ -26,12 +25,13 @@ from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
 from lit_lossopt.training.checkpoint_file import read_best_of, read_verified
 from lit_lossopt.training.continuation import Continuation, branch_off, continuation_of, continue_run
 from lit_lossopt.training.distributed import collectives as ranks
+from lit_lossopt.training.parser_ahead import ParserAheadCLI
 from lit_lossopt.training.preflight import check_left, check_place, check_weights
 from lit_lossopt.training.resume import claim_settings, last_checkpoint, unfinished_checkpoint
 from lit_lossopt.training.run_description import resolved_config
 
 
-class CheckpointCLI(LightningCLI):
+class CheckpointCLI(ParserAheadCLI):
     """A LightningCLI that finds a checkpoint, and the run that the checkpoint belongs to.
 
     A subclass sets these attributes before it builds anything.

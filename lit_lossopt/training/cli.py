@@ -21,7 +21,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lit_lossopt.config.branch import BRANCH
 from lit_lossopt.config.check import ALLOWED_IMPORTS, LINKED
-from lit_lossopt.config.help import BRANCH_HELP, DIAGNOSTICS, FP32_PRECISION, SEED, THREADS
+from lit_lossopt.config.help import BRANCH_HELP, COMPILE, DIAGNOSTICS, FP32_PRECISION, SEED, THREADS
 from lit_lossopt.config.lightning_callbacks import check_built
 from lit_lossopt.config.quoted_values import check_quoted
 from lit_lossopt.config.words import Prepared
@@ -34,6 +34,7 @@ from lit_lossopt.diagnostics.request import parse_request
 from lit_lossopt.networks.pretrained_weights import weights_left_unread
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
+from lit_lossopt.training.callbacks.compile_step import Compile
 from lit_lossopt.training.callbacks.health_watch import DivergedError
 from lit_lossopt.training.callbacks.line_stream import lines_above_bars
 from lit_lossopt.training.callbacks.predictions import PredictionTable
@@ -167,11 +168,9 @@ class LossOptCLI(CheckpointCLI):
         parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help=SEED)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add threads and this package's own groups of settings.
-
-        What the data decide is linked.
-        """
+        """Add this package's own settings, and link what the data decide."""
         parser.add_argument("--threads", type=PositiveInt | None, default=None, help=THREADS)
+        parser.add_argument("--compile", type=Compile, default=False, help=COMPILE)
         parser.add_argument("--fp32_precision", type=FP32Precision | None, default=None, help=FP32_PRECISION)
         parser.add_class_arguments(RunLogger, "tracking")
         parser.add_class_arguments(RunCheckpoints, "checkpoints")
@@ -252,9 +251,9 @@ class LossOptCLI(CheckpointCLI):
         """Return this package's callbacks in their order."""
         self.checkpoints: RunCheckpoints = self._get(self.config_init, "checkpoints")
         self.checkpoints.go_unrecorded(self.unrecorded)
-        probe: ProbeLoss = self._get(self.config_init, "probe")
+        probe, mode = (self._get(self.config_init, name) for name in ("probe", "compile"))
         request = parse_request(self._get(self.config_init, "diagnostics"))
-        parts = parts_of(self.checkpoints, probe, request, given, trains=self.command == "fit", bar=bar)
+        parts = parts_of(self.checkpoints, probe, request, given, mode, trains=self.command == "fit", bar=bar)
         self.signals = parts.signals
         return callbacks_of(parts)
 

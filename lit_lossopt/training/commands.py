@@ -94,7 +94,7 @@ def start(prepared: Prepared, run: Callable[[Prepared], int]) -> int:
     from lit_lossopt.tracking.store_process import kept_process
 
     with kept_process(ahead=will_track(prepared)):
-        # Ten seconds of imports, so only after everything that can be checked without them.
+        # Seconds of imports, so only after everything that can be checked without them.
         return run(prepared)
 
 

@@ -27,8 +27,11 @@ from lit_lossopt.networks.pretrained_weights import are_read
 from lit_lossopt.optimizers import OptimizerCallable, build_optimizer
 from lit_lossopt.optimizers.schedule_plan import SchedulePlan
 from lit_lossopt.training.branch import begin_with
+from lit_lossopt.training.compilation import BatchLoss
 from lit_lossopt.training.continuation import Continuation
 from lit_lossopt.training.distributed.collectives import from_first
+from lit_lossopt.training.dropout import seed_dropout
+from lit_lossopt.training.fused import fused
 from lit_lossopt.training.loop_state import batch_number, epoch_of
 from lit_lossopt.training.metrics import Yardsticks
 from lit_lossopt.training.step_output import Predictions, TrainingOutput
@@ -71,6 +74,7 @@ class LossOptModule(pl.LightningModule):
     best_val_accuracy = 0.0
     plateau: ReduceLROnPlateau | None = None
     continuation: Continuation | None = None
+    compiled_loss: BatchLoss | None = None
     _run_config = ""
     _plateau_state: dict[str, Any] | None = None
     _checked = False
@@ -165,7 +169,7 @@ class LossOptModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and, if there is one, its schedule."""
-        optimizer = self.new_optimizer()
+        optimizer = fused(self.new_optimizer(), self.device)
         scheduler = self.schedule.made_for(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             # Stepped by PlateauSchedule.
@@ -204,7 +208,12 @@ class LossOptModule(pl.LightningModule):
 
         LBFGS looks at a batch several times.
         """
-        loss = self.loss_of_batch(batch, batch_number(self.trainer))
+        number = batch_number(self.trainer)
+        if self.compiled_loss is None:
+            loss = self.loss_of_batch(batch, number)
+        else:
+            seed_dropout(self.seed, number, self.global_rank, self.device)
+            loss = self.compiled_loss(*batch)
         if self._first_loss is None:
             self._first_loss = loss.detach()
         return TrainingOutput(loss=loss, loss_before=self._first_loss)
@@ -218,17 +227,12 @@ class LossOptModule(pl.LightningModule):
             batch: normalised images ``[N, C, H, W]`` and labels ``[N]``, or ``[N, K]`` where images are mixed.
             number: of the batch since the run began, from 0.
         """
-        self._seed_dropout(number)
-        images, labels = batch
-        return self.loss(self(images), labels)
+        seed_dropout(self.seed, number, self.global_rank, self.device)
+        return self.loss_of_images(*batch)
 
-    def _seed_dropout(self, number: int) -> None:
-        rank = ("rank", self.global_rank) if self.global_rank else ()
-        seed = derive_seed(self.seed, "step", number, *rank)
-        # Not torch.manual_seed: without a GPU it queues a stack trace for each backend, at each call, for ever.
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+    def loss_of_images(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of normalised images ``[N, C, H, W]``, which is what a compiled step compiles."""
+        return self.loss(self(images), labels)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation metrics."""

@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from lit_lossopt.data.summary import data_parameters
 from lit_lossopt.networks.mini_cnn import count_parameters
 from lit_lossopt.tracking.logger import RunLogger
 from lit_lossopt.training.arm import arm_in_words, imported
+from lit_lossopt.training.fused import fused
 from lit_lossopt.training.module import LossOptModule
 from lit_lossopt.training.numerics import fp32_precision
 from lit_lossopt.training.provenance import PACKAGES, as_text, code_state, machine, typed_command
@@ -95,17 +97,24 @@ class RunDescription(SaveConfigCallback):
         arm = f"{arm_in_words(config)}{told}"
         seed = config["seed_everything"]
         kind = {self.record: "true"} if self.record else {TAG_TRIAL_KEY: trial_key(config)}
-        logger.start(
-            run_name=f"{self.words[0]} {arm} seed={seed}" if self.record else f"{arm} seed={seed}",
-            params=flat_parameters(config, {**_built(pl_module), **_data_facts(trainer), **origins}),
-            tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_FRAMEWORK: pl_module.framework, **kind},
-        )
-        self._describe_origin(trainer, logger, text, _handed_over(config))
+        with ThreadPoolExecutor(1) as beside:
+            # While the store makes the run.
+            code = beside.submit(_code)
+            logger.start(
+                run_name=f"{self.words[0]} {arm} seed={seed}" if self.record else f"{arm} seed={seed}",
+                params=flat_parameters(
+                    config, {**_built(pl_module, trainer.strategy.root_device), **_data_facts(trainer), **origins}
+                ),
+                tags={TAG_ARM: arm, TAG_SEED: str(seed), TAG_FRAMEWORK: pl_module.framework, **kind},
+            )
+            provenance = _provenance(trainer, text, code.result(), attempt=1)
+        self._describe_origin(logger, text, provenance, _handed_over(config))
 
-    def _describe_origin(self, trainer: pl.Trainer, logger: RunLogger, text: str, handed_over: Sequence[Given]) -> None:
+    def _describe_origin(
+        self, logger: RunLogger, text: str, provenance: dict[str, Any], handed_over: Sequence[Given]
+    ) -> None:
         """Keep the config, where the run comes from, and what repeats it."""
         logger.log_text(text, CONFIG_ARTIFACT)
-        provenance = _provenance(trainer, text, attempt=1)
         diff = provenance["code"].pop("diff", "")
         logger.log_text(as_text(provenance), PROVENANCE_ARTIFACT)
         if diff:
@@ -125,7 +134,7 @@ class RunDescription(SaveConfigCallback):
         logger.describe(f"`{typed_command(typed)}`\n\n{repeats}{changed}".strip())
 
     def _describe_attempt(self, trainer: pl.Trainer, logger: RunLogger, text: str) -> None:
-        provenance = _provenance(trainer, text, attempt=logger.attempt)
+        provenance = _provenance(trainer, text, _code(), attempt=logger.attempt)
         provenance["code"].pop("diff", "")
         logger.log_text(as_text(provenance), PROVENANCE_ARTIFACT.replace(".", f"_{logger.attempt}."))
 
@@ -188,7 +197,11 @@ def _without_functions(config: Any) -> Any:
     return copied
 
 
-def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any]:
+def _code() -> dict[str, Any]:
+    return code_state(Path.cwd()) or code_state(Path(__file__).parent)
+
+
+def _provenance(trainer: pl.Trainer, config: str, code: dict[str, Any], attempt: int) -> dict[str, Any]:
     """Return what a run depends on beside its config.
 
     The environment is not among it, as it may hold passwords.
@@ -196,7 +209,7 @@ def _provenance(trainer: pl.Trainer, config: str, attempt: int) -> dict[str, Any
     data = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
     device = trainer.strategy.root_device
     return {
-        "code": code_state(Path.cwd()) or code_state(Path(__file__).parent),
+        "code": code,
         "packages": versions(PACKAGES),
         "source_sha256": source_digest(),
         "machine": {
@@ -230,12 +243,12 @@ def _data_facts(trainer: pl.Trainer) -> dict[str, Any]:
     }
 
 
-def _built(module: LossOptModule) -> dict[str, Any]:
+def _built(module: LossOptModule, device: torch.device) -> dict[str, Any]:
     """Return what is known once things are built.
 
     It is the optimizer's defaults, sizes, threads, and a digest of weights.
     """
-    defaults = module.new_optimizer().defaults
+    defaults = fused(module.new_optimizer(), device).defaults
     digest = getattr(module.network, "weights_sha256", None)
     return {
         **({"network.weights_sha256": digest} if digest else {}),

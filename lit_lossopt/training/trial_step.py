@@ -28,6 +28,7 @@ from lit_lossopt.networks.backbone import Backbone
 from lit_lossopt.optimizers.schedule_fit import misfit
 from lit_lossopt.optimizers.schedules import WarmUp
 from lit_lossopt.training.callbacks.optimizer_phases import switch_phase
+from lit_lossopt.training.fused import fused
 from lit_lossopt.training.module import Batch, LossOptModule
 
 # Optimizers of other packages may do something else at every tenth step, as Lookahead does at every sixth. Losses and
@@ -125,7 +126,8 @@ class TrialStep:
             UserError: it refuses its arguments.
         """
         with _blamed("model.optimizer"):
-            return self.module.new_optimizer(self.network, self.criterion, **more)
+            made = self.module.new_optimizer(self.network, self.criterion, **more)
+            return fused(made, self.trainer.strategy.root_device)
 
     def _scheduler(self, optimizer: Optimizer) -> Any:
         with _blamed("model.lr_scheduler"):

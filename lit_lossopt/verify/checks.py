@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from lit_lossopt.comparison.record.text import unpacked
 from lit_lossopt.comparison.report.page import page
 from lit_lossopt.core import names
 from lit_lossopt.core.numbers import counted, named
@@ -74,7 +75,7 @@ def of_the_page(text: str, again: Again) -> Checked:
     if not again.is_same_program:
         return Checked(("The page was not compared, since another state of this program has made it.",), unknown=1)
     computed = page(again.shown.comparison, again.shown.words, again.shown.record)
-    if text == computed:
+    if text == computed or unpacked(text) == unpacked(computed):
         return Checked(("The page is what the program makes of these runs, byte by byte.",))
     if again.ran:
         return Checked(("The page was not compared, since it names runs that still trained.",), unknown=1)

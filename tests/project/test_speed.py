@@ -7,7 +7,7 @@ import torch
 
 from benchmarks import operators, speed
 from benchmarks.speed_data import Images8, Images32
-from benchmarks.speed_loops import Point, TextbookCNN
+from benchmarks.speed_loops import Point, TextbookCNN, preallocated_batches, tuned_batches
 from lit_lossopt.networks.mini_cnn import MiniCNN
 
 POINT = Point(image_size=8, batch=8, threads=1, steps=2)
@@ -45,3 +45,14 @@ def test_what_was_tried_computes_the_same(network: type[MiniCNN]) -> None:
         gradients.append([parameter.grad for parameter in one.parameters()])
     for of_plain, of_tried in zip(*gradients, strict=True):
         torch.testing.assert_close(of_tried, of_plain, rtol=1e-3, atol=1e-3)
+
+
+def test_preallocated_batches_are_the_same() -> None:
+    found = []
+    for serve in (tuned_batches, preallocated_batches):
+        torch.manual_seed(0)
+        images, labels = next(serve(POINT))
+        found.append((images.clone(), labels))
+        assert images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])

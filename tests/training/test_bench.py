@@ -326,6 +326,7 @@ def test_the_json_holds_every_block() -> None:
         (["--model.optimizer=SGD", "--model.optimizer.lr=-1"], "Invalid learning rate"),
         (["--ckpt_path=last"], "from the initial weights on; leave out --ckpt_path"),
         (["--trainer.devices=2", "--trainer.accelerator=cpu"], "one device is measured"),
+        (["--compile=default"], "only steps that are not compiled are measured"),
         (["--trainer.accumulate_grad_batches=0"], "must be at least 1"),
     ],
 )

@@ -100,6 +100,8 @@ ODD = [
     ["--config=adam", "--data.drop_last=false", "--trainer.limit_val_batches=1", "--trainer.num_sanity_val_steps=0"],
     ["--config=adam", "--trainer.overfit_batches=4", "--trainer.max_epochs=6"],
     ["--config=adam", "--trainer.precision=bf16-mixed", "--trainer.gradient_clip_val=0.5"],
+    ["--config=adam", "--compile=true", "--data.drop_last=false"],
+    ["--config=adam", "--data.resident=true", "--data.augmentation=[PadCrop]", "--data.mixing=MixUp"],
     ["--config=adam", *STOPS, "--trainer.val_check_interval=3"],
     ["--config=adam", "--trainer.callbacks={class_path: GradientAccumulationScheduler, scheduling: {0: 1, 1: 3}}"],
     ["--config=bce", "--data.mixing=CutMix", "--trainer.val_check_interval=0.3"],

@@ -12,6 +12,7 @@ import numpy as np
 
 from lit_lossopt.comparison.comparison import Arm, ArmRuns, Comparison, Race, Trial
 from lit_lossopt.comparison.expectations import Expectation
+from lit_lossopt.comparison.listing import listing
 from lit_lossopt.comparison.measures.trial import seed_of, verdict_of
 from lit_lossopt.comparison.record.race import DecidedPair, RaceLook, RecordedRace
 from lit_lossopt.comparison.record.records import FORMAT, VERSION, MadeWith, Question, Record, RecordedArm, Request
@@ -57,6 +58,7 @@ def record_of(
         arms=tuple(map(_arm, comparison.arms)),
         runs=tuple(_compared(trial) for arm in comparison.arms for trial in arm.trials),
         race=_race(comparison.race) if comparison.race else None,
+        contrasts=listing(comparison).contrasts,
         tuning=tuple(_tuning(run, arm) for arm in comparison.tuning for run in arm.runs),
     )
 

@@ -163,7 +163,8 @@ class Record:
         question: what was compared, and how.
         arms: best first, by the mean final value of all their runs.
         runs: that are compared.
-        contrasts: of every two arms, by every quantity.
+        contrasts: of every two arms, by every quantity. Of more than 5,000 only those that the page shows, unless all
+            pairs were asked for.
         alike: the arm that is named best, then those whose final value cannot be told apart from its. Empty if each is
             beaten by another.
         alike_speed: the same by steps to the target.

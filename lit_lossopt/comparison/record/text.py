@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -21,6 +23,10 @@ from lit_lossopt.core.files import whole_file
 SCHEMA = f"comparison-{VERSION}.schema.json"
 # The id of the element that holds the JSON in a page.
 ELEMENT = "comparison-record"
+# The type of the element, plain, and compressed by zlib and in base64. So JSON of more characters is kept.
+PLAIN, PACKED, MOST_PLAIN = "application/json", "application/zlib", 2_000_000
+# Bytes that a packed record may have.
+_LARGEST = 2**30
 _INFINITE = {inf: "infinity", -inf: "-infinity"}
 
 
@@ -78,6 +84,36 @@ def write_json(tree: Mapping[str, Any], path: Path) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def packed(text: str) -> str:
+    """Return the JSON of a large record as it stands in a page.
+
+    It takes a third of the room. ``unpacked`` is the way back.
+    """
+    return base64.b64encode(zlib.compress(text.encode("ascii"), 9)).decode("ascii")
+
+
+def unpacked(page: str) -> str:
+    """Return a page in which the JSON is plain.
+
+    Two pages are the same if these are. Versions of zlib may compress the same JSON to other bytes.
+
+    Raises:
+        ValueError: what it holds was not packed.
+    """
+    opening, front = _opening(PACKED), page.find(_opening(PACKED))
+    if front < 0:
+        return page
+    start = front + len(opening)
+    end = page.find(_CLOSING, start)
+    try:
+        # A page may come from anybody, and a few bytes can stand for more than memory holds. What is cut is no JSON.
+        held = zlib.decompressobj().decompress(base64.b64decode(page[start:end], validate=True), _LARGEST)
+        text = held.decode("ascii")
+    except zlib.error as error:
+        raise ValueError(ELEMENT) from error
+    return f"{page[:front]}{_opening(PLAIN)}{text}{page[end:]}"
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON Schema that every record of this version fits."""
     text = (files("lit_lossopt.comparison.record") / SCHEMA).read_text(encoding="utf-8")
@@ -133,7 +169,13 @@ def _element(page: str) -> str:
     Raises:
         ValueError: there is none, or several.
     """
-    opening = f'<script type="application/json" id="{ELEMENT}">'
     if page.count(f'"{ELEMENT}"') != 1:
         raise ValueError(ELEMENT)
-    return page.partition(opening)[2].partition("</script>")[0]
+    return unpacked(page).partition(_opening(PLAIN))[2].partition(_CLOSING)[0]
+
+
+_CLOSING = "</script>"
+
+
+def _opening(kind: str) -> str:
+    return f'<script type="{kind}" id="{ELEMENT}">'

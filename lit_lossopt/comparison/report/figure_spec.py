@@ -221,6 +221,7 @@ class Figure:
         raw_name: what the page calls the values of single runs.
         lists_marks: whether the page also lists the marks in words.
         many_points: whether single runs may take as many points as a page has room for.
+        of_families: whether its lines are of families and not of arms.
     """
 
     key: str
@@ -232,6 +233,7 @@ class Figure:
     raw_name: str = "each run"
     lists_marks: bool = False
     many_points: bool = True
+    of_families: bool = False
 
 
 def style(index: int) -> Style:

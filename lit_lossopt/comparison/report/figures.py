@@ -180,7 +180,7 @@ def sensitivity(comparison: Comparison) -> Figure | None:
         "", (Axis("rate", "learning rate"),), label, lines, dots=dots, marks=marks, x_log=True, y_limit=shown.limit
     )
     said = conclusions.windows(comparison.sensitivity)
-    return Figure("sensitivity", "Learning-rate sensitivity", said, (panel,), lists_marks=True)
+    return Figure("sensitivity", "Learning-rate sensitivity", said, (panel,), lists_marks=True, of_families=True)
 
 
 def budget(comparison: Comparison) -> Figure | None:
@@ -208,7 +208,7 @@ def budget(comparison: Comparison) -> Figure | None:
         y_limit=shown.limit,
     )
     said = conclusions.best_of_budget(curves, comparison.higher_is_better)
-    return Figure("budget", "What a tuning budget buys", said, (panel,))
+    return Figure("budget", "What a tuning budget buys", said, (panel,), of_families=True)
 
 
 FIGURES: tuple[Callable[[Comparison], Figure | None], ...] = (

@@ -20,11 +20,19 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lit_lossopt.comparison.comparison import Comparison, Trial
-from lit_lossopt.comparison.record.text import ELEMENT
+from lit_lossopt.comparison.listing import listing
+from lit_lossopt.comparison.record.text import ELEMENT, MOST_PLAIN, PACKED, PLAIN, packed
 from lit_lossopt.comparison.report import tables
 from lit_lossopt.comparison.report.figure_spec import Figure, style
 from lit_lossopt.comparison.report.figures import figures, looks
-from lit_lossopt.comparison.report.page_data import MOST_POINTS, figure_data, style_data, thinned
+from lit_lossopt.comparison.report.page_data import (
+    MOST_ARMS,
+    MOST_POINTS,
+    figure_data,
+    style_data,
+    thinned,
+    with_first_arms,
+)
 from lit_lossopt.comparison.report.race_table import race_table
 from lit_lossopt.comparison.report.units import unit
 from lit_lossopt.core.files import whole_file
@@ -59,8 +67,11 @@ def page(comparison: Comparison, words: Sequence[str], record: Any = None) -> st
     from plotly.offline import get_plotlyjs
 
     look = looks(comparison)
+    listed = listing(comparison)
     styles = [style(place) for place in range(max(look.values(), default=0) + 1)]
-    shown = [thinned(figure, MOST_POINTS if figure.many_points else MOST_POINTS // 2) for figure in figures(comparison)]
+    arms = [arm.name for arm in comparison.arms]
+    drawn = [with_first_arms(figure, arms) for figure in figures(comparison)]
+    shown = [thinned(figure, MOST_POINTS if figure.many_points else MOST_POINTS // 2) for figure in drawn]
     scripts = [Markup(text) for text in (get_plotlyjs(), *map(_template, SCRIPTS))]  # noqa: S704  # our own files
     return (
         environment(_template)
@@ -74,19 +85,19 @@ def page(comparison: Comparison, words: Sequence[str], record: Any = None) -> st
             scripts=scripts,
             policy=policy(scripts),
             page_data=script_json({"styles": style_data(styles), "most": 8}),
-            record=record and as_script(record),
-            record_element=ELEMENT,
+            **_record_context(record),
             styles=styles,
             look=look,
             figures=[_figure_context(figure, look) for figure in shown],
             arms=tables.arm_table(comparison),
+            chips=arms[:MOST_ARMS],
             contrasts=[
                 ("The race: every pair, by the number of seeds that decided it", race_table(comparison, look)),
-                ("Final value", tables.contrast_table(comparison.finals, comparison, look)),
-                ("Steps to the target", tables.contrast_table(comparison.speeds, comparison, look)),
+                ("Final value", tables.contrast_table(listed.finals, comparison, look)),
+                ("Steps to the target", tables.contrast_table(listed.speeds, comparison, look)),
                 (
                     tables.oscillation_caption(comparison),
-                    tables.contrast_table(comparison.oscillations, comparison, look),
+                    tables.contrast_table(listed.oscillations, comparison, look),
                 ),
             ],
             version=__version__,
@@ -178,6 +189,17 @@ def _figure_context(figure: Figure, look: Mapping[str, int]) -> dict[str, Any]:
         "marks": [mark.text for panel in figure.panels[:1] for mark in panel.marks] if figure.lists_marks else [],
         "middle_name": figure.middle_name,
         "raw_name": figure.raw_name,
+    }
+
+
+def _record_context(record: Any) -> dict[str, str]:
+    """Return the JSON of a comparison as it stands in the page. It is packed if it is large."""
+    text = as_script(record) if record else Markup("")
+    large = len(text) > MOST_PLAIN
+    return {
+        "record": Markup(packed(str(text))) if large else text,  # noqa: S704  # base64
+        "record_element": ELEMENT,
+        "record_type": PACKED if large else PLAIN,
     }
 
 

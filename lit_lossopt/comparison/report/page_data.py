@@ -6,7 +6,7 @@ Numbers are in base64, so that every point fits.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 from typing import Any
@@ -16,8 +16,40 @@ import numpy as np
 from lit_lossopt.comparison.report.curves import extremes, regular
 from lit_lossopt.comparison.report.figure_spec import Dots, Figure, Floats, Heat, Line, Mark, Panel, Raw, Style
 
-# Four bytes a value, a third more as base64: 13 MB. With plotly's 5 MB the page stays well under 25 MB.
-MOST_POINTS = 2_500_000
+# Four bytes a value, a third more as base64: 5 MB, as much as plotly. That is every step of 200 runs of 5,000 steps.
+MOST_POINTS = 1_000_000
+# Arms that are drawn. More lines cannot be told apart, and a reader has to find each among the others.
+MOST_ARMS = 30
+
+
+def with_first_arms(figure: Figure, arms: Sequence[str]) -> Figure:
+    """Return the figure with the first arms alone, if there are very many.
+
+    The reading says so. What the figure concludes stays, because it is of all arms. Figures of families stay whole.
+
+    Args:
+        figure: of all arms.
+        arms: their names, best first.
+    """
+    if len(arms) <= MOST_ARMS or figure.of_families:
+        return figure
+    names = set(arms[:MOST_ARMS])
+    panels = tuple(_of_arms(panel, names, len(arms)) for panel in figure.panels)
+    if panels == figure.panels:
+        return figure
+    said = f"Drawn are the {MOST_ARMS} of {len(arms)} arms that end best. The table of arms has all."
+    return replace(figure, panels=panels, reading=f"{figure.reading} {said}")
+
+
+def _of_arms(panel: Panel, names: Collection[str], arms: int) -> Panel:
+    lines = tuple(line for line in panel.lines if line.arm in names)
+    raws = tuple(raw for raw in panel.raws if raw.arm in names)
+    dots = tuple(some for some in panel.dots if some.arm in names)
+    if (len(lines), len(raws), len(dots)) == (len(panel.lines), len(panel.raws), len(panel.dots)):
+        return panel
+    # A row is an arm, and rows are in the order of arms.
+    rows = panel.rows[: len(names)] if len(panel.rows) == arms else panel.rows
+    return replace(panel, lines=lines, raws=raws, dots=dots, rows=rows)
 
 
 def thinned(figure: Figure, most: int = MOST_POINTS) -> Figure:

@@ -72,7 +72,7 @@ class ProbeLoss(pl.Callback):
         self._looked = -1
         # The other half of a pair that was begun under other settings.
         self._half = -1
-        self._examples: Examples | None = None
+        self._examples: tuple[Tensor, Tensor] | None = None
 
     def join(self, step_values: StepValues) -> None:
         """Take what the values go to."""
@@ -100,11 +100,13 @@ class ProbeLoss(pl.Callback):
         self._next = None
         if not (self.images and trainer.is_global_zero and trainer.loggers and isinstance(data, HasTrainingImages)):
             return
-        self._examples = draw_examples(data, self._of_this_run())
+        examples: Examples = draw_examples(data, self._of_this_run())
+        # Once: a step then copies none of them.
+        self._examples = examples.images.to(pl_module.device), examples.labels.to(pl_module.device)
         planned = planned_length(trainer, trainer.num_training_batches).steps
         batches = min(accumulation(trainer).values())
         self._steps = probe_steps(
-            data.seed, planned, data.batch_size * batches, len(self._examples), min(state["first"], step)
+            data.seed, planned, data.batch_size * batches, len(examples), min(state["first"], step)
         )
         self._next = next(self._steps, None)
 
@@ -162,23 +164,21 @@ class ProbeLoss(pl.Callback):
         self._step_values.paused_seconds += settled_time(module.device) - started
 
     def _loss(self, trainer: pl.Trainer, module: pl.LightningModule) -> Tensor:
-        data, examples = trainer.datamodule, self._examples  # type: ignore[attr-defined]  # set by fit
-        assert examples is not None
+        data = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
+        assert self._examples is not None
         assert isinstance(module, HasLoss)
-        parts = math.ceil(len(examples) * trainer.world_size / data.batch_size)
-        outputs, labels = [], []
+        images, labels = self._examples
+        parts = math.ceil(len(labels) * trainer.world_size / data.batch_size)
+        outputs, targets = [], []
         with (
             apart(data.seed, module.device),
             torch.no_grad(),
             evaluating(module),
             trainer.precision_plugin.forward_context(),
         ):
-            for images, numbers in zip(
-                examples.images.tensor_split(parts), examples.labels.tensor_split(parts), strict=True
-            ):
-                batch = images.to(module.device), numbers.to(module.device)
+            for batch in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
                 values, own = data.on_after_batch_transfer(batch, 0)
                 outputs.append(module(values))
-                labels.append(own)
+                targets.append(own)
             # Once for all: a mean of means would not do for a loss that weighs classes.
-            return module.loss(torch.cat(outputs), torch.cat(labels))
+            return module.loss(torch.cat(outputs), torch.cat(targets))

@@ -13,6 +13,7 @@ import lightning.pytorch as pl
 
 from lit_lossopt.diagnostics.request import Request
 from lit_lossopt.training.callbacks.checkpoints import RunCheckpoints
+from lit_lossopt.training.callbacks.compile_step import Compile, CompiledStep
 from lit_lossopt.training.callbacks.console import EvaluationLines, ProgressBar
 from lit_lossopt.training.callbacks.data_line import DataLine
 from lit_lossopt.training.callbacks.diagnostics import FIXED_IMAGES, Diagnostics
@@ -40,6 +41,7 @@ class Parts:
         step_values: keeps the losses of steps.
         signals: ends training at a signal.
         request: diagnostics that are asked for; empty: none.
+        compile: how the step is compiled; False: not at all.
         shows_bar: whether there is a progress bar of this package.
     """
 
@@ -49,6 +51,7 @@ class Parts:
     step_values: StepValues
     signals: SignalStop
     request: Request
+    compile: Compile
     shows_bar: bool
 
 
@@ -60,6 +63,7 @@ CALLBACKS: tuple[Callable[[Parts], pl.Callback | None], ...] = (
     lambda _: DataLine(),
     lambda _: FinalEvaluation(),
     lambda _: EpochSettings(),
+    lambda parts: CompiledStep(parts.compile) if parts.compile else None,
     lambda _: OptimizerPhases(),
     lambda parts: parts.probe,
     lambda parts: parts.step_values,
@@ -84,6 +88,7 @@ def parts_of(
     probe: ProbeLoss,
     request: Request,
     trainer: Mapping[str, Any],
+    compile: Compile = False,  # noqa: A002  # as it is typed
     *,
     trains: bool,
     bar: bool,
@@ -95,6 +100,7 @@ def parts_of(
         probe: as configured.
         request: diagnostics that are asked for.
         trainer: the Trainer's settings.
+        compile: how the step is compiled; False: not at all.
         trains: whether the command is ``fit``.
         bar: whether nobody else shows a bar.
     """
@@ -110,6 +116,7 @@ def parts_of(
         step_values=step_values,
         signals=SignalStop(checkpoints.save_before_stopping if keeps else None, step_values.flush),
         request=request if trains else {},
+        compile=compile if trains else False,
         shows_bar=bar and trainer.get("enable_progress_bar") is not False,
     )
 

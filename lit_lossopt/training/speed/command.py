@@ -6,11 +6,13 @@ import os
 import sys
 from functools import partial
 
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.machine import cores
 from lit_lossopt.core.names import Exit
 from lit_lossopt.core.numbers import counted
 from lit_lossopt.core.output import write_all
 from lit_lossopt.core.terminal_text import is_bare_terminal, tell
+from lit_lossopt.training.callbacks.compile_step import CompiledStep
 from lit_lossopt.training.cli import LossOptCLI, build
 from lit_lossopt.training.speed.measure import Measured, candidates, has_units, measured
 from lit_lossopt.training.speed.processes import MOST, CannotError, Together, measured_together
@@ -41,6 +43,7 @@ def bench(request: Request) -> int:
 def _findings(request: Request, load: float) -> Findings:
     cli = build(request.prepared, LossOptCLI)
     try:
+        _check_not_compiled(cli)
         # Not before: what is built may only be looked at, as with --print_config.
         tell(machine_line(), sys.stdout)
         training = TrainingSteps(cli.model, cli.trainer, cli.datamodule)
@@ -53,6 +56,12 @@ def _findings(request: Request, load: float) -> Findings:
         return Findings(request.words, _described(cli), found, has_units(training.device), together, why_not, load)
     finally:
         cli.borrowed.close()
+
+
+def _check_not_compiled(cli: LossOptCLI) -> None:
+    """Refuse a compiled step, because the steps that are measured would be others."""
+    if any(isinstance(one, CompiledStep) for one in cli.trainer.callbacks):  # type: ignore[attr-defined]  # it is there
+        raise UserError(f"{COMMAND}: --compile: only steps that are not compiled are measured; leave it out")
 
 
 def _why_not(training: TrainingSteps, seconds: float) -> str:
