@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bench_section import bench_section
 from benchmarks.branches_section import finetune_section, switch_section
 from benchmarks.callbacks_section import callbacks_section
 from benchmarks.claims_section import claims_section
@@ -92,6 +93,12 @@ def pages() -> dict[str, str]:
         "importing.md": importing_page((DOCS / "importing.md").read_text(encoding="utf-8")),
         "landscape.md": landscape_page((DOCS / "landscape.md").read_text(encoding="utf-8")),
         "tensorflow.md": tensorflow_page((DOCS / "tensorflow.md").read_text(encoding="utf-8")),
+        "performance.md": between_marks(
+            (DOCS / "performance.md").read_text(encoding="utf-8"),
+            "bench",
+            # Not before it was measured.
+            bench_section(_load("bench")) if (RESULTS / "bench.json").is_file() else "",
+        ),
         "measures.md": between_marks(
             between_marks(
                 (DOCS / "measures.md").read_text(encoding="utf-8"), "claims", claims_section(_load("claims"))

@@ -53,6 +53,13 @@ COMMANDS = {
         "lit_lossopt.training.commands:lr_find", SETTINGS, "lit_lossopt.training.lr_find.request:FLAGS",
         takes_settings=True, outlives_readers=True,
     ),
+    "bench": Command(
+        "the fastest safe setting of this machine for a training: threads, fused optimizer; bf16 beside",
+        "lit_lossopt.training.commands:bench", SETTINGS, "lit_lossopt.training.speed.request:FLAGS",
+        "Nothing is recorded or kept. A setting is recommended if it was faster in each of at least 3 repetitions, and "
+        "by at least 3 % in the median.",
+        takes_settings=True,
+    ),
     "compare": Command(
         "which arm converges faster, which oscillates: one table, one page, with intervals",
         "lit_lossopt.comparison.command:compare",

@@ -23,6 +23,8 @@ from lit_lossopt.core.errors import UserError, did_you_mean, printable
 from lit_lossopt.core.paths import given_path, is_file
 
 _LOOKING = ("help", "help-all", "print_config")
+# Keys that name a state to begin from.
+_STATES = ("ckpt_path", BRANCH)
 _NEEDS_CHECKPOINT = ("validate", "test", "predict")
 
 
@@ -201,6 +203,21 @@ def _is_utf8(word: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def check_begins_afresh(prepared: Prepared, why: str) -> None:
+    """Refuse settings that name a state to begin from.
+
+    Args:
+        prepared: the settings.
+        why: the command, and that it begins with the initial weights.
+
+    Raises:
+        UserError: there is such a setting.
+    """
+    given = {key for key, _ in prepared.rest} & {*_STATES, "weights_only"}
+    if prepared.resume or given or any(prepared.settings.tree.get(key) for key in _STATES):
+        raise UserError(f"{why}; leave out --ckpt_path, --{BRANCH} and --resume")
 
 
 def without_flags(words: Sequence[str], keys: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import platform
 from collections.abc import Iterable
 from functools import cache
@@ -71,3 +72,8 @@ def _processor_line(name: str) -> str:
             if line.startswith(name):
                 return line.partition(":")[2].strip()
     return ""
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -116,6 +116,21 @@ def lr_find(words: Sequence[str]) -> int:
         return find_rate(request)
 
 
+def bench(words: Sequence[str]) -> int:
+    """Measure the fastest safe setting of this machine."""
+    from lit_lossopt.training.distributed.launcher import processes_to_start
+    from lit_lossopt.training.speed.request import COMMAND, read_request
+
+    request = read_request(words)
+    _need_temporary_folder()
+    if processes_to_start(request.prepared):
+        raise UserError(f"{COMMAND}: one device is measured; add --trainer.devices=1 --trainer.num_nodes=1")
+    import_for_good("lit_lossopt.training.speed.command")
+    from lit_lossopt.training.speed import command
+
+    return command.bench(request)
+
+
 def _need_temporary_folder() -> None:
     """Raise UserError where no temporary file can be written.
 

@@ -148,14 +148,19 @@ class LossOptModule(pl.LightningModule):
         return loss_of(self.criterion, self.contract, outputs, labels)
 
     def new_optimizer(
-        self, network: nn.Module | None = None, criterion: nn.Module | None = None
+        self, network: nn.Module | None = None, criterion: nn.Module | None = None, **more: Any
     ) -> torch.optim.Optimizer:
         """Return a fresh optimizer of network and loss.
 
         It has their parameter groups, or those of copies of them.
+
+        Args:
+            network: a copy of the network; None: the network itself.
+            criterion: a copy of the loss; None: the loss itself.
+            **more: arguments in place of those that were set.
         """
         return build_optimizer(
-            self.make_optimizer,
+            functools.partial(self.make_optimizer, **more),
             network or self.network,
             criterion or self.criterion,
             decay_biases=self.decay_biases,

@@ -116,14 +116,17 @@ class TrialStep:
                     notes.append(misfit(scheduler, optimizer, length, unit, follows=follows))
         return "; ".join(filter(None, notes))
 
-    def optimizer(self) -> Optimizer:
+    def optimizer(self, **more: Any) -> Optimizer:
         """Return a fresh optimizer of the copies.
+
+        Args:
+            **more: arguments in place of those that were set.
 
         Raises:
             UserError: it refuses its arguments.
         """
         with _blamed("model.optimizer"):
-            made = self.module.new_optimizer(self.network, self.criterion)
+            made = self.module.new_optimizer(self.network, self.criterion, **more)
             return fused(made, self.trainer.strategy.root_device)
 
     def _scheduler(self, optimizer: Optimizer) -> Any:
@@ -155,6 +158,10 @@ class TrialStep:
     @torch.enable_grad()
     def _closure(self, optimizer: Optimizer, batch: Batch) -> Tensor:
         optimizer.zero_grad()
+        return self.backward(batch)
+
+    def backward(self, batch: Batch) -> Tensor:
+        """Add the gradients of a batch to those of the copies, and return its loss."""
         images, labels = batch
         dtype = next((one.dtype for one in self.network.parameters() if one.is_floating_point()), images.dtype)
         with self.plugin.forward_context():

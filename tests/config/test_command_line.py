@@ -109,7 +109,7 @@ LIGHT = [
     "--help", "fit --help", "test -h", "demo --help", "configs", "completion bash", "__complete fit --mo",
     "sweep --help", "sweep --config sweep_losses --dry-run",
     "fit --config sgdd", "fit --model.optimizer=Adm", "fit --model.optimizer.lrr=3", "fit --trainer.max_epoch=3",
-    "export x --to x.pt",
+    "export x --to x.pt", "bench --help", "bench --seconds=0", "bench --config sgdd",
 ]  # fmt: skip
 
 

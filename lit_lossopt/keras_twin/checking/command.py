@@ -9,12 +9,12 @@ import torch
 
 from lit_lossopt.config.twin import TWIN
 from lit_lossopt.core.names import Exit
+from lit_lossopt.core.output import write_all
 from lit_lossopt.core.terminal_text import is_bare_terminal, tell
 from lit_lossopt.keras_twin.checking.measure import gaps
 from lit_lossopt.keras_twin.checking.report import agrees, as_json, markdown, page, show
 from lit_lossopt.keras_twin.checking.request import Request
 from lit_lossopt.keras_twin.framework import start_tensorflow
-from lit_lossopt.keras_twin.output import write_all
 
 
 def check(request: Request) -> int:

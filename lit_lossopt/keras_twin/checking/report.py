@@ -16,7 +16,7 @@ from lit_lossopt.core.numbers import counted, difference, named
 from lit_lossopt.keras_twin.checking.gap import Gap
 from lit_lossopt.keras_twin.checking.pairs import COLUMNS, DEFAULTS, MATCHED, PAIRS, TORCH_RULE
 from lit_lossopt.keras_twin.checking.request import STEPS, TOLERANCE
-from lit_lossopt.keras_twin.output import markdown_table
+from lit_lossopt.keras_twin.markdown import markdown_table
 from lit_lossopt.keras_twin.pages import page_of
 
 HEADS = {

@@ -14,6 +14,7 @@ from torch import nn
 from lit_lossopt.config.words import Prepared
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.names import Exit
+from lit_lossopt.core.output import write_all
 from lit_lossopt.keras_twin.clip import clip_of
 from lit_lossopt.keras_twin.engine import settings_of, sizes_of
 from lit_lossopt.keras_twin.explaining.attribution import Attribution, Floats, attribute, gap_of
@@ -24,7 +25,6 @@ from lit_lossopt.keras_twin.explaining.sides import keras_losses, torch_losses
 from lit_lossopt.keras_twin.framework import start_tensorflow
 from lit_lossopt.keras_twin.losses import counterpart_of as loss_counterpart
 from lit_lossopt.keras_twin.optimizers import counterpart_of as optimizer_counterpart
-from lit_lossopt.keras_twin.output import write_all
 from lit_lossopt.networks.mini_cnn import MiniCNN
 from lit_lossopt.training.cli import LossOptCLI, build
 from lit_lossopt.training.module import LossOptModule

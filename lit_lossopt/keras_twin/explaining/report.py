@@ -14,7 +14,7 @@ from lit_lossopt.core.numbers import UNKNOWN, counted, difference, significant
 from lit_lossopt.keras_twin.explaining.attribution import Attribution, Share
 from lit_lossopt.keras_twin.explaining.differences import BY_NAME
 from lit_lossopt.keras_twin.explaining.experiment import Experiment
-from lit_lossopt.keras_twin.output import markdown_table
+from lit_lossopt.keras_twin.markdown import markdown_table
 from lit_lossopt.keras_twin.pages import page_of
 
 HEADS = ("difference", "explains", "alone", "torch", "Keras", "write in Keras")

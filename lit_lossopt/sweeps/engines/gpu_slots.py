@@ -12,6 +12,7 @@ from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.machine import cores
 from lit_lossopt.sweeps.trial import Resources
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -101,8 +102,3 @@ def worker_environments(resources: Resources) -> list[dict[str, str]]:
             f"{len(slots)}; take fewer workers or a smaller share"
         )
     return [{VARIABLE: slot} for slot in slots[: resources.workers or len(slots)]]
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lit_lossopt.core.errors import UserError, one_line
+from lit_lossopt.core.machine import cores
 from lit_lossopt.core.quiet import set_default_variables
-from lit_lossopt.sweeps.engines.gpu_slots import cores
 from lit_lossopt.sweeps.engines.local import output_of
 from lit_lossopt.sweeps.engines.ray_task import run_trial
 from lit_lossopt.sweeps.engines.scheduling import Attempt, Schedule

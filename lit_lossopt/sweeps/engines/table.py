@@ -10,7 +10,8 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lit_lossopt.sweeps.engines.gpu_slots import cores, worker_environments
+from lit_lossopt.core.machine import cores
+from lit_lossopt.sweeps.engines.gpu_slots import worker_environments
 from lit_lossopt.sweeps.trial import Engine, Resources
 
 

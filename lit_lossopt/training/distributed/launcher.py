@@ -27,6 +27,7 @@ from lit_lossopt.config.strict_yaml import load_value
 from lit_lossopt.config.words import Prepared, only_looks
 from lit_lossopt.core import signals
 from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.machine import cores
 from lit_lossopt.core.terminal_text import tell
 
 # Exit status of a rank that cannot go on because another has ended.
@@ -157,8 +158,7 @@ def _environment(prepared: Prepared, count: int) -> dict[str, str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = dict(prepared.rest).get("threads") or os.environ.get("OMP_NUM_THREADS") or max(1, cores // count)
+    threads = dict(prepared.rest).get("threads") or os.environ.get("OMP_NUM_THREADS") or max(1, cores() // count)
     return {
         **os.environ,
         "MASTER_ADDR": "127.0.0.1",

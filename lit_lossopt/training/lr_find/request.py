@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lit_lossopt.config.branch import BRANCH
-from lit_lossopt.config.words import Prepared, next_flag, prepare
+from lit_lossopt.config.words import Prepared, check_begins_afresh, next_flag, prepare
 from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.flags import Flag
 
 COMMAND = "lr-find"
-# Keys that name a state to begin from.
-_STATES = ("ckpt_path", BRANCH)
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 150
 FEWEST_STEPS = 50
 FLAGS = (
@@ -86,12 +83,7 @@ def read_request(words: Sequence[str]) -> Request:
             "steps do not show the noise"
         )
     prepared = prepare("fit", theirs)
-    given = [key for key, _ in prepared.rest if key in (*_STATES, "weights_only")]
-    if prepared.resume or given or any(prepared.settings.tree.get(key) for key in _STATES):
-        raise UserError(
-            f"{COMMAND}: a range test begins with the initial weights, not with a checkpoint; leave out --ckpt_path, "
-            f"--{BRANCH} and --resume"
-        )
+    check_begins_afresh(prepared, f"{COMMAND}: a range test begins with the initial weights, not with a checkpoint")
     prepared = replace(_as_test(prepared, int(steps)), words=[COMMAND, *words])
     return Request(prepared, lowest, highest, int(steps), own.get("png", ""), tuple(theirs))
 

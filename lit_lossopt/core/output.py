@@ -1,8 +1,8 @@
-"""What a check and an explanation leave: files, and tables in Markdown."""
+"""Files that a command writes at its end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lit_lossopt.core.errors import UserError
@@ -30,12 +30,3 @@ def write_all(command: str, wanted: Iterable[tuple[Path | None, Callable[[], str
         except OSError as error:
             raise UserError(f"{command}: {path}: cannot be written ({error.strerror})") from error
         print(path)
-
-
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a table.
-
-    >>> markdown_table(["a", "b"], [["1", "2"]])
-    ['| a | b |', '| --- | --- |', '| 1 | 2 |']
-    """
-    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
