@@ -78,9 +78,8 @@ def precision_section(found: dict[str, Any]) -> str:
     return f"""{table(heads, rows)}
 The digits, Adam at 1e-3, 20 epochs, the same seeds. {" ".join(found["words"])}
 
-The processor ({found["machine"]["processor"]}) {units}. Training took {ratio["median"]:.1f} times the seconds of
-float32
-(median of pairs, {ratio["low"]:.1f} to {ratio["high"]:.1f}).
+The processor ({found["machine"]["processor"]}) {units}. Training took {ratio["median"]:.1f} times the
+seconds of float32 (median of pairs, {ratio["low"]:.1f} to {ratio["high"]:.1f}), beside other programs.
 """
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks import harness
 from benchmarks.harness import interleave, ratio, write
-from benchmarks.render import DOCS, T95, pages
+from benchmarks.render import DOCS, pages
+from benchmarks.results_page import T95
 
 
 def test_arms_take_turns_and_begin_in_turn() -> None:
