@@ -22,11 +22,9 @@ def processor_line(speed: Mapping[str, Any]) -> str:
     """Return the line that says on which processor the step was measured."""
     machine = speed["machine"]
     flags = ", ".join(speed["flags"]) or "no list of what it can do"
-    return (
-        f"Processor of the first two sections: **{machine['processor']}** ({flags}), {machine['cores']} cores; "
-        f"torch {machine['torch']}, lightning {machine['lightning']}, Python {machine['python']}. Other sections name "
-        "theirs."
-    )
+    return f"""Processor of the first two sections: **{machine["processor"]}** ({flags}), {machine["cores"]} cores.
+Versions: torch {machine["torch"]}, lightning {machine["lightning"]}, Python {machine["python"]}. Other sections name
+theirs."""
 
 
 def speed_section(speed: Mapping[str, Any]) -> str:
@@ -67,7 +65,8 @@ def _point(point: Mapping[str, Any]) -> str:
     return f"""### Images of {point["image_size"]} × {point["image_size"]}, batch {point["batch"]}, {threads}
 
 {table(heads, rows)}
-{count} repetitions, {point["steps"]} steps each. {_beside(point)}
+{count} repetitions, {point["steps"]} steps each.
+{_beside(point)}
 
 """
 
