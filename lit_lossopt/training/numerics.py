@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import warnings
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 
-from lit_lossopt.core.errors import Notice, UserError
+from lit_lossopt.core.errors import UserError
+from lit_lossopt.core.terminal_text import tell
 
 FP32Precision = Literal["ieee", "tf32", "bf16"]
 # The word of torch's older setting, which Lightning reads. Matrix products follow it.
@@ -31,10 +32,10 @@ def set_numerics(threads: int | None, precision: FP32Precision | None) -> None:
     if precision:
         set_fp32_precision(precision)
         if not (torch.cuda.is_available() or changes_products(precision)) and precision != "ieee":
-            warnings.warn(
-                f"fp32_precision={precision}: this processor has no units for it, and computes in float32 as before",
-                Notice,
-                stacklevel=2,
+            tell(
+                f"lossopt: fp32_precision={precision}: this processor has no units for it, and computes in float32 as "
+                "before",
+                sys.stderr,
             )
 
 

@@ -6,7 +6,7 @@ It is the Trainer's numbers, its budget, its evaluations, and shares of several 
 from __future__ import annotations
 
 import importlib.util
-import warnings
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +15,9 @@ import torch
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import DeviceStatsMonitor
 
-from lit_lossopt.core.errors import Notice, UserError
+from lit_lossopt.core.errors import UserError
 from lit_lossopt.core.machine import has_bf16_units
+from lit_lossopt.core.terminal_text import tell
 from lit_lossopt.data import ImageDataModule
 from lit_lossopt.data.batches import check_all_have_some
 from lit_lossopt.losses.checks import evaluating
@@ -75,11 +76,10 @@ def check_precision(trainer: pl.Trainer, asked: object) -> None:
             f"--trainer.precision={trainer.precision}, and the run is recorded as such"
         )
     if "bf16" in str(trainer.precision) and isinstance(trainer.accelerator, CPUAccelerator) and not has_bf16_units():
-        warnings.warn(
-            f"trainer.precision={trainer.precision}: no units for bf16 are known of this processor; without them it "
-            "trains many times slower than in float32",
-            Notice,
-            stacklevel=2,
+        tell(
+            f"lossopt: trainer.precision={trainer.precision}: no units for bf16 are known of this processor; without "
+            "them it trains many times slower than in float32",
+            sys.stderr,
         )
 
 
