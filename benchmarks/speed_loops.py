@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, count
 from typing import cast
 
 import torch
@@ -106,15 +107,18 @@ class TextbookCNN(nn.Module):
 def textbook_script(point: Point) -> Window:
     """Train as tutorials show: a DataLoader over PIL images, ToTensor, Normalize, ``loss.item()`` at each step."""
     loader = DataLoader(_pil_images(point.image_size), batch_size=point.batch, shuffle=True)
-    return _train(_textbook_network(point), cast("Batches", iter(loader)), point, by_item=True)
+    return _train(_textbook_network(point), lambda: cast("Batches", iter(loader)), point, by_item=True)
 
 
 def plain_loop(point: Point) -> Window:
     """Train on float images ``[N, C, H, W]`` in memory, indexed by a permutation."""
     images, labels = images_of(point.image_size)
     values = (images[: 400 * point.batch].contiguous().float() - 127.5) / 74.0
-    order = torch.randperm(len(values))
-    batches = ((values[index], labels[index]) for index in torch.split(order, point.batch))
+
+    def batches() -> Batches:
+        order = torch.randperm(len(values))
+        return ((values[index], labels[index]) for index in torch.split(order, point.batch))
+
     return _train(_textbook_network(point), batches, point)
 
 
@@ -122,7 +126,7 @@ def hand_tuned_loop(point: Point, *, fused: bool = False) -> Window:
     """Train as fast as one knows how to: channels last, pooled first, normalised in place, memory kept."""
     keep_freed_memory()
     network = MiniCNN(images_of(point.image_size)[0].shape[1], point.image_size)
-    return _train(network.to(memory_format=torch.channels_last), tuned_batches(point), point, fused=fused)
+    return _train(network.to(memory_format=torch.channels_last), lambda: tuned_batches(point), point, fused=fused)
 
 
 def tuned_batches(point: Point) -> Batches:
@@ -150,22 +154,30 @@ def preallocated_batches(point: Point) -> Batches:
 def matrix_products(point: Point) -> Window:
     """Multiply square float32 matrices; a step is one product of 2 · 1024³ operations."""
     one, other = torch.rand(_SIDE, _SIDE), torch.rand(_SIDE, _SIDE)
-    count = 20 * point.threads
+    products = 20 * point.threads
     for _ in range(3):
         one @ other
     clock = Clock()
-    for _ in range(count):
+    for _ in range(products):
         one @ other
-    return clock.window(count)
+    return clock.window(products)
 
 
 OPERATIONS_OF_PRODUCT = 2 * _SIDE**3
 
 
-def _train(network: nn.Module, batches: Batches, point: Point, *, by_item: bool = False, fused: bool = False) -> Window:
+def _train(
+    network: nn.Module,
+    one_pass: Callable[[], Batches],
+    point: Point,
+    *,
+    by_item: bool = False,
+    fused: bool = False,
+) -> Window:
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=fused)
     running, clock = 0.0, Clock()
+    batches = chain.from_iterable(one_pass() for _ in count())
     for step in range(WARM_UP + point.steps):
         if step == WARM_UP:
             clock = Clock()

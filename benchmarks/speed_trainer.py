@@ -65,7 +65,7 @@ def lightning_alone(point: Point) -> Window:
     keep_freed_memory()
     watch = Stopwatch(point.steps)
     trainer = pl.Trainer(
-        accelerator="cpu", devices=1, max_epochs=1, logger=False, enable_checkpointing=False, callbacks=[watch],
+        accelerator="cpu", devices=1, max_epochs=-1, logger=False, enable_checkpointing=False, callbacks=[watch],
         enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     channels = images_of(point.image_size)[0].shape[1]

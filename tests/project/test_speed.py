@@ -28,6 +28,12 @@ def test_an_arm_times_its_steps(arm: str) -> None:
     assert window.processor > 0
 
 
+@pytest.mark.parametrize("arm", speed.ARMS[:5])
+def test_a_loop_goes_on_with_another_pass(arm: str) -> None:
+    # One pass over 2,000 images is 20 steps.
+    assert speed.arms()[arm](Point(image_size=8, batch=100, threads=1, steps=30)).steps == 30
+
+
 def test_the_textbooks_network_computes_what_mini_cnn_does() -> None:
     tuned, textbook = MiniCNN(3, 32).eval(), TextbookCNN(3, 32).eval()
     textbook.load_state_dict(dict(zip(textbook.state_dict(), tuned.state_dict().values(), strict=True)))
