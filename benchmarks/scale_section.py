@@ -39,7 +39,7 @@ arms. All else grows with the number of runs.
 The step losses of the whole store, read in a process of its own:
 
 {_reading(rows)}
-Each number is the median of so many repetitions as the first table says. Command: `python -m benchmarks.scale`
+Each number is the median of as many repetitions as the first table says. Command: `python -m benchmarks.scale`
 
 {machine(content["machine"])}"""
 
