@@ -69,7 +69,7 @@ def test_a_run_is_recorded_under_a_precision_that_is_computed_and_no_other_begin
 
 @pytest.mark.usefixtures("store")
 def test_a_program_that_has_set_torchs_parts_one_by_one_trains_and_keeps_them() -> None:
-    torch.backends.cuda.matmul.fp32_precision = "tf32"  # type: ignore[attr-defined]  # missing in torch's stubs
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
     before = fp32_precision()
     with pytest.raises(RuntimeError):
         torch.get_float32_matmul_precision()
