@@ -238,8 +238,12 @@ def measured(request: Request, batch: int) -> dict[str, Any]:
     wall = interleave(timed, request.repeats)
     ratios = [
         *(ratio(f"{name} / {LOADER}", wall[name], wall[LOADER]) for name in wall if name != LOADER),
-        *(ratio(f"{name} / {TUNED}", wall[name], wall[TUNED]) for name in wall if name.startswith(OURS)),
-        ratio(f"{OURS} / {TUNED_FLOAT32}", wall[OURS], wall[TUNED_FLOAT32]),
+        *(
+            ratio(f"{name} / {loop}", wall[name], wall[loop])
+            for name in wall
+            if name.startswith(OURS)
+            for loop in (TUNED if "bf16" in name else TUNED_FLOAT32,)
+        ),
     ]
     return {"batch": batch, "wall": wall, "processor": processor, "ratios": [asdict(one) for one in ratios]}
 

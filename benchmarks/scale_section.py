@@ -33,13 +33,13 @@ the package's own bulk writer. Of two numbers in a cell, the second is the ratio
 {_growth(rows, "now")}
 {_before(rows)}
 Parts in processor seconds. Contrasts are all pairs of arms, so the statistics grow with the square of the number of
-arms. All else grows with the number of runs.
+arms. Reading grows with the number of runs.
 
 {_parts(rows)}
 The step losses of the whole store, read in a process of its own:
 
 {_reading(rows)}
-Each number is the median of so many repetitions as the first table says. Command: `python -m benchmarks.scale`
+Each number is the median of as many repetitions as the first table says. Command: `python -m benchmarks.scale`
 
 {machine(content["machine"])}"""
 

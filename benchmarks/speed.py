@@ -1,12 +1,13 @@
 """How fast a training step is, from the tutorial's script to what the machine can multiply.
 
-Run: ``make bench`` or ``python -m benchmarks.speed [MINUTES]``. MiniCNN on random images of CIFAR-10's size and of the
+Run: ``make bench`` or ``python -m benchmarks.speed [REPEATS OTHERS [SIZE]]``. MiniCNN on random images of CIFAR-10's size and of the
 digits' size, SGD with momentum. Each arm has a process of its own, which stays. All arms take turns within a
 repetition, and the order rotates. A ratio is taken within a repetition.
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import sys
@@ -19,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import machine, ratio, write_json
+from benchmarks.harness import RESULTS, machine, ratio, write_json
 from benchmarks.speed_loops import (
     OPERATIONS_OF_PRODUCT,
     Point,
@@ -68,15 +69,28 @@ def arms() -> dict[str, Callable[[Point], Window]]:
     return dict(zip(ARMS, (*loops, lightning_alone, untracked, tracked, as_it_comes, matrix_products), strict=True))
 
 
-def main(repeats: int = 5, repeats_of_others: int = 3) -> None:
-    """Measure, print and write ``results/speed.json``."""
-    found = []
+def main(repeats: int = 5, repeats_of_others: int = 3, image_size: int = 0) -> None:
+    """Measure, print and write ``results/speed.json``.
+
+    Args:
+        repeats: of the points that targets are set for.
+        repeats_of_others: of the other points.
+        image_size: measure only points of this size, and keep the others that this machine has measured. 0: all.
+    """
+    found = _kept(image_size) if image_size else []
     with tempfile.TemporaryDirectory() as folder, _workers(Path(folder)) as workers:
-        for point in POINTS:
+        for point in (one for one in POINTS if image_size in (0, one.image_size)):
             count = repeats if (point.batch, point.steps) in ((64, 250), (64, 1_000)) else repeats_of_others
             found.append(_measured(point, workers, count))
             write_json("speed", {"machine": machine(), "flags": _flags(), "points": found})
     print("results/speed.json")
+
+
+def _kept(image_size: int) -> list[dict[str, Any]]:
+    content = json.loads((RESULTS / "speed.json").read_text(encoding="utf-8"))
+    if content["machine"] != machine():
+        raise SystemExit("results/speed.json is of another machine or other versions; measure all points")
+    return [point for point in content["points"] if point["image_size"] != image_size]
 
 
 def _measured(point: Point, workers: dict[str, Connection], repeats: int) -> dict[str, Any]:

@@ -29,6 +29,11 @@ _LATER = (BRANCH, FP32_PRECISION, COMPILE)
 _OF_BACKBONE = {"frozen_epochs": 0, "backbone_lr_factor": 1.0}
 
 
+def mode_of(asked: bool | str) -> str:  # as it is typed
+    """Return torch's mode for a compiled step. ``true`` is another word for ``default``."""
+    return asked if isinstance(asked, str) else "default"
+
+
 def relevant_settings(config: Config) -> dict[str, Any]:
     """Return all settings that can change the result.
 
@@ -37,6 +42,8 @@ def relevant_settings(config: Config) -> dict[str, Any]:
     relevant = {name: value for name, value in config.items() if name not in NO_RESULT}
     # Keys of runs that have none of them are those of versions before they existed.
     relevant = {name: value for name, value in relevant.items() if name not in _LATER or value not in (None, False)}
+    if relevant.get(COMPILE):
+        relevant[COMPILE] = mode_of(relevant[COMPILE])
     if "model" in relevant and relevant["model"].get(WEIGHTS) is None:
         relevant["model"] = {name: value for name, value in relevant["model"].items() if name != WEIGHTS}
     relevant["trainer"] = {name: value for name, value in config["trainer"].items() if name in CHANGE_RESULTS}
@@ -89,7 +96,7 @@ def arm_name(config: Config, defaults: Mapping[str, Mapping[str, Any]]) -> str:
     augmentation = [*(chosen.get("augmentation") or []), *filter(None, [chosen.get("mixing")])]
     parts += [_spelled(transform, defaults) for transform in augmentation]
     parts += [f"{name}={chosen[name]}" for name in IN_ARM if chosen.get(name) not in (None, usual.get(name))]
-    parts += [f"{COMPILE}={config[COMPILE]}"] if config.get(COMPILE) else []
+    parts += [f"{COMPILE}={mode_of(config[COMPILE])}"] if config.get(COMPILE) else []
     # Last: everything in front of it is what torch's arm is called.
     twin = config.get(TWIN)
     parts += (
@@ -114,7 +121,7 @@ def flat_parameters(config: Config, extra: Mapping[str, Any]) -> dict[str, str]:
     _flatten("trainer", {name: value for name, value in config["trainer"].items() if name in CHANGE_RESULTS}, flat)
     # They come along with the framework, as arguments with a class.
     _flatten("framework", config.get(TWIN) or {}, flat)
-    flat |= {COMPILE: config[COMPILE]} if config.get(COMPILE) else {}
+    flat |= {COMPILE: mode_of(config[COMPILE])} if config.get(COMPILE) else {}
     flat |= {FP32_PRECISION: config.get(FP32_PRECISION), "seed": config.get("seed_everything"), **extra}
     return {name: _text(value) for name, value in flat.items() if value is not None}
 

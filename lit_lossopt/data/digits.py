@@ -69,19 +69,20 @@ class DigitsDataModule(ImageDataModule):
 def _digits() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return images ``[N, 8, 8]`` and labels ``[N]``, which nobody changes; a run reads each split."""
     package = importlib.util.find_spec("sklearn")
-    return read_table(Path(str(package and package.origin)).parent / "datasets" / "data" / "digits.csv.gz")
+    folder = Path(package.origin).parent if package and package.origin else None
+    return read_table(folder / "datasets" / "data" / "digits.csv.gz" if folder else None)
 
 
-def read_table(table: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def read_table(table: Path | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return images ``[N, 8, 8]`` and labels ``[N]`` of the digits.
 
     The table lies in scikit-learn's folder. To read it there takes less than a tenth of scikit-learn's own import. A
     scikit-learn that keeps it elsewhere is asked for it.
 
     Args:
-        table: where it should be.
+        table: where it should be; None if scikit-learn's folder is not known.
     """
-    if table.is_file():
+    if table and table.is_file():
         rows = np.loadtxt(table, delimiter=",").astype(np.int64)
         return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1]
     from sklearn.datasets import load_digits

@@ -35,12 +35,12 @@ class TwinCLI(LossOptCLI):
 
     def before_instantiate_classes(self) -> None:
         """Start TensorFlow with as many threads as torch has."""
-        super().before_instantiate_classes()
         precision = self._get(self.config, "fp32_precision")
         if precision:
             raise UserError(
                 f"twin: fp32_precision={precision}: it is torch's, and TensorFlow makes the steps here; leave it out"
             )
+        super().before_instantiate_classes()
         trainer = self.config[self.command]["trainer"]
         if trainer["accelerator"] not in ("auto", "cpu"):
             raise UserError(

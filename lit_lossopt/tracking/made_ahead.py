@@ -41,7 +41,7 @@ def make(empty: Path) -> None:
     """Make a database, which the next database of this process is a copy of.
 
     Args:
-        empty: a folder for temporary files, which is removed at the end.
+        empty: a name for a folder of temporary files, which is made, and removed at the end.
 
     Raises:
         Exception: MLflow cannot make one.
@@ -77,8 +77,9 @@ def take(part: Path) -> bool:
 @contextmanager
 def _working_in(folder: Path) -> Iterator[None]:
     home = Path.cwd()
-    os.chdir(folder)
+    folder.mkdir(mode=0o700)
     try:
+        os.chdir(folder)
         yield
     finally:
         os.chdir(home)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 from typing import Any
 
 from lit_lossopt.core import signals
@@ -122,7 +124,7 @@ class StoreProcess:
 
     def _execute(self, work: Connection, urgent: Connection) -> int:
         numbers = (work.fileno(), urgent.fileno())
-        self._empty = tempfile.mkdtemp(prefix="lossopt-")
+        self._empty = _unused_folder()
         self._popen = subprocess.Popen(  # noqa: S603  # this very package
             [
                 sys.executable,
@@ -138,6 +140,18 @@ class StoreProcess:
             pass_fds=numbers,
         )
         return self._popen.pid
+
+
+def _unused_folder() -> str:
+    """Return a name for a folder of temporary files, which the process makes if it needs it.
+
+    It is empty where there is no place for any.
+    """
+    try:
+        place = tempfile.gettempdir()
+    except FileNotFoundError:
+        return ""
+    return str(Path(place, f"lossopt-{os.getpid()}-{secrets.token_hex(8)}"))
 
 
 class _Keeper:

@@ -9,12 +9,13 @@ no signal that is meant for the training.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from lit_lossopt.core import names, signals
 from lit_lossopt.core.imports import import_for_good
@@ -107,7 +108,8 @@ def serve(work: Connection, urgent: Connection, parent: int, empty: Path | None 
         work: calls that are answered in turn.
         urgent: calls that are answered at once.
         parent: its process id.
-        empty: a folder for temporary files while a new database is made, and to remove. None: a new one can wait.
+        empty: a name for a folder of temporary files, which is there while a new database is made. None: a new one can
+            wait.
     """
     signals.ignore(signals.STOPPING)
     # Before anything else: what goes wrong is told to the training, and nothing to the person's terminal.
@@ -123,17 +125,25 @@ def serve(work: Connection, urgent: Connection, parent: int, empty: Path | None 
                 threading.Thread(target=_at_once, args=(stores, urgent, urgent.recv()), daemon=True).start()
     except (EOFError, OSError):
         pass
-    os._exit(0)
+    _leave(empty)
 
 
 def main(words: list[str]) -> None:
     """Serve as a program of its own.
 
     Args:
-        words: two descriptors, the parent's process id, and an empty folder, which the parent removes.
+        words: two descriptors, the parent's process id, and a name for a folder of temporary files, or an empty text.
     """
     work, urgent, parent = map(int, words[:3])
-    serve(Connection(work), Connection(urgent), parent, Path(words[3]))
+    serve(Connection(work), Connection(urgent), parent, Path(words[3]) if words[3] else None)
+
+
+def _leave(empty: Path | None) -> NoReturn:
+    """End the process at once, without what it made on the way."""
+    # The other thread may be making a database there right now.
+    while empty and empty.exists():
+        shutil.rmtree(empty, ignore_errors=True)
+    os._exit(0)
 
 
 def _in_turn(stores: Stores, work: Connection, empty: Path | None) -> None:
@@ -145,7 +155,7 @@ def _in_turn(stores: Stores, work: Connection, empty: Path | None) -> None:
             work.send(stores.answer(work.recv()))
     except (EOFError, OSError):
         # The parent is gone, or has no more use for this.
-        os._exit(0)
+        _leave(empty)
 
 
 def _get_ready(empty: Path | None) -> None:

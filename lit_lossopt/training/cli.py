@@ -57,6 +57,7 @@ from lit_lossopt.training.preflight import (
     check_groups,
     check_numbers,
     check_precision,
+    check_products,
     check_shares,
 )
 from lit_lossopt.training.profiling import NoProfiler
@@ -267,6 +268,7 @@ class LossOptCLI(CheckpointCLI):
         check_device_stats(self.trainer)
         self.find_checkpoint()
         if self.command == "fit":
+            check_products(self.trainer, self._get(self.config_init, "fp32_precision"))
             check_budget(self.trainer)
             check_numbers(self.trainer)
             check_monitors(self.model, self.trainer)

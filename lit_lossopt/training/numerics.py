@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 
 from lit_lossopt.core.errors import UserError
-from lit_lossopt.core.terminal_text import tell
 
 FP32Precision = Literal["ieee", "tf32", "bf16"]
 # The word of torch's older setting, which Lightning reads. Matrix products follow it.
@@ -31,12 +29,6 @@ def set_numerics(threads: int | None, precision: FP32Precision | None) -> None:
         torch.set_num_threads(threads)
     if precision:
         set_fp32_precision(precision)
-        if not (torch.cuda.is_available() or changes_products(precision)) and precision != "ieee":
-            tell(
-                f"lossopt: fp32_precision={precision}: this processor has no units for it, and computes in float32 as "
-                "before",
-                sys.stderr,
-            )
 
 
 def check_threads(threads: int) -> None:
@@ -87,10 +79,11 @@ def restore_precision() -> Callable[[], None]:
     """Return what puts back how products are computed now."""
     backends: Any = torch.backends
     parts = (backends.mkldnn.matmul, backends.cuda.matmul, backends.mkldnn.conv, *_on_gpus())
-    word, kept = torch.get_float32_matmul_precision(), [part.fp32_precision for part in parts]
+    word, kept = _older_word(), [part.fp32_precision for part in parts]
 
     def put_back() -> None:
-        torch.set_float32_matmul_precision(word)
+        if word:
+            torch.set_float32_matmul_precision(word)
         for part, precision in zip(parts, kept, strict=True):
             part.fp32_precision = precision
 
@@ -121,3 +114,14 @@ def _on_gpus() -> tuple[Any, Any]:
     """Return both parts of cuDNN. Torch refuses to speak of a precision in which they differ."""
     backends: Any = torch.backends
     return backends.cudnn.conv, backends.cudnn.rnn
+
+
+def _older_word() -> str:
+    """Return torch's older setting, or an empty text where it has no answer.
+
+    It has none where a program has set its parts one by one.
+    """
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return ""

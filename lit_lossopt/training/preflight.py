@@ -23,6 +23,7 @@ from lit_lossopt.data.batches import check_all_have_some
 from lit_lossopt.losses.checks import evaluating
 from lit_lossopt.training.loop_state import is_within_epoch
 from lit_lossopt.training.module import LossOptModule
+from lit_lossopt.training.numerics import FP32Precision, changes_products
 from lit_lossopt.training.training_length import length_behind
 
 # Settings that decide which images a batch has.
@@ -81,6 +82,19 @@ def check_precision(trainer: pl.Trainer, asked: object) -> None:
             "them it trains many times slower than in float32",
             sys.stderr,
         )
+
+
+def check_products(trainer: pl.Trainer, asked: FP32Precision | None) -> None:
+    """Refuse a precision of float32 products in whose place the device computes another one.
+
+    Raises:
+        UserError: the run would be recorded as what it is not.
+    """
+    on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
+    if asked in (None, "ieee") or (changes_products(asked) if on_cpu else asked != "bf16"):
+        return
+    instead = "this processor has no units for it, and computes in ieee" if on_cpu else "GPUs compute in tf32 instead"
+    raise UserError(f"fp32_precision={asked}: {instead}; ask for that, and the run is recorded as such")
 
 
 def check_budget(trainer: pl.Trainer) -> None:

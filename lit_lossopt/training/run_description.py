@@ -219,7 +219,6 @@ def _provenance(trainer: pl.Trainer, config: str, code: dict[str, Any], attempt:
         "numerics": {
             "threads": torch.get_num_threads(),
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-            "float32_matmul_precision": torch.get_float32_matmul_precision(),
             "fp32_precision": fp32_precision(),
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
             "precision": str(trainer.precision),

@@ -20,7 +20,8 @@ _ONE = threading.RLock()
 def one_at_a_time() -> Iterator[None]:
     """Let trainings of several threads wait for each other, and leave the process as it was.
 
-    Seeds, threads and the standard output belong to the whole process.
+    Seeds, threads and the standard output belong to the whole process. One thing stays: the process keeps the memory
+    that it frees (``core.heap``).
     """
     with _ONE, warnings.catch_warnings(), ExitStack() as after:
         for restore in _kept():

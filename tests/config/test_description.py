@@ -117,3 +117,15 @@ def test_the_key_changes_with_what_can_change_a_result_and_with_nothing_else() -
 def test_every_argument_of_the_trainer_stands_in_one_row_of_the_table() -> None:
     rows = [*CHANGE_RESULTS, *MAY_CHANGE_RESULTS, *SHOW_RESULTS]
     assert sorted(rows) == sorted(set(inspect.signature(pl.Trainer.__init__).parameters) - {"self"})
+
+
+def test_a_compiled_step_and_a_precision_make_another_trial_and_an_arm_of_their_own() -> None:
+    plain = trial_key(config())
+    # As it was before there were such settings.
+    assert trial_key({**config(), "compile": False, "fp32_precision": None}) == plain
+    assert trial_key({**config(), "compile": True}) == trial_key({**config(), "compile": "default"}) != plain
+    assert trial_key({**config(), "fp32_precision": "bf16"}) != plain
+    named = arm_name({**config(), "compile": True, "fp32_precision": "bf16"}, {})
+    assert named == f"{arm_name(config(), {})} fp32_precision=bf16 compile=default"
+    assert flat_parameters({**config(), "compile": True}, {})["compile"] == "default"
+    assert not {"compile", "fp32_precision"} & set(flat_parameters({**config(), "compile": False}, {}))

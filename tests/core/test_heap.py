@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it
 COUNT = """
 import resource, sys, torch
 from lit_lossopt.core.heap import keep_freed_memory
-took = keep_freed_memory() if sys.argv[1] == "kept" else False
+took = keep_freed_memory() if sys.argv[1] == "kept" else 0
 make = lambda: torch.ones(1 << 24)
 for _ in range(20):
     make()
@@ -25,7 +25,7 @@ print(took, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def pages(how: str, **environment: str) -> tuple[bool, int]:
+def pages(how: str, **environment: str) -> tuple[int, int]:
     done = subprocess.run(
         [sys.executable, "-c", COUNT, how],
         capture_output=True,
@@ -33,14 +33,14 @@ def pages(how: str, **environment: str) -> tuple[bool, int]:
         check=True,
         env={**os.environ, **environment},
     )
-    took, count = done.stdout.split()
-    return took == "True", int(count)
+    took, count = map(int, done.stdout.split())
+    return took, count
 
 
 def test_a_tensor_that_is_made_again_takes_no_pages_from_the_system() -> None:
     took, kept = pages("kept")
-    if not took:
-        pytest.skip("another C library")
+    if took < 1 << 26:
+        pytest.skip("an old C library gives back tensors of more than 32 MiB, or it is another one")
     _, given_back = pages("given back")
     # Small or huge pages: those of a single tensor at most, in place of those of twenty.
     assert given_back > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -38,7 +39,6 @@ def test_a_database_that_was_made_ahead_is_the_one_that_mlflow_makes(
 ) -> None:
     home, empty, ahead, plain = (tmp_path / name for name in ("home", "empty", "ahead.db", "plain.db"))
     home.mkdir()
-    empty.mkdir()
     monkeypatch.chdir(home)
     assert not made_ahead.take(ahead)
     made_ahead.make(empty)
@@ -58,8 +58,6 @@ def test_a_process_makes_a_database_only_where_a_run_asks_for_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     process = StoreProcess()
-    folder = Path(process._empty)
-    wait_until(lambda: not folder.exists())
     assert list(tmp_path.iterdir()) == []
     place = Place(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path), dict(os.environ))
     assert process.ask(Request(0, "open", (place,))).told is None
@@ -68,13 +66,44 @@ def test_a_process_makes_a_database_only_where_a_run_asks_for_it(
     assert content(tmp_path / "mlflow.db")[1][0][2] == f"{tmp_path}/mlruns/0"
 
 
-def test_a_process_that_is_ended_early_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
+# Starts the process beside, and then waits to be killed.
+_TRAINING = """
+import time
+from lit_lossopt.tracking.store_process import StoreProcess
+process = StoreProcess()
+print(process.pid, process._empty, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_training_that_is_killed_while_a_database_is_made_leaves_nothing_behind(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir()
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary), "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
+    with subprocess.Popen(
+        [sys.executable, "-c", _TRAINING], cwd=home, env=environment, stdout=subprocess.PIPE, text=True
+    ) as training:
+        assert training.stdout
+        pid, folder = training.stdout.readline().split()
+        wait_until(lambda: Path(folder).exists() or not Path(f"/proc/{pid}").exists())
+        training.send_signal(number)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    assert list(temporary.iterdir()) == []
+    assert list(home.iterdir()) == []
+
+
+def test_a_store_that_is_there_needs_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    Store(f"sqlite:///{tmp_path}/mlflow.db").open()
     process = StoreProcess()
-    assert list(tmp_path.iterdir()) == [Path(process._empty)]
+    assert process.ask(Request(0, "find_run", ("none",))).told is not None
     process.close()
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_database_of_another_program_is_not_opened_ahead(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_compiled_run_is_the_plain_one_but_for_rounding(words: list[str], caps
     assert "lossopt.compile_seconds" not in plain.tags
     assert quick.params["compile"] == "True"
     assert "compile" not in plain.params
-    assert quick.tags["lossopt.arm"] == f"{plain.tags['lossopt.arm']} compile=True"
+    assert quick.tags["lossopt.arm"] == f"{plain.tags['lossopt.arm']} compile=default"
     assert quick.tags["lossopt.trial_key"] != plain.tags["lossopt.trial_key"]
 
 

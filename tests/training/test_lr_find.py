@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lit_lossopt.__main__ import COMMANDS, flags_of, main
 from lit_lossopt.config.completion import candidates
+from lit_lossopt.core.names import Exit
 from lit_lossopt.optimizers import Muon
 from lit_lossopt.tracking.reading.runs import Run, read_history, read_runs
 from lit_lossopt.training.callbacks.step_values import StepValues
@@ -178,3 +179,9 @@ def test_lightning_takes_the_same_steps(tmp_path: Path) -> None:
     trainer.fit(Plain(), loader)
     assert sweep.losses == pytest.approx((raw / 0.02).tolist(), rel=1e-4)
     assert math.isclose(theirs.results["loss"][0], sweep.losses[0] / 1.98, rel_tol=1e-4)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_compiled_step_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lr-find", "--config=adam", "--config=digits", "--compile=true"]) == Exit.MISTAKE
+    assert "the range test makes plain steps; leave it out" in capsys.readouterr().err

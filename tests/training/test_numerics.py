@@ -12,6 +12,7 @@ import torch
 from lit_lossopt.__main__ import main
 from lit_lossopt.comparison.grouping.settings import settings_of
 from lit_lossopt.core.machine import has_bf16_units
+from lit_lossopt.core.names import Exit
 from lit_lossopt.tracking.reading.runs import read_runs
 from lit_lossopt.training.numerics import (
     FP32Precision,
@@ -20,6 +21,7 @@ from lit_lossopt.training.numerics import (
     restore_precision,
     set_fp32_precision,
 )
+from lit_lossopt.training.surroundings import one_at_a_time
 
 FIT = ["fit", "--config=digits", "--trainer.max_steps=2", "--trainer.enable_progress_bar=false"]
 
@@ -48,20 +50,32 @@ def test_bf16_changes_products_where_there_are_units() -> None:
 
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("precision", get_args(FP32Precision))
-def test_a_run_records_its_precision_and_is_an_arm_of_its_own(
+def test_a_run_is_recorded_under_a_precision_that_is_computed_and_no_other_begins(
     precision: FP32Precision, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(FIT) == 0
-    assert main([*FIT, f"--fp32_precision={precision}"]) == 0
-    if not torch.cuda.is_available():
-        warned = "this processor has no units for it" in capsys.readouterr().err
-        assert warned == (precision != "ieee" and not changes_products(precision))
-    plain, other = read_runs("lit_lossopt")
+    status = main([*FIT, f"--fp32_precision={precision}", "--trainer.accelerator=cpu"])
+    plain, *others = read_runs("lit_lossopt")
     assert "fp32_precision" not in plain.params
-    assert settings_of(other)["fp32_precision"] == precision
-    assert plain.tags["lossopt.trial_key"] != other.tags["lossopt.trial_key"]
-    provenance = json.loads(next(Path().rglob(f"{other.run_id}/**/provenance.json")).read_text(encoding="utf-8"))
+    if precision != "ieee" and not changes_products(precision):
+        assert "this processor has no units for it" in capsys.readouterr().err
+        assert (status, others) == (Exit.MISTAKE, [])
+        return
+    assert settings_of(others[0])["fp32_precision"] == precision
+    assert plain.tags["lossopt.trial_key"] != others[0].tags["lossopt.trial_key"]
+    provenance = json.loads(next(Path().rglob(f"{others[0].run_id}/**/provenance.json")).read_text(encoding="utf-8"))
     assert provenance["numerics"]["fp32_precision"]["cpu_matmul"] == precision
+
+
+@pytest.mark.usefixtures("store")
+def test_a_program_that_has_set_torchs_parts_one_by_one_trains_and_keeps_them() -> None:
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    before = fp32_precision()
+    with pytest.raises(RuntimeError):
+        torch.get_float32_matmul_precision()
+    with one_at_a_time():
+        assert main(FIT) == 0
+    assert fp32_precision() == before
 
 
 def test_a_word_that_is_no_precision_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

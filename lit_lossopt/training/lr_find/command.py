@@ -53,7 +53,12 @@ class RangeTestCLI(LossOptCLI):
         """Return what a range test needs.
 
         It evaluates and keeps nothing, and diverges on purpose.
+
+        Raises:
+            UserError: the step is to be compiled, which would be another step than the one that is tested.
         """
+        if self._get(self.config_init, "compile"):
+            raise UserError(f"{COMMAND}: compile: the range test makes plain steps; leave it out")
         self.signals = SignalStop()
         said = [_Said(self.sweep), RunVerdict(), self.signals]
         return [DataLine(), OptimizerPhases(), self.sweep, StepValues(self.sweep.look), *said]
