@@ -1,8 +1,8 @@
 """How fast a training step is, from the tutorial's script to what the machine can multiply.
 
-Run: ``make bench`` or ``python -m benchmarks.speed [REPEATS OTHERS [SIZE]]``. MiniCNN on random images of CIFAR-10's size and of the
-digits' size, SGD with momentum. Each arm has a process of its own, which stays. All arms take turns within a
-repetition, and the order rotates. A ratio is taken within a repetition.
+Run: ``make bench`` or ``python -m benchmarks.speed [REPEATS OTHERS [SIZE]]``. MiniCNN on random images of CIFAR-10's
+size and of the digits' size, SGD with momentum. Each arm has a process of its own, which stays. All arms take turns
+within a repetition, and the order rotates. A ratio is taken within a repetition.
 """
 
 from __future__ import annotations
