@@ -1,8 +1,8 @@
 """What the C library does with memory that the process frees.
 
 Each training step allocates the same large tensors anew and frees them again. The GNU C library gives such memory back
-to the system, which then fills it with zeros at its next use, page by page. With batches of 512 images that was a third
-of the processor time of a step (see docs/benchmarks.md).
+to the system, which then fills it with zeros at its next use, page by page. That was more than a quarter of the
+processor time of a step (see docs/benchmarks.md).
 """
 
 from __future__ import annotations
