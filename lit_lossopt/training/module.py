@@ -77,8 +77,7 @@ class LossOptModule(pl.LightningModule):
     compiled_loss: BatchLoss | None = None
     _run_config = ""
     _plateau_state: dict[str, Any] | None = None
-    _checked = False
-    _trained_steps = 0
+    _checked, _trained_steps = False, 0
     _first_loss: Tensor | None = None
 
     def __init__(
@@ -208,17 +207,12 @@ class LossOptModule(pl.LightningModule):
 
         LBFGS looks at a batch several times.
         """
-        number = batch_number(self.trainer)
-        if self.compiled_loss is None:
-            loss = self.loss_of_batch(batch, number)
-        else:
-            seed_dropout(self.seed, number, self.global_rank, self.device)
-            loss = self.compiled_loss(*batch)
+        loss = self.loss_of_batch(batch, batch_number(self.trainer), self.compiled_loss)
         if self._first_loss is None:
             self._first_loss = loss.detach()
         return TrainingOutput(loss=loss, loss_before=self._first_loss)
 
-    def loss_of_batch(self, batch: Batch, number: int) -> Tensor:
+    def loss_of_batch(self, batch: Batch, number: int, compiled: BatchLoss | None = None) -> Tensor:
         """Return the loss of a batch, with the dropout of its number.
 
         Dropout is a function of seed, number and rank. What was drawn before does not matter.
@@ -226,9 +220,10 @@ class LossOptModule(pl.LightningModule):
         Args:
             batch: normalised images ``[N, C, H, W]`` and labels ``[N]``, or ``[N, K]`` where images are mixed.
             number: of the batch since the run began, from 0.
+            compiled: what computes the loss; None: ``loss_of_images``.
         """
         seed_dropout(self.seed, number, self.global_rank, self.device)
-        return self.loss_of_images(*batch)
+        return (compiled or self.loss_of_images)(*batch)
 
     def loss_of_images(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of normalised images ``[N, C, H, W]``, which is what a compiled step compiles."""
