@@ -75,7 +75,7 @@ def test_a_compiled_run_is_the_plain_one_but_for_rounding(words: list[str], caps
     assert len(lines) >= shapes
     assert float(quick.tags["lossopt.compile_seconds"]) > 0
     assert "lossopt.compile_seconds" not in plain.tags
-    assert quick.params["compile"] == "True"
+    assert quick.params["compile"] == "default"
     assert "compile" not in plain.params
     assert quick.tags["lossopt.arm"] == f"{plain.tags['lossopt.arm']} compile=default"
     assert quick.tags["lossopt.trial_key"] != plain.tags["lossopt.trial_key"]
