@@ -24,6 +24,7 @@ from lit_lossopt.tracking.addresses import absolute_uri, tracking_uri
 from lit_lossopt.tracking.run_store import Told, tell
 
 # Seconds between two looks at whether the parent lives: workers of its loaders may keep the connection open.
+_ATTEMPTS = 100
 LOOK = 1.0
 
 
@@ -140,9 +141,10 @@ def main(words: list[str]) -> None:
 
 def _leave(empty: Path | None) -> NoReturn:
     """End the process at once, without what it made on the way."""
-    # The other thread may be making a database there right now.
-    while empty and empty.exists():
-        shutil.rmtree(empty, ignore_errors=True)
+    # The other thread may be making a database there right now. What cannot be removed is no reason to stay.
+    for _ in range(_ATTEMPTS):
+        if empty and empty.exists():
+            shutil.rmtree(empty, ignore_errors=True)
     os._exit(0)
 
 
